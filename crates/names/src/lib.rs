@@ -1,0 +1,40 @@
+//! The names that configuration, kernel and cluster share, each a type whose constructor
+//! validates: a wrong name cannot exist past the place where it was read.
+//!
+//! Pure, and the lowest crate: every other one may use it, it uses none.
+
+mod error;
+mod link_name;
+mod mac;
+mod pci;
+
+pub use error::NameError;
+pub use link_name::LinkName;
+pub use mac::Mac;
+pub use pci::PciAddress;
+
+/// Gives a name type its string conversions and serde by way of `FromStr` and `Display`.
+macro_rules! string_type {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = $crate::NameError;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.to_string()
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    };
+}
+pub(crate) use string_type;

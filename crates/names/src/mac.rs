@@ -1,0 +1,72 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NameError, string_type};
+
+/// An Ethernet hardware address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac([u8; 6]);
+
+impl Mac {
+    /// All zeros: what a PF shows for a VF that was given no address.
+    pub const ZERO: Self = Self([0; 6]);
+
+    /// The address from its bytes in transmission order.
+    pub const fn new(bytes: [u8; 6]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes in transmission order.
+    pub const fn bytes(self) -> [u8; 6] {
+        self.0
+    }
+}
+
+impl FromStr for Mac {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let malformed = || NameError::Mac { text: text.to_owned() };
+        let mut bytes = [0; 6];
+        let mut pairs = text.split([':', '-']);
+        for byte in &mut bytes {
+            let pair = pairs.next().ok_or_else(malformed)?;
+            if pair.len() != 2 || !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(malformed());
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| malformed())?;
+        }
+        if pairs.next().is_some() { Err(malformed()) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+string_type!(Mac);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_separators_and_writes_the_kernels_form() {
+        for text in ["02:00:00:AB:cd:01", "02-00-00-ab-cd-01"] {
+            assert_eq!(text.parse::<Mac>().unwrap().to_string(), "02:00:00:ab:cd:01");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_address() {
+        for text in ["", "02:00:00:00:00", "02:00:00:00:00:00:00", "2:0:0:0:0:0", "02:00:00:00:00:+1"] {
+            assert!(text.parse::<Mac>().is_err(), "{text:?} was accepted");
+        }
+    }
+}

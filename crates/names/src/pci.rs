@@ -1,0 +1,76 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NameError, string_type};
+
+/// The address of a PCI function, `domain:bus:device.function`, as sysfs spells it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PciAddress {
+    domain: u32,
+    bus: u8,
+    device: u8,
+    function: u8,
+}
+
+impl PciAddress {
+    /// Domain, bus and device without the function: equal for the ports of one card.
+    pub fn slot(self) -> String {
+        format!("{:04x}:{:02x}:{:02x}", self.domain, self.bus, self.device)
+    }
+}
+
+impl FromStr for PciAddress {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        parse(text).ok_or_else(|| NameError::Pci { text: text.to_owned() })
+    }
+}
+
+fn parse(text: &str) -> Option<PciAddress> {
+    let (domain, rest) = text.split_once(':')?;
+    let (bus, rest) = rest.split_once(':')?;
+    let (device, function) = rest.split_once('.')?;
+    // Domains have 4 digits, and up to 8 behind Intel VMD.
+    let domain = hex(domain, 4..=8)?;
+    let bus = u8::try_from(hex(bus, 2..=2)?).ok()?;
+    let device = u8::try_from(hex(device, 2..=2)?).ok().filter(|&d| d < 32)?;
+    let function = u8::try_from(hex(function, 1..=1)?).ok().filter(|&f| f < 8)?;
+    Some(PciAddress { domain, bus, device, function })
+}
+
+fn hex(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<u32> {
+    let all_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if all_hex && digits.contains(&text.len()) { u32::from_str_radix(text, 16).ok() } else { None }
+}
+
+impl fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { domain, bus, device, function } = self;
+        write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function:x}")
+    }
+}
+
+string_type!(PciAddress);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_sysfs_spelling() {
+        for text in ["0000:03:10.1", "10000:e1:00.0", "0000:ff:1f.7"] {
+            assert_eq!(text.parse::<PciAddress>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_address() {
+        for text in ["", "03:10.1", "0000:03:10", "0000:03:20.1", "0000:03:10.8", "0000:3:10.1", "../0000:03:10.1"] {
+            assert!(text.parse::<PciAddress>().is_err(), "{text:?} was accepted");
+        }
+    }
+}

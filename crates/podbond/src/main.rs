@@ -1,0 +1,2 @@
+//! podbond
+fn main() {}
