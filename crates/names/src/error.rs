@@ -11,7 +11,9 @@ pub enum NameError {
         text: String,
     },
     /// A character that the kernel refuses in a link's name.
-    #[error("interface name {text:?} holds {character:?}: `/`, `:` and white space are not allowed")]
+    #[error(
+        "interface name {text:?} holds {character:?}: `/`, `:` and white space are not allowed"
+    )]
     LinkCharacter {
         /// The text as given.
         text: String,
@@ -25,13 +27,17 @@ pub enum NameError {
         text: String,
     },
     /// Not six pairs of hexadecimal digits.
-    #[error("MAC address {text:?} is malformed: write six pairs of hexadecimal digits, like 02:00:00:00:00:01")]
+    #[error(
+        "MAC address {text:?} is malformed: write six pairs of hexadecimal digits, like 02:00:00:00:00:01"
+    )]
     Mac {
         /// The text as given.
         text: String,
     },
     /// Not `domain:bus:device.function`.
-    #[error("PCI address {text:?} is malformed: write domain:bus:device.function, like 0000:03:10.1")]
+    #[error(
+        "PCI address {text:?} is malformed: write domain:bus:device.function, like 0000:03:10.1"
+    )]
     Pci {
         /// The text as given.
         text: String,
