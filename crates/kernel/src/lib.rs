@@ -1,1 +1,34 @@
-//! kernel
+//! Talks to Linux and holds no policy: links, bonds, VFs, addresses, routes, namespaces, sysfs, and
+//! the one transaction through which every change goes.
+//!
+//! - **Seeing**: [`Kernel`] asks the kernel for one thing at a time; [`View`] is what it showed, as
+//!   data.
+//! - **Changing**: a plan is a list of [`Step`]s, each of which holds what is and what is wanted, so
+//!   that its inverse is known before it is applied. [`transact`] applies them in order and undoes
+//!   them in reverse when one fails.
+//!
+//! Netlink's codec is not visible outside this crate.
+
+mod bond;
+mod error;
+mod kernel;
+mod link;
+mod netns;
+mod route;
+mod step;
+mod sysfs;
+mod transaction;
+mod vf;
+mod view;
+
+pub use bond::{BondMode, BondOptions, FailOverMac, PortState, XmitHashPolicy};
+pub use error::{Error, Result};
+pub use kernel::Kernel;
+pub use link::{At, Link, LinkState, Netns};
+pub use netns::{NamedNetns, enter, is_netns};
+pub use route::Route;
+pub use step::Step;
+pub use sysfs::Sysfs;
+pub use transaction::{Apply, Failed, Transaction, transact, undo_all};
+pub use vf::{Vf, VfLinkState, VfSettings, VlanProtocol};
+pub use view::View;

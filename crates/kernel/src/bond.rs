@@ -1,0 +1,164 @@
+use std::fmt;
+
+use podbond_names::Mac;
+use serde::{Deserialize, Serialize};
+
+/// Makes an enumeration of the bonding driver: its names are the kernel's own.
+macro_rules! driver_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal, $text:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "&'static str")]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the kernel's order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The kernel's number.
+            pub const fn number(self) -> u8 {
+                match self { $(Self::$variant => $value,)+ }
+            }
+
+            /// The kernel's name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The value with this number of the kernel's.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.number() == number)
+            }
+
+            /// The value with this name of the kernel's.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.name() == name)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                Self::from_name(&text)
+                    .ok_or_else(|| format!("{text:?} is no {}", stringify!($name)))
+            }
+        }
+
+        impl From<$name> for &'static str {
+            fn from(value: $name) -> Self {
+                value.name()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+driver_enum! {
+    /// `IFLA_BOND_MODE`.
+    BondMode {
+        /// Frames go out over the ports in turn.
+        BalanceRr = 0, "balance-rr";
+        /// One port carries traffic, the others stand by.
+        ActiveBackup = 1, "active-backup";
+        /// A hash of the frame chooses the port.
+        BalanceXor = 2, "balance-xor";
+        /// Every frame goes out over every port.
+        Broadcast = 3, "broadcast";
+        /// LACP.
+        Lacp = 4, "802.3ad";
+        /// Sending is balanced by load.
+        BalanceTlb = 5, "balance-tlb";
+        /// Sending and receiving are balanced.
+        BalanceAlb = 6, "balance-alb";
+    }
+}
+
+driver_enum! {
+    /// `IFLA_BOND_FAIL_OVER_MAC`: whose address the bond carries in active-backup mode.
+    FailOverMac {
+        /// All ports get the bond's address.
+        None = 0, "none";
+        /// The bond takes the active port's address.
+        Active = 1, "active";
+        /// A port gets the bond's address when it becomes active.
+        Follow = 2, "follow";
+    }
+}
+
+driver_enum! {
+    /// `IFLA_BOND_XMIT_HASH_POLICY`: what is hashed to choose the port of a frame.
+    XmitHashPolicy {
+        /// MAC addresses and packet type.
+        Layer2 = 0, "layer2";
+        /// IP addresses and ports.
+        Layer34 = 1, "layer3+4";
+        /// MAC and IP addresses.
+        Layer23 = 2, "layer2+3";
+        /// As layer2+3, of the encapsulated packet.
+        Encap23 = 3, "encap2+3";
+        /// As layer3+4, of the encapsulated packet.
+        Encap34 = 4, "encap3+4";
+        /// VLAN ID and source MAC address.
+        VlanSrcMac = 5, "vlan+srcmac";
+    }
+}
+
+/// A bond's options: what is wanted of a new one (absent options keep the driver's default), or
+/// all that the kernel shows of an existing one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondOptions {
+    /// `IFLA_BOND_MODE`.
+    pub mode: BondMode,
+    /// `IFLA_BOND_MIIMON`: carrier is looked at every so many ms; 0 never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub miimon: Option<u32>,
+    /// `IFLA_BOND_FAIL_OVER_MAC`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_over_mac: Option<FailOverMac>,
+    /// `IFLA_BOND_XMIT_HASH_POLICY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xmit_hash_policy: Option<XmitHashPolicy>,
+    /// `IFLA_BOND_ALL_SLAVES_ACTIVE`: frames that arrive on an inactive port are delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_slaves_active: Option<bool>,
+    /// `IFLA_BOND_TLB_DYNAMIC_LB`: balance-tlb moves flows by load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlb_dynamic_lb: Option<bool>,
+    /// `IFLA_BOND_ACTIVE_SLAVE`: the index of the active port. Shown only, never set here.
+    #[serde(skip)]
+    pub active_port: Option<u32>,
+}
+
+impl BondOptions {
+    /// A bond of this mode with the driver's defaults.
+    pub fn new(mode: BondMode) -> Self {
+        Self {
+            mode,
+            miimon: None,
+            fail_over_mac: None,
+            xmit_hash_policy: None,
+            all_slaves_active: None,
+            tlb_dynamic_lb: None,
+            active_port: None,
+        }
+    }
+}
+
+/// What a bond knows of one of its ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortState {
+    /// `IFLA_BOND_SLAVE_STATE`: the port carries traffic.
+    pub active: bool,
+    /// `IFLA_BOND_SLAVE_MII_STATUS`: the bond counts the port's link as up.
+    pub mii_up: bool,
+    /// `IFLA_BOND_SLAVE_LINK_FAILURE_COUNT`.
+    pub link_failures: u32,
+    /// `IFLA_BOND_SLAVE_PERM_HWADDR`: the address the port had before it was enslaved.
+    pub permanent_mac: Option<Mac>,
+}

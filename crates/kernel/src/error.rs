@@ -1,0 +1,108 @@
+use std::io;
+use std::path::PathBuf;
+
+use podbond_names::LinkName;
+
+/// What can go wrong between podbond and the kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel answered a request with an error.
+    #[error("{action}: {source}{}", hint(.extack.as_deref()))]
+    Refused {
+        /// What was asked, in words: `create bond net3`.
+        action: String,
+        /// The errno of the answer.
+        source: io::Error,
+        /// The kernel's own words (`NLMSGERR_ATTR_MSG`), where it gave any.
+        extack: Option<String>,
+    },
+    /// A link that a step names is not there (any more).
+    #[error("there is no link {name} in the {netns}")]
+    NoSuchLink {
+        /// The name that was looked up.
+        name: LinkName,
+        /// Where it was looked up.
+        netns: crate::Netns,
+    },
+    /// A step touches the pod's namespace but none was opened, or it is gone.
+    #[error("the pod's network namespace is gone")]
+    NoPodNamespace,
+    /// A path that should be a network namespace is not there or is something else.
+    #[error("{} is not a network namespace: {reason}", path.display())]
+    Namespace {
+        /// The path as given.
+        path: PathBuf,
+        /// Why not, in words.
+        reason: String,
+    },
+    /// A file of sysfs or procfs could not be read or written.
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A socket operation itself failed.
+    #[error("{action}: {source}")]
+    Socket {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The kernel acknowledged a change and then shows something else.
+    #[error("{object}: the kernel accepted {wanted} but shows {shown}")]
+    NotTaken {
+        /// What was changed: `VF 2 of ens1f0: trust`.
+        object: String,
+        /// The value that was written.
+        wanted: String,
+        /// The value that was read back.
+        shown: String,
+    },
+    /// An answer that is not of the form that rtnetlink(7) describes.
+    #[error("{action}: the kernel's answer could not be read: {reason}")]
+    Malformed {
+        /// What was asked.
+        action: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+}
+
+fn hint(extack: Option<&str>) -> String {
+    extack.map(|text| format!(" (kernel: {text})")).unwrap_or_default()
+}
+
+impl Error {
+    /// Whether the thing to be removed or changed is already gone.
+    pub fn is_gone(&self) -> bool {
+        const ENODEV: i32 = 19;
+        const ENXIO: i32 = 6;
+        const ENOENT: i32 = 2;
+        const EADDRNOTAVAIL: i32 = 99;
+        const ESRCH: i32 = 3;
+        match self {
+            Self::NoSuchLink { .. } | Self::NoPodNamespace => true,
+            Self::Refused { source, .. } => matches!(
+                source.raw_os_error(),
+                Some(ENODEV | ENXIO | ENOENT | EADDRNOTAVAIL | ESRCH)
+            ),
+            _ => false,
+        }
+    }
+
+    /// The kernel's own words, for the `details` of a CNI error.
+    pub fn extack(&self) -> Option<&str> {
+        match self {
+            Self::Refused { extack, .. } => extack.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// A result whose error is this crate's.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,104 @@
+use std::fmt;
+
+use podbond_names::{LinkName, Mac, PciAddress};
+use serde::{Deserialize, Serialize};
+
+use crate::bond::{BondOptions, PortState};
+
+/// The two network namespaces that a plugin deals with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Netns {
+    /// The node's own, in which the plugin is started.
+    Host,
+    /// The pod's, given by `CNI_NETNS`.
+    Pod,
+}
+
+impl fmt::Display for Netns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::Pod => "pod",
+        })
+    }
+}
+
+/// Where a link is and what it is called there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct At {
+    /// The namespace that holds the link.
+    pub netns: Netns,
+    /// The link's name in it.
+    pub name: LinkName,
+}
+
+impl At {
+    /// A link of the node.
+    pub fn host(name: LinkName) -> Self {
+        Self { netns: Netns::Host, name }
+    }
+
+    /// A link of the pod.
+    pub fn pod(name: LinkName) -> Self {
+        Self { netns: Netns::Pod, name }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.netns)
+    }
+}
+
+/// The administrative state of a link: the kernel's `IFF_UP`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// `IFF_UP` is set.
+    Up,
+    /// `IFF_UP` is not set.
+    Down,
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// One link as `RTM_GETLINK` shows it, without statistics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// `ifi_index`.
+    pub index: u32,
+    /// `IFLA_IFNAME`.
+    pub name: LinkName,
+    /// `IFLA_PROP_LIST`: further names, up to 127 bytes each.
+    pub altnames: Vec<String>,
+    /// `IFLA_INFO_KIND`: `bond`, `vlan`, …; none for a hardware link.
+    pub kind: Option<String>,
+    /// `IFLA_ADDRESS`, where it is an Ethernet address.
+    pub mac: Option<Mac>,
+    /// `IFLA_PERM_ADDRESS`: what the hardware or driver gave it.
+    pub permanent_mac: Option<Mac>,
+    /// `IFLA_MTU` in bytes.
+    pub mtu: u32,
+    /// `IFLA_MAX_MTU` in bytes; 0 when the driver sets no limit.
+    pub max_mtu: u32,
+    /// `IFF_UP`.
+    pub state: LinkState,
+    /// `IFLA_CARRIER`: the link's other end is there. False while the link is down.
+    pub carrier: bool,
+    /// `IFLA_MASTER`: the index of the bond or bridge that this link is a port of.
+    pub master: Option<u32>,
+    /// `IFLA_PARENT_DEV_NAME` (kernel 5.14 and newer): the PCI function behind the link.
+    pub parent: Option<PciAddress>,
+    /// `IFLA_INFO_DATA` of a bond.
+    pub bond: Option<BondOptions>,
+    /// `IFLA_INFO_SLAVE_DATA` of a bond's port.
+    pub port: Option<PortState>,
+}

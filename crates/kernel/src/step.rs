@@ -1,0 +1,205 @@
+use std::fmt;
+
+use ipnet::IpNet;
+use podbond_names::{LinkName, Mac, PciAddress};
+use serde::{Deserialize, Serialize};
+
+use crate::{At, BondOptions, LinkState, Route, VfSettings};
+
+/// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
+/// that its inverse needs no look at the kernel and can be written down before the step is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "step")]
+pub enum Step {
+    /// Create a bond with all its options in one message; it stays down.
+    AddBond {
+        /// The bond.
+        at: At,
+        /// Its options; the kernel is asked afterwards whether it took them.
+        options: BondOptions,
+        /// Its MTU in bytes.
+        mtu: u32,
+        /// Its own address; none leaves it to the driver (the first port's).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mac: Option<Mac>,
+    },
+    /// Remove a bond; the driver frees its ports. The inverse of [`Step::AddBond`].
+    RemoveBond {
+        /// The bond.
+        at: At,
+        /// What it is made with again on the way back.
+        options: BondOptions,
+        /// Its MTU in bytes.
+        mtu: u32,
+        /// Its own address, if it was given one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mac: Option<Mac>,
+    },
+    /// Make a link that is down a port of a bond in the same namespace. The driver opens the port
+    /// and gives it the bond's MTU.
+    Enslave {
+        /// The port.
+        port: At,
+        /// The bond's name.
+        bond: LinkName,
+    },
+    /// Take a port out of its bond; the driver closes it and gives back its MTU and address.
+    Release {
+        /// The port.
+        port: At,
+        /// The bond's name.
+        bond: LinkName,
+    },
+    /// Move a link to another namespace, or rename it in its own, in one message.
+    Move {
+        /// Where it is. It must be down.
+        from: At,
+        /// Where it goes.
+        to: At,
+    },
+    /// Set a link's MTU in bytes.
+    SetMtu {
+        /// The link.
+        at: At,
+        /// What it is.
+        from: u32,
+        /// What it becomes.
+        to: u32,
+    },
+    /// Set a link's own address.
+    SetMac {
+        /// The link.
+        at: At,
+        /// What it is.
+        from: Mac,
+        /// What it becomes.
+        to: Mac,
+    },
+    /// Bring a link up or down.
+    SetState {
+        /// The link.
+        at: At,
+        /// What it becomes; it was the other one.
+        to: LinkState,
+    },
+    /// Change what a PF keeps of a VF. Both sides hold the same fields: those that change.
+    SetVf {
+        /// The PF's link, on the host.
+        pf: LinkName,
+        /// The VF's number.
+        vf: u16,
+        /// What is.
+        from: VfSettings,
+        /// What is wanted.
+        to: VfSettings,
+    },
+    /// Make VFs, or take them all back (`sriov_numvfs`). The kernel demands 0 in between.
+    SetNumVfs {
+        /// The PF.
+        pf: PciAddress,
+        /// How many there are.
+        from: u16,
+        /// How many there will be.
+        to: u16,
+    },
+    /// Bind a PCI function to another driver.
+    BindDriver {
+        /// The function.
+        pci: PciAddress,
+        /// The driver bound to it now.
+        from: Option<String>,
+        /// The driver it gets; none leaves it unbound.
+        to: Option<String>,
+    },
+    /// Add an address with its prefix to a link.
+    AddAddress {
+        /// The link.
+        at: At,
+        /// The address and its prefix length.
+        address: IpNet,
+    },
+    /// Remove an address. The inverse of [`Step::AddAddress`].
+    RemoveAddress {
+        /// The link.
+        at: At,
+        /// The address and its prefix length.
+        address: IpNet,
+    },
+    /// Append a route through a link: it may stand beside one with the same destination.
+    AddRoute {
+        /// The link.
+        at: At,
+        /// The route.
+        route: Route,
+    },
+    /// Remove a route. The inverse of [`Step::AddRoute`].
+    RemoveRoute {
+        /// The link.
+        at: At,
+        /// The route.
+        route: Route,
+    },
+}
+
+impl Step {
+    /// The step that takes this one back.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        match self.clone() {
+            Self::AddBond { at, options, mtu, mac } => Self::RemoveBond { at, options, mtu, mac },
+            Self::RemoveBond { at, options, mtu, mac } => Self::AddBond { at, options, mtu, mac },
+            Self::Enslave { port, bond } => Self::Release { port, bond },
+            Self::Release { port, bond } => Self::Enslave { port, bond },
+            Self::Move { from, to } => Self::Move { from: to, to: from },
+            Self::SetMtu { at, from, to } => Self::SetMtu { at, from: to, to: from },
+            Self::SetMac { at, from, to } => Self::SetMac { at, from: to, to: from },
+            Self::SetState { at, to } => Self::SetState {
+                at,
+                to: match to {
+                    LinkState::Up => LinkState::Down,
+                    LinkState::Down => LinkState::Up,
+                },
+            },
+            Self::SetVf { pf, vf, from, to } => Self::SetVf { pf, vf, from: to, to: from },
+            Self::SetNumVfs { pf, from, to } => Self::SetNumVfs { pf, from: to, to: from },
+            Self::BindDriver { pci, from, to } => Self::BindDriver { pci, from: to, to: from },
+            Self::AddAddress { at, address } => Self::RemoveAddress { at, address },
+            Self::RemoveAddress { at, address } => Self::AddAddress { at, address },
+            Self::AddRoute { at, route } => Self::RemoveRoute { at, route },
+            Self::RemoveRoute { at, route } => Self::AddRoute { at, route },
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    /// One line for `podbond plan`, in the imperative.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let driver = |name: &Option<String>| name.clone().unwrap_or_else(|| "no driver".to_owned());
+        match self {
+            Self::AddBond { at, options, mtu, .. } => {
+                write!(f, "create bond {at} mode {} mtu {mtu}", options.mode)
+            }
+            Self::RemoveBond { at, .. } => write!(f, "remove bond {at}"),
+            Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
+            Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
+            Self::Move { from, to } if from.netns == to.netns => {
+                write!(f, "rename {from} to {}", to.name)
+            }
+            Self::Move { from, to } => write!(f, "move {from} to {to}"),
+            Self::SetMtu { at, from, to } => write!(f, "set mtu of {at} to {to} (was {from})"),
+            Self::SetMac { at, from, to } => write!(f, "set mac of {at} to {to} (was {from})"),
+            Self::SetState { at, to } => write!(f, "bring {at} {to}"),
+            Self::SetVf { pf, vf, from, to } => {
+                write!(f, "set VF {vf} of {pf} to {to} (was {from})")
+            }
+            Self::SetNumVfs { pf, from, to } => write!(f, "make {to} VFs of {pf} (were {from})"),
+            Self::BindDriver { pci, from, to } => {
+                write!(f, "bind {pci} to {} (was {})", driver(to), driver(from))
+            }
+            Self::AddAddress { at, address } => write!(f, "add address {address} to {at}"),
+            Self::RemoveAddress { at, address } => write!(f, "remove address {address} from {at}"),
+            Self::AddRoute { at, route } => write!(f, "append route {route} through {at}"),
+            Self::RemoveRoute { at, route } => write!(f, "remove route {route} through {at}"),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use std::fmt;
+
+use podbond_names::{LinkName, Mac, PciAddress};
+use serde::{Deserialize, Serialize};
+
+/// The `EtherType` of a VF's VLAN tag: `ifla_vf_vlan_info.vlan_proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VlanProtocol {
+    /// 0x8100, a customer tag.
+    #[serde(rename = "802.1q")]
+    Dot1Q,
+    /// 0x88a8, a service tag.
+    #[serde(rename = "802.1ad")]
+    Dot1Ad,
+}
+
+impl fmt::Display for VlanProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dot1Q => "802.1q",
+            Self::Dot1Ad => "802.1ad",
+        })
+    }
+}
+
+/// `IFLA_VF_LINK_STATE`: what the PF tells the VF of its link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VfLinkState {
+    /// The PF's own link.
+    Auto,
+    /// Always up: the VF never sees its PF fail.
+    Enable,
+    /// Always down.
+    Disable,
+}
+
+impl fmt::Display for VfLinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        })
+    }
+}
+
+/// What a PF keeps of one of its VFs (`IFLA_VF_INFO`). An absent value is one that the driver does
+/// not report, or that a change leaves alone. In a change, `vlan`, `qos` and `vlan_proto` come
+/// together, and so do the two rates, since the kernel takes them in one attribute each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VfSettings {
+    /// `IFLA_VF_MAC`: the administrative address; zero where none was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// `IFLA_VF_VLAN`: VLAN ID, 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// `IFLA_VF_VLAN`: priority 0..7. It travels with the VLAN ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qos: Option<u8>,
+    /// `IFLA_VF_VLAN_LIST`: the tag's protocol. It travels with the VLAN ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan_proto: Option<VlanProtocol>,
+    /// `IFLA_VF_SPOOFCHK`: frames with a foreign source address are dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spoofchk: Option<bool>,
+    /// `IFLA_VF_TRUST`: the VF may change its address and become promiscuous.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<bool>,
+    /// `IFLA_VF_LINK_STATE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_state: Option<VfLinkState>,
+    /// `IFLA_VF_RATE`: Mbit/s, 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_tx_rate: Option<u32>,
+    /// `IFLA_VF_RATE`: Mbit/s, 0 for unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tx_rate: Option<u32>,
+}
+
+impl VfSettings {
+    /// These settings with those of `change` that are present laid over them.
+    #[must_use]
+    pub fn with(&self, change: &Self) -> Self {
+        Self {
+            mac: change.mac.or(self.mac),
+            vlan: change.vlan.or(self.vlan),
+            qos: change.qos.or(self.qos),
+            vlan_proto: change.vlan_proto.or(self.vlan_proto),
+            spoofchk: change.spoofchk.or(self.spoofchk),
+            trust: change.trust.or(self.trust),
+            link_state: change.link_state.or(self.link_state),
+            min_tx_rate: change.min_tx_rate.or(self.min_tx_rate),
+            max_tx_rate: change.max_tx_rate.or(self.max_tx_rate),
+        }
+    }
+
+    /// Whether nothing is present.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for VfSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on_off = |on| if on { "on" } else { "off" };
+        let words = [
+            self.mac.map(|v| format!("mac {v}")),
+            self.vlan.map(|v| format!("vlan {v}")),
+            self.qos.map(|v| format!("qos {v}")),
+            self.vlan_proto.map(|v| format!("proto {v}")),
+            self.spoofchk.map(|v| format!("spoofchk {}", on_off(v))),
+            self.trust.map(|v| format!("trust {}", on_off(v))),
+            self.link_state.map(|v| format!("link_state {v}")),
+            self.min_tx_rate.map(|v| format!("min_tx_rate {v}")),
+            self.max_tx_rate.map(|v| format!("max_tx_rate {v}")),
+        ];
+        f.write_str(&words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// One virtual function, as sysfs and its PF show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vf {
+    /// The VF's own PCI address.
+    pub pci: PciAddress,
+    /// The PCI address of its PF (sysfs `physfn`).
+    pub pf: PciAddress,
+    /// The name of the PF's link, through which the VF is set.
+    pub pf_link: LinkName,
+    /// The PF's number for it (sysfs `virtfn<index>`).
+    pub index: u16,
+    /// The driver bound to it; none while unbound.
+    pub driver: Option<String>,
+    /// What the PF keeps of it.
+    pub settings: VfSettings,
+}
