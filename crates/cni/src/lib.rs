@@ -1,1 +1,24 @@
-//! cni
+//! The CNI protocol, pure but for the exec of a foreign plugin: configuration, requests, results
+//! in every version of the specification, errors, and delegation.
+//!
+//! A plugin implements [`Plugin`]; [`serve`] turns a process's environment and standard input into
+//! a [`Request`], calls the plugin, and writes the answer. A plugin that calls another one goes
+//! through [`Delegates`], which knows whether that other one is ourselves.
+
+mod config;
+mod delegate;
+mod error;
+mod plugin;
+mod request;
+mod result;
+mod serve;
+mod version;
+
+pub use config::{NetConf, RuntimeConfig};
+pub use delegate::{Delegates, Lookup};
+pub use error::{Code, Failure};
+pub use plugin::Plugin;
+pub use request::{Args, Command, ContainerId, Request};
+pub use result::{CniResult, Dns, Interface, IpConfig, Route};
+pub use serve::serve;
+pub use version::Version;
