@@ -1,0 +1,135 @@
+use podbond_names::NameError;
+
+/// Why manifests cannot be used. Each message begins with where they came from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text is not YAML (JSON is YAML too).
+    #[error("{origin}:{line}:{column}: the text is not YAML: {problem}; correct it there")]
+    Syntax {
+        /// File or stream.
+        origin: String,
+        /// Line in the text, from 1.
+        line: usize,
+        /// Column in the line, from 1.
+        column: usize,
+        /// What the parser met.
+        problem: String,
+    },
+    /// A document is YAML, but no Kubernetes object can be told from it.
+    #[error("{origin}: document {document}: {path} {reason}")]
+    Document {
+        /// File or stream.
+        origin: String,
+        /// Position in the stream, from 1; empty documents count.
+        document: usize,
+        /// Path of the field, as `items[0].kind`.
+        path: String,
+        /// What is wrong with it.
+        reason: Box<Reason>,
+    },
+    /// A field of an object is wrong.
+    #[error("{origin}: {object}: {path} {reason}")]
+    Field {
+        /// File or stream.
+        origin: String,
+        /// Kind and name, as `SriovNetwork demo/sriovnet1`.
+        object: String,
+        /// Path of the field, as `spec.nicSelector.pfNames[0]`.
+        path: String,
+        /// What is wrong with it.
+        reason: Box<Reason>,
+    },
+}
+
+/// What is wrong with a field. Reads on from the field's path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A required field is absent, null or empty.
+    #[error("is missing: write {expected}")]
+    Missing {
+        /// What belongs there.
+        expected: String,
+    },
+    /// Of the wrong type, or a value that is not possible.
+    #[error("is {found}: write {expected}")]
+    Unexpected {
+        /// The value as given, in JSON.
+        found: String,
+        /// What belongs there.
+        expected: String,
+    },
+    /// Not a name of the kind that belongs there.
+    #[error("is wrong: {0}")]
+    Key(#[from] KeyError),
+    /// Not an interface name or PCI address.
+    #[error("is wrong: {0}")]
+    Name(#[from] NameError),
+    /// JSON inside of a text field does not parse. Line and column count in the field's text as
+    /// YAML hands it over: in a quoted text YAML joins lines.
+    #[error(
+        "is not JSON: {problem} at line {line}, column {column}, near {near:?}; correct it there"
+    )]
+    Json {
+        /// Line within the text, from 1.
+        line: usize,
+        /// Column within the line, from 1.
+        column: usize,
+        /// The text around that place.
+        near: String,
+        /// What the parser met.
+        problem: String,
+    },
+    /// Good by itself, but not with another field.
+    #[error("is {found}, but {other}: {mend}")]
+    Conflict {
+        /// The value as given.
+        found: String,
+        /// The other field and its value.
+        other: String,
+        /// What to do.
+        mend: String,
+    },
+    /// The operator knows this, podbond does not do it.
+    #[error("is {found}, which podbond does not support: {mend}")]
+    Unsupported {
+        /// The value as given.
+        found: String,
+        /// What to do.
+        mend: String,
+    },
+}
+
+/// Why a text is not the name of an object, a namespace or a resource.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not a DNS-1123 label.
+    #[error(
+        "namespace {text:?} is malformed: write at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"
+    )]
+    Namespace {
+        /// The text as given.
+        text: String,
+    },
+    /// Not a DNS-1123 subdomain.
+    #[error(
+        "object name {text:?} is malformed: write at most 253 lower-case letters, digits, `-` and `.`, each part between dots beginning and ending with a letter or digit"
+    )]
+    Object {
+        /// The text as given.
+        text: String,
+    },
+    /// Not `namespace/name`.
+    #[error("{text:?} does not name an object: write namespace/name")]
+    Pair {
+        /// The text as given.
+        text: String,
+    },
+    /// Not a resource name.
+    #[error(
+        "resource name {text:?} is malformed: write at most 63 letters, digits, `-` and `_`, beginning and ending with a letter or digit"
+    )]
+    Resource {
+        /// The text as given.
+        text: String,
+    },
+}

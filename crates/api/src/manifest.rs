@@ -1,0 +1,222 @@
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::fields::{Fields, Site, show};
+use crate::{Error, Nad, Namespace, ObjectKey, Pod, Reason, SriovNetwork, SriovNetworkNodePolicy};
+
+/// One object of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// Kind `NetworkAttachmentDefinition`.
+    Nad(Nad),
+    /// Kind `Pod`.
+    Pod(Pod),
+    /// Kind `SriovNetworkNodePolicy`.
+    SriovNetworkNodePolicy(SriovNetworkNodePolicy),
+    /// Kind `SriovNetwork`.
+    SriovNetwork(SriovNetwork),
+    /// Any other kind, not looked at: manifests often hold a Namespace or a Deployment too.
+    Other {
+        /// Its kind.
+        kind: String,
+        /// `namespace/name`, or `name` where it gives no namespace.
+        name: String,
+    },
+}
+
+impl Object {
+    /// The kind as manifests spell it.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Nad(_) => Kind::Nad.name(),
+            Self::Pod(_) => Kind::Pod.name(),
+            Self::SriovNetworkNodePolicy(_) => Kind::SriovNetworkNodePolicy.name(),
+            Self::SriovNetwork(_) => Kind::SriovNetwork.name(),
+            Self::Other { kind, .. } => kind,
+        }
+    }
+
+    /// Namespace and name of an object that podbond knows.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Nad(nad) => Some(&nad.key),
+            Self::Pod(pod) => Some(&pod.key),
+            Self::SriovNetworkNodePolicy(policy) => Some(&policy.key),
+            Self::SriovNetwork(network) => Some(&network.key),
+            Self::Other { .. } => None,
+        }
+    }
+}
+
+/// The kinds that podbond knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nad,
+    Pod,
+    SriovNetworkNodePolicy,
+    SriovNetwork,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Nad, Self::Pod, Self::SriovNetworkNodePolicy, Self::SriovNetwork];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nad => "NetworkAttachmentDefinition",
+            Self::Pod => "Pod",
+            Self::SriovNetworkNodePolicy => "SriovNetworkNodePolicy",
+            Self::SriovNetwork => "SriovNetwork",
+        }
+    }
+
+    pub(crate) fn api_version(self) -> &'static str {
+        match self {
+            Self::Nad => "k8s.cni.cncf.io/v1",
+            Self::Pod => "v1",
+            Self::SriovNetworkNodePolicy | Self::SriovNetwork => "sriovnetwork.openshift.io/v1",
+        }
+    }
+}
+
+/// The objects of a manifest, in order: YAML of any number of documents, or JSON; lists
+/// (`kind: List`, `PodList`, …) give their items, empty documents nothing.
+///
+/// `origin` is the file's name, for the errors. An object without a namespace is in `default`.
+pub fn read_manifests(text: &str, origin: &str) -> Result<Vec<Object>, Error> {
+    let place = |position| Place { origin, document: position + 1, path: String::new() };
+    // The whole text is parsed first: a slip in its form explains what would be missing after it.
+    let documents: Vec<Value> = yaml_serde::Deserializer::from_str(text)
+        .enumerate()
+        .map(|(position, document)| json_of(document, &place(position)))
+        .collect::<Result<_, _>>()?;
+    let mut objects = Vec::new();
+    for (position, value) in documents.iter().enumerate().filter(|(_, value)| !value.is_null()) {
+        place(position).read(value, None, &mut objects)?;
+    }
+    Ok(objects)
+}
+
+/// One document as JSON. It is read as YAML first, which finds keys that are given twice.
+fn json_of(document: yaml_serde::Deserializer<'_>, place: &Place<'_>) -> Result<Value, Error> {
+    let syntax = |error: yaml_serde::Error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let whole = error.to_string();
+        let at = format!(" at line {line} column {column}");
+        let problem = whole.replacen(&at, "", 1);
+        Error::Syntax { origin: place.origin.to_owned(), line, column, problem }
+    };
+    let mut value = yaml_serde::Value::deserialize(document).map_err(syntax)?;
+    value.apply_merge().map_err(syntax)?;
+    serde_json::to_value(value).map_err(|error| {
+        let found = format!("YAML that JSON cannot express ({error})");
+        let expected = "maps whose keys are texts".to_owned();
+        place.error("content", Reason::Unexpected { found, expected })
+    })
+}
+
+/// Where in a stream of documents an object stands, until its name is known.
+struct Place<'a> {
+    origin: &'a str,
+    document: usize,
+    /// Empty, or the path to a list's item.
+    path: String,
+}
+
+/// What the items of a typed list leave out, as a cluster answers: their kind and apiVersion.
+struct ItemType<'a> {
+    kind: &'a str,
+    api_version: &'a str,
+}
+
+impl Place<'_> {
+    fn error(&self, field: &str, reason: Reason) -> Error {
+        let path =
+            if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) };
+        Error::Document {
+            origin: self.origin.to_owned(),
+            document: self.document,
+            path,
+            reason: Box::new(reason),
+        }
+    }
+
+    fn read(
+        &self,
+        value: &Value,
+        item_type: Option<&ItemType<'_>>,
+        objects: &mut Vec<Object>,
+    ) -> Result<(), Error> {
+        let Value::Object(map) = value else {
+            let expected = "a Kubernetes object with apiVersion, kind and metadata".to_owned();
+            return Err(self.error("content", Reason::Unexpected { found: show(value), expected }));
+        };
+        let known = item_type.map(|item| item.kind);
+        let kind = self.header(map, "kind", known, "the kind of object, as Pod")?;
+        let known = item_type.map(|item| item.api_version);
+        let api_version = self.header(map, "apiVersion", known, "the kind's version, as v1")?;
+        match (kind.strip_suffix("List"), map.get("items")) {
+            (Some(item_kind), Some(Value::Array(items))) => {
+                let typed = ItemType { kind: item_kind, api_version };
+                let item_type = Some(&typed).filter(|typed| !typed.kind.is_empty());
+                for (position, item) in items.iter().enumerate() {
+                    let path = format!("items[{position}]");
+                    Place { path, ..*self }.read(item, item_type, objects)?;
+                }
+            }
+            _ => objects.push(self.object(map, kind, api_version)?),
+        }
+        Ok(())
+    }
+
+    fn header<'m>(
+        &self,
+        map: &'m Map<String, Value>,
+        field: &str,
+        known: Option<&'m str>,
+        expected: &str,
+    ) -> Result<&'m str, Error> {
+        let given = map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+        given
+            .or(known)
+            .ok_or_else(|| self.error(field, Reason::Missing { expected: expected.to_owned() }))
+    }
+
+    fn object(
+        &self,
+        map: &Map<String, Value>,
+        kind: &str,
+        api_version: &str,
+    ) -> Result<Object, Error> {
+        // Read before the name is validated, since the error about the name shows it as given.
+        let given = |field: &str| map.get("metadata").and_then(|m| m.get(field)?.as_str());
+        let name = match (given("namespace"), given("name")) {
+            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+            (None, Some(name)) => name.to_owned(),
+            (_, None) => format!("in document {} without a name", self.document),
+        };
+        let Some(known) = Kind::ALL.into_iter().find(|known| known.name() == kind) else {
+            return Ok(Object::Other { kind: kind.to_owned(), name });
+        };
+        let site = Site { origin: self.origin.to_owned(), object: format!("{kind} {name}") };
+        let root = Fields::root(&site, map);
+        if api_version != known.api_version() {
+            let (found, expected) = (format!("{api_version:?}"), known.api_version().to_owned());
+            return Err(root.error("apiVersion", Reason::Unexpected { found, expected }));
+        }
+        let metadata = root.object("metadata")?;
+        let key = ObjectKey {
+            namespace: metadata.parsed::<Namespace>("namespace")?.unwrap_or_default(),
+            name: metadata.required("name", "the object's name")?,
+        };
+        Ok(match known {
+            Kind::Nad => Object::Nad(Nad::read(key, &metadata, &root.object("spec")?)?),
+            Kind::Pod => Object::Pod(Pod::read(key, &metadata)?),
+            Kind::SriovNetworkNodePolicy => Object::SriovNetworkNodePolicy(
+                SriovNetworkNodePolicy::read(key, &root.object("spec")?)?,
+            ),
+            Kind::SriovNetwork => {
+                Object::SriovNetwork(SriovNetwork::read(key, &root.object("spec")?)?)
+            }
+        })
+    }
+}

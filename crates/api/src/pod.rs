@@ -1,0 +1,29 @@
+use std::collections::BTreeMap;
+
+use crate::fields::Fields;
+use crate::{Error, ObjectKey};
+
+/// The annotation of a pod that lists the networks that it asks for.
+pub const NETWORKS_ANNOTATION: &str = "k8s.v1.cni.cncf.io/networks";
+
+/// The part of a Pod (`v1`) that its networks depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The cluster's identity of this pod, which a later pod of the same name does not have;
+    /// absent in a manifest that was never in a cluster.
+    pub uid: Option<String>,
+    /// All annotations as given, [`NETWORKS_ANNOTATION`] among them.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Pod {
+    pub(crate) fn read(key: ObjectKey, metadata: &Fields<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            key,
+            uid: metadata.text("uid")?.map(str::to_owned),
+            annotations: metadata.text_map("annotations")?,
+        })
+    }
+}
