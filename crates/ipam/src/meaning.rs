@@ -1,0 +1,156 @@
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use podbond_cni::{CniResult, Interface, IpConfig};
+use podbond_kernel::{At, Route, Step};
+use podbond_names::LinkName;
+
+/// `RT_SCOPE_LINK`: from here on a destination is on the link itself, and takes no gateway.
+const SCOPE_LINK: u8 = 253;
+
+/// The steps that give a link of the pod what an IPAM plugin answered: its addresses, then its
+/// routes, which may need them.
+pub fn steps(ifname: &LinkName, result: &CniResult) -> Vec<Step> {
+    let at = At::pod(ifname.clone());
+    let addresses =
+        addresses(result).into_iter().map(|address| Step::AddAddress { at: at.clone(), address });
+    let routes = routes(result).map(|route| Step::AddRoute { at: at.clone(), route });
+    addresses.chain(routes).collect()
+}
+
+/// The addresses of a result, in its order.
+pub fn addresses(result: &CniResult) -> Vec<IpNet> {
+    result.ips.iter().map(|ip| ip.address).collect()
+}
+
+/// The answer of a plugin that made one interface: its addresses, routes and DNS are those that
+/// the IPAM plugin gave, and all the addresses are the interface's.
+pub fn result(ipam: Option<CniResult>, interface: Interface) -> CniResult {
+    let mut result = ipam.unwrap_or_default();
+    result.interfaces = vec![interface];
+    for ip in &mut result.ips {
+        ip.interface = Some(0);
+    }
+    result
+}
+
+/// The routes of a result as the kernel takes them.
+///
+/// "gw: next hop address. If unset, a value in `gateway` in the `ips` array may be used" (section
+/// "Success"): that of the first address of the route's family that has one.
+fn routes(result: &CniResult) -> impl Iterator<Item = Route> {
+    result.routes.iter().map(|route| {
+        let on_link = route.scope.is_some_and(|scope| scope >= SCOPE_LINK);
+        let gateway =
+            route.gw.or_else(|| if on_link { None } else { gateway(&result.ips, route.dst) });
+        Route {
+            destination: route.dst,
+            gateway,
+            mtu: route.mtu,
+            advmss: route.advmss,
+            priority: route.priority,
+            table: route.table,
+            scope: route.scope,
+        }
+    })
+}
+
+fn gateway(ips: &[IpConfig], destination: IpNet) -> Option<IpAddr> {
+    let is_v4 = destination.addr().is_ipv4();
+    ips.iter().filter_map(|ip| ip.gateway).find(|gateway| gateway.is_ipv4() == is_v4)
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_cni::Route as CniRoute;
+
+    use super::*;
+
+    fn ip(address: &str, gateway: Option<&str>) -> IpConfig {
+        IpConfig {
+            address: address.parse().unwrap(),
+            gateway: gateway.map(|text| text.parse().unwrap()),
+            interface: None,
+        }
+    }
+
+    fn route(dst: &str, gw: Option<&str>) -> CniRoute {
+        CniRoute {
+            dst: dst.parse().unwrap(),
+            gw: gw.map(|text| text.parse().unwrap()),
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: None,
+            scope: None,
+        }
+    }
+
+    fn said(ips: Vec<IpConfig>, routes: Vec<CniRoute>) -> Vec<String> {
+        let result = CniResult { ips, routes, ..CniResult::default() };
+        steps(&"net3".parse().unwrap(), &result).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_route_without_gateway_takes_the_first_one_of_its_family() {
+        let ips = vec![
+            ip("10.56.217.2/24", None),
+            ip("fd00::2/64", Some("fd00::1")),
+            ip("10.56.218.2/24", Some("10.56.218.1")),
+        ];
+        let routes = vec![route("::/0", None), route("0.0.0.0/0", None)];
+        assert_eq!(
+            said(ips, routes),
+            [
+                "add address 10.56.217.2/24 to net3 (pod)",
+                "add address fd00::2/64 to net3 (pod)",
+                "add address 10.56.218.2/24 to net3 (pod)",
+                "append route ::/0 via fd00::1 through net3 (pod)",
+                "append route 0.0.0.0/0 via 10.56.218.1 through net3 (pod)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_routes_own_gateway_is_kept_and_one_on_the_link_gets_none() {
+        let ips = || vec![ip("10.0.0.2/24", Some("10.0.0.1"))];
+        let with_gateway = route("10.1.0.0/16", Some("10.0.0.9"));
+        let on_link = CniRoute { scope: Some(SCOPE_LINK), ..route("10.2.0.0/16", None) };
+        assert_eq!(
+            said(ips(), vec![with_gateway, on_link])[1..],
+            [
+                "append route 10.1.0.0/16 via 10.0.0.9 through net3 (pod)",
+                "append route 10.2.0.0/16 through net3 (pod)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_route_of_a_family_without_gateway_is_on_the_link() {
+        let ips = vec![ip("10.0.0.2/24", Some("10.0.0.1"))];
+        assert_eq!(
+            said(ips, vec![route("fd00:1::/64", None)])[1..],
+            ["append route fd00:1::/64 through net3 (pod)"]
+        );
+    }
+
+    #[test]
+    fn the_answer_has_one_interface_which_carries_every_address() {
+        let interface = Interface {
+            name: "net3".parse().unwrap(),
+            mac: None,
+            mtu: None,
+            sandbox: None,
+            socket_path: None,
+            pci_id: None,
+        };
+        let ipam = CniResult {
+            interfaces: vec![interface.clone(), interface.clone()],
+            ips: vec![ip("10.0.0.2/24", None), ip("10.0.1.2/24", None)],
+            ..CniResult::default()
+        };
+        let answer = result(Some(ipam), interface.clone());
+        assert_eq!(answer.interfaces, [interface]);
+        assert!(answer.ips.iter().all(|ip| ip.interface == Some(0)));
+    }
+}
