@@ -19,6 +19,7 @@ mod pod;
 mod policy;
 mod render;
 mod selector;
+mod write;
 
 pub use error::{Error, KeyError, Reason};
 pub use key::{Namespace, ObjectKey, ObjectName, ResourceName};

@@ -1,0 +1,107 @@
+//! Objects back to manifests, for records on disk: one form for what people write and what is
+//! kept, read by the same reader.
+
+use serde_json::{Map, Value, json};
+
+use crate::manifest::Kind;
+use crate::{
+    DeviceType, LinkType, Management, Nad, NicSelector, ObjectKey, SriovNetworkNodePolicy,
+};
+
+impl Nad {
+    /// The manifest that [`read_manifests`](crate::read_manifests) reads as this NAD.
+    pub fn to_manifest(&self) -> Value {
+        let mut manifest = header(Kind::Nad, &self.key, &json!({"config": self.config}));
+        manifest["metadata"]["annotations"] = json!(self.annotations);
+        manifest
+    }
+}
+
+impl SriovNetworkNodePolicy {
+    /// The manifest that [`read_manifests`](crate::read_manifests) reads as this policy.
+    pub fn to_manifest(&self) -> Value {
+        let mut spec = json!({
+            "resourceName": self.resource_name,
+            "nodeSelector": self.node_selector,
+            "priority": self.priority,
+            "numVfs": self.num_vfs,
+            "nicSelector": nic_selector(&self.nic_selector),
+            "deviceType": match self.device_type {
+                DeviceType::Netdevice => "netdevice",
+                DeviceType::VfioPci => "vfio-pci",
+            },
+            "externallyManaged": self.management == Management::External,
+            "isRdma": self.is_rdma,
+            "needVhostNet": self.need_vhost_net,
+            "excludeTopology": self.exclude_topology,
+        });
+        if let Some(mtu) = self.mtu {
+            spec["mtu"] = mtu.into();
+        }
+        if let Some(link_type) = self.link_type {
+            spec["linkType"] = match link_type {
+                LinkType::Ethernet => "eth".into(),
+                LinkType::InfiniBand => "ib".into(),
+            };
+        }
+        header(Kind::SriovNetworkNodePolicy, &self.key, &spec)
+    }
+}
+
+fn header(kind: Kind, key: &ObjectKey, spec: &Value) -> Value {
+    json!({
+        "apiVersion": kind.api_version(),
+        "kind": kind.name(),
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "spec": spec,
+    })
+}
+
+fn nic_selector(selector: &NicSelector) -> Value {
+    let NicSelector { vendor, device_id, root_devices, pf_names } = selector;
+    let pf_names: Vec<_> = pf_names.iter().map(ToString::to_string).collect();
+    let fields = [
+        ("vendor", vendor.map(|id| json!(id.to_string()))),
+        ("deviceID", device_id.map(|id| json!(id.to_string()))),
+        ("rootDevices", Some(json!(root_devices))),
+        ("pfNames", Some(json!(pf_names))),
+    ];
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Object, read_manifests};
+
+    fn read_one(text: &str) -> Object {
+        read_manifests(text, "test").unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_policy_is_read_back_as_it_was() {
+        let written = read_one(
+            r#"{"apiVersion": "sriovnetwork.openshift.io/v1", "kind": "SriovNetworkNodePolicy",
+            "metadata": {"name": "p", "namespace": "ops"},
+            "spec": {"resourceName": "r", "numVfs": 8, "mtu": 9000, "priority": 3,
+              "linkType": "ib", "deviceType": "vfio-pci", "externallyManaged": true,
+              "needVhostNet": true, "excludeTopology": true, "nodeSelector": {"a": "b"},
+              "nicSelector": {"vendor": "15b3", "deviceID": "101d", "pfNames": ["a#0-3", "b"],
+                "rootDevices": ["0000:3b:00.0"]}}}"#,
+        );
+        let Object::SriovNetworkNodePolicy(policy) = &written else { panic!("{written:?}") };
+        assert_eq!(read_one(&policy.to_manifest().to_string()), written);
+    }
+
+    #[test]
+    fn a_nad_is_read_back_as_it_was() {
+        let written = read_one(
+            r#"{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+            "metadata": {"name": "n", "namespace": "demo", "annotations":
+              {"k8s.v1.cni.cncf.io/resourceName": "openshift.io/r", "other": "1"}},
+            "spec": {"config": "{\"type\": \"sriov\",\n \"vlan\": 3}"}}"#,
+        );
+        let Object::Nad(nad) = &written else { panic!("{written:?}") };
+        assert_eq!(read_one(&nad.to_manifest().to_string()), written);
+    }
+}
