@@ -1,1 +1,31 @@
-//! attach
+//! A pod's networks: which ones it asks for, in which order they are attached, and what is written
+//! down so that they can be taken away again.
+//!
+//! - **Asking**: [`parse_networks`] reads the pod's annotation; [`Chain::resolve`] looks up the NADs
+//!   and gives the attachments in order. Both are pure: a chain is data, to be planned or run.
+//! - **Running**: [`Attacher::add`] calls the plugins, and undoes all in reverse when one fails.
+//!   [`Attacher::delete`] needs nothing but the [`Record`]s.
+//! - **Telling**: [`NetworkStatus`] is the pod's network-status annotation.
+//!
+//! Where NADs come from ([`Source`]) and who picks a device ([`Devices`]) is for the caller to say.
+
+mod chain;
+mod default_network;
+mod error;
+mod nad;
+mod netns;
+mod networks;
+mod record;
+mod run;
+mod status;
+mod traits;
+
+pub use chain::{Attachment, Chain, DeviceRequest};
+pub use default_network::{DefaultNetwork, default_network};
+pub use error::{Error};
+pub use netns::NetnsRef;
+pub use networks::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
+pub use record::{Record, Records};
+pub use run::{Attacher, Sandbox};
+pub use status::{DeviceInfo, NetworkStatus, StatusDns, annotation};
+pub use traits::{Devices, Holder, Source};

@@ -1,0 +1,1 @@
+//! From a NAD's configuration text to the configuration of each plugin.
