@@ -1,0 +1,187 @@
+use podbond_cni::{Code, Failure};
+use podbond_kernel::{BondMode, Netns};
+use podbond_names::{LinkName, NameError};
+
+/// Why a bond cannot be made, checked or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is not of the form that CNI describes.
+    #[error("{0}")]
+    Config(#[from] Failure),
+    /// No `mode`.
+    #[error("mode is missing: give one of {MODES}")]
+    ModeMissing,
+    /// A mode that the driver does not have.
+    #[error("mode: {given} is no bonding mode: give one of {MODES}")]
+    UnknownMode {
+        /// The value as written.
+        given: String,
+    },
+    /// Negative, or no number.
+    #[error("miimon: {given} is no time: give whole milliseconds from 0, like 100")]
+    Miimon {
+        /// The value as written.
+        given: String,
+    },
+    /// Not an MTU that Ethernet can have.
+    #[error(
+        "mtu: {given} is no MTU: give bytes from {min} to {max}, or leave it out to take the smallest port's"
+    )]
+    Mtu {
+        /// The value as written.
+        given: String,
+        /// The smallest possible.
+        min: u32,
+        /// The largest possible.
+        max: u32,
+    },
+    /// None of the driver's three.
+    #[error("failOverMac: {given} is unknown: give 0 (none), 1 (active) or 2 (follow)")]
+    UnknownFailOverMac {
+        /// The value as written.
+        given: String,
+    },
+    /// None of the driver's policies.
+    #[error(
+        "xmitHashPolicy: {given} is unknown: give layer2, layer2+3, layer3+4, encap2+3, encap3+4 \
+         or vlan+srcmac"
+    )]
+    UnknownXmitHashPolicy {
+        /// The value as written.
+        given: String,
+    },
+    /// Neither on nor off.
+    #[error("{field}: {given} is neither on nor off: give 0 or 1")]
+    Toggle {
+        /// The key.
+        field: &'static str,
+        /// The value as written.
+        given: String,
+    },
+    /// The option belongs to two modes.
+    #[error(
+        "tlbDynamicLb has no meaning in mode {mode}: leave it out, or use balance-tlb or balance-alb"
+    )]
+    TlbDynamicLbNeedsTlb {
+        /// The mode that was asked for.
+        mode: BondMode,
+    },
+    /// A bond of fewer than two ports protects nothing.
+    #[error("links: {count} given, a bond needs at least two")]
+    TooFewLinks {
+        /// How many there are.
+        count: usize,
+    },
+    /// One link cannot be two ports.
+    #[error("links: {name} is given twice: name two different links")]
+    LinkTwice {
+        /// The link.
+        name: LinkName,
+    },
+    /// A name that no link can have.
+    #[error("links[{position}].name: {reason}")]
+    LinkName {
+        /// The place in the list, from 0.
+        position: usize,
+        /// What is wrong with the name.
+        reason: NameError,
+    },
+    /// The plugin named as its own IPAM plugin.
+    #[error(
+        "ipam.type: bond is no IPAM plugin: use host-local, static, whereabouts or another one"
+    )]
+    BondAsIpam,
+    /// A port that is not where it should be.
+    #[error("links: there is no {name} in the {netns}: {}", mend_missing(*.netns))]
+    NoSuchPort {
+        /// The link.
+        name: LinkName,
+        /// Where it was looked for.
+        netns: Netns,
+    },
+    /// A port that another link owns.
+    #[error(
+        "links: {name} is already a port of {master}: remove it from there, or name another link"
+    )]
+    PortTaken {
+        /// The link.
+        name: LinkName,
+        /// The bond or bridge that owns it.
+        master: String,
+    },
+    /// The name of the bond, or of a port on its way into the pod, is in use there.
+    #[error("the pod has a link {name} already: choose another name for this attachment")]
+    NameTaken {
+        /// The name.
+        name: LinkName,
+    },
+    /// The bond would have frames that a port cannot carry.
+    #[error("mtu: {wanted} is larger than the {} of port {port}: lower mtu, or raise the port's", .port_mtu)]
+    MtuAbovePort {
+        /// The MTU asked for, bytes.
+        wanted: u32,
+        /// The port.
+        port: LinkName,
+        /// The port's MTU, bytes.
+        port_mtu: u32,
+    },
+    /// VFs that may not take the bond's address.
+    #[error("{untrusted}")]
+    Untrusted {
+        /// What would not work, and why.
+        untrusted: crate::plan::Warning,
+    },
+    /// A bond is needed where there is another kind of link, or none.
+    #[error("the pod's link is not as asked for: {}", .differences.join("; "))]
+    Differs {
+        /// One sentence for each difference.
+        differences: Vec<String>,
+    },
+    /// The record of what ADD changed could not be kept.
+    #[error("{action} {}: {source}", path.display())]
+    Record {
+        /// `read`, `write` or `remove`.
+        action: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(#[from] podbond_kernel::Error),
+    /// Several things went wrong, all of them told.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Error>),
+}
+
+const MODES: &str = "balance-rr (0), active-backup (1), balance-xor (2), broadcast (3), 802.3ad (4), \
+                     balance-tlb (5), balance-alb (6)";
+
+fn mend_missing(netns: Netns) -> &'static str {
+    match netns {
+        Netns::Pod => "list the network that makes it before the bond's in the pod's annotation",
+        Netns::Host => "name a link of the node, or set linksInContainer to true",
+    }
+}
+
+impl Error {
+    /// The answer to the runtime, naming the network.
+    pub(crate) fn into_failure(self, network: &str) -> Failure {
+        let code = match &self {
+            Self::Config(failure) => return failure.clone(),
+            Self::NoSuchPort { .. } | Self::PortTaken { .. } | Self::NameTaken { .. } => {
+                Code::CONFLICT
+            }
+            Self::Differs { .. } => Code::DIFFERS,
+            Self::Record { .. } => Code::Io,
+            Self::Kernel(_) | Self::Several(_) => Code::KERNEL,
+            _ => Code::InvalidConfig,
+        };
+        let details = match &self {
+            Self::Kernel(error) => error.extack().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        Failure::new(code, format_args!("network {network}: {self}")).with_details(details)
+    }
+}

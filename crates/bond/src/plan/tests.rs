@@ -1,0 +1,216 @@
+use podbond_cni::NetConf;
+use podbond_kernel::{Vf, VfSettings};
+use podbond_names::PciAddress;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn name(text: &str) -> LinkName {
+    text.parse().unwrap()
+}
+
+fn pci(index: u8) -> PciAddress {
+    format!("0000:0{index}:10.0").parse().unwrap()
+}
+
+fn config(changes: &Value) -> Config {
+    let mut conf = json!({
+        "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "mode": "active-backup",
+        "failOverMac": 1, "linksInContainer": true, "mtu": 1500,
+        "links": [{"name": "net1"}, {"name": "net2"}]
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        conf[key] = value.clone();
+    }
+    Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+fn link(index: u32, text: &str) -> Link {
+    Link {
+        index,
+        name: name(text),
+        altnames: Vec::new(),
+        kind: None,
+        mac: Some(format!("02:00:00:00:00:{index:02x}").parse().unwrap()),
+        permanent_mac: None,
+        mtu: 1500,
+        max_mtu: 0,
+        state: LinkState::Up,
+        carrier: true,
+        master: None,
+        parent: u8::try_from(index).ok().map(pci),
+        bond: None,
+        port: None,
+    }
+}
+
+/// Two links of the pod that are VFs, trusted or not.
+fn two_vfs(trust: bool) -> View {
+    let vf = |index: u8| Vf {
+        pci: pci(index),
+        pf: format!("0000:0{index}:00.0").parse().unwrap(),
+        pf_link: name(&format!("pf{index}")),
+        index: 0,
+        driver: Some("igbvf".to_owned()),
+        settings: VfSettings { trust: Some(trust), ..VfSettings::default() },
+    };
+    View { pod: vec![link(2, "net1"), link(3, "net2")], host: Vec::new(), vfs: vec![vf(2), vf(3)] }
+}
+
+fn words(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_documented_bond_is_made_in_as_few_steps_as_the_driver_needs() {
+    let plan = plan(&config(&json!({})), &name("net3"), &two_vfs(false)).unwrap();
+    assert_eq!(
+        words(&plan.steps),
+        [
+            "create bond net3 (pod) mode active-backup mtu 1500",
+            "bring net1 (pod) down",
+            "make net1 (pod) a port of net3",
+            "bring net2 (pod) down",
+            "make net2 (pod) a port of net3",
+            "bring net3 (pod) up",
+        ]
+    );
+    assert!(plan.warnings.is_empty());
+}
+
+#[test]
+fn links_of_the_node_are_moved_before_they_are_enslaved() {
+    let mut view = two_vfs(false);
+    std::mem::swap(&mut view.host, &mut view.pod);
+    view.host[1].state = LinkState::Down;
+    let plan = plan(&config(&json!({"linksInContainer": false})), &name("net3"), &view).unwrap();
+    assert_eq!(
+        words(&plan.steps)[1..6],
+        [
+            "bring net1 (host) down",
+            "move net1 (host) to net1 (pod)",
+            "make net1 (pod) a port of net3",
+            "move net2 (host) to net2 (pod)",
+            "make net2 (pod) a port of net3",
+        ]
+    );
+}
+
+#[test]
+fn undoing_the_plan_gives_the_view_back() {
+    for in_pod in [true, false] {
+        let mut before = two_vfs(true);
+        if !in_pod {
+            std::mem::swap(&mut before.host, &mut before.pod);
+        }
+        let config = config(&json!({"linksInContainer": in_pod, "mode": "balance-xor"}));
+        let plan = plan(&config, &name("net3"), &before).unwrap();
+        let mut view = before.clone();
+        view.apply(&plan.steps);
+        assert_ne!(view, before);
+        let inverse: Vec<Step> = plan.steps.iter().rev().map(Step::inverse).collect();
+        view.apply(&inverse);
+        view.host.sort_by_key(|link| link.index);
+        assert_eq!(view, before);
+    }
+}
+
+#[test]
+fn removal_leaves_nothing_of_the_bond_and_gives_links_of_the_node_back_as_they_were() {
+    let mut before = two_vfs(false);
+    std::mem::swap(&mut before.host, &mut before.pod);
+    before.host[1].state = LinkState::Down;
+    let config = config(&json!({"linksInContainer": false}));
+    let made = plan(&config, &name("net3"), &before).unwrap().steps;
+    let mut view = before.clone();
+    view.apply(&made);
+    view.apply(&removal(&config, &name("net3"), &view, &made));
+    assert_eq!(view, before);
+    let again = removal(&config, &name("net3"), &view, &made);
+    assert_eq!(again, [], "a second removal has nothing to do");
+}
+
+#[test]
+fn removal_touches_no_link_that_is_not_a_bond() {
+    let mut view = two_vfs(false);
+    view.pod.push(link(4, "net3"));
+    assert_eq!(removal(&config(&json!({})), &name("net3"), &view, &[]), []);
+}
+
+#[test]
+fn an_absent_mtu_is_the_smallest_ports() {
+    let mut view = two_vfs(false);
+    view.pod[1].mtu = 1400;
+    let config = config(&json!({"mtu": 0}));
+    let plan = plan(&config, &name("net3"), &view).unwrap();
+    assert!(matches!(plan.steps[0], Step::AddBond { mtu: 1400, .. }));
+}
+
+#[test]
+fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
+    let refused = |changes: Value, view: &View| match plan(&config(&changes), &name("net3"), view) {
+        Ok(plan) => {
+            assert!(plan.warnings.is_empty());
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    for mode in ["balance-rr", "balance-xor"] {
+        let message = refused(json!({ "mode": mode }), &two_vfs(false)).unwrap();
+        // The first port keeps its address, since the bond takes it.
+        assert!(message.contains("behind net2 are not trusted"), "{message}");
+        assert_eq!(refused(json!({ "mode": mode }), &two_vfs(true)), None);
+        let mut same = two_vfs(false);
+        same.pod[1].mac = same.pod[0].mac;
+        assert_eq!(refused(json!({ "mode": mode }), &same), None);
+    }
+    for fail_over_mac in [0, 2] {
+        let changes = json!({ "failOverMac": fail_over_mac });
+        let message = refused(changes.clone(), &two_vfs(false)).unwrap();
+        assert!(message.contains("set failOverMac to 1"), "{message}");
+        assert_eq!(refused(changes, &two_vfs(true)), None);
+    }
+}
+
+#[test]
+fn allow_untrusted_turns_the_refusal_into_a_warning() {
+    let config = config(&json!({"mode": "balance-rr", "allowUntrusted": true}));
+    let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
+    assert!(matches!(&plan.warnings[..], [Warning::SharedMacOverUntrusted { ports, .. }]
+        if *ports == [name("net2")]));
+}
+
+#[test]
+fn links_that_are_no_vfs_need_no_trust() {
+    let mut view = two_vfs(false);
+    view.vfs.clear();
+    assert!(plan(&config(&json!({"mode": "balance-rr"})), &name("net3"), &view).is_ok());
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    let config_default = config(&json!({}));
+    let message = |view: &View| plan(&config_default, &name("net3"), view).unwrap_err().to_string();
+    let mut missing = two_vfs(false);
+    missing.pod.remove(1);
+    assert!(message(&missing).contains("there is no net2 in the pod: list the network"));
+
+    let mut taken = two_vfs(false);
+    taken.pod.push(link(9, "bond7"));
+    taken.pod[0].master = Some(9);
+    assert!(message(&taken).contains("net1 is already a port of bond7"));
+
+    let mut name_taken = two_vfs(false);
+    name_taken.pod.push(link(9, "net3"));
+    assert!(message(&name_taken).contains("the pod has a link net3 already"));
+
+    let mut small = two_vfs(false);
+    small.pod[1].mtu = 1400;
+    assert!(message(&small).contains("mtu: 1500 is larger than the 1400 of port net2"));
+
+    let mut on_host = two_vfs(false);
+    on_host.host = on_host.pod.clone();
+    let moving = config(&json!({"linksInContainer": false}));
+    let error = plan(&moving, &name("net3"), &on_host).unwrap_err();
+    assert!(matches!(error, Error::NameTaken { name } if name.as_str() == "net1"));
+}
