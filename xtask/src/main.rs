@@ -1,2 +1,36 @@
-//! xtask
-fn main() {}
+//! podbond's own tasks: the lab, tests, the executable for distribution, tidiness.
+
+mod build;
+mod error;
+mod lab;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// podbond's own tasks
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Lab(lab::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Lab(arguments) => lab::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        // 125 as docker run has it: the task itself failed, not the command it was to run.
+        ExitCode::from(125)
+    })
+}

@@ -1,1 +1,28 @@
-//! lab
+//! Two SR-IOV cards, a switch and a node, in a virtual machine: for demo, tests and trying things.
+//!
+//! Nobody needs the hardware: QEMU's `igb` is a card whose VFs work. The node is a Debian kernel
+//! with Debian's own tools; both are fetched with apt (which checks them), kept in the user's cache,
+//! and put into an initramfs together with our executables. What the node looks like from inside is
+//! in `guest/init`, which is meant to be read.
+
+mod accel;
+mod apt;
+mod cache;
+mod channel;
+mod cpio;
+mod error;
+mod guest;
+mod kernel;
+mod lab;
+mod machine;
+mod progress;
+mod qemu;
+mod terminal;
+mod userland;
+
+pub use accel::{Accel, UnknownAccel};
+pub use error::Error;
+pub use kernel::{Kernel, UnknownKernel};
+pub use lab::{Builder, Lab, Switch};
+pub use machine::{Console, Stdin};
+pub use progress::Progress;

@@ -1,0 +1,119 @@
+//! Builds with cargo: static executables, as a node gets them.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{
+    error::Error,
+    workspace::{root, target},
+};
+
+/// Static executables are cross-built, so that these flags stay away from build scripts.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Without relocations at start: a plugin is started for each attachment.
+const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static";
+
+/// An executable that cargo built.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The package it belongs to.
+    pub(crate) package: String,
+    /// The name of its target in that package.
+    pub(crate) name: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+}
+
+/// A `cargo` command in this workspace, without what the outer cargo left in the environment.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// A `cargo` command that builds static executables. They have a target directory of their own:
+/// other flags would make cargo build everything anew at each change between the two.
+fn cargo_static(arguments: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(arguments).args(["--target", TARGET]);
+    command.env("CARGO_TARGET_DIR", target().join("lab")).env("RUSTFLAGS", STATIC);
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
+}
+
+/// `podbond` for the lab: quick to build, small enough to copy into each machine.
+pub(crate) fn podbond() -> Result<PathBuf, Error> {
+    let arguments = ["build", "--quiet", "--package", "podbond", "--profile", "lab"];
+    let built = executables(&mut cargo_static(&arguments), "building podbond for the lab")?;
+    let podbond = built.into_iter().find(|built| built.name == "podbond");
+    podbond.map(|built| built.path).ok_or_else(|| Error::NotBuilt("podbond".into()))
+}
+
+/// Runs a cargo build and gives the executables in its JSON messages.
+fn executables(command: &mut Command, what: &str) -> Result<Vec<Built>, Error> {
+    eprintln!("xtask: {what}");
+    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let output =
+        command.output().map_err(|source| Error::Start { program: "cargo".into(), source })?;
+    if !output.status.success() {
+        return Err(Error::Program { what: what.to_owned(), status: output.status });
+    }
+    let mut built = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let message: Value = serde_json::from_str(line)?;
+        built.extend(executable(&message));
+    }
+    Ok(built)
+}
+
+/// The executable that a message of cargo's announces, if it announces one.
+fn executable(message: &Value) -> Option<Built> {
+    let path = message.get("executable")?.as_str()?.into();
+    let name = message.get("target")?.get("name")?.as_str()?.to_owned();
+    // `path+file:///…/crates/kernel#podbond-kernel@0.1.0`, or `…/crates/podbond#0.1.0`.
+    let id = message.get("package_id")?.as_str()?;
+    let (location, rest) = id.split_once('#')?;
+    let package = match rest.split_once('@') {
+        Some((package, _)) => package,
+        None => location.rsplit('/').next()?,
+    };
+    Some(Built { package: package.to_owned(), name, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_executable_is_known_by_package_and_target() {
+        let message = |id: &str| {
+            json!({
+                "reason": "compiler-artifact",
+                "package_id": id,
+                "target": { "name": "links" },
+                "executable": "/t/links-1",
+            })
+        };
+        let built = executable(&message("path+file:///r/crates/kernel#podbond-kernel@0.1.0"));
+        let built = built.unwrap();
+        assert_eq!((built.package.as_str(), built.name.as_str()), ("podbond-kernel", "links"));
+        let built = executable(&message("path+file:///r/crates/podbond#0.1.0")).unwrap();
+        assert_eq!(built.package, "podbond");
+        assert!(executable(&json!({ "reason": "build-finished", "executable": null })).is_none());
+    }
+}

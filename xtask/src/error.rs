@@ -1,0 +1,54 @@
+//! Why a task failed.
+
+use std::{io, path::PathBuf, process::ExitStatus};
+
+/// Why a task failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The lab could not do it.
+    #[error(transparent)]
+    Lab(#[from] podbond_lab::Error),
+    /// A file could not be used.
+    #[error("cannot {what} {path}: {source}", path = path.display())]
+    File {
+        /// The verb.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A program could not be started.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A program failed; it has said why itself.
+    #[error("{what} failed ({status})")]
+    Program {
+        /// What it was started for.
+        what: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// cargo's JSON was not as expected.
+    #[error("cannot read what cargo says: {0}")]
+    Cargo(#[from] serde_json::Error),
+    /// cargo built no such executable.
+    #[error("cargo built no executable for {0}")]
+    NotBuilt(String),
+}
+
+/// Turns an `io::Error` into [`Error::File`].
+pub(crate) trait FileContext<T> {
+    fn file(self, what: &'static str, path: impl Into<PathBuf>) -> Result<T, Error>;
+}
+
+impl<T> FileContext<T> for io::Result<T> {
+    fn file(self, what: &'static str, path: impl Into<PathBuf>) -> Result<T, Error> {
+        self.map_err(|source| Error::File { what, path: path.into(), source })
+    }
+}
