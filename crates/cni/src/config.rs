@@ -1,10 +1,23 @@
+use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use podbond_names::Mac;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{CniResult, Failure, Version};
+use crate::{CniResult, Code, Failure, Version};
+
+/// The longest configuration that is read, in bytes: room for a GC with thousands of attachments.
+/// How deep it may nest is limited by `serde_json`, to 128 levels.
+pub(crate) const MAX_BYTES: usize = 1 << 20;
+
+/// The key of `prevResult`.
+pub(crate) const PREV_RESULT: &str = "prevResult";
+
+/// The longest network name: it is a file name in the state of some plugins.
+const MAX_NAME_BYTES: usize = 255;
 
 /// One plugin's network configuration, as it arrives on standard input.
 ///
@@ -32,7 +45,7 @@ pub struct NetConf {
 /// The dynamic part of a configuration that the runtime fills in by capability.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeConfig {
-    /// Capability `ips`: addresses asked for, with or without prefix length.
+    /// Capability `ips`: addresses asked for, with or without prefix length. Each is well-formed.
     pub ips: Vec<String>,
     /// Capability `mac`.
     pub mac: Option<Mac>,
@@ -43,12 +56,213 @@ pub struct RuntimeConfig {
 impl NetConf {
     /// Reads a configuration. Errors give line and column of what does not parse, and the field of
     /// what is invalid.
-    pub fn parse(_json: &[u8]) -> Result<Self, Failure> {
-        todo!()
+    pub fn parse(json: &[u8]) -> Result<Self, Failure> {
+        Self::from_map(decode(json)?)
+    }
+
+    /// Reads a configuration that is JSON already.
+    pub fn from_map(raw: Map<String, Value>) -> Result<Self, Failure> {
+        let version = match raw.get("cniVersion") {
+            None | Some(Value::Null) => Version::V0_1_0,
+            Some(Value::String(text)) if text.is_empty() => Version::V0_1_0,
+            Some(Value::String(text)) => Version::parse(text).ok_or_else(|| unknown(text))?,
+            Some(other) => {
+                let msg = format!("field cniVersion is {other}: write a string, like \"1.0.0\"");
+                return Err(Failure::new(Code::InvalidConfig, msg));
+            }
+        };
+        let known: Known = fields("the network configuration", &raw)?;
+        let name = network_name(known.name)?;
+        let plugin = file_name(&name, "type", known.plugin)?
+            .ok_or_else(|| invalid(&name, "type", "is missing: name the plugin, like \"bond\""))?;
+        let ipam = file_name(&name, "ipam.type", known.ipam.and_then(|ipam| ipam.plugin))?;
+        let prev_result = match raw.get(PREV_RESULT) {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(CniResult::from_value(value, version).map_err(|failure| {
+                invalid(&name, PREV_RESULT, format_args!("does not parse: {}", failure.msg))
+            })?),
+        };
+        let args_ips = known.args.and_then(|args| args.cni).and_then(|cni| cni.ips);
+        let runtime = known.runtime.unwrap_or_default();
+        let runtime = RuntimeConfig {
+            ips: runtime.ips.unwrap_or_default().into_iter().map(|ip| ip.text).collect(),
+            mac: runtime.mac,
+            args_ips: args_ips.unwrap_or_default().into_iter().map(|ip| ip.address).collect(),
+        };
+        Ok(Self { version, name, plugin, ipam, prev_result, runtime, raw })
     }
 
     /// The plugin's own keys. An error names the field, with the path to it.
     pub fn keys<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        todo!()
+        fields(format_args!("network {:?}", self.name), &self.raw)
+    }
+
+    /// Sets or removes `prevResult`, here and in [`raw`](Self::raw).
+    pub fn set_prev_result(&mut self, result: Option<CniResult>) {
+        match &result {
+            Some(result) => {
+                self.raw.insert(PREV_RESULT.to_owned(), result.to_value(self.version));
+            }
+            None => {
+                self.raw.remove(PREV_RESULT);
+            }
+        }
+        self.prev_result = result;
     }
 }
+
+/// The object on standard input.
+pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
+    let refused = |msg: String| Err(Failure::new(Code::Decode, msg));
+    if json.len() > MAX_BYTES {
+        return refused(format!(
+            "the network configuration on standard input is longer than {MAX_BYTES} bytes: \
+             shorten it"
+        ));
+    }
+    if json.iter().all(u8::is_ascii_whitespace) {
+        return refused(
+            "standard input is empty: it must hold the network configuration, a JSON object"
+                .to_owned(),
+        );
+    }
+    serde_json::from_slice(json).or_else(|error| {
+        refused(format!("the network configuration on standard input is no JSON object: {error}"))
+    })
+}
+
+fn unknown(text: &str) -> Failure {
+    let known: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
+    let msg = format!(
+        "field cniVersion is {text:?}, which podbond does not speak: use one of {}",
+        known.join(", ")
+    );
+    Failure::new(Code::IncompatibleVersion, msg)
+}
+
+fn invalid(network: &str, field: &str, problem: impl fmt::Display) -> Failure {
+    Failure::new(Code::InvalidConfig, format!("network {network:?}: field {field} {problem}"))
+}
+
+/// Deserializes some keys of an object; the error names `whose` and the path to the field.
+pub(crate) fn fields<T: DeserializeOwned>(
+    whose: impl fmt::Display,
+    object: &Map<String, Value>,
+) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(object).map_err(|error| {
+        let path = error.path().to_string();
+        let msg = match path.as_str() {
+            "." => format!("{whose}: {}", error.inner()),
+            path => format!("{whose}: field {path}: {}", error.inner()),
+        };
+        Failure::new(Code::InvalidConfig, msg)
+    })
+}
+
+/// "Must start with an alphanumeric character, optionally followed by any combination of one or
+/// more alphanumeric characters, underscore, dot (.) or hyphen (-). Must not contain characters
+/// disallowed in file paths" (section "Configuration format").
+fn network_name(name: Option<String>) -> Result<String, Failure> {
+    let name = name.unwrap_or_default();
+    let problem = if name.is_empty() {
+        "is missing: give the network a name".to_owned()
+    } else if name.len() > MAX_NAME_BYTES {
+        format!("has {} bytes: at most {MAX_NAME_BYTES} are possible", name.len())
+    } else if !is_identifier(&name) {
+        format!(
+            "is {name:?}: it starts with a letter or digit, followed by letters, digits, `_`, `.` \
+             and `-`"
+        )
+    } else {
+        return Ok(name);
+    };
+    let msg = format!("the network configuration: field name {problem}");
+    Err(Failure::new(Code::InvalidConfig, msg))
+}
+
+/// The charset that the specification gives to container IDs and network names. None of them is
+/// `.`, `..` or holds `/`.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// Whether the name of a plugin stays within the directory that it is looked for in.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\0']) && !matches!(name, "." | "..")
+}
+
+/// The name of a plugin: "Must not contain characters disallowed in file paths for the system"
+/// (section "Plugin configuration objects"). It is looked for in the directories of `CNI_PATH`,
+/// and must not lead out of them. An empty name is none, as Go programs write it.
+fn file_name(network: &str, field: &str, name: Option<String>) -> Result<Option<String>, Failure> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+    if !is_file_name(&name) {
+        return Err(invalid(network, field, format_args!("is {name:?}: it must be a file name")));
+    }
+    Ok(Some(name))
+}
+
+/// The keys that the specification and its conventions name.
+#[derive(Deserialize)]
+struct Known {
+    name: Option<String>,
+    #[serde(rename = "type")]
+    plugin: Option<String>,
+    ipam: Option<KnownIpam>,
+    #[serde(rename = "runtimeConfig")]
+    runtime: Option<KnownRuntime>,
+    args: Option<KnownArgs>,
+}
+
+#[derive(Deserialize)]
+struct KnownIpam {
+    #[serde(rename = "type")]
+    plugin: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct KnownRuntime {
+    ips: Option<Vec<WantedIp>>,
+    #[serde(default, deserialize_with = "mac_or_empty")]
+    mac: Option<Mac>,
+}
+
+#[derive(Deserialize)]
+struct KnownArgs {
+    cni: Option<KnownCniArgs>,
+}
+
+#[derive(Deserialize)]
+struct KnownCniArgs {
+    ips: Option<Vec<WantedIp>>,
+}
+
+/// An address that is asked for, with or without prefix length.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct WantedIp {
+    text: String,
+    address: IpAddr,
+}
+
+impl TryFrom<String> for WantedIp {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let address = text.parse::<IpNet>().map(|net| net.addr()).or_else(|_| text.parse());
+        match address {
+            Ok(address) => Ok(Self { text, address }),
+            Err(_) => Err(format!("{text:?} is no address, like 10.56.217.5 or 10.56.217.5/24")),
+        }
+    }
+}
+
+/// An empty address is none, as Go programs write it.
+fn mac_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mac>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
+
+#[cfg(test)]
+mod tests;

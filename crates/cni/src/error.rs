@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Version;
+
 /// The error codes that the specification reserves (section "Error"), and podbond's own from 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -108,13 +110,51 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The error object on the wire.
+/// The error object on the wire (section "Error").
 #[derive(Serialize, Deserialize)]
 pub(crate) struct WireError {
     #[serde(rename = "cniVersion", default)]
-    pub(crate) cni_version: String,
-    pub(crate) code: u32,
-    pub(crate) msg: String,
+    cni_version: String,
+    /// Some plugins in use leave it out, or write 0.
+    #[serde(default)]
+    code: u32,
+    msg: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) details: String,
+    details: String,
+}
+
+impl WireError {
+    /// The failure as a process of this protocol version writes it.
+    pub(crate) fn new(failure: Failure, version: Version) -> Self {
+        let Failure { code, msg, details } = failure;
+        Self { cni_version: version.to_string(), code: code.number(), msg, details }
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(wire: WireError) -> Self {
+        Self { code: Code::from_number(wire.code), msg: wire.msg, details: wire.details }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_the_specifications_error_object() {
+        let failure = Failure::new(Code::KERNEL, "bond \"net3\": refused").with_details("EBUSY");
+        let json = serde_json::to_value(WireError::new(failure, Version::V0_3_1)).unwrap();
+        let expected = serde_json::json!({
+            "cniVersion": "0.3.1", "code": 100, "msg": "bond \"net3\": refused", "details": "EBUSY",
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn every_code_survives_the_wire() {
+        for number in 0..120 {
+            assert_eq!(Code::from_number(number).number(), number);
+        }
+    }
 }

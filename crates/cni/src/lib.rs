@@ -5,9 +5,11 @@
 //! a [`Request`], calls the plugin, and writes the answer. A plugin that calls another one goes
 //! through [`Delegates`], which knows whether that other one is ourselves.
 
+mod call;
 mod config;
 mod delegate;
 mod error;
+mod exec;
 mod plugin;
 mod request;
 mod result;
@@ -18,7 +20,7 @@ pub use config::{NetConf, RuntimeConfig};
 pub use delegate::{Delegates, Lookup};
 pub use error::{Code, Failure};
 pub use plugin::Plugin;
-pub use request::{Args, Command, ContainerId, Request};
+pub use request::{Args, Attachment, Command, ContainerId, NodeRequest, Request};
 pub use result::{CniResult, Dns, Interface, IpConfig, Route};
 pub use serve::serve;
 pub use version::Version;

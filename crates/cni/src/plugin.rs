@@ -1,4 +1,4 @@
-use crate::{CniResult, Delegates, Failure, Request};
+use crate::{CniResult, Delegates, Failure, NodeRequest, Request};
 
 /// A CNI plugin: what it does for each command. Synchronous, without state between calls.
 pub trait Plugin: Sync {
@@ -13,4 +13,27 @@ pub trait Plugin: Sync {
 
     /// CHECK (0.4.0 and newer), against the request's `prevResult`.
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure>;
+
+    /// STATUS (1.1.0 and newer): whether ADD could be served.
+    ///
+    /// As given here it suits a plugin that needs nothing of its own: "If a plugin relies on a
+    /// delegated plugin (e.g. IPAM) to service ADD requests, it must also execute a STATUS request
+    /// to that plugin" (section "STATUS").
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        if is_ipam(self.name(), request) { Ok(()) } else { delegates.ipam_status(request) }
+    }
+
+    /// GC (1.1.0 and newer): removes what belongs to no valid attachment of the network.
+    ///
+    /// As given here it suits a plugin that leaves nothing outside of the container's namespace:
+    /// "Plugins MUST, additionally, forward any GC calls to delegated plugins they are configured
+    /// to use" (section "GC").
+    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        if is_ipam(self.name(), request) { Ok(()) } else { delegates.ipam_gc(request) }
+    }
+}
+
+/// Whether the plugin of this name was called as the configuration's IPAM plugin.
+fn is_ipam(name: &str, request: &NodeRequest) -> bool {
+    request.config.ipam.as_deref() == Some(name)
 }

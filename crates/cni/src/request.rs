@@ -1,11 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use podbond_names::LinkName;
 use serde::{Deserialize, Serialize};
 
-use crate::NetConf;
+use crate::config::is_identifier;
+use crate::{Code, Failure, NetConf, Version};
 
 /// `CNI_COMMAND`. VERSION is answered before there is a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +23,38 @@ pub enum Command {
     Gc,
 }
 
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Command {
+    const ALL: [Self; 5] = [Self::Add, Self::Del, Self::Check, Self::Status, Self::Gc];
+
+    /// The command of this spelling.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|command| command.as_str() == text)
+    }
+
+    /// The command as `CNI_COMMAND` spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Add => "ADD",
             Self::Del => "DEL",
             Self::Check => "CHECK",
             Self::Status => "STATUS",
             Self::Gc => "GC",
-        })
+        }
+    }
+
+    /// The first version of the specification that has the command.
+    pub(crate) const fn since(self) -> Version {
+        match self {
+            Self::Add | Self::Del => Version::V0_1_0,
+            Self::Check => Version::V0_4_0,
+            Self::Status | Self::Gc => Version::V1_1_0,
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -52,10 +76,10 @@ impl TryFrom<String> for ContainerId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        let rest =
-            text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-        if first && rest && text.len() <= 255 - 16 {
+        // Room for `-` and an interface name in the file names made of both.
+        if text.len() > 255 - 16 {
+            Err(format!("container ID {text:?} has {} bytes: at most 239 are possible", text.len()))
+        } else if is_identifier(&text) {
             Ok(Self(text))
         } else {
             Err(format!(
@@ -83,13 +107,33 @@ impl fmt::Display for ContainerId {
 pub struct Args(pub BTreeMap<String, String>);
 
 impl Args {
+    /// Reads the pairs.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let pairs = text.split(';').filter(|pair| !pair.is_empty());
+        let pair = |pair: &str| match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(format!("{pair:?} is no pair of key and value: write it as KEY=VALUE")),
+        };
+        pairs.map(pair).collect::<Result<_, _>>().map(Self)
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 }
 
-/// One operation that a plugin is asked for, complete and checked.
+impl fmt::Display for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, (key, value)) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { ";" };
+            write!(f, "{separator}{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One operation on an attachment that a plugin is asked for (ADD, DEL, CHECK), complete and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The container.
@@ -104,4 +148,107 @@ pub struct Request {
     pub path: Vec<PathBuf>,
     /// Standard input.
     pub config: NetConf,
+}
+
+/// An operation that concerns no single attachment (STATUS, GC), complete and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeRequest {
+    /// `CNI_PATH`.
+    pub path: Vec<PathBuf>,
+    /// Standard input.
+    pub config: NetConf,
+    /// `cni.dev/valid-attachments`, for GC: every attachment of the network that is still valid.
+    /// Empty for STATUS.
+    pub valid_attachments: BTreeSet<Attachment>,
+}
+
+/// What identifies an attachment to a network (section "Attachment Parameters").
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Attachment {
+    /// The container.
+    #[serde(rename = "containerID")]
+    pub container_id: ContainerId,
+    /// The interface's name in it.
+    pub ifname: LinkName,
+}
+
+impl NodeRequest {
+    /// STATUS with this configuration.
+    pub fn status(path: Vec<PathBuf>, config: NetConf) -> Self {
+        Self { path, config, valid_attachments: BTreeSet::new() }
+    }
+
+    /// GC with this configuration. One without `cni.dev/valid-attachments` is refused, and so is
+    /// one with an attachment that cannot be read: taking it for no attachment would take the
+    /// addresses of living containers.
+    pub fn gc(path: Vec<PathBuf>, config: NetConf) -> Result<Self, Failure> {
+        let key = "cni.dev/valid-attachments";
+        if !config.raw.contains_key(key) {
+            let msg = format!(
+                "network {:?}: field {key} is missing: GC needs the list of valid attachments",
+                config.name
+            );
+            return Err(Failure::new(Code::InvalidConfig, msg));
+        }
+        let keys: GcKeys = config.keys()?;
+        Ok(Self { path, config, valid_attachments: keys.valid_attachments.unwrap_or_default() })
+    }
+}
+
+/// libcni writes an empty list as `null`.
+#[derive(Deserialize)]
+struct GcKeys {
+    #[serde(rename = "cni.dev/valid-attachments")]
+    valid_attachments: Option<BTreeSet<Attachment>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn args_are_pairs_and_are_written_as_they_were_read() {
+        let args = Args::parse("IgnoreUnknown=1;K8S_POD_NAME=bondpod1;X=a=b;").unwrap();
+        assert_eq!(args.get("K8S_POD_NAME"), Some("bondpod1"));
+        assert_eq!((args.get("X"), args.get("Y")), (Some("a=b"), None));
+        assert_eq!(args.to_string(), "IgnoreUnknown=1;K8S_POD_NAME=bondpod1;X=a=b");
+        assert_eq!(Args::parse("").unwrap(), Args::default());
+        assert!(Args::parse("A=1;B").unwrap_err().contains("\"B\""));
+    }
+
+    #[test]
+    fn a_container_id_is_a_safe_file_name() {
+        let id = |text: &str| ContainerId::try_from(text.to_owned());
+        assert_eq!(id("0a_b.c-D").unwrap().as_str(), "0a_b.c-D");
+        let long = "a".repeat(240);
+        for wrong in ["", ".", "..", "-a", "a/b", "a b", "\u{e9}", "a\n", long.as_str()] {
+            assert!(id(wrong).is_err(), "{wrong:?} was accepted");
+        }
+    }
+
+    fn gc(attachments: &serde_json::Value) -> Result<NodeRequest, Failure> {
+        let json = json!({
+            "cniVersion": "1.1.0", "name": "n", "type": "bond",
+            "cni.dev/valid-attachments": attachments,
+        });
+        NodeRequest::gc(Vec::new(), NetConf::parse(json.to_string().as_bytes())?)
+    }
+
+    #[test]
+    fn gc_knows_the_valid_attachments() {
+        let request = gc(&json!([{"containerID": "c1", "ifname": "net1"}])).unwrap();
+        let only = request.valid_attachments.first().unwrap();
+        assert_eq!((only.container_id.as_str(), only.ifname.as_str()), ("c1", "net1"));
+        assert!(gc(&json!(null)).unwrap().valid_attachments.is_empty());
+    }
+
+    #[test]
+    fn gc_without_a_list_that_can_be_read_is_refused() {
+        let msg = gc(&json!([{"containerID": "a/b", "ifname": "net1"}])).unwrap_err().msg;
+        assert!(msg.contains("field cni.dev/valid-attachments[0].containerID"), "{msg}");
+        let config = NetConf::parse(br#"{"cniVersion":"1.1.0","name":"n","type":"bond"}"#).unwrap();
+        assert!(NodeRequest::gc(Vec::new(), config).unwrap_err().msg.contains("is missing"));
+    }
 }

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::{Failure, Version};
 
+mod read;
+mod write;
+
 /// The result of an ADD, in the newest version's terms; older versions are made from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CniResult {
@@ -81,13 +84,16 @@ pub struct Dns {
 
 impl CniResult {
     /// The result as this version of the specification writes it, `cniVersion` included. What the
-    /// version cannot say is left out.
-    pub fn to_value(&self, _version: Version) -> Value {
-        todo!()
+    /// version cannot say is left out: interfaces, second addresses of a family and routes of a
+    /// family without address before 0.3.0, what 1.1.0 added to interfaces and routes before it.
+    pub fn to_value(&self, version: Version) -> Value {
+        write::result(self, version)
     }
 
-    /// Reads a result of any version; without `cniVersion` it is of `assumed`.
-    pub fn from_value(_value: &Value, _assumed: Version) -> Result<Self, Failure> {
-        todo!()
+    /// Reads a result of any version; without `cniVersion` it is of `assumed`. Keys that are not
+    /// the specification's are ignored, and so is a hardware address that is no Ethernet address,
+    /// like InfiniBand's.
+    pub fn from_value(value: &Value, assumed: Version) -> Result<Self, Failure> {
+        read::result(value, assumed)
     }
 }

@@ -1,9 +1,10 @@
 use std::fmt;
 
 /// A version of the CNI specification, in order of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
-    /// 0.1.0
+    /// 0.1.0, what a configuration without `cniVersion` is of.
+    #[default]
     V0_1_0,
     /// 0.2.0
     V0_2_0,
@@ -30,6 +31,9 @@ impl Version {
         Self::V1_0_0,
         Self::V1_1_0,
     ];
+
+    /// The newest of them.
+    pub const NEWEST: Self = Self::V1_1_0;
 
     /// The version as configuration spells it.
     pub const fn as_str(self) -> &'static str {

@@ -1,0 +1,144 @@
+//! A plugin as a process: what it answers on standard output, and its exit status.
+//!
+//! The test runs its own executable as the plugin, marked by a variable.
+#![expect(clippy::unwrap_used, reason = "a panic here is the failure's report")]
+
+use std::env;
+use std::io::{Read, Write};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use podbond_cni::{CniResult, Code, Delegates, Failure, Lookup, Plugin, Request, serve};
+use serde_json::{Value, json};
+
+const MARK: &str = "PODBOND_TEST_PLUGIN";
+
+/// Succeeds, but for the network named `broken`.
+struct Fake;
+
+impl Plugin for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
+        if request.config.name == "broken" {
+            return Err(Failure::new(Code::CONFLICT, "net1: taken").with_details("EEXIST"));
+        }
+        let json = json!({"ips": [{"address": "10.0.0.5/24"}]});
+        CniResult::from_value(&json, request.config.version)
+    }
+
+    fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        Err(Failure::new(Code::DIFFERS, "net1: gone"))
+    }
+}
+
+/// Exit status, standard output and standard error of a call.
+fn call(command: &str, ifname: &str, stdin: &str) -> (Option<i32>, String, String) {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .env_clear()
+        .env(MARK, "1")
+        .env("CNI_COMMAND", command)
+        .env("CNI_CONTAINERID", "c1")
+        .env("CNI_NETNS", "/run/netns/c1")
+        .env("CNI_IFNAME", ifname)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A plugin that refuses the environment does not read it.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Exit status and the JSON on standard output.
+fn answer(command: &str, ifname: &str, stdin: &Value) -> (Option<i32>, Value) {
+    let (status, stdout, stderr) = call(command, ifname, &stdin.to_string());
+    assert_eq!(stderr, "", "{command}");
+    (status, serde_json::from_str(&stdout).unwrap())
+}
+
+fn an_add_answers_with_the_result_in_the_version_asked_for() {
+    let config = json!({"cniVersion": "0.2.0", "name": "n", "type": "fake"});
+    let mut broken = config.clone();
+    broken["name"] = json!("broken");
+    // The fake's result has no 0.2.0 form, so it is empty there.
+    let expected = json!({"cniVersion": "0.2.0", "dns": {}});
+    assert_eq!(answer("ADD", "net1", &config), (Some(0), expected));
+    let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "fake"});
+    let expected = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.5/24"}]});
+    assert_eq!(answer("ADD", "net1", &config), (Some(0), expected));
+    let expected =
+        json!({"cniVersion": "0.2.0", "code": 101, "msg": "net1: taken", "details": "EEXIST"});
+    assert_eq!(answer("ADD", "net1", &broken), (Some(1), expected));
+}
+
+fn del_status_and_gc_answer_nothing() {
+    let config = json!({
+        "cniVersion": "1.1.0", "name": "n", "type": "fake", "cni.dev/valid-attachments": [],
+    });
+    for command in ["DEL", "STATUS", "GC"] {
+        let outcome = call(command, "net1", &config.to_string());
+        assert_eq!(outcome, (Some(0), String::new(), String::new()), "{command}");
+    }
+}
+
+fn an_error_has_the_version_of_the_request_or_else_the_newest() {
+    let config = json!({"cniVersion": "0.4.0", "name": "n", "type": "fake", "prevResult": {}});
+    let expected = json!({"cniVersion": "0.4.0", "code": 103, "msg": "net1: gone"});
+    assert_eq!(answer("CHECK", "net1", &config), (Some(1), expected));
+    let (status, error) = answer("ADD", "net/1", &config);
+    assert_eq!((status, &error["code"]), (Some(1), &json!(4)));
+    assert_eq!(error["cniVersion"], "1.1.0");
+}
+
+fn without_a_command_a_person_is_told_what_it_is() {
+    let (status, stdout, stderr) = call("", "net1", "");
+    assert_eq!((status, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.starts_with("CNI plugin fake of podbond"), "{stderr}");
+}
+
+fn the_version_is_answered_even_when_nothing_comes_on_standard_input() {
+    let (status, version) = answer("VERSION", "net1", &json!({"cniVersion": "0.4.0"}));
+    assert_eq!((status, &version["cniVersion"]), (Some(0), &json!("0.4.0")));
+    let start = Instant::now();
+    let mut child = Command::new(env::current_exe().unwrap())
+        .env_clear()
+        .env(MARK, "1")
+        .env("CNI_COMMAND", "VERSION")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Taken, so that waiting does not close it.
+    let silent = child.stdin.take().unwrap();
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(10), "it waited for standard input");
+    drop(silent);
+    let version: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(version["cniVersion"], "1.1.0");
+    assert_eq!(version["supportedVersions"].as_array().unwrap().len(), 7);
+}
+
+fn main() -> ExitCode {
+    if env::var_os(MARK).is_some() {
+        return serve(&Fake, &Delegates::new(&[], Lookup::PathOnly));
+    }
+    an_add_answers_with_the_result_in_the_version_asked_for();
+    del_status_and_gc_answer_nothing();
+    an_error_has_the_version_of_the_request_or_else_the_newest();
+    without_a_command_a_person_is_told_what_it_is();
+    the_version_is_answered_even_when_nothing_comes_on_standard_input();
+    println!("5 tests passed");
+    ExitCode::SUCCESS
+}
