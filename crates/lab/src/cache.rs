@@ -67,9 +67,9 @@ impl Cache {
         self.sweep()?;
         let unfinished = self.dir.join(format!("{UNFINISHED}{key}"));
         fs::create_dir(&unfinished).file("make", &unfinished)?;
-        let built = build(&unfinished)
+        let done = build(&unfinished)
             .and_then(|()| fs::rename(&unfinished, &entry).file("rename", &unfinished));
-        if let Err(error) = built {
+        if let Err(error) = done {
             // The first error is the one to tell; what stays behind is swept by the next run.
             let _ = fs::remove_dir_all(&unfinished);
             return Err(error);

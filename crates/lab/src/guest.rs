@@ -70,7 +70,9 @@ impl Guest<'_> {
             let plugins = PLUGINS.map(|name| format!("opt/cni/bin/{name}"));
             let mut names: Vec<_> = plugins.iter().map(String::as_str).collect();
             names.push("usr/local/bin/podbond");
-            self.parents(&mut archive, Path::new(names[0])).file("write", written())?;
+            for name in ["opt/cni/bin/x", "usr/local/bin/x"] {
+                self.parents(&mut archive, Path::new(name)).file("write", written())?;
+            }
             archive.hard_links(&names, 0o755, &content).file("write", written())?;
         }
         for added in self.added {

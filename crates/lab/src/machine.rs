@@ -30,8 +30,9 @@ const BOOT_LIMIT: Duration = Duration::from_mins(3);
 /// From the command's end until all its output is here.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// What the guest's kernel is told: no wait for a network, a panic ends the machine.
-const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off audit=0 apparmor=0";
+/// What the guest's kernel is told: a panic ends the machine, and no work that the lab does not need.
+const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off audit=0 apparmor=0 \
+    cryptomgr.notests no_timer_check tsc=reliable";
 
 /// The parts that QEMU is given.
 pub(crate) struct Hardware<'a> {
