@@ -97,21 +97,6 @@ impl Bond {
         let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
         Ok(undo_all(&mut kernel, &inverses).into_iter().map(Error::Kernel).collect())
     }
-
-    fn verify(&self, request: &Request) -> Result<(), Error> {
-        let config = Config::parse(&request.config)?;
-        let mut kernel = Kernel::with_pod(netns(request)?)?;
-        let mut view = View::default();
-        see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
-        let at = At::pod(request.ifname.clone());
-        let found = match view.link(Netns::Pod, &request.ifname) {
-            Some(_) => Found { addresses: kernel.addresses(&at)?, routes: kernel.routes(&at)? },
-            None => Found::default(),
-        };
-        let expected = request.config.prev_result.clone().unwrap_or_default();
-        let differences = differences(&config, &request.ifname, &view, &expected, &found);
-        if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
-    }
 }
 
 impl Plugin for Bond {
@@ -128,9 +113,24 @@ impl Plugin for Bond {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        self.verify(request).map_err(|error| error.into_failure(&request.config.name))?;
+        verify(request).map_err(|error| error.into_failure(&request.config.name))?;
         delegates.ipam(Command::Check, request).map(drop)
     }
+}
+
+fn verify(request: &Request) -> Result<(), Error> {
+    let config = Config::parse(&request.config)?;
+    let mut kernel = Kernel::with_pod(netns(request)?)?;
+    let mut view = View::default();
+    see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
+    let at = At::pod(request.ifname.clone());
+    let found = match view.link(Netns::Pod, &request.ifname) {
+        Some(_) => Found { addresses: kernel.addresses(&at)?, routes: kernel.routes(&at)? },
+        None => Found::default(),
+    };
+    let expected = request.config.prev_result.clone().unwrap_or_default();
+    let differences = differences(&config, &request.ifname, &view, &expected, &found);
+    if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
 }
 
 fn netns(request: &Request) -> Result<&Path, Error> {

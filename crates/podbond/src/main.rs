@@ -1,2 +1,33 @@
-//! podbond
-fn main() {}
+//! podbond: pod-level bonding of SR-IOV virtual functions for Kubernetes, in one executable.
+//!
+//! Called by the name of a plugin it is that plugin; called by any other name it is the command for
+//! people. The name is looked up before anything else is done.
+
+mod cli;
+mod commands;
+mod error;
+mod files;
+mod node;
+mod plugins;
+mod preview;
+mod store;
+mod table;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use podbond_cni::{Delegates, Lookup, serve};
+
+use crate::plugins::Plugins;
+
+fn main() -> ExitCode {
+    let called_as = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called_as).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let plugins = Plugins::default();
+    let table = plugins.table();
+    match table.iter().find(|plugin| plugin.name() == name) {
+        Some(plugin) => serve(*plugin, &Delegates::new(&table, Lookup::PathOnly)),
+        None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin)),
+    }
+}

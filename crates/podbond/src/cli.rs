@@ -1,0 +1,242 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use podbond_api::{Namespace, ObjectName};
+use podbond_cni::Delegates;
+
+use crate::commands;
+use crate::error::Error;
+use crate::node::Node;
+
+/// Pod-level bonding of SR-IOV virtual functions for Kubernetes.
+#[derive(Parser)]
+#[command(name = "podbond", version, arg_required_else_help = true, after_help = TOP_EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  podbond apply -f examples/               make what the manifests ask for
+  podbond status                           show pods, bonds, ports and addresses
+  podbond exec -n demo bondpod1 -- ip a    run a command in a pod
+  podbond delete -f examples/              take it all back
+  podbond install /opt/cni/bin             install the CNI plugins bond, sriov and host-local
+
+Exit status: 0 done; 1 failed, what was begun is undone; 2 wrong use of the command;
+3 bad input, nothing was changed.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make what manifests ask for: VFs of policies, networks, pods
+    #[command(after_help = "\
+Takes SriovNetworkNodePolicies, SriovNetworks, NetworkAttachmentDefinitions and Pods, in any order and
+any number of documents. A Pod becomes a network namespace `<namespace>.<name>` with its attachments.
+Applying again changes nothing.
+
+Examples:
+  podbond apply -f examples/
+  podbond apply -f policy.yaml -f pod.yaml --node-label feature.node/sriov=true
+  cat pod.yaml | podbond apply -f -")]
+    Apply(ApplyArgs),
+    /// Take back what manifests asked for, or one object by name
+    #[command(after_help = "\
+Examples:
+  podbond delete -f examples/
+  podbond delete pod bondpod1 -n demo
+  podbond delete policy policy-1 -n demo")]
+    Delete(DeleteArgs),
+    /// Show pods with their bonds, ports, VFs and addresses
+    #[command(after_help = "\
+Examples:
+  podbond status
+  podbond status -n demo bondpod1
+  podbond status -o json")]
+    Status(StatusArgs),
+    /// Run a command in a pod's network namespace
+    #[command(after_help = "\
+Examples:
+  podbond exec -n demo bondpod1 -- ip a
+  podbond exec -n demo bondpod1 -- ping -c 3 10.56.217.1")]
+    Exec(ExecArgs),
+    /// Show the steps that apply would take, and take none
+    #[command(after_help = "\
+Examples:
+  podbond plan -f examples/
+  podbond plan -f examples/ -o json")]
+    Plan(PlanArgs),
+    /// Install the CNI plugins: one copy of this executable, linked under each plugin's name
+    #[command(after_help = "\
+Examples:
+  podbond install /opt/cni/bin")]
+    Install {
+        /// The directory that CNI_PATH leads to
+        dir: PathBuf,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  podbond completions bash > /etc/bash_completion.d/podbond")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Manifests {
+    /// Files or directories of YAML or JSON; `-` reads standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR", required = true, num_args = 1..)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Labels {
+    /// A label of this node, for the policies' nodeSelector; without any, selectors are not looked at
+    #[arg(long = "node-label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+}
+
+#[derive(Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    #[command(flatten)]
+    pub(crate) labels: Labels,
+}
+
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) manifests: Manifests,
+    #[command(flatten)]
+    pub(crate) labels: Labels,
+    /// How to print the steps
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct DeleteArgs {
+    /// Files or directories of YAML or JSON; `-` reads standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR", num_args = 1..,
+          conflicts_with_all = ["kind", "name"], required_unless_present = "kind")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The kind of object
+    #[arg(value_enum, requires = "name")]
+    pub(crate) kind: Option<Kind>,
+    /// Its name
+    pub(crate) name: Option<ObjectName>,
+    /// Its namespace
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: Namespace,
+}
+
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    /// Only pods of this namespace
+    #[arg(short, long)]
+    pub(crate) namespace: Option<Namespace>,
+    /// Only this pod
+    pub(crate) pod: Option<ObjectName>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct ExecArgs {
+    /// The pod's namespace
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: Namespace,
+    /// The pod
+    pub(crate) pod: ObjectName,
+    /// The command and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A Pod
+    Pod,
+    /// A NetworkAttachmentDefinition
+    #[value(name = "nad", alias = "net-attach-def", alias = "networkattachmentdefinition")]
+    Nad,
+    /// A SriovNetworkNodePolicy
+    #[value(name = "policy", alias = "sriovnetworknodepolicy")]
+    Policy,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, like feature.node/sriov=true".to_owned()),
+    }
+}
+
+/// Reads the command line and carries it out.
+pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing more can be done when the message cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let node = Node::new(delegates);
+    let outcome = match cli.command {
+        Command::Apply(args) => commands::apply(&node, &args),
+        Command::Delete(args) => commands::delete(&node, &args),
+        Command::Status(args) => commands::status(&node, &args),
+        Command::Exec(args) => Err(commands::exec(&node, &args)),
+        Command::Plan(args) => commands::plan(&node, &args),
+        Command::Install { dir } => commands::install(&dir),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "podbond", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn report(error: &Error) {
+    for line in error.lines() {
+        eprintln!("podbond: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn labels_are_pairs() {
+        assert_eq!(label("a/b=c=d"), Ok(("a/b".to_owned(), "c=d".to_owned())));
+        assert!(label("a").is_err());
+        assert!(label("=b").is_err());
+    }
+}

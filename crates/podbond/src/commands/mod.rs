@@ -1,0 +1,15 @@
+//! The commands for people, one file each.
+
+mod apply;
+mod delete;
+mod exec;
+mod install;
+mod plan;
+mod status;
+
+pub(crate) use apply::apply;
+pub(crate) use delete::delete;
+pub(crate) use exec::exec;
+pub(crate) use install::install;
+pub(crate) use plan::plan;
+pub(crate) use status::status;

@@ -1,0 +1,84 @@
+//! Manifests from files, directories and standard input.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use podbond_api::{Object, read_manifests};
+
+use crate::error::Error;
+
+/// The endings of the files of a directory that are read, as kubectl has them.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// All objects of these files, in order; a directory gives its files in order of name.
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Object>, Error> {
+    let mut objects = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map_err(failed(path))?;
+            objects.extend(read_manifests(&text, "standard input")?);
+        } else if path.is_dir() {
+            let files = manifests_in(path)?;
+            if files.is_empty() {
+                return Err(Error::NoManifests { dir: path.clone() });
+            }
+            for file in files {
+                objects.extend(read_file(&file)?);
+            }
+        } else {
+            objects.extend(read_file(path)?);
+        }
+    }
+    Ok(objects)
+}
+
+fn read_file(path: &Path) -> Result<Vec<Object>, Error> {
+    let text = fs::read_to_string(path).map_err(failed(path))?;
+    Ok(read_manifests(&text, &path.display().to_string())?)
+}
+
+fn manifests_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).map_err(failed(dir))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed(dir))?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if ENDINGS.contains(&ending) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    |source| Error::Input { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_gives_its_manifests_in_order_of_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n");
+        fs::write(dir.path().join("b.yaml"), pod("second")).unwrap();
+        fs::write(dir.path().join("a.json"), r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first"}}"#).unwrap();
+        fs::write(dir.path().join("README.md"), "not: [a manifest").unwrap();
+        let objects = read(&[dir.path().to_owned()]).unwrap();
+        let names: Vec<_> = objects.iter().map(|o| o.key().unwrap().to_string()).collect();
+        assert_eq!(names, ["default/first", "default/second"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(read(&[dir.path().to_owned()]), Err(Error::NoManifests { .. })));
+        let error = read(&[dir.path().join("none.yaml")]).unwrap_err().to_string();
+        assert!(error.contains("none.yaml"), "{error}");
+    }
+}

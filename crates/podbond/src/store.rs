@@ -1,0 +1,234 @@
+//! What was applied, kept on disk so that later commands know it: a NAD as its manifest, a pod as
+//! the sandbox that was made for it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use podbond_api::{Nad, Namespace, Object, ObjectKey, Pod, read_manifests};
+use podbond_attach::NetworkStatus;
+use podbond_cni::ContainerId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The version of [`PodRecord`]'s form.
+const VERSION: u32 = 1;
+
+/// A pod that was made here: a named network namespace with its attachments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PodRecord {
+    version: u32,
+    /// The pod.
+    pub(crate) pod: ObjectKey,
+    /// Its networks annotation when it was made.
+    pub(crate) networks: Option<String>,
+    /// The key of its attachments' records.
+    pub(crate) container_id: ContainerId,
+    /// The annotation `k8s.v1.cni.cncf.io/network-status` that a cluster's pod would carry.
+    pub(crate) network_status: Value,
+}
+
+impl PodRecord {
+    pub(crate) fn new(pod: &Pod, container_id: ContainerId) -> Self {
+        Self {
+            version: VERSION,
+            pod: pod.key.clone(),
+            networks: pod.networks.clone(),
+            container_id,
+            network_status: Value::Null,
+        }
+    }
+
+    /// The same record once the pod's networks are up.
+    pub(crate) fn with_status(self, statuses: &[NetworkStatus]) -> Self {
+        let network_status = serde_json::to_value(statuses).unwrap_or_default();
+        Self { network_status, ..self }
+    }
+
+    /// The name of the pod's network namespace. A Kubernetes namespace holds no dot, so that no
+    /// two pods share a name.
+    pub(crate) fn netns_name(key: &ObjectKey) -> String {
+        format!("{}.{}", key.namespace, key.name)
+    }
+}
+
+/// The records below `manifests/` of the state directory, one file for each object.
+pub(crate) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    pub(crate) fn new(state: &Path) -> Self {
+        Self { dir: state.join("manifests") }
+    }
+
+    pub(crate) fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Error> {
+        let path = self.path("nads", key);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let objects = read_manifests(&text, &path.display().to_string())?;
+        Ok(objects.into_iter().find_map(|object| match object {
+            Object::Nad(nad) => Some(nad),
+            _ => None,
+        }))
+    }
+
+    pub(crate) fn put_nad(&self, nad: &Nad) -> Result<(), Error> {
+        self.write(&self.path("nads", &nad.key), &nad.to_manifest())
+    }
+
+    /// Whether there was one.
+    pub(crate) fn remove_nad(&self, key: &ObjectKey) -> Result<bool, Error> {
+        remove(&self.path("nads", key))
+    }
+
+    pub(crate) fn pod(&self, key: &ObjectKey) -> Result<Option<PodRecord>, Error> {
+        read_pod(&self.path("pods", key))
+    }
+
+    pub(crate) fn put_pod(&self, record: &PodRecord) -> Result<(), Error> {
+        self.write(&self.path("pods", &record.pod), record)
+    }
+
+    pub(crate) fn remove_pod(&self, key: &ObjectKey) -> Result<bool, Error> {
+        remove(&self.path("pods", key))
+    }
+
+    /// All pods, or those of one namespace, in order of their keys.
+    pub(crate) fn pods(&self, namespace: Option<&Namespace>) -> Result<Vec<PodRecord>, Error> {
+        let all = self.dir.join("pods");
+        let namespaces = match namespace {
+            Some(namespace) => vec![all.join(namespace.as_str())],
+            None => entries(&all)?,
+        };
+        let mut pods = Vec::new();
+        for namespace in namespaces {
+            for path in entries(&namespace)? {
+                if path.extension().is_some_and(|ending| ending == "json") {
+                    pods.extend(read_pod(&path)?);
+                }
+            }
+        }
+        pods.sort_by(|a: &PodRecord, b| a.pod.cmp(&b.pod));
+        Ok(pods)
+    }
+
+    /// Both parts of a key are DNS-1123 names, so that the path stays in its directory.
+    fn path(&self, kind: &str, key: &ObjectKey) -> PathBuf {
+        let directory = self.dir.join(kind).join(key.namespace.as_str());
+        directory.join(format!("{}.json", key.name))
+    }
+
+    /// Written whole and renamed into place, so that no reader sees half of it.
+    fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), Error> {
+        let failed =
+            |source| Error::File { action: "write", path: path.to_owned(), source };
+        let directory = path.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(directory).map_err(failed)?;
+        let bytes = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+        let new = path.with_extension("new");
+        fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).map_err(failed)
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::File { action: "read", path: path.to_owned(), source }),
+    }
+}
+
+fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let wrong = |reason: String| Error::Record { path: path.to_owned(), reason };
+    let record: PodRecord = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if record.version == VERSION {
+        Ok(Some(record))
+    } else {
+        Err(wrong(format!("its version is {}, this podbond reads {VERSION}", record.version)))
+    }
+}
+
+fn remove(path: &Path) -> Result<bool, Error> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::File { action: "remove", path: path.to_owned(), source }),
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |source| Error::File { action: "read", path: dir.to_owned(), source };
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> ObjectKey {
+        text.parse().unwrap()
+    }
+
+    fn record(text: &str) -> PodRecord {
+        PodRecord {
+            version: VERSION,
+            pod: key(text),
+            networks: Some("a, b".to_owned()),
+            container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
+            network_status: Value::Null,
+        }
+    }
+
+    #[test]
+    fn pods_are_listed_in_order_until_they_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        assert!(store.pods(None).unwrap().is_empty());
+        for pod in ["b/two", "a/one", "b/one"] {
+            store.put_pod(&record(pod)).unwrap();
+        }
+        let names = |namespace: Option<&str>| -> Vec<String> {
+            let namespace = namespace.map(|text| text.parse().unwrap());
+            store.pods(namespace.as_ref()).unwrap().iter().map(|pod| pod.pod.to_string()).collect()
+        };
+        assert_eq!(names(None), ["a/one", "b/one", "b/two"]);
+        assert_eq!(names(Some("b")), ["b/one", "b/two"]);
+        assert!(store.remove_pod(&key("b/two")).unwrap());
+        assert!(!store.remove_pod(&key("b/two")).unwrap());
+        assert_eq!(names(Some("b")), ["b/one"]);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_not_misread() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.put_pod(&PodRecord { version: 9, ..record("a/one") }).unwrap();
+        let message = store.pod(&key("a/one")).unwrap_err().to_string();
+        assert!(message.contains("version is 9"), "{message}");
+    }
+
+    #[test]
+    fn a_nad_is_read_back_as_it_was_put() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let nad = Nad {
+            key: key("demo/bond-net1"),
+            annotations: std::collections::BTreeMap::new(),
+            resource: None,
+            config: r#"{"type": "bond", "name": "bond-net1"}"#.to_owned(),
+        };
+        store.put_nad(&nad).unwrap();
+        assert_eq!(store.nad(&nad.key).unwrap(), Some(nad.clone()));
+        assert!(store.remove_nad(&nad.key).unwrap());
+        assert_eq!(store.nad(&nad.key).unwrap(), None);
+    }
+}

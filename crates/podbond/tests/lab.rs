@@ -1,0 +1,1 @@
+//! The documented case, end to end, in the lab.
