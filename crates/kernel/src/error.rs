@@ -24,6 +24,14 @@ pub enum Error {
         /// Where it was looked up.
         netns: crate::Netns,
     },
+    /// A VF can only be set through its PF's link, and the PF has none on the node.
+    #[error("PF {pf} of VF {vf} has no link on this node: bind it to its kernel driver")]
+    NoPfLink {
+        /// The VF that was asked for.
+        vf: podbond_names::PciAddress,
+        /// Its PF.
+        pf: podbond_names::PciAddress,
+    },
     /// A step touches the pod's namespace but none was opened, or it is gone.
     #[error("the pod's network namespace is gone")]
     NoPodNamespace,

@@ -4,82 +4,122 @@ use std::time::Duration;
 use ipnet::IpNet;
 use podbond_names::{LinkName, PciAddress};
 
-use crate::{Apply, At, Link, Netns, Result, Route, Step, Sysfs, Vf};
+use crate::side::Side;
+use crate::{At, Error, Link, Netns, Result, Route, Sysfs, Vf, VfSettings, announce, netns};
 
 /// The running kernel, seen from the node's namespace and, where one is open, from a pod's.
 ///
 /// It holds one netlink socket for each namespace; each question is one round trip.
 pub struct Kernel {
-    _sysfs: Sysfs,
+    sysfs: Sysfs,
+    host: Side,
+    pod: Option<Side>,
 }
 
 impl Kernel {
     /// The node's side alone: for DEL when the pod's namespace is gone, and for the node's own work.
     pub fn host() -> Result<Self> {
-        todo!()
+        Ok(Self { sysfs: Sysfs::new("/sys"), host: Side::own(Netns::Host)?, pod: None })
     }
 
     /// The node's side and the pod's namespace at `netns`, the value of `CNI_NETNS`.
-    pub fn with_pod(_netns: &Path) -> Result<Self> {
-        todo!()
+    pub fn with_pod(netns: &Path) -> Result<Self> {
+        let namespace = netns::open(netns)?;
+        let pod = Side::other(Netns::Pod, namespace).map_err(|error| Error::Namespace {
+            path: netns.to_owned(),
+            reason: format!("it cannot be entered: {error}"),
+        })??;
+        Ok(Self { pod: Some(pod), ..Self::host()? })
     }
 
     /// Whether a pod's namespace is open.
     pub fn has_pod(&self) -> bool {
-        todo!()
+        self.pod.is_some()
     }
 
     /// sysfs of the node.
     pub fn sysfs(&self) -> &Sysfs {
-        &self._sysfs
+        &self.sysfs
     }
 
     /// The link of this name, or none. One `RTM_GETLINK` without statistics and VFs.
-    pub fn link(&mut self, _at: &At) -> Result<Option<Link>> {
-        todo!()
+    pub fn link(&mut self, at: &At) -> Result<Option<Link>> {
+        self.side(at.netns)?.link(&at.name)
     }
 
     /// The link of this index, or none.
-    pub fn link_by_index(&mut self, _netns: Netns, _index: u32) -> Result<Option<Link>> {
-        todo!()
+    pub fn link_by_index(&mut self, netns: Netns, index: u32) -> Result<Option<Link>> {
+        self.side(netns)?.link_by_index(index)
     }
 
     /// All links of a namespace: a dump, for `status` and for links whose name is lost.
-    pub fn links(&mut self, _netns: Netns) -> Result<Vec<Link>> {
-        todo!()
+    pub fn links(&mut self, netns: Netns) -> Result<Vec<Link>> {
+        self.side(netns)?.links()
     }
 
     /// The VF at this address with its PF and what the PF keeps of it; none where the function is
     /// not there or is no VF. The PF is asked once.
-    pub fn vf(&mut self, _pci: PciAddress) -> Result<Option<Vf>> {
-        todo!()
+    pub fn vf(&mut self, pci: PciAddress) -> Result<Option<Vf>> {
+        let Some(pf) = self.sysfs.pf_of(pci)? else { return Ok(None) };
+        let vfs = self.sysfs.vfs_of(pf)?;
+        let Some(&(index, _)) = vfs.iter().find(|(_, vf)| *vf == pci) else { return Ok(None) };
+        let pf_link = self.sysfs.links_of(pf)?.into_iter().next();
+        let pf_link = pf_link.ok_or(Error::NoPfLink { vf: pci, pf })?;
+        let (_, shown) = self.host.vfs(&pf_link, |shown| shown == index)?;
+        self.describe(pci, pf, &pf_link, index, &shown).map(Some)
     }
 
     /// All VFs of the PF with this link, in order of their index.
-    pub fn vfs(&mut self, _pf: &LinkName) -> Result<Vec<Vf>> {
-        todo!()
+    pub fn vfs(&mut self, pf: &LinkName) -> Result<Vec<Vf>> {
+        let (link, shown) = self.host.vfs(pf, |_| true)?;
+        let Some(function) = link.parent else { return Ok(Vec::new()) };
+        let vfs = self.sysfs.vfs_of(function)?;
+        vfs.into_iter()
+            .map(|(index, pci)| self.describe(pci, function, pf, index, &shown))
+            .collect()
+    }
+
+    fn describe(
+        &self,
+        pci: PciAddress,
+        pf: PciAddress,
+        pf_link: &LinkName,
+        index: u16,
+        shown: &[(u16, VfSettings)],
+    ) -> Result<Vf> {
+        let settings = shown.iter().find(|(number, _)| *number == index);
+        Ok(Vf {
+            pci,
+            pf,
+            pf_link: pf_link.clone(),
+            index,
+            driver: self.sysfs.driver(pci)?,
+            settings: settings.map(|(_, settings)| settings.clone()).unwrap_or_default(),
+        })
     }
 
     /// The addresses of a link, link-local ones included.
-    pub fn addresses(&mut self, _at: &At) -> Result<Vec<IpNet>> {
-        todo!()
+    pub fn addresses(&mut self, at: &At) -> Result<Vec<IpNet>> {
+        self.side(at.netns)?.addresses(&at.name)
     }
 
-    /// The routes that leave through a link, from every table but `local`.
-    pub fn routes(&mut self, _at: &At) -> Result<Vec<Route>> {
-        todo!()
+    /// The routes that leave through a link, from every table but `local`. IPv6 routes show the
+    /// metric that the kernel gave them, 1024 where none was wanted.
+    pub fn routes(&mut self, at: &At) -> Result<Vec<Route>> {
+        self.side(at.netns)?.routes(&at.name)
     }
 
     /// Announces addresses to the neighbours: a gratuitous ARP for each IPv4 address, an
     /// unsolicited neighbour advertisement for each IPv6 one. Waits for the link's carrier, at most
     /// `patience`, and sends nothing when there is none by then.
-    pub fn announce(&mut self, _at: &At, _addresses: &[IpNet], _patience: Duration) -> Result<()> {
-        todo!()
+    pub fn announce(&mut self, at: &At, addresses: &[IpNet], patience: Duration) -> Result<()> {
+        announce::announce(self.side(at.netns)?, &at.name, addresses, patience)
     }
-}
 
-impl Apply for Kernel {
-    fn apply(&mut self, _step: &Step) -> Result<()> {
-        todo!()
+    pub(crate) fn side(&mut self, netns: Netns) -> Result<&mut Side> {
+        match netns {
+            Netns::Host => Ok(&mut self.host),
+            Netns::Pod => self.pod.as_mut().ok_or(Error::NoPodNamespace),
+        }
     }
 }

@@ -9,12 +9,18 @@
 //!
 //! Netlink's codec is not visible outside this crate.
 
+mod announce;
+mod apply;
 mod bond;
 mod error;
 mod kernel;
 mod link;
+mod netlink;
 mod netns;
+mod pci;
+mod relocate;
 mod route;
+mod side;
 mod step;
 mod sysfs;
 mod transaction;

@@ -1,6 +1,29 @@
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs};
+use rustix::mount::{
+    MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount,
+};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use crate::netlink::{Socket, set_state};
+use crate::{Error, LinkState, Result};
+
+/// Where iproute2 keeps its names.
+const DIRECTORY: &str = "/run/netns";
+/// The calling thread's own namespace.
+const OWN: &str = "/proc/thread-self/ns/net";
+/// `NSFS_MAGIC`: what fstatfs(2) says of a namespace.
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+/// The loopback is the first link of every namespace: the kernel's `LOOPBACK_IFINDEX`.
+const LOOPBACK_INDEX: u32 = 1;
+/// `NAME_MAX`
+const MAX_NAME_BYTES: usize = 255;
 
 /// A named network namespace as iproute2 keeps them: a mount at `/run/netns/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,13 +33,49 @@ pub struct NamedNetns {
 
 impl NamedNetns {
     /// Makes the namespace, with its loopback up; it is an error when the name is taken.
-    pub fn create(_name: &str) -> Result<Self> {
-        todo!()
+    pub fn create(name: &str) -> Result<Self> {
+        let path = path_of(name)?;
+        let wrong = |what: &str, error: io::Error| error_at(&path, format!("{what}: {error}"));
+        let mut directory = fs::DirBuilder::new();
+        directory.recursive(true).mode(0o755);
+        directory
+            .create(DIRECTORY)
+            .map_err(|error| wrong("its directory cannot be made", error))?;
+        // Held until all is done: it keeps apart those who share the directory at the same time,
+        // iproute2 among them.
+        let lock = File::open(DIRECTORY)
+            .and_then(|lock| {
+                flock(&lock, FlockOperation::LockExclusive).map(|()| lock).map_err(Into::into)
+            })
+            .map_err(|error| wrong("its directory cannot be locked", error))?;
+        share_directory().map_err(|error| wrong("its directory cannot be shared", error.into()))?;
+        match OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if is_netns(&path) {
+                    return Err(error_at(&path, "the name is taken"));
+                }
+                // What is left of a creation that was killed half-way: nobody else is at it, since
+                // we hold the lock.
+            }
+            Err(error) => return Err(wrong("it cannot be made", error)),
+        }
+        let made = std::thread::scope(|scope| join(scope.spawn(|| create_at(&path))));
+        drop(lock);
+        match made {
+            Ok(()) => Ok(Self { path }),
+            Err(error) => {
+                // Nothing is mounted there, or create_at has unmounted it.
+                let _ = fs::remove_file(&path);
+                Err(error)
+            }
+        }
     }
 
     /// The namespace of this name, if it is there.
-    pub fn find(_name: &str) -> Result<Option<Self>> {
-        todo!()
+    pub fn find(name: &str) -> Result<Option<Self>> {
+        let path = path_of(name)?;
+        Ok(is_netns(&path).then_some(Self { path }))
     }
 
     /// The path to give as `CNI_NETNS`.
@@ -26,16 +85,144 @@ impl NamedNetns {
 
     /// Removes the name, and with its last user the namespace. Success when it is already gone.
     pub fn remove(self) -> Result<()> {
-        todo!()
+        let path = &self.path;
+        match unmount(path, UnmountFlags::DETACH) {
+            // Not mounted (any more), or not there at all.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(error_at(path, format!("it cannot be unmounted: {error}"))),
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error_at(path, format!("it cannot be removed: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
+fn path_of(name: &str) -> Result<PathBuf> {
+    let reason = match name {
+        "" => "its name is empty",
+        "." | ".." => "its name is a directory's",
+        _ if name.contains(['/', '\0']) => "its name holds `/` or NUL",
+        _ if name.len() > MAX_NAME_BYTES => "its name has more than 255 bytes",
+        _ => return Ok(Path::new(DIRECTORY).join(name)),
+    };
+    Err(error_at(&Path::new(DIRECTORY).join(name), reason))
+}
+
+fn error_at(path: &Path, reason: impl Into<String>) -> Error {
+    Error::Namespace { path: path.to_owned(), reason: reason.into() }
+}
+
+/// Makes the directory a shared mount, so that a namespace that is unmounted in one mount
+/// namespace goes away in all of them, and can be freed.
+fn share_directory() -> rustix::io::Result<()> {
+    let share =
+        || mount_change(DIRECTORY, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
+    match share() {
+        // It is no mount point yet.
+        Err(rustix::io::Errno::INVAL) => {
+            mount_bind_recursive(DIRECTORY, DIRECTORY)?;
+            share()
+        }
+        result => result,
+    }
+}
+
+/// Runs in a thread of its own: makes a namespace, mounts it at `path`, brings up its loopback.
+fn create_at(path: &Path) -> Result<()> {
+    let wrong = |what, error| error_at(path, format!("{what}: {error}"));
+    new_namespace().map_err(|error| wrong("it cannot be made", error))?;
+    let loopback = set_state(LOOPBACK_INDEX, LinkState::Up);
+    Socket::open()?.change(&"bring up the loopback of a new namespace", &loopback, 0)?;
+    mount_bind(OWN, path).map_err(|error| wrong("it cannot be mounted", error))
+}
+
+#[allow(unsafe_code, reason = "unshare(2) is unsafe where it unshares file descriptors")]
+fn new_namespace() -> rustix::io::Result<()> {
+    // SAFETY: the flags hold NEWNET alone. File descriptors stay shared with the other threads,
+    // which is all that the function's contract is about.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
+}
+
 /// Whether a path is a network namespace that is alive.
-pub fn is_netns(_path: &Path) -> bool {
-    todo!()
+pub fn is_netns(path: &Path) -> bool {
+    open(path).is_ok()
 }
 
 /// Moves the calling thread into a namespace for good: for `podbond exec`, just before exec.
-pub fn enter(_path: &Path) -> Result<()> {
-    todo!()
+pub fn enter(path: &Path) -> Result<()> {
+    let netns = open(path)?;
+    set(netns.as_fd()).map_err(|error| error_at(path, format!("it cannot be entered: {error}")))
+}
+
+/// Opens a namespace for [`within`] and for moving links into it.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
+    // NONBLOCK: a path that is a pipe must not make us wait for its other end.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let netns = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|error| error_at(path, io::Error::from(error).to_string()))?;
+    let kind =
+        fstatfs(&netns).map_err(|error| error_at(path, io::Error::from(error).to_string()))?.f_type;
+    if kind == NSFS_MAGIC {
+        Ok(netns)
+    } else {
+        Err(error_at(
+            path,
+            "it is a file of another kind (a namespace that was removed leaves one)",
+        ))
+    }
+}
+
+/// The calling thread's own namespace.
+pub(crate) fn open_own() -> Result<OwnedFd> {
+    open(Path::new(OWN))
+}
+
+/// Runs `work` in a namespace, in a thread of its own that ends with it: the caller's thread never
+/// leaves its namespace, so there is no way back that could fail. None when the namespace cannot
+/// be entered, with the reason.
+pub(crate) fn within<T: Send>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        join(scope.spawn(|| {
+            set(netns)?;
+            Ok(work())
+        }))
+    })
+}
+
+fn set(netns: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?)
+}
+
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_leave_the_directory_are_refused() {
+        let long = "n".repeat(256);
+        for name in ["", ".", "..", "a/b", "../x", "a\0b", &long] {
+            assert!(path_of(name).is_err(), "{name:?} was accepted");
+            assert!(NamedNetns::find(name).is_err(), "{name:?} was looked for");
+        }
+        assert_eq!(path_of("demo-bondpod1").unwrap(), Path::new("/run/netns/demo-bondpod1"));
+    }
+
+    #[test]
+    fn only_namespaces_are_namespaces() {
+        assert!(is_netns(Path::new("/proc/self/ns/net")));
+        assert!(!is_netns(Path::new("/proc/self/status")));
+        assert!(!is_netns(Path::new("/proc/self/ns/no-such")));
+        let error = open(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.starts_with("/dev/null is not a network namespace: "), "{error}");
+    }
 }

@@ -1,49 +1,210 @@
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use podbond_names::{LinkName, PciAddress};
 
-use crate::Result;
+use crate::{Error, Result};
+
+/// The first four digits of the class of an Ethernet controller, and of one of no finer class
+/// (some cards show VFs so).
+const NETWORK_CLASSES: [&str; 2] = ["0x0200", "0x0280"];
 
 /// The part of sysfs that tells of PCI functions, under a root that tests may choose.
 #[derive(Debug, Clone)]
 pub struct Sysfs {
-    _root: PathBuf,
+    root: PathBuf,
 }
 
 impl Sysfs {
     /// sysfs mounted at `root`, normally `/sys`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { _root: root.into() }
+        Self { root: root.into() }
     }
 
     /// Every PCI function of class network controller (0x0200 and 0x0280), in order of address.
     pub fn network_functions(&self) -> Result<Vec<PciAddress>> {
-        todo!()
+        let mut functions = Vec::new();
+        for name in list(&self.bus().join("devices"))? {
+            let Ok(pci) = name.parse() else { continue };
+            let class = self.attribute(pci, "class")?.unwrap_or_default();
+            if NETWORK_CLASSES.iter().any(|prefix| class.starts_with(prefix)) {
+                functions.push(pci);
+            }
+        }
+        functions.sort();
+        Ok(functions)
     }
 
     /// The PF of a VF: where `physfn` points. None for a function that is no VF, or is not there.
-    pub fn pf_of(&self, _vf: PciAddress) -> Result<Option<PciAddress>> {
-        todo!()
+    pub fn pf_of(&self, vf: PciAddress) -> Result<Option<PciAddress>> {
+        Ok(target(&self.device(vf).join("physfn"))?.and_then(|name| name.parse().ok()))
     }
 
     /// The VFs of a PF with their index, from its `virtfn<index>` links, in order of index.
-    pub fn vfs_of(&self, _pf: PciAddress) -> Result<Vec<(u16, PciAddress)>> {
-        todo!()
+    pub fn vfs_of(&self, pf: PciAddress) -> Result<Vec<(u16, PciAddress)>> {
+        let device = self.device(pf);
+        let mut vfs = Vec::new();
+        for name in list(&device)? {
+            let index = name.strip_prefix("virtfn").and_then(|index| index.parse().ok());
+            let Some(index) = index else { continue };
+            let vf = target(&device.join(&name))?.and_then(|name| name.parse().ok());
+            vfs.extend(vf.map(|vf| (index, vf)));
+        }
+        vfs.sort();
+        Ok(vfs)
     }
 
     /// The name of the driver bound to a function.
-    pub fn driver(&self, _pci: PciAddress) -> Result<Option<String>> {
-        todo!()
+    pub fn driver(&self, pci: PciAddress) -> Result<Option<String>> {
+        target(&self.device(pci).join("driver"))
     }
 
     /// The names of a function's links in this namespace: none while the link is in a pod's.
-    pub fn links_of(&self, _pci: PciAddress) -> Result<Vec<LinkName>> {
-        todo!()
+    pub fn links_of(&self, pci: PciAddress) -> Result<Vec<LinkName>> {
+        let mut links: Vec<LinkName> = list(&self.device(pci).join("net"))?
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        links.sort();
+        Ok(links)
     }
 
     /// One attribute of a function (`vendor`, `device`, `sriov_totalvfs`, …), without white space
     /// at its ends; none where the function has no such attribute.
-    pub fn attribute(&self, _pci: PciAddress, _name: &str) -> Result<Option<String>> {
-        todo!()
+    pub fn attribute(&self, pci: PciAddress, name: &str) -> Result<Option<String>> {
+        let path = self.device(pci).join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(source) => Err(Error::File { action: "read", path, source }),
+        }
+    }
+
+    /// The directory of a function.
+    pub(crate) fn device(&self, pci: PciAddress) -> PathBuf {
+        self.bus().join("devices").join(pci.to_string())
+    }
+
+    /// The directory of the PCI bus.
+    pub(crate) fn bus(&self) -> PathBuf {
+        self.root.join("bus/pci")
+    }
+}
+
+/// Writes to a file of sysfs or procfs, which must be there.
+pub(crate) fn write(path: PathBuf, text: &str) -> Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
+        .map_err(|source| Error::File { action: "write", path, source })
+}
+
+/// Whether the file, or the function with its whole directory, is not there (any more).
+fn is_absent(error: &io::Error) -> bool {
+    const ENODEV: i32 = 19;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ENODEV)
+}
+
+/// The names in a directory; empty when it is not there.
+fn list(path: &Path) -> Result<Vec<String>> {
+    let wrong = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(wrong)?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+/// The last component of where a symbolic link points; none when it is not there.
+fn target(path: &Path) -> Result<Option<String>> {
+    match fs::read_link(path) {
+        Ok(target) => Ok(target.file_name().and_then(|name| name.to_str()).map(str::to_owned)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(source) => Err(Error::File { action: "read", path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const PF: &str = "0000:03:00.0";
+    const VF0: &str = "0000:03:10.0";
+    const VF10: &str = "0000:03:11.2";
+
+    fn pci(text: &str) -> PciAddress {
+        text.parse().unwrap()
+    }
+
+    /// A PF with two of its VFs, and a function that is no network controller.
+    fn tree() -> (tempfile::TempDir, Sysfs) {
+        let root = tempfile::tempdir().unwrap();
+        let devices = root.path().join("bus/pci/devices");
+        let file = |path: &str, text: &str| {
+            let path = devices.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("0000:03:00.0/class", "0x020000\n");
+        file("0000:03:00.0/sriov_totalvfs", "7\n");
+        file("0000:03:00.0/net/ens1f0/mtu", "1500\n");
+        file("0000:03:10.0/class", "0x020000\n");
+        file("0000:03:11.2/class", "0x028000\n");
+        file("0000:00:1f.2/class", "0x010601\n");
+        for (link, to) in [
+            ("0000:03:00.0/virtfn10", "../0000:03:11.2"),
+            ("0000:03:00.0/virtfn0", "../0000:03:10.0"),
+            ("0000:03:10.0/physfn", "../0000:03:00.0"),
+            ("0000:03:11.2/physfn", "../0000:03:00.0"),
+            ("0000:03:10.0/driver", "../../../../bus/pci/drivers/igbvf"),
+        ] {
+            symlink(to, devices.join(link)).unwrap();
+        }
+        let sysfs = Sysfs::new(root.path());
+        (root, sysfs)
+    }
+
+    #[test]
+    fn network_functions_are_found_by_their_class() {
+        let (_root, sysfs) = tree();
+        assert_eq!(sysfs.network_functions().unwrap(), [pci(PF), pci(VF0), pci(VF10)]);
+    }
+
+    #[test]
+    fn vfs_are_in_order_of_their_number_and_know_their_pf() {
+        let (_root, sysfs) = tree();
+        assert_eq!(sysfs.vfs_of(pci(PF)).unwrap(), [(0, pci(VF0)), (10, pci(VF10))]);
+        assert_eq!(sysfs.pf_of(pci(VF10)).unwrap(), Some(pci(PF)));
+        assert_eq!(sysfs.pf_of(pci(PF)).unwrap(), None);
+    }
+
+    #[test]
+    fn drivers_links_and_attributes_are_read() {
+        let (_root, sysfs) = tree();
+        assert_eq!(sysfs.driver(pci(VF0)).unwrap().as_deref(), Some("igbvf"));
+        assert_eq!(sysfs.driver(pci(VF10)).unwrap(), None);
+        assert_eq!(sysfs.links_of(pci(PF)).unwrap(), ["ens1f0".parse().unwrap()]);
+        assert_eq!(sysfs.links_of(pci(VF0)).unwrap(), []);
+        assert_eq!(sysfs.attribute(pci(PF), "sriov_totalvfs").unwrap().as_deref(), Some("7"));
+        assert_eq!(sysfs.attribute(pci(VF0), "sriov_totalvfs").unwrap(), None);
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_has_nothing() {
+        let (_root, sysfs) = tree();
+        let gone = pci("0000:7f:00.0");
+        assert_eq!(sysfs.pf_of(gone).unwrap(), None);
+        assert_eq!(sysfs.vfs_of(gone).unwrap(), []);
+        assert_eq!(sysfs.driver(gone).unwrap(), None);
+        assert_eq!(sysfs.attribute(gone, "vendor").unwrap(), None);
     }
 }

@@ -75,3 +75,91 @@ pub fn undo_all<K: Apply>(kernel: &mut K, done: &[Step]) -> Vec<Error> {
         .filter(|error| !error.is_gone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::step::tests::one_of_each;
+
+    /// Notes what is applied, and fails at chosen steps.
+    #[derive(Default)]
+    struct Fake {
+        applied: Vec<Step>,
+        fail_at: Vec<Step>,
+        errno: i32,
+    }
+
+    impl Apply for Fake {
+        fn apply(&mut self, step: &Step) -> Result<()> {
+            if self.fail_at.contains(step) {
+                let source = io::Error::from_raw_os_error(self.errno);
+                return Err(Error::Refused { action: step.to_string(), source, extack: None });
+            }
+            self.applied.push(step.clone());
+            Ok(())
+        }
+    }
+
+    /// The steps, without two that are each other's inverse.
+    fn steps() -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        for step in one_of_each() {
+            if !steps.contains(&step.inverse()) {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    fn run(fake: &mut Fake, steps: &[Step]) -> Result<Vec<Step>, Failed<Error>> {
+        transact(fake, |transaction| transaction.apply(steps.to_vec())).map(|((), done)| done)
+    }
+
+    #[test]
+    fn what_succeeds_is_given_back_in_order() {
+        let mut fake = Fake::default();
+        assert_eq!(run(&mut fake, &steps()).unwrap(), steps());
+        assert_eq!(fake.applied, steps());
+    }
+
+    #[test]
+    fn a_failure_at_any_step_undoes_those_before_it_in_reverse() {
+        const EPERM: i32 = 1;
+        let steps = steps();
+        for (position, step) in steps.iter().enumerate() {
+            let mut fake = Fake { fail_at: vec![step.clone()], errno: EPERM, ..Fake::default() };
+            let failed = run(&mut fake, &steps).unwrap_err();
+            assert!(failed.cause.to_string().starts_with(&step.to_string()));
+            assert!(failed.left.is_empty());
+            let done = &steps[..position];
+            let undone = done.iter().rev().map(Step::inverse);
+            let expected: Vec<Step> = done.iter().cloned().chain(undone).collect();
+            assert_eq!(fake.applied, expected);
+        }
+    }
+
+    #[test]
+    fn undoing_never_stops_and_gathers_what_it_could_not_undo() {
+        const EBUSY: i32 = 16;
+        let steps = steps();
+        let fail_at = vec![steps[1].inverse(), steps[3].inverse(), steps[4].clone()];
+        let mut fake = Fake { fail_at, errno: EBUSY, ..Fake::default() };
+        let failed = run(&mut fake, &steps).unwrap_err();
+        let left: Vec<bool> =
+            failed.left.iter().map(|error| error.to_string().contains("busy")).collect();
+        assert_eq!(left, [true, true]);
+        assert_eq!(fake.applied[4..], [steps[2].inverse(), steps[0].inverse()]);
+        assert!(failed.to_string().contains("; and could not be undone: "));
+    }
+
+    #[test]
+    fn what_is_gone_already_counts_as_undone() {
+        const ENODEV: i32 = 19;
+        let steps = steps();
+        let fail_at = vec![steps[0].inverse(), steps[1].clone()];
+        let mut fake = Fake { fail_at, errno: ENODEV, ..Fake::default() };
+        assert!(run(&mut fake, &steps).unwrap_err().left.is_empty());
+    }
+}

@@ -97,6 +97,50 @@ impl VfSettings {
         }
     }
 
+    /// Those of these settings that are present and that `shown` contradicts. A setting that the
+    /// driver does not report contradicts nothing.
+    #[must_use]
+    pub(crate) fn unlike(&self, shown: &Self) -> Self {
+        fn unlike<T: Copy + PartialEq>(wanted: Option<T>, shown: Option<T>) -> Option<T> {
+            if shown.is_some() && wanted != shown { wanted } else { None }
+        }
+        Self {
+            mac: unlike(self.mac, shown.mac),
+            vlan: unlike(self.vlan, shown.vlan),
+            qos: unlike(self.qos, shown.qos),
+            vlan_proto: unlike(self.vlan_proto, shown.vlan_proto),
+            spoofchk: unlike(self.spoofchk, shown.spoofchk),
+            trust: unlike(self.trust, shown.trust),
+            link_state: unlike(self.link_state, shown.link_state),
+            min_tx_rate: unlike(self.min_tx_rate, shown.min_tx_rate),
+            max_tx_rate: unlike(self.max_tx_rate, shown.max_tx_rate),
+        }
+    }
+
+    /// Whether the fields that travel in one attribute are there together or not at all.
+    pub(crate) fn is_whole(&self) -> bool {
+        let tag = [self.vlan.is_some(), self.qos.is_some(), self.vlan_proto.is_some()];
+        tag.iter().all(|&present| present == tag[0])
+            && self.min_tx_rate.is_some() == self.max_tx_rate.is_some()
+    }
+
+    /// With the fields that travel in one attribute made whole: what is missing beside a present
+    /// one is taken from `shown`.
+    #[must_use]
+    pub(crate) fn completed(&self, shown: &Self) -> Self {
+        let mut whole = self.clone();
+        if self.vlan.or(self.qos.map(u16::from)).is_some() || self.vlan_proto.is_some() {
+            whole.vlan = self.vlan.or(shown.vlan);
+            whole.qos = self.qos.or(shown.qos);
+            whole.vlan_proto = self.vlan_proto.or(shown.vlan_proto);
+        }
+        if self.min_tx_rate.or(self.max_tx_rate).is_some() {
+            whole.min_tx_rate = self.min_tx_rate.or(shown.min_tx_rate);
+            whole.max_tx_rate = self.max_tx_rate.or(shown.max_tx_rate);
+        }
+        whole
+    }
+
     /// Whether nothing is present.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -136,4 +180,43 @@ pub struct Vf {
     pub driver: Option<String>,
     /// What the PF keeps of it.
     pub settings: VfSettings,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tagged(vlan: u16) -> VfSettings {
+        VfSettings { vlan: Some(vlan), qos: Some(3), trust: Some(true), ..VfSettings::default() }
+    }
+
+    #[test]
+    fn what_is_shown_differently_is_what_was_not_taken() {
+        assert!(tagged(5).unlike(&tagged(5)).is_empty());
+        let vlan_alone = VfSettings { vlan: Some(5), ..VfSettings::default() };
+        assert_eq!(tagged(5).unlike(&tagged(6)), vlan_alone);
+    }
+
+    #[test]
+    fn what_the_driver_does_not_report_cannot_differ() {
+        assert!(tagged(5).unlike(&VfSettings::default()).is_empty());
+    }
+
+    #[test]
+    fn half_of_an_attribute_is_completed_with_what_is() {
+        let shown = VfSettings { min_tx_rate: Some(1), max_tx_rate: Some(2), ..tagged(6) };
+        let vlan_alone = VfSettings { vlan: Some(5), ..VfSettings::default() };
+        assert!(!vlan_alone.is_whole());
+        let completed = VfSettings { vlan: Some(5), qos: Some(3), ..VfSettings::default() };
+        assert_eq!(vlan_alone.completed(&shown), completed);
+        let rate = VfSettings { max_tx_rate: Some(9), ..VfSettings::default() };
+        assert_eq!(rate.completed(&shown).min_tx_rate, Some(1));
+    }
+
+    #[test]
+    fn a_change_is_laid_over_what_is() {
+        let change = VfSettings { vlan: Some(7), ..VfSettings::default() };
+        assert_eq!(tagged(5).with(&change), tagged(7));
+        assert_eq!(tagged(7).to_string(), "vlan 7 qos 3 trust on");
+    }
 }

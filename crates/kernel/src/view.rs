@@ -95,6 +95,12 @@ impl View {
                 let links = self.links_mut(from.netns);
                 if let Some(position) = links.iter().position(|link| link.name == from.name) {
                     let mut link = links.remove(position);
+                    // As `Kernel` does it: a name that was an altname changes places with it.
+                    for altname in &mut link.altnames {
+                        if altname == to.name.as_str() {
+                            from.name.as_str().clone_into(altname);
+                        }
+                    }
                     link.name = to.name.clone();
                     self.links_mut(to.netns).push(link);
                 }

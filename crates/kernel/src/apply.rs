@@ -1,0 +1,231 @@
+use ipnet::IpNet;
+use podbond_names::{LinkName, Mac};
+
+use crate::netlink::{self, Attribute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+use crate::side::errno;
+use crate::sysfs::write;
+use crate::{Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, netns};
+
+/// `errno.h`
+const EACCES: i32 = 13;
+
+impl Apply for Kernel {
+    fn apply(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::AddBond { at, options, mtu, mac } => self.add_bond(step, at, options, *mtu, *mac),
+            Step::RemoveBond { at, .. } => self.remove_bond(step, at),
+            Step::Enslave { port, bond } => {
+                let side = self.side(port.netns)?;
+                let bond = side.index(bond)?;
+                side.set(step, &port.name, vec![Attribute::Controller(bond)])
+            }
+            Step::Release { port, bond } => self.release(step, port, bond),
+            Step::Move { from, to } => self.relocate(step, from, to),
+            Step::SetMtu { at, to, .. } => {
+                self.side(at.netns)?.set(step, &at.name, vec![Attribute::Mtu(*to)])
+            }
+            Step::SetMac { at, to, .. } => {
+                let address = Attribute::Address(to.bytes().to_vec());
+                self.side(at.netns)?.set(step, &at.name, vec![address])
+            }
+            Step::SetState { at, to } => {
+                let side = self.side(at.netns)?;
+                let message = netlink::set_state(side.index(&at.name)?, *to);
+                side.change(step, &at.name, &message, 0)
+            }
+            Step::SetVf { pf, vf, from, to } => self.set_vf(step, pf, *vf, from, to),
+            Step::SetNumVfs { pf, from, to } => {
+                self.side(Netns::Host)?.forget_all();
+                self.sysfs().set_num_vfs(*pf, *from, *to)
+            }
+            Step::BindDriver { pci, to, .. } => {
+                self.side(Netns::Host)?.forget_all();
+                self.sysfs().bind_driver(*pci, to.as_deref())
+            }
+            Step::AddAddress { at, address } => self.add_address(step, at, *address),
+            Step::RemoveAddress { at, address } => {
+                let side = self.side(at.netns)?;
+                let message = netlink::remove_address(side.index(&at.name)?, *address);
+                side.change(step, &at.name, &message, 0)
+            }
+            Step::AddRoute { at, route } => {
+                let side = self.side(at.netns)?;
+                let message = netlink::append_route(side.index(&at.name)?, route);
+                // Appended: it may stand beside one to the same destination.
+                side.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_APPEND)
+            }
+            Step::RemoveRoute { at, route } => {
+                let side = self.side(at.netns)?;
+                let message = netlink::remove_route(side.index(&at.name)?, route);
+                side.change(step, &at.name, &message, 0)
+            }
+        }
+    }
+}
+
+impl Kernel {
+    fn add_bond(
+        &mut self,
+        step: &Step,
+        at: &At,
+        options: &BondOptions,
+        mtu: u32,
+        mac: Option<Mac>,
+    ) -> Result<()> {
+        let side = self.side(at.netns)?;
+        let message = netlink::add_bond(&at.name, options, mtu, mac);
+        side.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL)?;
+        // A kernel that does not know an option acknowledges it and ignores it.
+        let bond = side.must_have(&at.name)?;
+        let Some(error) = not_taken(&bond, options, mtu, mac) else { return Ok(()) };
+        // Wholly or not at all. What is reported is what was not taken.
+        let _ = side.change(step, &at.name, &netlink::remove_link(bond.index), 0);
+        side.forget(&at.name);
+        Err(error)
+    }
+
+    fn remove_bond(&mut self, step: &Step, at: &At) -> Result<()> {
+        let side = self.side(at.netns)?;
+        // The name may belong to something else by now: that is not ours to remove.
+        let bond = side.must_have(&at.name)?;
+        if bond.bond.is_none() {
+            return Err(Error::NoSuchLink { name: at.name.clone(), netns: at.netns });
+        }
+        side.forget(&at.name);
+        side.change(step, &at.name, &netlink::remove_link(bond.index), 0)
+    }
+
+    fn release(&mut self, step: &Step, port: &At, bond: &LinkName) -> Result<()> {
+        let side = self.side(port.netns)?;
+        let bond = side.must_have(bond)?;
+        // It may be out already, or in another bond by now.
+        if side.must_have(&port.name)?.master != Some(bond.index) {
+            return Ok(());
+        }
+        side.set(step, &port.name, vec![Attribute::Controller(0)])
+    }
+
+    fn set_vf(
+        &mut self,
+        step: &Step,
+        pf: &LinkName,
+        vf: u16,
+        from: &VfSettings,
+        to: &VfSettings,
+    ) -> Result<()> {
+        let wanted = if to.is_whole() { to.clone() } else { to.completed(&self.shown(pf, vf)?) };
+        let result = self.send_vf(step, pf, vf, &wanted).and_then(|()| {
+            let ignored = ignored(&wanted, &self.shown(pf, vf)?);
+            ignored.map_or(Ok(()), |(wanted, shown)| {
+                Err(Error::NotTaken { object: format!("VF {vf} of {pf}"), wanted, shown })
+            })
+        });
+        result.inspect_err(|_| {
+            // The driver takes settings one by one: those before the refused one are set back.
+            // What is reported is why the change failed.
+            let _ = self.shown(pf, vf).and_then(|shown| {
+                let back = from.unlike(&shown).completed(&shown);
+                if back.is_empty() { Ok(()) } else { self.send_vf(step, pf, vf, &back) }
+            });
+        })
+    }
+
+    fn send_vf(&mut self, step: &Step, pf: &LinkName, vf: u16, to: &VfSettings) -> Result<()> {
+        let side = self.side(Netns::Host)?;
+        let message = netlink::set_vf(side.index(pf)?, vf, to);
+        side.change(step, pf, &message, 0)
+    }
+
+    fn shown(&mut self, pf: &LinkName, vf: u16) -> Result<VfSettings> {
+        let (_, vfs) = self.side(Netns::Host)?.vfs(pf, |index| index == vf)?;
+        Ok(vfs.into_iter().next().map(|(_, settings)| settings).unwrap_or_default())
+    }
+
+    fn add_address(&mut self, step: &Step, at: &At, address: IpNet) -> Result<()> {
+        let side = self.side(at.netns)?;
+        let message = netlink::new_address(side.index(&at.name)?, address);
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        match side.change(step, &at.name, &message, flags) {
+            // IPv6 is switched off for the link, as some runtimes do for a whole pod. An address
+            // that IPAM gave is a wish to have it, so it is switched on, as the reference plugins
+            // do.
+            Err(error) if errno(&error) == Some(EACCES) && address.addr().is_ipv6() => {
+                let name = at.name.clone();
+                let switched = netns::within(side.namespace(), move || {
+                    let switch = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+                    write(switch.into(), "0")
+                });
+                // The kernel's refusal says more than that there is no such switch.
+                if matches!(switched, Ok(Ok(()))) {
+                    side.change(step, &at.name, &message, flags)
+                } else {
+                    Err(error)
+                }
+            }
+            result => result,
+        }
+    }
+}
+
+/// The first property of a new bond that is not as it was asked for.
+fn not_taken(bond: &Link, wanted: &BondOptions, mtu: u32, mac: Option<Mac>) -> Option<Error> {
+    let differ = |option: &str, wanted: String, shown: Option<String>| {
+        let shown = shown.unwrap_or_else(|| "nothing".to_owned());
+        let object = format!("{} of bond {}", option, bond.name);
+        (wanted != shown).then_some(Error::NotTaken { object, wanted, shown })
+    };
+    let shown = bond.bond.as_ref();
+    macro_rules! option {
+        ($field:ident) => {
+            wanted.$field.and_then(|value| {
+                let shown = shown.and_then(|shown| shown.$field).map(|value| value.to_string());
+                differ(stringify!($field), value.to_string(), shown)
+            })
+        };
+    }
+    differ("mode", wanted.mode.to_string(), shown.map(|shown| shown.mode.to_string()))
+        .or_else(|| option!(miimon))
+        .or_else(|| option!(fail_over_mac))
+        .or_else(|| option!(xmit_hash_policy))
+        .or_else(|| option!(all_slaves_active))
+        .or_else(|| option!(tlb_dynamic_lb))
+        .or_else(|| differ("mtu", mtu.to_string(), Some(bond.mtu.to_string())))
+        .or_else(|| {
+            let shown = bond.mac.map(|mac| mac.to_string());
+            mac.and_then(|mac| differ("mac", mac.to_string(), shown))
+        })
+}
+
+/// What was wanted of a VF and what is shown instead, in words; none when all was taken.
+fn ignored(wanted: &VfSettings, shown: &VfSettings) -> Option<(String, String)> {
+    let mut unlike = wanted.unlike(shown);
+    // Zero asks the driver to forget the address that it was given; some then show the one that
+    // the VF has chosen for itself.
+    if unlike.mac == Some(Mac::ZERO) {
+        unlike.mac = None;
+    }
+    (!unlike.is_empty()).then(|| (unlike.to_string(), shown.unlike(&unlike).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(mac: Mac, trust: bool) -> VfSettings {
+        VfSettings { mac: Some(mac), trust: Some(trust), ..VfSettings::default() }
+    }
+
+    #[test]
+    fn a_setting_that_was_ignored_is_named_beside_what_is_shown() {
+        let mac = Mac::new([2, 0, 0, 0, 0, 1]);
+        let words = ignored(&settings(mac, true), &settings(mac, false));
+        assert_eq!(words, Some(("trust on".to_owned(), "trust off".to_owned())));
+        assert_eq!(ignored(&settings(mac, true), &settings(mac, true)), None);
+    }
+
+    #[test]
+    fn a_forgotten_address_may_be_replaced_by_the_driver() {
+        let shown = settings(Mac::new([2, 0, 0, 0, 0, 1]), true);
+        assert_eq!(ignored(&settings(Mac::ZERO, true), &shown), None);
+    }
+}

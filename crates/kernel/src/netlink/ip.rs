@@ -1,0 +1,273 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+use netlink_packet_core::Parseable;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeader, AddressHeaderFlags, AddressMessage,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
+    RouteProtocol, RouteScope, RouteType, RouteVia,
+};
+
+use super::Message;
+use crate::Route;
+
+/// `RT_TABLE_MAIN`
+const MAIN_TABLE: u32 = 254;
+/// `RT_TABLE_LOCAL`: the kernel's own routes to local and broadcast addresses.
+const LOCAL_TABLE: u32 = 255;
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+fn address(index: u32, address: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header = AddressHeader {
+        family: family(address.addr()),
+        prefix_len: address.prefix_len(),
+        index,
+        ..AddressHeader::default()
+    };
+    message.attributes =
+        vec![AddressAttribute::Local(address.addr()), AddressAttribute::Address(address.addr())];
+    message
+}
+
+/// `RTM_NEWADDR`. As with the reference plugins, an IPv4 address of a subnet that has one gets
+/// its broadcast address.
+pub(crate) fn new_address(index: u32, net: IpNet) -> Message {
+    let mut message = address(index, net);
+    match net {
+        IpNet::V4(net) => {
+            message.attributes.extend(broadcast(net).map(AddressAttribute::Broadcast));
+        }
+        // The kernel holds an address back for a second or more while it looks for duplicates
+        // (RFC 4862, section 5.4). IPAM has given it to this pod alone, and the pod shall be able
+        // to use it as soon as its ADD is over.
+        IpNet::V6(_) => message.header.flags |= AddressHeaderFlags::Nodad,
+    }
+    Message::NewAddress(message)
+}
+
+/// RFC 3021: subnets of one or two addresses have no broadcast address.
+fn broadcast(net: Ipv4Net) -> Option<Ipv4Addr> {
+    (net.prefix_len() < 31).then(|| net.broadcast())
+}
+
+/// `RTM_DELADDR`.
+pub(crate) fn remove_address(index: u32, net: IpNet) -> Message {
+    Message::DelAddress(address(index, net))
+}
+
+/// `RTM_GETADDR` for the addresses of one link.
+pub(crate) fn addresses_of(index: u32) -> Message {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    Message::GetAddress(message)
+}
+
+/// Reads an `RTM_NEWADDR`, if it is about this link.
+pub(crate) fn read_address(payload: &[u8], index: u32) -> Option<IpNet> {
+    let message = AddressMessage::parse(payload).ok().filter(|m| m.header.index == index)?;
+    let mut local = None;
+    let mut address = None;
+    for attribute in message.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => local = Some(ip),
+            // The peer's, on a point-to-point link.
+            AddressAttribute::Address(ip) => address = Some(ip),
+            _ => {}
+        }
+    }
+    IpNet::new(local.or(address)?, message.header.prefix_len).ok()
+}
+
+fn route(index: u32, route: &Route) -> RouteMessage {
+    let destination = route.destination.trunc();
+    let table = route.table.unwrap_or(MAIN_TABLE);
+    let scope = match (route.scope, route.gateway) {
+        (Some(scope), _) => scope.into(),
+        (None, Some(_)) => RouteScope::Universe,
+        (None, None) => RouteScope::Link,
+    };
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: family(destination.addr()),
+        destination_prefix_length: destination.prefix_len(),
+        // Larger numbers than a byte holds are in RTA_TABLE alone.
+        table: u8::try_from(table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
+        protocol: RouteProtocol::Boot,
+        scope,
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    let attributes = &mut message.attributes;
+    // A default route has no RTA_DST.
+    if destination.prefix_len() > 0 {
+        attributes.push(RouteAttribute::Destination(destination.addr().into()));
+    }
+    attributes.extend(route.gateway.map(|gateway| match (gateway, destination) {
+        (IpAddr::V6(gateway), IpNet::V4(_)) => RouteAttribute::Via(RouteVia::Inet6(gateway)),
+        (gateway, _) => RouteAttribute::Gateway(gateway.into()),
+    }));
+    attributes.push(RouteAttribute::Oif(index));
+    attributes.push(RouteAttribute::Table(table));
+    attributes.extend(route.priority.map(RouteAttribute::Priority));
+    let mut metrics = Vec::new();
+    metrics.extend(route.mtu.map(RouteMetric::Mtu));
+    metrics.extend(route.advmss.map(RouteMetric::Advmss));
+    if !metrics.is_empty() {
+        attributes.push(RouteAttribute::Metrics(metrics));
+    }
+    message
+}
+
+/// `RTM_NEWROUTE` of a route through a link.
+pub(crate) fn append_route(index: u32, wanted: &Route) -> Message {
+    Message::NewRoute(route(index, wanted))
+}
+
+/// `RTM_DELROUTE` of a route through a link. It names the link, so that no other route to the same
+/// destination is meant.
+pub(crate) fn remove_route(index: u32, wanted: &Route) -> Message {
+    Message::DelRoute(route(index, wanted))
+}
+
+/// `RTM_GETROUTE` for the routes of one family through one link.
+pub(crate) fn routes_of(index: u32, any: IpAddr) -> Message {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(any);
+    message.attributes = vec![RouteAttribute::Oif(index)];
+    Message::GetRoute(message)
+}
+
+/// Reads an `RTM_NEWROUTE`, if it is a route that somebody made through this link.
+pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
+    let RouteMessage { header, attributes, .. } = RouteMessage::parse(payload).ok()?;
+    let any = match header.address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    let mut table = u32::from(header.table);
+    let mut destination = any;
+    let mut through = false;
+    let mut found = Route {
+        destination: IpNet::from(any),
+        gateway: None,
+        mtu: None,
+        advmss: None,
+        priority: None,
+        table: None,
+        scope: Some(header.scope.into()),
+    };
+    for attribute in attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => destination = ip(&address)?,
+            RouteAttribute::Oif(oif) => through |= oif == index,
+            RouteAttribute::Table(number) => table = number,
+            RouteAttribute::Priority(metric) => found.priority = Some(metric),
+            RouteAttribute::Metrics(metrics) => {
+                for metric in metrics {
+                    match metric {
+                        RouteMetric::Mtu(bytes) => found.mtu = Some(bytes),
+                        RouteMetric::Advmss(bytes) => found.advmss = Some(bytes),
+                        _ => {}
+                    }
+                }
+            }
+            // The kernel joins IPv6 routes to one destination into one with many next hops.
+            RouteAttribute::MultiPath(hops) => {
+                if let Some(hop) = hops.into_iter().find(|hop| hop.interface_index == index) {
+                    through = true;
+                    found.gateway = hop.attributes.iter().find_map(gateway);
+                }
+            }
+            other => found.gateway = gateway(&other).or(found.gateway),
+        }
+    }
+    let made = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
+    if !through || !made || table == LOCAL_TABLE {
+        return None;
+    }
+    found.table = (table != MAIN_TABLE).then_some(table);
+    found.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
+    Some(found)
+}
+
+fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::Emitable;
+
+    use super::*;
+
+    fn emit(message: &impl Emitable) -> Vec<u8> {
+        let mut payload = vec![0; message.buffer_len()];
+        message.emit(&mut payload);
+        payload
+    }
+
+    #[test]
+    fn an_address_reads_back_as_sent() {
+        for text in ["10.56.217.7/24", "192.0.2.1/32", "2001:db8::7/64"] {
+            let net: IpNet = text.parse().unwrap();
+            let Message::NewAddress(message) = new_address(9, net) else { panic!() };
+            assert_eq!(read_address(&emit(&message), 9), Some(net));
+            assert_eq!(read_address(&emit(&message), 8), None);
+        }
+    }
+
+    #[test]
+    fn only_subnets_of_more_than_two_have_a_broadcast_address() {
+        let broadcast = |text: &str| broadcast(text.parse().unwrap());
+        assert_eq!(broadcast("10.56.217.7/24"), Some(Ipv4Addr::new(10, 56, 217, 255)));
+        assert_eq!(broadcast("10.56.217.7/31"), None);
+        assert_eq!(broadcast("10.56.217.7/32"), None);
+    }
+
+    #[test]
+    fn a_route_reads_back_as_sent() {
+        let wanted = [
+            r#"{"destination":"0.0.0.0/0","gateway":"10.56.217.1","scope":0}"#,
+            r#"{"destination":"10.9.0.0/16","scope":253}"#,
+            r#"{"destination":"10.9.0.0/16","gateway":"2001:db8::1","scope":0}"#,
+            r#"{"destination":"::/0","gateway":"2001:db8::1","mtu":1400,"advmss":1360,
+                "priority":50,"table":1000,"scope":0}"#,
+        ];
+        for text in wanted {
+            let wanted: Route = serde_json::from_str(text).unwrap();
+            let payload = emit(&route(4, &wanted));
+            assert_eq!(read_route(&payload, 4), Some(wanted));
+            assert_eq!(read_route(&payload, 5), None);
+        }
+    }
+
+    #[test]
+    fn the_kernels_own_routes_are_left_out() {
+        let text = r#"{"destination":"10.0.0.1/32","table":255}"#;
+        let local: Route = serde_json::from_str(text).unwrap();
+        assert_eq!(read_route(&emit(&route(4, &local)), 4), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! Changes of PCI functions by way of sysfs: making VFs, binding drivers.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use podbond_names::PciAddress;
+
+use crate::sysfs::write;
+use crate::{Error, Result, Sysfs};
+
+/// How long new VFs may take to get their drivers and links. Without any driver that binds to
+/// them they never do.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Drivers that hand a function to a process, and give it no link.
+const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
+
+impl Sysfs {
+    /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left as it is.
+    pub(crate) fn set_num_vfs(&self, pf: PciAddress, from: u16, to: u16) -> Result<()> {
+        let set = |count: u16| write(self.device(pf).join("sriov_numvfs"), &count.to_string());
+        // The kernel refuses to go from one number of VFs to another (EBUSY).
+        if from != 0 && to != 0 {
+            set(0)?;
+        }
+        if let Err(error) = set(to) {
+            if from != 0 && to != 0 {
+                // The error that is reported is the first one; these VFs are lost with it.
+                let _ = set(from);
+            }
+            return Err(error);
+        }
+        self.await_vfs(pf, to)
+    }
+
+    /// Waits until the new VFs are bound to a driver and have their links. It gives up in silence:
+    /// whoever needs a link looks for it and can say which one is missing.
+    fn await_vfs(&self, pf: PciAddress, count: u16) -> Result<()> {
+        if self.attribute(pf, "sriov_drivers_autoprobe")?.as_deref() == Some("0") {
+            return Ok(());
+        }
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let vfs = self.vfs_of(pf)?;
+            let mut ready = vfs.len() == usize::from(count);
+            for (_, vf) in vfs {
+                ready = ready && self.is_ready(vf)?;
+            }
+            if ready || Instant::now() >= end {
+                return Ok(());
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    fn is_ready(&self, vf: PciAddress) -> Result<bool> {
+        Ok(match self.driver(vf)? {
+            None => false,
+            Some(driver) => {
+                USERSPACE_DRIVERS.contains(&driver.as_str()) || !self.links_of(vf)?.is_empty()
+            }
+        })
+    }
+
+    /// Binds a function to a driver, whatever the driver's own list of devices says; without one it
+    /// is left unbound. When the driver does not bind, the one before it is bound again.
+    pub(crate) fn bind_driver(&self, pci: PciAddress, to: Option<&str>) -> Result<()> {
+        let before = self.driver(pci)?;
+        if before.is_some() {
+            write(self.device(pci).join("driver/unbind"), &pci.to_string())?;
+        }
+        let Some(to) = to else { return Ok(()) };
+        self.probe(pci, to).inspect_err(|_| {
+            // The error that is reported is the first one.
+            let _ = before.map(|before| self.probe(pci, &before));
+        })
+    }
+
+    fn probe(&self, pci: PciAddress, driver: &str) -> Result<()> {
+        let r#override = self.device(pci).join("driver_override");
+        write(r#override.clone(), driver)?;
+        let probed = write(self.bus().join("drivers_probe"), &pci.to_string());
+        // A line without a name ends the override. The binding stays.
+        write(r#override, "\n")?;
+        probed?;
+        match self.driver(pci)? {
+            Some(bound) if bound == driver => Ok(()),
+            shown => Err(Error::NotTaken {
+                object: format!("driver of {pci}"),
+                wanted: driver.to_owned(),
+                shown: shown.unwrap_or_else(|| "none: is its module loaded?".to_owned()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_number_of_vfs_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let device = root.path().join("bus/pci/devices/0000:03:00.0");
+        fs::create_dir_all(&device).unwrap();
+        fs::write(device.join("sriov_numvfs"), "0").unwrap();
+        fs::write(device.join("sriov_drivers_autoprobe"), "0\n").unwrap();
+        Sysfs::new(root.path()).set_num_vfs("0000:03:00.0".parse().unwrap(), 0, 4).unwrap();
+        assert_eq!(fs::read_to_string(device.join("sriov_numvfs")).unwrap(), "4");
+    }
+
+    #[test]
+    fn a_function_without_vfs_says_which_file_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        let error = Sysfs::new(root.path()).set_num_vfs("0000:03:00.0".parse().unwrap(), 0, 4);
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("0000:03:00.0/sriov_numvfs"), "{text}");
+    }
+
+    #[test]
+    fn a_driver_that_does_not_bind_is_reported() {
+        let root = tempfile::tempdir().unwrap();
+        let device = root.path().join("bus/pci/devices/0000:03:10.0");
+        fs::create_dir_all(&device).unwrap();
+        fs::write(device.join("driver_override"), "").unwrap();
+        fs::write(root.path().join("bus/pci/drivers_probe"), "").unwrap();
+        let sysfs = Sysfs::new(root.path());
+        let error = sysfs.bind_driver("0000:03:10.0".parse().unwrap(), Some("vfio-pci"));
+        assert!(matches!(error, Err(Error::NotTaken { .. })), "{error:?}");
+        let probed = fs::read_to_string(root.path().join("bus/pci/drivers_probe")).unwrap();
+        assert_eq!(probed, "0000:03:10.0");
+    }
+}

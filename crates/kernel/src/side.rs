@@ -1,0 +1,187 @@
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ipnet::IpNet;
+use podbond_names::LinkName;
+
+use crate::netlink::{self, Attribute, Message, Props, Socket, Which};
+use crate::{Error, Link, Netns, Result, Route, VfSettings, netns};
+
+/// `errno.h`
+const ENODEV: i32 = 19;
+
+/// One of the two namespaces: a socket in it, and what was learnt of it.
+pub(crate) struct Side {
+    netns: Netns,
+    namespace: OwnedFd,
+    socket: Socket,
+    /// The index of each link that was seen or made, by name. A name is forgotten as soon as this
+    /// process moves or removes its link or the kernel no longer knows the index.
+    indices: HashMap<LinkName, u32>,
+}
+
+impl Side {
+    /// The calling thread's own namespace.
+    pub(crate) fn own(netns: Netns) -> Result<Self> {
+        Ok(Self::new(netns, netns::open_own()?, Socket::open()?))
+    }
+
+    /// Another namespace. The outer error says that it cannot be entered.
+    pub(crate) fn other(netns: Netns, namespace: OwnedFd) -> io::Result<Result<Self>> {
+        let socket = netns::within(namespace.as_fd(), Socket::open)?;
+        Ok(socket.map(|socket| Self::new(netns, namespace, socket)))
+    }
+
+    fn new(netns: Netns, namespace: OwnedFd, socket: Socket) -> Self {
+        Self { netns, namespace, socket, indices: HashMap::new() }
+    }
+
+    pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+
+    /// The link of this name, or none. The kernel finds links by their altnames as well: such a
+    /// link is not the one that was asked for.
+    pub(crate) fn link(&mut self, name: &LinkName) -> Result<Option<Link>> {
+        let found = self.find(Which::Name(name), &format_args!("look for link {name}"))?;
+        let link = found.filter(|link| link.name == *name);
+        match &link {
+            Some(link) => self.indices.insert(name.clone(), link.index),
+            None => self.indices.remove(name),
+        };
+        Ok(link)
+    }
+
+    /// The link of this index, or none.
+    pub(crate) fn link_by_index(&mut self, index: u32) -> Result<Option<Link>> {
+        let link = self.find(Which::Index(index), &format_args!("look for link {index}"))?;
+        if let Some(link) = &link {
+            self.indices.insert(link.name.clone(), index);
+        }
+        Ok(link)
+    }
+
+    fn find(&mut self, which: Which<'_>, action: &dyn Display) -> Result<Option<Link>> {
+        let question = netlink::get_link(which, Props::Link);
+        match self.socket.ask(action, &question, netlink::read_link) {
+            Ok(link) => Ok(Some(link)),
+            Err(error) if errno(&error) == Some(ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The link of this name, which must be there. Always asked for, so that it is as it is now.
+    pub(crate) fn must_have(&mut self, name: &LinkName) -> Result<Link> {
+        self.link(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// The index of a link, asked for only if it is not known.
+    pub(crate) fn index(&mut self, name: &LinkName) -> Result<u32> {
+        match self.indices.get(name) {
+            Some(&index) => Ok(index),
+            None => Ok(self.must_have(name)?.index),
+        }
+    }
+
+    fn missing(&self, name: &LinkName) -> Error {
+        Error::NoSuchLink { name: name.clone(), netns: self.netns }
+    }
+
+    /// All links, in the kernel's order.
+    pub(crate) fn links(&mut self) -> Result<Vec<Link>> {
+        let action = format_args!("list the links of the {}", self.netns);
+        let read = |payload: &[u8]| netlink::read_link(payload).ok();
+        let links = self.socket.dump(&action, &netlink::all_links(), read)?;
+        self.indices = links.iter().map(|link| (link.name.clone(), link.index)).collect();
+        Ok(links)
+    }
+
+    /// A PF's link, and what it shows of those VFs that are wanted.
+    pub(crate) fn vfs(
+        &mut self,
+        pf: &LinkName,
+        wanted: impl Fn(u16) -> bool,
+    ) -> Result<(Link, Vec<(u16, VfSettings)>)> {
+        let question = netlink::get_link(Which::Name(pf), Props::LinkAndVfs);
+        let read = |payload: &[u8]| {
+            netlink::read_link(payload).map(|link| (link, netlink::read_vfs(payload, &wanted)))
+        };
+        match self.socket.ask(&format_args!("look at the VFs of {pf}"), &question, read) {
+            Ok((link, vfs)) if link.name == *pf => Ok((link, vfs)),
+            Ok(_) => Err(self.missing(pf)),
+            Err(error) if errno(&error) == Some(ENODEV) => Err(self.missing(pf)),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn addresses(&mut self, name: &LinkName) -> Result<Vec<IpNet>> {
+        let index = self.index(name)?;
+        let action = format_args!("list the addresses of {name}");
+        let question = netlink::addresses_of(index);
+        let read = |payload: &[u8]| netlink::read_address(payload, index);
+        self.socket.dump(&action, &question, read).map_err(|error| self.gone(name, error))
+    }
+
+    pub(crate) fn routes(&mut self, name: &LinkName) -> Result<Vec<Route>> {
+        let index = self.index(name)?;
+        let action = format_args!("list the routes through {name}");
+        let read = |payload: &[u8]| netlink::read_route(payload, index);
+        let mut routes = Vec::new();
+        for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            let question = netlink::routes_of(index, any);
+            let found = self.socket.dump(&action, &question, read);
+            routes.extend(found.map_err(|error| self.gone(name, error))?);
+        }
+        Ok(routes)
+    }
+
+    /// Sends a change of a link that was found by its name.
+    pub(crate) fn change(
+        &mut self,
+        action: &dyn Display,
+        name: &LinkName,
+        message: &Message,
+        flags: u16,
+    ) -> Result<()> {
+        self.socket.change(action, message, flags).map_err(|error| self.gone(name, error))
+    }
+
+    /// Sends `RTM_SETLINK` for a link.
+    pub(crate) fn set(
+        &mut self,
+        action: &dyn Display,
+        name: &LinkName,
+        attributes: Vec<Attribute>,
+    ) -> Result<()> {
+        let message = netlink::set_link(self.index(name)?, attributes);
+        self.change(action, name, &message, 0)
+    }
+
+    /// What was known of a name is wrong once the kernel does not know the index.
+    fn gone(&mut self, name: &LinkName, error: Error) -> Error {
+        if errno(&error) == Some(ENODEV) {
+            self.forget(name);
+        }
+        error
+    }
+
+    /// The link of this name is moved, renamed or removed.
+    pub(crate) fn forget(&mut self, name: &LinkName) {
+        self.indices.remove(name);
+    }
+
+    /// Links may have come and gone without being named.
+    pub(crate) fn forget_all(&mut self) {
+        self.indices.clear();
+    }
+}
+
+pub(crate) fn errno(error: &Error) -> Option<i32> {
+    match error {
+        Error::Refused { source, .. } => source.raw_os_error(),
+        _ => None,
+    }
+}

@@ -1,0 +1,1 @@
+//! What the crate does with a kernel: run by `cargo xtask test` as root, in the virtual machine.
