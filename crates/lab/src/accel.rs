@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Error, Progress, cache::Cache, error::FileContext, qemu::Qemu};
+use crate::{Error, Progress, cache::Cache, error::FileContext, kernel::KernelFiles, qemu::Qemu};
 
 /// A working KVM is there in two seconds.
 const PROBE_LIMIT: Duration = Duration::from_secs(8);
@@ -68,7 +68,7 @@ impl FromStr for Accel {
 pub(crate) fn choose(
     forced: Option<Accel>,
     qemu: &Qemu,
-    kernel: &Path,
+    kernel: &KernelFiles,
     cache: &Cache,
     progress: &Progress,
 ) -> Result<Accel, Error> {
@@ -83,15 +83,15 @@ pub(crate) fn choose(
         return unusable("/dev/kvm cannot be opened");
     }
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let question = format!("{}\n{}\n{}\n", boot.trim(), qemu.program().display(), kernel.display());
-    let answer_file = cache.file("accel");
+    let question = format!("{}\n{}\n", boot.trim(), qemu.program().display());
+    let answer_file = cache.file(&format!("accel-{}", kernel.name()));
     let answer = fs::read_to_string(&answer_file).unwrap_or_default();
     let known = answer.strip_prefix(&question).and_then(|accel| accel.trim().parse().ok());
     let accel = if let Some(accel) = known {
         accel
     } else {
         progress.begin("trying whether KVM works here");
-        let accel = if probe(qemu, kernel)? { Accel::Kvm } else { Accel::Tcg };
+        let accel = if probe(qemu, &kernel.image())? { Accel::Kvm } else { Accel::Tcg };
         progress.begin(match accel {
             Accel::Kvm => "it does",
             Accel::Tcg => "it does not; going on with TCG, QEMU's own translator",

@@ -4,6 +4,7 @@
 //! the unpacked package when `modprobe` asks for them.
 
 use std::{
+    borrow::Cow,
     fmt,
     fs::{self, File},
     io::{self, BufWriter},
@@ -89,10 +90,10 @@ impl KernelFiles {
             let apt = tempfile::tempdir_in(dir).file("make a directory in", dir)?;
             let apt = Apt::open(apt.path(), kernel.suite(), progress)?;
             let mut packages = apt.closure(&["linux-image-amd64"])?;
-            // The rest of the closure would build an initramfs and configure a boot loader. Newer
-            // packaging splits the image in three: linux-image, linux-binary and linux-modules.
+            // The rest of the closure would build an initramfs and configure a boot loader. Since
+            // 7.0 what was one linux-image is packaged in these parts.
             packages.retain(|package| {
-                let parts = ["linux-image-", "linux-binary-", "linux-modules-"];
+                let parts = ["linux-image-", "linux-base-", "linux-binary-", "linux-modules-"];
                 parts.iter().any(|part| package.name.starts_with(part))
             });
             if packages.is_empty() {
@@ -107,6 +108,11 @@ impl KernelFiles {
             index_and_pack(kernel, dir, userland)
         })?;
         Ok(Self { dir })
+    }
+
+    /// A name for these files: another one when they change.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        self.dir.file_name().unwrap_or_default().to_string_lossy()
     }
 
     pub(crate) fn image(&self) -> PathBuf {
@@ -124,21 +130,31 @@ impl KernelFiles {
     }
 }
 
-/// Moves image and modules out of the package: before trixie modules were below `/lib`.
+/// Moves image and modules to where the lab wants them: before trixie modules were below `/lib`,
+/// since 7.0 the image is beside its modules.
 fn arrange(kernel: Kernel, package: &Path, dir: &Path) -> Result<(), Error> {
     let missing = |missing: &str| Error::Kernel { kernel, missing: missing.to_owned() };
-    let boot = fs::read_dir(package.join("boot")).file("read", package.join("boot"))?;
-    let image = boot
-        .flatten()
-        .find(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-"))
-        .ok_or_else(|| missing("vmlinuz"))?;
     let modules = ["usr/lib/modules", "lib/modules"].map(|path| package.join(path));
     let modules = modules.iter().find(|path| path.is_dir()).ok_or_else(|| missing("modules"))?;
-    fs::rename(image.path(), dir.join("vmlinuz")).file("move", image.path())?;
+    let places = [package.join("boot"), modules.clone()];
+    let image = find_image(&places).ok_or_else(|| missing("vmlinuz"))?;
+    fs::rename(&image, dir.join("vmlinuz")).file("move", &image)?;
     fs::create_dir(dir.join("lib")).file("make", dir.join("lib"))?;
     fs::rename(modules, dir.join("lib/modules")).file("move", modules)?;
     // Where newer versions of depmod look.
     std::os::unix::fs::symlink(".", dir.join("usr")).file("make", dir.join("usr"))
+}
+
+/// The `vmlinuz` or `vmlinuz-<release>` in one of the directories or just below.
+fn find_image(dirs: &[PathBuf]) -> Option<PathBuf> {
+    let list = |dir: &PathBuf| fs::read_dir(dir).into_iter().flatten().flatten();
+    let entries: Vec<_> = dirs.iter().flat_map(list).map(|entry| entry.path()).collect();
+    let below = entries.iter().filter(|path| path.is_dir()).flat_map(list);
+    let mut all = below.map(|entry| entry.path()).chain(entries.iter().cloned());
+    all.find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.is_file() && (name == "vmlinuz" || name.starts_with("vmlinuz-"))
+    })
 }
 
 fn index_and_pack(kernel: Kernel, dir: &Path, userland: &Userland) -> Result<(), Error> {
@@ -249,6 +265,23 @@ kernel/net/bridge/bridge.ko.xz: kernel/net/802/stp.ko.xz kernel/net/llc/llc.ko.x
         let builtin = "kernel/drivers/virtio/virtio_pci.ko\n";
         assert_eq!(load_order(DEP, builtin, &["virtio_pci"]), Ok(vec![]));
         assert_eq!(load_order(DEP, builtin, &["bonding"]), Err("bonding"));
+    }
+
+    #[test]
+    fn the_image_is_found_where_either_packaging_puts_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (boot, modules) = (dir.path().join("boot"), dir.path().join("modules"));
+        let release = modules.join("7.3.4");
+        for dir in [&boot, &release] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        let dirs = [boot.clone(), modules.clone()];
+        assert_eq!(find_image(&dirs), None);
+        fs::write(release.join("vmlinuz"), "").unwrap();
+        assert_eq!(find_image(&dirs), Some(release.join("vmlinuz")));
+        fs::remove_file(release.join("vmlinuz")).unwrap();
+        fs::write(boot.join("vmlinuz-6.1.0-1-amd64"), "").unwrap();
+        assert_eq!(find_image(&dirs), Some(boot.join("vmlinuz-6.1.0-1-amd64")));
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Builder {
         let qemu = Qemu::prepare(&cache, progress)?;
         let userland = Userland::prepare(&cache, progress)?;
         let kernel = KernelFiles::prepare(self.kernel, &userland, &cache, progress)?;
-        let accel = accel::choose(self.accel, &qemu, &kernel.image(), &cache, progress)?;
+        let accel = accel::choose(self.accel, &qemu, &kernel, &cache, progress)?;
         Ok(Lab { builder: self, qemu, userland, kernel, accel })
     }
 }

@@ -12,12 +12,13 @@ use crate::{Error, Progress, apt::Apt, cache::Cache, cpio::Archive, error::FileC
 const SUITE: &str = "trixie";
 
 /// What a person or a test may type in the lab. Libraries follow from these.
-const PACKAGES: [&str; 22] = [
+const PACKAGES: [&str; 23] = [
     "base-files",
     "bash",
     "containernetworking-plugins",
     "coreutils",
     "dash",
+    "debianutils",
     "diffutils",
     "ethtool",
     "findutils",
