@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     error::Error,
+    metadata::Package,
     workspace::{root, target},
 };
 
@@ -60,6 +61,36 @@ pub(crate) fn podbond() -> Result<PathBuf, Error> {
     let built = executables(&mut cargo_static(&arguments), "building podbond for the lab")?;
     let podbond = built.into_iter().find(|built| built.name == "podbond");
     podbond.map(|built| built.path).ok_or_else(|| Error::NotBuilt("podbond".into()))
+}
+
+/// `podbond` as it is given to others.
+pub(crate) fn podbond_for_dist() -> Result<PathBuf, Error> {
+    let arguments = ["build", "--package", "podbond", "--profile", "dist"];
+    let built = executables(&mut cargo_static(&arguments), "building podbond; this takes minutes")?;
+    let podbond = built.into_iter().find(|built| built.name == "podbond");
+    podbond.map(|built| built.path).ok_or_else(|| Error::NotBuilt("podbond".into()))
+}
+
+/// The lab tests of the packages, as executables that need nothing of the guest.
+pub(crate) fn lab_tests(packages: &[Package]) -> Result<Vec<Built>, Error> {
+    if packages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut command = cargo_static(&["test", "--no-run", "--profile", "lab"]);
+    for package in packages {
+        command.args(["--package", &package.name]);
+        command.args(["--features", &format!("{}/lab", package.name)]);
+        for test in &package.lab_tests {
+            command.args(["--test", test]);
+        }
+    }
+    let mut built = executables(&mut command, "building the lab tests")?;
+    let wanted = |built: &Built, package: &Package| {
+        package.name == built.package && package.lab_tests.contains(&built.name)
+    };
+    built.retain(|built| packages.iter().any(|package| wanted(built, package)));
+    let count: usize = packages.iter().map(|package| package.lab_tests.len()).sum();
+    if built.len() == count { Ok(built) } else { Err(Error::NotBuilt("some lab tests".into())) }
 }
 
 /// Runs a cargo build and gives the executables in its JSON messages.

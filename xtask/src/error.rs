@@ -37,6 +37,25 @@ pub(crate) enum Error {
     /// cargo's JSON was not as expected.
     #[error("cannot read what cargo says: {0}")]
     Cargo(#[from] serde_json::Error),
+    /// There is nothing to run.
+    #[error("no lab test was run: none was found, or the filter fits none")]
+    NoTests,
+    /// Lab tests failed or said nothing.
+    #[error("lab tests under {kernel}: {failed} failed, {silent} test targets gave no result")]
+    LabTests {
+        /// Under which kernel.
+        kernel: podbond_lab::Kernel,
+        /// How many tests failed, or were ignored.
+        failed: usize,
+        /// How many executables did not report.
+        silent: usize,
+    },
+    /// What was built may not be given to others.
+    #[error("dist/podbond was not written: {0}")]
+    Dist(String),
+    /// Rules are broken; each was printed.
+    #[error("{0} things to tidy")]
+    Untidy(usize),
     /// cargo built no such executable.
     #[error("cargo built no executable for {0}")]
     NotBuilt(String),

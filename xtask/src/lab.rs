@@ -5,7 +5,7 @@ use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Subcommand, ValueEnum};
 use podbond_lab::{Accel, Builder, Console, Kernel, Lab, Progress, Stdin, Switch};
 
-use crate::{build, error::Error};
+use crate::{build, error::Error, workspace::root};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,7 +96,7 @@ impl Machine {
             Some(path) => path.clone(),
             None => build::podbond()?,
         };
-        let builder = Lab::builder()
+        let builder = bare(podbond)
             .pfs(self.pfs)
             .vfs(self.vfs)
             .kernel(self.kernel)
@@ -107,10 +107,14 @@ impl Machine {
                 Shape::Ports => Switch::Ports,
             })
             .accel(self.accel)
-            .console(if self.console { Console::Shown } else { Console::Hidden })
-            .podbond(podbond);
+            .console(if self.console { Console::Shown } else { Console::Hidden });
         Ok(self.add.iter().fold(builder, |builder, (host, guest)| builder.add(host, guest)))
     }
+}
+
+/// A lab with podbond and the repository's examples.
+pub(crate) fn bare(podbond: PathBuf) -> Builder {
+    Lab::builder().podbond(podbond).add(root().join("examples"), "/root/examples")
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {

@@ -1,15 +1,17 @@
 //! podbond's own tasks: the lab, tests, the executable for distribution, tidiness.
 
 mod build;
+mod dist;
 mod error;
 mod lab;
+mod metadata;
+mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::error::Error;
 
 /// podbond's own tasks
 #[derive(Debug, Parser)]
@@ -22,11 +24,17 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     Lab(lab::Arguments),
+    Test(test::Arguments),
+    Dist(dist::Arguments),
+    Tidy(tidy::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Lab(arguments) => lab::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
+        Task::Tidy(arguments) => tidy::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
