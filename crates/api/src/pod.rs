@@ -19,6 +19,11 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// The networks that the pod asks for, as its annotation says it.
+    pub fn networks(&self) -> Option<&str> {
+        self.annotations.get(NETWORKS_ANNOTATION).map(String::as_str)
+    }
+
     pub(crate) fn read(key: ObjectKey, metadata: &Fields<'_>) -> Result<Self, Error> {
         Ok(Self {
             key,

@@ -1,0 +1,249 @@
+use podbond_api::{
+    DeviceType, LinkType, Management, NicSelector, ObjectKey, ResourceName, SriovNetworkNodePolicy,
+    VfRange,
+};
+use podbond_names::PciAddress;
+
+use crate::{Error, Inventory, Pf, Vf};
+
+/// Which PF gets how many VFs, and which VF belongs to which resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// The PFs that a policy selects, in order of address.
+    pub pfs: Vec<PfAssignment>,
+    /// Selections that gave way to a policy of a lower priority number.
+    pub overridden: Vec<Overridden>,
+}
+
+/// What the policies make of one PF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PfAssignment {
+    /// The PF.
+    pub pf: PciAddress,
+    /// How many VFs it has by its policies: the most that one of them asks for.
+    pub num_vfs: u16,
+    /// The MTU in bytes that it is raised to: the largest that one of them asks for.
+    pub mtu: Option<u32>,
+    /// Who makes its VFs.
+    pub management: Management,
+    /// Its pools, in order of their first VF.
+    pub groups: Vec<VfGroup>,
+}
+
+/// The VFs of one PF that belong to one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VfGroup {
+    /// The policy that says so.
+    pub policy: ObjectKey,
+    /// The pool.
+    pub resource: ResourceName,
+    /// The VFs.
+    pub vfs: VfRange,
+    /// Their driver.
+    pub device_type: DeviceType,
+    /// Their MTU in bytes, if the policy gives one.
+    pub mtu: Option<u32>,
+}
+
+/// A policy that would have VFs of a PF, were it not for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overridden {
+    /// The policy that gave way.
+    pub policy: ObjectKey,
+    /// The PF.
+    pub pf: PciAddress,
+    /// The policy of the lower priority number.
+    pub by: ObjectKey,
+}
+
+impl Assignment {
+    /// The VFs of a resource that exist, in order of PF and index.
+    pub fn pool<'i>(
+        &self,
+        resource: &ResourceName,
+        inventory: &'i Inventory,
+    ) -> Vec<(&'i Pf, &'i Vf)> {
+        let mut pool = Vec::new();
+        for assigned in &self.pfs {
+            let Some(pf) = inventory.pf(assigned.pf) else { continue };
+            for group in assigned.groups.iter().filter(|group| group.resource == *resource) {
+                pool.extend(group.vfs.indices().filter_map(|index| Some((pf, pf.vf(index)?))));
+            }
+        }
+        pool
+    }
+
+    /// The resources that a policy makes, in order and each once.
+    pub fn resources(&self) -> Vec<&ResourceName> {
+        let mut all: Vec<_> = self.groups().map(|(_, group)| &group.resource).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (PciAddress, &VfGroup)> {
+        self.pfs.iter().flat_map(|pf| pf.groups.iter().map(move |group| (pf.pf, group)))
+    }
+}
+
+/// What the policies make of the cards. Labels of the node are not looked at: the policies given
+/// are all meant for it.
+///
+/// Policies share a PF by VF ranges. Where they want the same VFs, the lower priority number wins;
+/// between equals, and between two that name the PF themselves, that is an error.
+pub fn assign(
+    policies: &[SriovNetworkNodePolicy],
+    inventory: &Inventory,
+) -> Result<Assignment, Error> {
+    for policy in policies {
+        if !inventory.pfs.iter().any(|pf| selects(&policy.nic_selector, pf)) {
+            return Err(Error::NoMatchingPf {
+                policy: policy.key.clone(),
+                present: inventory.pfs.iter().map(describe).collect(),
+            });
+        }
+    }
+    assign_matching(policies, inventory)
+}
+
+/// The same without regard for policies that match no PF: a card that was taken out must not stand
+/// in the way of the others.
+pub(crate) fn assign_matching(
+    policies: &[SriovNetworkNodePolicy],
+    inventory: &Inventory,
+) -> Result<Assignment, Error> {
+    let mut assignment = Assignment::default();
+    for pf in &inventory.pfs {
+        let mut claims = Vec::new();
+        for policy in policies.iter().filter(|policy| selects(&policy.nic_selector, pf)) {
+            check(policy, pf)?;
+            claims.extend(claims_of(policy, pf));
+        }
+        claims.sort_by_key(|claim| claim.policy.priority);
+        let mut granted: Vec<Claim<'_>> = Vec::new();
+        for claim in claims {
+            match granted.iter().find(|other| other.vfs.overlaps(claim.vfs)) {
+                None => granted.push(claim),
+                Some(other) => assignment.overridden.push(claim.give_way(other, pf)?),
+            }
+        }
+        assignment.pfs.extend(merge(pf, &granted)?);
+    }
+    Ok(assignment)
+}
+
+fn describe(pf: &Pf) -> String {
+    format!("{} {} {}:{}", pf.label(), pf.pci, pf.vendor, pf.device)
+}
+
+fn selects(selector: &NicSelector, pf: &Pf) -> bool {
+    let named = |link: &crate::NetLink| selector.pf_names.iter().any(|pf| pf.name == link.name);
+    selector.vendor.is_none_or(|vendor| vendor == pf.vendor)
+        && selector.device_id.is_none_or(|device| device == pf.device)
+        && (selector.root_devices.is_empty() || selector.root_devices.contains(&pf.pci))
+        && (selector.pf_names.is_empty() || pf.link.as_ref().is_some_and(named))
+}
+
+/// Whether the PF can be what the policy asks for.
+fn check(policy: &SriovNetworkNodePolicy, pf: &Pf) -> Result<(), Error> {
+    let (key, asked) = (policy.key.clone(), policy.num_vfs);
+    if asked > pf.total_vfs {
+        let total = pf.total_vfs;
+        return Err(Error::TooManyVfs { policy: key, pf: pf.label(), asked, total });
+    }
+    if policy.link_type.is_some() {
+        let is = pf.link.as_ref().and_then(|link| link.link_type);
+        if let (Some(wanted), true) = (policy.link_type, policy.link_type != is) {
+            let asked = match wanted {
+                LinkType::Ethernet => "eth",
+                LinkType::InfiniBand => "ib",
+            };
+            return Err(Error::LinkType { policy: key, pf: pf.label(), asked });
+        }
+    }
+    if policy.management == Management::External {
+        if asked > pf.num_vfs {
+            let present = pf.num_vfs;
+            return Err(Error::TooFewExternalVfs { policy: key, pf: pf.label(), asked, present });
+        }
+        if let (Some(asked), Some(link)) = (policy.mtu, &pf.link)
+            && asked > link.mtu
+        {
+            let present = link.mtu;
+            return Err(Error::ExternalMtu { policy: key, pf: pf.label(), asked, present });
+        }
+    }
+    Ok(())
+}
+
+/// VFs of a PF that a policy wants.
+struct Claim<'p> {
+    policy: &'p SriovNetworkNodePolicy,
+    vfs: VfRange,
+    /// Whether the policy names this very PF, by name or address.
+    names_pf: bool,
+}
+
+fn claims_of<'p>(policy: &'p SriovNetworkNodePolicy, pf: &Pf) -> Vec<Claim<'p>> {
+    let selector = &policy.nic_selector;
+    let names_pf = !selector.pf_names.is_empty() || !selector.root_devices.is_empty();
+    let all = VfRange::first(policy.num_vfs);
+    let entries = selector
+        .pf_names
+        .iter()
+        .filter(|entry| Some(&entry.name) == pf.link.as_ref().map(|l| &l.name));
+    let mut ranges: Vec<_> = entries.filter_map(|entry| entry.vfs.or(all)).collect();
+    if selector.pf_names.is_empty() {
+        ranges.extend(all);
+    }
+    ranges.into_iter().map(|vfs| Claim { policy, vfs, names_pf }).collect()
+}
+
+impl Claim<'_> {
+    /// The record that this claim yields to one that was granted before, if it may.
+    fn give_way(&self, other: &Self, pf: &Pf) -> Result<Overridden, Error> {
+        let same_priority = self.policy.priority == other.policy.priority;
+        let both_name_pf = self.names_pf && other.names_pf;
+        if same_priority || both_name_pf {
+            return Err(Error::Overlap {
+                policy: self.policy.key.clone(),
+                vfs: self.vfs,
+                other: Box::new(other.policy.key.clone()),
+                other_vfs: other.vfs,
+                pf: pf.label(),
+                same_priority: same_priority && !both_name_pf,
+            });
+        }
+        Ok(Overridden { policy: self.policy.key.clone(), pf: pf.pci, by: other.policy.key.clone() })
+    }
+}
+
+fn merge(pf: &Pf, granted: &[Claim<'_>]) -> Result<Option<PfAssignment>, Error> {
+    let Some(first) = granted.first().map(|claim| claim.policy) else { return Ok(None) };
+    if let Some(other) = granted.iter().find(|claim| claim.policy.management != first.management) {
+        return Err(Error::MixedManagement {
+            policy: other.policy.key.clone(),
+            other: first.key.clone(),
+            pf: pf.label(),
+        });
+    }
+    let mut groups: Vec<_> = granted.iter().map(group).collect();
+    groups.sort_by_key(|group| *group.vfs.indices().start());
+    Ok(Some(PfAssignment {
+        pf: pf.pci,
+        num_vfs: granted.iter().map(|claim| claim.policy.num_vfs).max().unwrap_or(0),
+        mtu: granted.iter().filter_map(|claim| claim.policy.mtu).max(),
+        management: first.management,
+        groups,
+    }))
+}
+
+fn group(claim: &Claim<'_>) -> VfGroup {
+    VfGroup {
+        policy: claim.policy.key.clone(),
+        resource: claim.policy.resource_name.clone(),
+        vfs: claim.vfs,
+        device_type: claim.policy.device_type,
+        mtu: claim.policy.mtu,
+    }
+}

@@ -1,0 +1,192 @@
+use podbond_api::{LinkType, PciId};
+use podbond_kernel::{Apply, Kernel, LinkState, Sysfs};
+use podbond_names::{LinkName, Mac, PciAddress};
+
+use crate::Error;
+
+/// The PFs of a node with their VFs, in order of PCI address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Every network function that can have VFs.
+    pub pfs: Vec<Pf>,
+}
+
+/// A physical function: one network port of a card that can have VFs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pf {
+    /// Its PCI address.
+    pub pci: PciAddress,
+    /// Its link; none while it has no driver, or is in another namespace.
+    pub link: Option<NetLink>,
+    /// PCI vendor.
+    pub vendor: PciId,
+    /// PCI device.
+    pub device: PciId,
+    /// The driver bound to it.
+    pub driver: Option<String>,
+    /// How many VFs it can have (`sriov_totalvfs`).
+    pub total_vfs: u16,
+    /// How many it has (`sriov_numvfs`).
+    pub num_vfs: u16,
+    /// Its VFs in order of index.
+    pub vfs: Vec<Vf>,
+}
+
+/// A virtual function of a PF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vf {
+    /// The PF's number for it.
+    pub index: u16,
+    /// Its PCI address.
+    pub pci: PciAddress,
+    /// The driver bound to it.
+    pub driver: Option<String>,
+    /// Its link in the host's namespace; none while a pod has it, or while no network driver is
+    /// bound.
+    pub link: Option<NetLink>,
+    /// The MAC that the PF keeps for it; none where the PF was not asked or does not say.
+    pub admin_mac: Option<Mac>,
+}
+
+/// A link of the host as sysfs shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetLink {
+    /// Its name at this moment.
+    pub name: LinkName,
+    /// In bytes.
+    pub mtu: u32,
+    /// Whether it is up by administration.
+    pub state: LinkState,
+    /// Its kind; none for one that is neither Ethernet nor InfiniBand.
+    pub link_type: Option<LinkType>,
+    /// Its own address, where that is an Ethernet address.
+    pub mac: Option<Mac>,
+}
+
+/// Cards that can be looked at and changed: the kernel's, or a stand-in in tests.
+pub trait Cards: Apply {
+    /// The cards as they are now, with the MACs that PFs keep for their VFs.
+    fn inventory(&mut self) -> Result<Inventory, Error>;
+}
+
+impl Cards for Kernel {
+    fn inventory(&mut self) -> Result<Inventory, Error> {
+        let mut inventory = Inventory::read(self.sysfs())?;
+        for pf in inventory.pfs.iter_mut().filter(|pf| pf.num_vfs > 0) {
+            let Some(link) = &pf.link else { continue };
+            let kept = self.vfs(&link.name)?;
+            for vf in &mut pf.vfs {
+                let known = kept.iter().find(|known| known.pci == vf.pci);
+                vf.admin_mac = known.and_then(|known| known.settings.mac);
+            }
+        }
+        Ok(inventory)
+    }
+}
+
+impl Inventory {
+    /// The cards as sysfs shows them. What vanishes meanwhile is left out.
+    pub fn read(sysfs: &Sysfs) -> Result<Self, Error> {
+        let mut pfs = Vec::new();
+        for pci in sysfs.network_functions()? {
+            if let Some(pf) = read_pf(sysfs, pci)? {
+                pfs.push(pf);
+            }
+        }
+        Ok(Self { pfs })
+    }
+
+    /// The PF at an address.
+    pub fn pf(&self, pci: PciAddress) -> Option<&Pf> {
+        self.pfs.iter().find(|pf| pf.pci == pci)
+    }
+
+    /// The VF at an address, with its PF.
+    pub fn vf(&self, pci: PciAddress) -> Option<(&Pf, &Vf)> {
+        self.pfs.iter().find_map(|pf| Some((pf, pf.vfs.iter().find(|vf| vf.pci == pci)?)))
+    }
+}
+
+impl Pf {
+    /// The VF of this number.
+    pub fn vf(&self, index: u16) -> Option<&Vf> {
+        self.vfs.iter().find(|vf| vf.index == index)
+    }
+
+    /// Its link's name, or its address where it has none: for people.
+    pub fn label(&self) -> String {
+        self.link.as_ref().map_or_else(|| self.pci.to_string(), |link| link.name.to_string())
+    }
+}
+
+impl Vf {
+    /// Whether a driver is bound that hands the VF to user space, so that it has no link.
+    pub fn is_userspace(&self) -> bool {
+        matches!(self.driver.as_deref(), Some("vfio-pci" | "uio_pci_generic" | "igb_uio"))
+    }
+}
+
+/// A function is a PF when it says how many VFs it can have; VFs do not.
+fn read_pf(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<Pf>, Error> {
+    let number = |name: &str| Ok::<_, Error>(sysfs.attribute(pci, name)?.and_then(|t| decimal(&t)));
+    let id = |name: &str| Ok::<_, Error>(sysfs.attribute(pci, name)?.and_then(|t| t.parse().ok()));
+    let Some(total_vfs) = number("sriov_totalvfs")?.filter(|&total| total > 0) else {
+        return Ok(None);
+    };
+    let (Some(vendor), Some(device)) = (id("vendor")?, id("device")?) else { return Ok(None) };
+    let mut vfs = Vec::new();
+    for (index, vf) in sysfs.vfs_of(pci)? {
+        let (driver, link) = (sysfs.driver(vf)?, read_link(sysfs, vf)?);
+        vfs.push(Vf { index, pci: vf, driver, link, admin_mac: None });
+    }
+    Ok(Some(Pf {
+        pci,
+        link: read_link(sysfs, pci)?,
+        vendor,
+        device,
+        driver: sysfs.driver(pci)?,
+        total_vfs,
+        num_vfs: number("sriov_numvfs")?.unwrap_or(0),
+        vfs,
+    }))
+}
+
+fn read_link(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<NetLink>, Error> {
+    for name in sysfs.links_of(pci)? {
+        let attribute = |file: &str| sysfs.attribute(pci, &format!("net/{name}/{file}"));
+        // In switchdev mode the representors of the VFs stand beside the PF's own link. A driver
+        // without port names answers the question with an error.
+        let port = attribute("phys_port_name").ok().flatten();
+        if port.is_some_and(|port| port.contains("vf")) {
+            continue;
+        }
+        let Some(mtu) = attribute("mtu")?.and_then(|text| text.parse().ok()) else { continue };
+        let flags = attribute("flags")?.and_then(|text| hexadecimal(&text)).unwrap_or(0);
+        return Ok(Some(NetLink {
+            mtu,
+            state: if flags & IFF_UP == 0 { LinkState::Down } else { LinkState::Up },
+            link_type: match attribute("type")?.as_deref() {
+                Some(ARPHRD_ETHER) => Some(LinkType::Ethernet),
+                Some(ARPHRD_INFINIBAND) => Some(LinkType::InfiniBand),
+                _ => None,
+            },
+            mac: attribute("address")?.and_then(|text| text.parse().ok()),
+            name,
+        }));
+    }
+    Ok(None)
+}
+
+/// `IFF_UP` of if.h.
+const IFF_UP: u32 = 1;
+/// Hardware types of `if_arp.h`, as sysfs writes them.
+const ARPHRD_ETHER: &str = "1";
+const ARPHRD_INFINIBAND: &str = "32";
+
+fn decimal(text: &str) -> Option<u16> {
+    text.parse().ok()
+}
+
+fn hexadecimal(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}

@@ -1,0 +1,143 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use podbond_api::ResourceName;
+use podbond_kernel::Sysfs;
+use podbond_names::PciAddress;
+
+use crate::assign::assign_matching;
+use crate::files::{Files, lock};
+use crate::holder::Hold;
+use crate::{Error, Holder, Holders, Inventory, Occupant, Policies, Vf};
+
+/// Which pod holds which VF, on disk: `vfs/<pci address>.json` in the state directory. Every
+/// change is made under one lock and in one piece, so that processes may race and crash.
+///
+/// A VF is also held when an SR-IOV CNI plugin's own record, `pci/<pci address>` in its state
+/// directory, names a network namespace that is there.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    state: PathBuf,
+    holds: Files,
+    plugin_records: PathBuf,
+}
+
+impl Ledger {
+    /// The ledger below `state` (normally `/var/lib/podbond`), beside SR-IOV CNI plugins whose
+    /// state is in `sriov_state` (normally `/var/lib/cni/sriov`). Neither need exist yet.
+    pub fn new(state: &Path, sriov_state: &Path) -> Self {
+        Self {
+            state: state.to_owned(),
+            holds: Files::new(state.join("vfs")),
+            plugin_records: sriov_state.join("pci"),
+        }
+    }
+
+    /// The policies of the node, in the same state directory.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies::new(self, &self.state)
+    }
+
+    /// Who has which VF at present.
+    pub fn holders(&self, inventory: &Inventory) -> Result<Holders, Error> {
+        let mut holders = Holders::default();
+        for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
+            if let Some(occupant) = self.occupant(vf.pci)?.or_else(|| absent(vf)) {
+                holders.by_vf.insert(vf.pci, occupant);
+            }
+        }
+        Ok(holders)
+    }
+
+    /// Gives `holder` the lowest free VF of a resource, and records it. A holder that has one of
+    /// that resource already is given the same again.
+    pub fn allocate(
+        &self,
+        sysfs: &Sysfs,
+        resource: &ResourceName,
+        holder: &Holder,
+    ) -> Result<PciAddress, Error> {
+        let _lock = lock(&self.state)?;
+        let inventory = Inventory::read(sysfs)?;
+        let assignment = assign_matching(&self.policies().stored()?, &inventory)?;
+        if !assignment.groups().any(|(_, group)| group.resource == *resource) {
+            let known = assignment.resources().into_iter().map(ToString::to_string).collect();
+            return Err(Error::UnknownResource { resource: resource.clone(), known });
+        }
+        let holders = self.holders(&inventory)?;
+        let pool = assignment.pool(resource, &inventory);
+        let is_holders = |vf: &&Vf| match holders.of(vf.pci) {
+            Some(Occupant::Pod(other)) => other.is_same(holder),
+            _ => false,
+        };
+        let vfs = || pool.iter().map(|(_, vf)| *vf);
+        let chosen =
+            vfs().find(is_holders).or_else(|| vfs().find(|vf| holders.of(vf.pci).is_none()));
+        let Some(vf) = chosen else {
+            let resource = resource.clone();
+            let held = vfs().filter_map(|vf| Some((vf.pci, holders.of(vf.pci)?.clone()))).collect();
+            return Err(if pool.is_empty() {
+                Error::NoVfs { resource }
+            } else {
+                Error::NoFreeVf { resource, held }
+            });
+        };
+        let hold = Hold { resource: Some(resource.clone()), holder: holder.clone() };
+        self.holds.write(&vf.pci.to_string(), &hold)?;
+        Ok(vf.pci)
+    }
+
+    /// Gives `holder` the VF that its NAD names by address, of whatever pool, and records it.
+    pub fn claim(&self, sysfs: &Sysfs, vf: PciAddress, holder: &Holder) -> Result<(), Error> {
+        let _lock = lock(&self.state)?;
+        if sysfs.pf_of(vf)?.is_none() {
+            return Err(Error::NotAVf { pci: vf });
+        }
+        match self.occupant(vf)? {
+            Some(Occupant::Pod(other)) if !other.is_same(holder) => {
+                return Err(Error::Held { vf, occupant: Box::new(Occupant::Pod(other)) });
+            }
+            Some(Occupant::Netns(netns)) if netns != holder.netns => {
+                return Err(Error::Held { vf, occupant: Box::new(Occupant::Netns(netns)) });
+            }
+            _ => {}
+        }
+        self.holds.write(&vf.to_string(), &Hold { resource: None, holder: holder.clone() })
+    }
+
+    /// Strikes out that `holder` has a VF. What is recorded of another holder stays; that nothing
+    /// is recorded is success.
+    pub fn release(&self, vf: PciAddress, holder: &Holder) -> Result<(), Error> {
+        let _lock = lock(&self.state)?;
+        let name = vf.to_string();
+        match self.holds.read::<Hold>(&name)? {
+            Some(hold) if hold.holder.is_same(holder) => self.holds.remove(&name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
+    fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
+        let name = vf.to_string();
+        let hold = self.holds.read::<Hold>(&name)?;
+        if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
+            return Ok(Some(Occupant::Pod(hold.holder)));
+        }
+        let path = self.plugin_records.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let netns = PathBuf::from(text.trim());
+                Ok(Some(netns).filter(|netns| netns.exists()).map(Occupant::Netns))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::File { action: "read", path, source }),
+        }
+    }
+}
+
+/// A VF with a network driver whose link is not here is in somebody's namespace.
+fn absent(vf: &Vf) -> Option<Occupant> {
+    let elsewhere = vf.link.is_none() && vf.driver.is_some() && !vf.is_userspace();
+    elsewhere.then_some(Occupant::Unknown)
+}
