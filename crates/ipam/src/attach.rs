@@ -79,3 +79,154 @@ fn with_left(cause: Failure, left: Vec<String>) -> Failure {
         .collect();
     cause.with_details(details.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use podbond_cni::{Args, ContainerId, IpConfig, Lookup, NetConf, Plugin};
+    use podbond_kernel::{At, Error, LinkState};
+
+    use super::*;
+
+    /// Notes what is done, and refuses one step.
+    struct Recorder<'l> {
+        log: &'l Mutex<Vec<String>>,
+        refuse: Option<&'static str>,
+    }
+
+    impl Apply for Recorder<'_> {
+        fn apply(&mut self, step: &Step) -> podbond_kernel::Result<()> {
+            let said = step.to_string();
+            if self.refuse.is_some_and(|refused| said.starts_with(refused)) {
+                let source = std::io::Error::from_raw_os_error(95);
+                return Err(Error::Refused { action: said, source, extack: Some("no".to_owned()) });
+            }
+            self.log.lock().unwrap().push(said);
+            Ok(())
+        }
+    }
+
+    /// An IPAM plugin that notes its calls.
+    struct Ipam<'l> {
+        log: &'l Mutex<Vec<String>>,
+        answer: Result<Vec<IpConfig>, Failure>,
+    }
+
+    impl Plugin for Ipam<'_> {
+        fn name(&self) -> &'static str {
+            "ipam-of-the-test"
+        }
+
+        fn add(&self, _: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
+            self.log.lock().unwrap().push("lease".to_owned());
+            self.answer.clone().map(|ips| CniResult { ips, ..CniResult::default() })
+        }
+
+        fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+            self.log.lock().unwrap().push("give back".to_owned());
+            Ok(())
+        }
+
+        fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+            unreachable!("attach does not check")
+        }
+    }
+
+    struct Case {
+        refuse: Option<&'static str>,
+        answer: Result<Vec<IpConfig>, Failure>,
+        addresses: Addresses,
+        finish: Result<(), Failure>,
+    }
+
+    impl Default for Case {
+        fn default() -> Self {
+            let address = "10.0.0.2/24".parse().unwrap();
+            let ip = IpConfig { address, gateway: None, interface: None };
+            let addresses = Addresses::OnLink;
+            Self { refuse: None, answer: Ok(vec![ip]), addresses, finish: Ok(()) }
+        }
+    }
+
+    fn run(case: Case) -> (Result<(), Failure>, Vec<String>) {
+        let log = Mutex::new(Vec::new());
+        let conf = br#"{"cniVersion": "1.0.0", "name": "n", "type": "t",
+            "ipam": {"type": "ipam-of-the-test"}}"#;
+        let request = Request {
+            container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
+            netns: None,
+            ifname: "net1".parse().unwrap(),
+            args: Args::default(),
+            path: Vec::new(),
+            config: NetConf::parse(conf).unwrap(),
+        };
+        let ipam = Ipam { log: &log, answer: case.answer };
+        let builtins: [&dyn Plugin; 1] = [&ipam];
+        let up = Step::SetState { at: At::pod("net1".parse().unwrap()), to: LinkState::Up };
+        let result = attach(
+            &mut Recorder { log: &log, refuse: case.refuse },
+            vec![up],
+            case.addresses,
+            &request,
+            &Delegates::new(&builtins, Lookup::PathThenBuiltin),
+            |_, _| case.finish,
+        );
+        let log = log.lock().unwrap().clone();
+        (result, log)
+    }
+
+    const UP: &str = "bring net1 (pod) up";
+    const DOWN: &str = "bring net1 (pod) down";
+    const ADD: &str = "add address 10.0.0.2/24 to net1 (pod)";
+    const REMOVE: &str = "remove address 10.0.0.2/24 from net1 (pod)";
+
+    #[test]
+    fn the_link_is_made_before_the_lease_and_the_addresses_after_it() {
+        let (result, log) = run(Case::default());
+        assert_eq!(result, Ok(()));
+        assert_eq!(log, [UP, "lease", ADD]);
+    }
+
+    #[test]
+    fn a_device_without_link_gets_its_lease_alone() {
+        let case = Case { addresses: Addresses::InResultOnly, ..Case::default() };
+        assert_eq!(run(case).1, [UP, "lease"]);
+    }
+
+    #[test]
+    fn a_refused_lease_is_not_given_back_and_all_steps_are_undone() {
+        let refusal = Failure::new(Code::EXHAUSTED, "no address left");
+        let (result, log) = run(Case { answer: Err(refusal.clone()), ..Case::default() });
+        assert_eq!(result, Err(refusal));
+        assert_eq!(log, [UP, "lease", DOWN]);
+    }
+
+    #[test]
+    fn a_lease_is_given_back_when_its_address_cannot_be_used_any_more() {
+        let (result, log) = run(Case { refuse: Some("add address"), ..Case::default() });
+        let failure = result.unwrap_err();
+        assert_eq!((failure.code, failure.details.as_str()), (Code::KERNEL, "no"));
+        assert_eq!(log, [UP, "lease", DOWN, "give back"]);
+
+        let finish = Err(Failure::new(Code::Io, "cannot be read"));
+        let (_, log) = run(Case { finish, ..Case::default() });
+        assert_eq!(log, [UP, "lease", ADD, REMOVE, DOWN, "give back"]);
+    }
+
+    #[test]
+    fn a_lease_without_address_is_an_error() {
+        let (result, log) = run(Case { answer: Ok(Vec::new()), ..Case::default() });
+        assert!(result.unwrap_err().msg.contains("\"ipam-of-the-test\" gave no address"));
+        assert_eq!(log, [UP, "lease", DOWN, "give back"]);
+    }
+
+    #[test]
+    fn what_could_not_be_undone_is_told() {
+        let refusal = Failure::new(Code::EXHAUSTED, "no address left");
+        let case = Case { refuse: Some(DOWN), answer: Err(refusal), ..Case::default() };
+        let (result, _) = run(case);
+        let details = result.unwrap_err().details;
+        assert!(details.starts_with("could not be undone: bring net1 (pod) down"), "{details}");
+    }
+}

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use podbond_cni::{CniResult, Interface, IpConfig};
-use podbond_kernel::{At, Route, Step};
+use podbond_kernel::{At, Kernel, Route, Step};
 use podbond_names::LinkName;
 
 /// `RT_SCOPE_LINK`: from here on a destination is on the link itself, and takes no gateway.
@@ -16,6 +16,41 @@ pub fn steps(ifname: &LinkName, result: &CniResult) -> Vec<Step> {
         addresses(result).into_iter().map(|address| Step::AddAddress { at: at.clone(), address });
     let routes = routes(result).map(|route| Step::AddRoute { at: at.clone(), route });
     addresses.chain(routes).collect()
+}
+
+/// The addresses and routes that a link has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its addresses, link-local ones included.
+    pub addresses: Vec<IpNet>,
+    /// The routes that leave through it.
+    pub routes: Vec<Route>,
+}
+
+impl Found {
+    /// Asks the kernel; a link that is not there has none.
+    pub fn on(kernel: &mut Kernel, at: &At) -> podbond_kernel::Result<Self> {
+        if kernel.link(at)?.is_none() {
+            return Ok(Self::default());
+        }
+        Ok(Self { addresses: kernel.addresses(at)?, routes: kernel.routes(at)? })
+    }
+
+    /// Those of [`steps`] that the link still needs: none when all is as the IPAM plugin answered.
+    /// A route is there when one leads to the same destination through the same gateway; the
+    /// kernel fills in the rest.
+    pub fn missing(&self, ifname: &LinkName, result: &CniResult) -> Vec<Step> {
+        let mut steps = steps(ifname, result);
+        steps.retain(|step| match step {
+            Step::AddAddress { address, .. } => !self.addresses.contains(address),
+            Step::AddRoute { route, .. } => !self
+                .routes
+                .iter()
+                .any(|is| is.destination == route.destination && is.gateway == route.gateway),
+            _ => true,
+        });
+        steps
+    }
 }
 
 /// The addresses of a result, in its order.
@@ -132,6 +167,29 @@ mod tests {
             said(ips, vec![route("fd00:1::/64", None)])[1..],
             ["append route fd00:1::/64 through net3 (pod)"]
         );
+    }
+
+    #[test]
+    fn what_is_there_is_not_missing() {
+        let result = CniResult {
+            ips: vec![ip("10.0.0.2/24", Some("10.0.0.1")), ip("10.0.1.2/24", None)],
+            routes: vec![route("0.0.0.0/0", None), route("10.9.0.0/16", None)],
+            ..CniResult::default()
+        };
+        let ifname = "net3".parse().unwrap();
+        let all = steps(&ifname, &result);
+        let there = |step: &Step| match step {
+            Step::AddRoute { route, .. } => Some(Route { table: Some(254), ..route.clone() }),
+            _ => None,
+        };
+        let full =
+            Found { addresses: addresses(&result), routes: all.iter().filter_map(there).collect() };
+        assert_eq!(full.missing(&ifname, &result), []);
+        let mut half = full;
+        half.addresses.remove(1);
+        half.routes.remove(0);
+        assert_eq!(half.missing(&ifname, &result), [all[1].clone(), all[2].clone()]);
+        assert_eq!(Found::default().missing(&ifname, &result), all);
     }
 
     #[test]

@@ -1,1 +1,29 @@
-//! sriov
+//! The `sriov` plugin: it gives a pod a virtual function (VF) of an SR-IOV network card, set as its
+//! configuration asks, and puts it back on the node as it was.
+//!
+//! Four stages: [`Config`] (what is asked for) → [`plan`] (pure: the steps from what is to what is
+//! wanted) → apply (in the one transaction) → check (the same plan, which must be empty). DEL is a
+//! plan too, from whatever the kernel shows back to what was recorded before ADD changed anything;
+//! it is applied until nothing of it is left to do.
+//!
+//! Configuration and files on disk are those of the SR-IOV CNI plugin, so that either can delete
+//! what the other has added.
+
+mod check;
+mod config;
+mod error;
+mod observe;
+mod plan;
+mod plugin;
+mod release;
+mod settings;
+mod state;
+mod store;
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+pub use error::Error;
+pub use observe::observe;
+pub use plan::{USERSPACE_DRIVERS, plan};
+pub use plugin::Sriov;

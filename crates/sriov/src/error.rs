@@ -1,0 +1,230 @@
+use std::path::PathBuf;
+
+use podbond_cni::{Code, Failure};
+use podbond_names::{LinkName, Mac, NameError, PciAddress};
+
+use crate::config::MacSource;
+
+/// Why a VF cannot be given to a pod, checked or taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No `deviceID`.
+    #[error("deviceID is missing: give the VF's PCI address, or name a resource that has VFs")]
+    DeviceMissing,
+    /// `deviceID` is no PCI address.
+    #[error("deviceID: {0}")]
+    Device(NameError),
+    /// A value that should be text.
+    #[error("{field}: {given} is no text: put it in quotes")]
+    NotText {
+        /// The key.
+        field: &'static str,
+        /// The value as written.
+        given: String,
+    },
+    /// A number too large or too small, or no number.
+    #[error("{field}: {given} is out of range: give a whole number from {min} to {max}")]
+    OutOfRange {
+        /// The key.
+        field: &'static str,
+        /// The value as written.
+        given: String,
+        /// The smallest possible.
+        min: u32,
+        /// The largest possible.
+        max: u32,
+    },
+    /// A word that is none of those possible.
+    #[error("{field}: {given} is unknown: give {}", .choices.join(" or "))]
+    NoChoice {
+        /// The key.
+        field: &'static str,
+        /// The value as written.
+        given: String,
+        /// The words that are possible.
+        choices: Vec<&'static str>,
+    },
+    /// A part of a VLAN tag without the tag.
+    #[error("{field} needs a vlan: give vlan too")]
+    NeedsVlan {
+        /// The key.
+        field: &'static str,
+    },
+    /// VLAN 0 is no tag, so that nothing can be said about it.
+    #[error("{field} needs a tag: vlan is 0, give one from 1 to 4094 or leave {field} out")]
+    NeedsTag {
+        /// The key.
+        field: &'static str,
+    },
+    /// A guaranteed rate above the limit.
+    #[error("min_tx_rate {min} is above max_tx_rate {max} (Mbit/s): lower one or raise the other")]
+    Rates {
+        /// Mbit/s.
+        min: u32,
+        /// Mbit/s.
+        max: u32,
+    },
+    /// Not a MAC address.
+    #[error("{field}: {reason}")]
+    MacMalformed {
+        /// Where it was given.
+        field: MacSource,
+        /// What is wrong with it.
+        reason: NameError,
+    },
+    /// All zeros, or the address of a group.
+    #[error(
+        "{field}: {mac} is no station's address: give one whose first byte is even, not all zeros"
+    )]
+    MacUnusable {
+        /// Where it was given.
+        field: MacSource,
+        /// The address.
+        mac: Mac,
+    },
+    /// `CNI_NETNS` is missing, which ADD and CHECK need.
+    #[error("CNI_NETNS is missing: give the path of the pod's network namespace")]
+    NetnsMissing,
+    /// There is no such PCI function, or it is no VF.
+    #[error(
+        "deviceID: {pci} is no SR-IOV VF of this node: list the VFs with \
+         `ls -d /sys/bus/pci/devices/*/physfn`"
+    )]
+    NotAVf {
+        /// The address.
+        pci: PciAddress,
+    },
+    /// The driver of the card does not keep this setting.
+    #[error(
+        "{setting}: the driver of {pf} keeps none for VF {vf}: leave it out, or use another card"
+    )]
+    NotKept {
+        /// The key.
+        setting: &'static str,
+        /// The PF's link.
+        pf: LinkName,
+        /// The VF's number.
+        vf: u16,
+    },
+    /// The VF has no network interface to give to the pod.
+    #[error("deviceID: VF {pci} {}", missing_link(.driver.as_deref()))]
+    NoLink {
+        /// The VF.
+        pci: PciAddress,
+        /// The driver bound to it.
+        driver: Option<String>,
+    },
+    /// The VF serves something on the node.
+    #[error(
+        "deviceID: VF {pci} is {link}, a port of a bond or bridge of the node: take it out of there, or use another VF"
+    )]
+    Enslaved {
+        /// The VF.
+        pci: PciAddress,
+        /// Its link.
+        link: LinkName,
+    },
+    /// Another pod that is alive has the VF.
+    #[error("deviceID: VF {pci} is held by the pod whose network namespace is {}: use another VF, or delete that pod", netns.display())]
+    Held {
+        /// The VF.
+        pci: PciAddress,
+        /// `CNI_NETNS` of its holder.
+        netns: PathBuf,
+    },
+    /// Another process works on the VF and does not end.
+    #[error("deviceID: VF {pci} is being worked on by another process: try again; the lock is {}", path.display())]
+    Locked {
+        /// The VF.
+        pci: PciAddress,
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// The name is in use in the pod.
+    #[error("the pod has a link {name} already: choose another name for this attachment")]
+    NameTaken {
+        /// The name.
+        name: LinkName,
+    },
+    /// There is a record of this attachment already.
+    #[error("interface {ifname} of this container has been added already: delete it first; its record is {}", path.display())]
+    AlreadyAdded {
+        /// The interface.
+        ifname: LinkName,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The VF could not be put back as it was.
+    #[error("VF {pci} is not yet as it was before: {}", .left.join("; "))]
+    NotRestored {
+        /// The VF.
+        pci: PciAddress,
+        /// What is left to do, and why it was not done.
+        left: Vec<String>,
+    },
+    /// What CHECK found.
+    #[error("interface {ifname} is not as ADD left it: {}", .differences.join("; "))]
+    Differs {
+        /// The interface.
+        ifname: LinkName,
+        /// One sentence for each difference.
+        differences: Vec<String>,
+    },
+    /// CHECK without the result that it is about.
+    #[error("prevResult is missing: CHECK needs the result of the ADD")]
+    PrevResultMissing,
+    /// What the IPAM plugin said, or what went wrong while the VF was given to the pod.
+    #[error(transparent)]
+    Attaching(#[from] Failure),
+    /// A record could not be kept.
+    #[error("{action} {}: {source}", path.display())]
+    Record {
+        /// `read`, `write`, `lock` or `remove`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(#[from] podbond_kernel::Error),
+}
+
+fn missing_link(driver: Option<&str>) -> String {
+    match driver {
+        None => {
+            "has no driver, and so no network interface: bind it to its network driver".to_owned()
+        }
+        Some(driver) => format!(
+            "(driver {driver}) has no network interface on the node: another network namespace has \
+             it; look there with `ip -all netns exec ip link`"
+        ),
+    }
+}
+
+impl Error {
+    /// The answer to the runtime, naming the network.
+    pub(crate) fn into_failure(self, network: &str) -> Failure {
+        let code = match &self {
+            Self::Attaching(failure) => return failure.clone(),
+            Self::Kernel(error) => {
+                let failure = podbond_ipam::failure(error);
+                let msg = format!("network {network}: {}", failure.msg);
+                return Failure { msg, ..failure };
+            }
+            Self::NoLink { .. }
+            | Self::Enslaved { .. }
+            | Self::Held { .. }
+            | Self::NameTaken { .. }
+            | Self::AlreadyAdded { .. } => Code::CONFLICT,
+            Self::Locked { .. } => Code::TryAgain,
+            Self::NotRestored { .. } => Code::KERNEL,
+            Self::Differs { .. } => Code::DIFFERS,
+            Self::Record { .. } => Code::Io,
+            Self::NetnsMissing => Code::InvalidEnvironment,
+            _ => Code::InvalidConfig,
+        };
+        Failure::new(code, format_args!("network {network}: {self}"))
+    }
+}

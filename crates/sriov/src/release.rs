@@ -1,0 +1,231 @@
+use podbond_kernel::{At, Link, LinkState, Netns, Step, Vf, VfSettings, View};
+use podbond_names::{LinkName, Mac, PciAddress};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{find, has_name, is_userspace};
+use crate::settings::{limit, settle};
+
+/// A VF as it was before ADD changed anything. What is absent is not known and is let be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Original {
+    /// The name of its link on the node; none where it had no link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<LinkName>,
+    /// The link's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mac: Option<Mac>,
+    /// The link's MTU in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mtu: Option<u32>,
+    /// Whether the link was up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<LinkState>,
+    /// What the PF kept of it.
+    pub(crate) settings: VfSettings,
+}
+
+impl Original {
+    /// What the view shows of a VF.
+    pub(crate) fn of(vf: &Vf, view: &View) -> Self {
+        let link = view.host.iter().find(|link| link.parent == Some(vf.pci));
+        Self {
+            link: link.map(|link| link.name.clone()),
+            mac: link.and_then(|link| link.mac),
+            mtu: link.map(|link| link.mtu),
+            state: link.map(|link| link.state),
+            settings: vf.settings.clone(),
+        }
+    }
+}
+
+/// What is left to do until a VF is on the node as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// Nothing: it is as it was, or there is no such VF any more.
+    Done,
+    /// These steps. After them a new look is needed: moving a link may change it, as when it was a
+    /// bond's port.
+    Steps(Vec<Step>),
+    /// Its link is not to be seen. It was left in a namespace that is going away, and the kernel
+    /// will give it back to the node.
+    LinkElsewhere,
+}
+
+/// The way back, from whatever is to what was. Pure.
+///
+/// First the link comes home, then it is put back as it was.
+pub(crate) fn release(pci: PciAddress, original: &Original, view: &View) -> Release {
+    let Some(vf) = view.vf(pci) else { return Release::Done };
+    let has_link = original.link.is_some() && vf.driver.is_some() && !is_userspace(vf);
+    let steps = match (find(view, pci), &original.link) {
+        (Some((at, link)), Some(name)) => {
+            let home = home(&at, link, name, view);
+            if at == home { restoring(vf, &at, link, original) } else { homing(at, home, link) }
+        }
+        _ if has_link => return Release::LinkElsewhere,
+        _ => settings(vf, None, original),
+    };
+    if steps.is_empty() { Release::Done } else { Release::Steps(steps) }
+}
+
+/// Where the link belongs. When its name on the node was taken in the meantime it gets one as the
+/// kernel would choose, since a VF under another name is better than one that is lost.
+fn home(at: &At, link: &Link, original: &LinkName, view: &View) -> At {
+    let taken = view.host.iter().any(|other| other != link && has_name(other, original));
+    if !taken {
+        return At::host(original.clone());
+    }
+    match at.netns {
+        Netns::Host => at.clone(),
+        Netns::Pod => {
+            let name = format!("dev{}", link.index).parse();
+            At::host(name.unwrap_or_else(|_| link.name.clone()))
+        }
+    }
+}
+
+fn homing(from: At, to: At, link: &Link) -> Vec<Step> {
+    let down = (link.state == LinkState::Up)
+        .then(|| Step::SetState { at: from.clone(), to: LinkState::Down });
+    down.into_iter().chain([Step::Move { from, to }]).collect()
+}
+
+fn restoring(vf: &Vf, at: &At, link: &Link, original: &Original) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let state = original.state.unwrap_or(link.state);
+    if state == LinkState::Down && link.state == LinkState::Up {
+        steps.push(Step::SetState { at: at.clone(), to: LinkState::Down });
+    }
+    if let Some(to) = original.mtu.filter(|mtu| *mtu != link.mtu) {
+        steps.push(Step::SetMtu { at: at.clone(), from: link.mtu, to });
+    }
+    steps.extend(settings(vf, Some((at, link)), original));
+    if state == LinkState::Up && link.state == LinkState::Down {
+        steps.push(Step::SetState { at: at.clone(), to: LinkState::Up });
+    }
+    steps
+}
+
+fn settings(vf: &Vf, link: Option<(&At, &Link)>, original: &Original) -> Vec<Step> {
+    let wanted = limit(&original.settings, &vf.settings);
+    // Limited to what the driver shows, there is nothing that it could not show.
+    settle(vf, link, original.mac, &wanted).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::plan;
+    use crate::testing::{config, in_pod, link, name, on_host, pci, stranger, vf};
+
+    fn original() -> Original {
+        Original::of(&vf(), &on_host())
+    }
+
+    fn left(original: &Original, view: &View) -> Vec<String> {
+        match release(pci(), original, view) {
+            Release::Done => Vec::new(),
+            Release::Steps(steps) => steps.iter().map(ToString::to_string).collect(),
+            Release::LinkElsewhere => vec!["elsewhere".to_owned()],
+        }
+    }
+
+    /// Takes the steps until none is left, as DEL does.
+    fn bring_back(original: &Original, view: &mut View) {
+        for _ in 0..3 {
+            if let Release::Steps(steps) = release(pci(), original, view) {
+                view.apply(&steps);
+            }
+        }
+        assert_eq!(left(original, view), Vec::<String>::new());
+    }
+
+    #[test]
+    fn whatever_add_has_done_is_taken_back_by_looking_at_what_is() {
+        let keys = json!({
+            "vlan": 100, "vlanProto": "802.1ad", "trust": "on", "spoofchk": "off",
+            "max_tx_rate": 50, "mac": "02:00:00:00:00:cc",
+        });
+        for state in [LinkState::Down, LinkState::Up] {
+            let mut before = on_host();
+            before.host[0].state = state;
+            let original = Original::of(&vf(), &before);
+            let steps = plan(&config(&keys), &name("net1"), &before).unwrap();
+            // Also when ADD was killed half-way, after any of its steps.
+            for done in 0..=steps.len() {
+                let mut view = before.clone();
+                view.apply(&steps[..done]);
+                bring_back(&original, &mut view);
+                assert_eq!(view, before, "after {done} steps");
+            }
+        }
+    }
+
+    #[test]
+    fn the_link_comes_home_before_it_is_put_back() {
+        let mut view = in_pod();
+        view.pod[0].mtu = 9000;
+        assert_eq!(
+            left(&original(), &view),
+            ["bring net1 (pod) down", "move net1 (pod) to pf0v2 (host)"]
+        );
+    }
+
+    #[test]
+    fn a_link_that_fell_back_to_the_node_gets_its_name_mtu_and_address_again() {
+        for fallen in ["net1", "dev9"] {
+            let mut view = on_host();
+            view.host[0] =
+                Link { mtu: 1400, mac: "02:00:00:00:00:cc".parse().ok(), ..link(fallen) };
+            assert_eq!(left(&original(), &view), [format!("rename {fallen} (host) to pf0v2")]);
+            bring_back(&original(), &mut view);
+            assert_eq!(view, on_host());
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_not_to_be_seen_is_waited_for_unless_the_vf_can_have_none() {
+        let mut view = View { host: Vec::new(), ..on_host() };
+        assert_eq!(release(pci(), &original(), &view), Release::LinkElsewhere);
+        view.vfs[0].driver = Some("vfio-pci".to_owned());
+        assert_eq!(release(pci(), &original(), &view), Release::Done);
+        view.vfs[0].driver = None;
+        assert_eq!(release(pci(), &original(), &view), Release::Done);
+        view.vfs.clear();
+        assert_eq!(release(pci(), &original(), &view), Release::Done);
+    }
+
+    #[test]
+    fn a_name_that_was_taken_in_the_meantime_keeps_no_vf_in_the_pod() {
+        let mut view = in_pod();
+        view.host.push(stranger("pf0v2"));
+        assert_eq!(left(&original(), &view)[1], "move net1 (pod) to dev9 (host)");
+        bring_back(&original(), &mut view);
+        assert!(view.link(Netns::Host, &name("dev9")).is_some());
+    }
+
+    #[test]
+    fn a_vf_without_link_gets_its_settings_back() {
+        let mut view = View { host: Vec::new(), ..on_host() };
+        view.vfs[0].driver = Some("vfio-pci".to_owned());
+        let original = Original::of(&view.vfs[0], &view);
+        let before = view.clone();
+        view.vfs[0].settings.vlan = Some(100);
+        bring_back(&original, &mut view);
+        assert_eq!(view, before);
+    }
+
+    #[test]
+    fn what_is_not_known_is_let_be() {
+        let mut view = in_pod();
+        view.pod[0].mtu = 9000;
+        view.vfs[0].settings.spoofchk = Some(false);
+        let original = Original { link: Some(name("pf0v2")), ..Original::default() };
+        bring_back(&original, &mut view);
+        assert_eq!(view.host[0].mtu, 9000);
+        assert_eq!(view.vfs[0].settings.spoofchk, Some(false));
+    }
+}
