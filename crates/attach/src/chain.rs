@@ -1,11 +1,20 @@
-use podbond_api::{ObjectKey, Pod, ResourceName};
+use std::collections::BTreeMap;
+
+use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_cni::NetConf;
 use podbond_names::{LinkName, PciAddress};
-use serde_json::{Map, Value};
 
-use crate::{DefaultNetwork, Error, Source};
+use crate::nad::{Network, set_device};
+use crate::{
+    ConfigError, DefaultNetwork, Error, NetworksError, Record, Selection, Source, TakenBy,
+    parse_networks,
+};
 
-/// A pod's attachments in the order in which they are made.
+/// The interface of the default network.
+const ETH0: &str = "eth0";
+
+/// A pod's attachments in the order in which they are made. Plain data: nothing is done yet, and
+/// no device is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
     /// The pod.
@@ -25,10 +34,10 @@ pub struct Attachment {
     pub ifname: LinkName,
     /// The device that it needs.
     pub device: DeviceRequest,
-    /// What the annotation asks for and no plugin of the network takes, as the annotation's key:
+    /// What the annotation asks for and the network does not take, as the annotation's keys:
     /// passed over as Multus does, but worth a warning.
     pub ignored: Vec<&'static str>,
-    pub(crate) plugins: Vec<Map<String, Value>>,
+    configs: Vec<NetConf>,
 }
 
 /// Which device an attachment needs.
@@ -45,11 +54,58 @@ pub enum DeviceRequest {
 impl Chain {
     /// The chain of a pod: its annotation, with each NAD looked up and each configuration read.
     pub fn resolve(
-        _pod: &Pod,
-        _source: &dyn Source,
-        _default_network: Option<&DefaultNetwork>,
+        pod: &Pod,
+        source: &dyn Source,
+        default_network: Option<&DefaultNetwork>,
     ) -> Result<Self, Error> {
-        todo!()
+        let text = pod.annotations.get(NETWORKS_ANNOTATION).map_or("", String::as_str);
+        let wrong = |reason| Error::Networks { pod: pod.key.clone(), reason: Box::new(reason) };
+        let selections = parse_networks(text).map_err(wrong)?;
+        let mut attachments = Vec::new();
+        if let Some(default) = default_network {
+            attachments.push(Attachment {
+                nad: None,
+                network: default.name.clone(),
+                ifname: fixed_name(ETH0).map_err(wrong)?,
+                device: DeviceRequest::None,
+                ignored: Vec::new(),
+                configs: default.configs.clone(),
+            });
+        }
+        let mut names = Names::default();
+        for (position, selection) in selections.iter().enumerate() {
+            let number = position + 1;
+            let nad = look_up(pod, selection, number, source)?;
+            let ifname = match &selection.interface {
+                Some(name) => name.clone(),
+                None => fixed_name(&format!("net{number}")).map_err(wrong)?,
+            };
+            names.take(&ifname, number).map_err(|taken| Error::IfnameTaken {
+                pod: pod.key.clone(),
+                number,
+                nad: Box::new(nad.key.clone()),
+                ifname: ifname.clone(),
+                taken,
+            })?;
+            if selection.default_route.is_some() {
+                let (pod, nad) = (pod.key.clone(), nad.key);
+                return Err(Error::DefaultRoute { pod, number, nad });
+            }
+            attachments.push(attachment(nad, ifname, selection)?);
+        }
+        Ok(Self { pod: pod.key.clone(), attachments })
+    }
+
+    /// Whether these records, in order, are those of this very chain, each attachment of it made to
+    /// its end: then there is nothing to add.
+    pub fn is_made(&self, records: &[Record]) -> bool {
+        let made = |(attachment, record): (&Attachment, &Record)| {
+            record.result.is_some()
+                && record.nad == attachment.nad
+                && record.ifname == attachment.ifname
+                && record.configs == attachment.configs(record.device)
+        };
+        self.attachments.len() == records.len() && self.attachments.iter().zip(records).all(made)
     }
 }
 
@@ -60,10 +116,83 @@ impl Attachment {
         self.nad.as_ref().map_or_else(|| self.network.clone(), ToString::to_string)
     }
 
-    /// The configurations that its plugins are given, in order, once its device is known. For an
-    /// attachment that needs no device `device` is not looked at.
-    pub fn configs(&self, _device: Option<PciAddress>) -> Result<Vec<NetConf>, Error> {
-        let _ = &self.plugins;
-        todo!()
+    /// The configurations that its plugins are given, in order, once its device is known. Where
+    /// the attachment takes no device of a resource, `device` is not looked at.
+    pub fn configs(&self, device: Option<PciAddress>) -> Vec<NetConf> {
+        let mut configs = self.configs.clone();
+        if let (DeviceRequest::OneOf(_), Some(device)) = (&self.device, device) {
+            for config in &mut configs {
+                set_device(&mut config.raw, device);
+            }
+        }
+        configs
     }
 }
+
+/// The interface names that are given out, each with the element that has it.
+#[derive(Default)]
+struct Names(BTreeMap<LinkName, usize>);
+
+impl Names {
+    /// "If the requested interface name is already used by a previous network attachment, the
+    /// implementation must fail the current network attachment" (multi-net-spec 1.3, section
+    /// 4.1.2.1.5). eth0 is refused even without a default network: a pod that a cluster would
+    /// refuse is refused here.
+    fn take(&mut self, name: &LinkName, number: usize) -> Result<(), TakenBy> {
+        match name.as_str() {
+            "lo" => return Err(TakenBy::Loopback),
+            ETH0 => return Err(TakenBy::DefaultNetwork),
+            _ => {}
+        }
+        match self.0.insert(name.clone(), number) {
+            Some(first) => Err(TakenBy::Element(first)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A name made here. It is well-formed up to a million networks; past that, the annotation is at
+/// fault.
+fn fixed_name(text: &str) -> Result<LinkName, NetworksError> {
+    text.parse().map_err(|error| NetworksError::TooLong { error })
+}
+
+fn look_up(
+    pod: &Pod,
+    selection: &Selection,
+    number: usize,
+    source: &dyn Source,
+) -> Result<Nad, Error> {
+    let namespace = selection.namespace.as_ref().unwrap_or(&pod.key.namespace);
+    let key = ObjectKey { namespace: namespace.clone(), name: selection.name.clone() };
+    let (pod, implied) = (pod.key.clone(), selection.namespace.is_none());
+    match source.nad(&key) {
+        Ok(Some(nad)) => Ok(nad),
+        Ok(None) => Err(Error::NadMissing { pod, nad: key, number, implied }),
+        Err(failure) => Err(Error::Source { pod, nad: key, failure: Box::new(failure) }),
+    }
+}
+
+fn attachment(nad: Nad, ifname: LinkName, selection: &Selection) -> Result<Attachment, Error> {
+    let wrong = |reason: ConfigError| Error::NadConfig { nad: nad.key.clone(), reason };
+    let mut network = Network::parse(&nad.config, Some(nad.key.name.as_str())).map_err(wrong)?;
+    let mut ignored = network.ask(selection).map_err(wrong)?;
+    let device = match (&nad.resource, selection.device) {
+        (Some(resource), wanted) => {
+            // The resource decides, as in a cluster, where kubelet has chosen already.
+            ignored.extend(wanted.map(|_| "deviceID"));
+            DeviceRequest::OneOf(resource.clone())
+        }
+        (None, Some(device)) => {
+            network.set_device(device);
+            DeviceRequest::This(device)
+        }
+        (None, None) => network.named_device().map_or(DeviceRequest::None, DeviceRequest::This),
+    };
+    // Read again: what the pod asks for may have made them invalid.
+    let configs = network.configs().map_err(wrong)?;
+    Ok(Attachment { network: network.name, nad: Some(nad.key), ifname, device, ignored, configs })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,15 @@
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use podbond_cni::NetConf;
 
 use crate::Error;
+use crate::nad::Network;
+
+/// Plugins that ask for the pod's networks themselves. To call one for eth0 would attach them
+/// twice.
+const META_PLUGINS: [&str; 3] = ["multus", "multus-shim", "podbond"];
 
 /// The node's default network: what gives every pod its eth0.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,13 +18,101 @@ pub struct DefaultNetwork {
     pub file: PathBuf,
     /// Its name.
     pub name: String,
-    pub(crate) plugins: Vec<Map<String, Value>>,
+    pub(crate) configs: Vec<NetConf>,
 }
 
 /// The default network of a configuration directory (`/etc/cni/net.d`): its first file, by name,
 /// that ends in `.conf`, `.conflist` or `.json`, as a runtime picks it. None when there is no such
 /// file. A file of a meta-plugin (Multus or podbond itself) is passed over: it would ask for the
 /// pod's networks again.
-pub fn default_network(_conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
-    todo!()
+pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
+    for file in configuration_files(conf_dir)? {
+        let text = fs::read_to_string(&file).map_err(|error| Error::file("read", &file, &error))?;
+        let wrong = |reason| Error::DefaultConfig { file: file.clone(), reason };
+        let network = Network::parse(&text, None).map_err(wrong)?;
+        let configs = network.configs().map_err(wrong)?;
+        if !configs.iter().any(|config| META_PLUGINS.contains(&config.plugin.as_str())) {
+            return Ok(Some(DefaultNetwork { file, name: network.name, configs }));
+        }
+    }
+    Ok(None)
+}
+
+fn configuration_files(conf_dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error| Error::file("read directory", conf_dir, &error);
+    let entries = match fs::read_dir(conf_dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("conf" | "conflist" | "json")) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConfigError;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        directory
+    }
+
+    const BRIDGE: &str = r#"{"cniVersion": "1.0.0", "name": "cluster", "type": "bridge"}"#;
+
+    #[test]
+    fn the_first_file_by_name_is_the_default_network() {
+        let list = r#"{"name": "first", "plugins": [{"type": "bridge"}, {"type": "portmap"}]}"#;
+        let directory = directory(&[
+            ("20-late.conf", "not read"),
+            ("10-net.conflist", list),
+            ("10-net.conflist.bak", "not read"),
+            ("00-readme.txt", "not read"),
+        ]);
+        let network = default_network(directory.path()).unwrap().unwrap();
+        assert_eq!(network.name, "first");
+        assert_eq!(network.file, directory.path().join("10-net.conflist"));
+        assert_eq!(network.configs.len(), 2);
+    }
+
+    #[test]
+    fn without_a_directory_or_a_file_there_is_no_default_network() {
+        let directory = directory(&[]);
+        assert_eq!(default_network(directory.path()).unwrap(), None);
+        assert_eq!(default_network(&directory.path().join("absent")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_meta_plugin_is_passed_over() {
+        let multus = r#"{"name": "multus-cni-network", "type": "multus"}"#;
+        let directory = directory(&[("00-multus.conf", multus), ("10-net.json", BRIDGE)]);
+        assert_eq!(default_network(directory.path()).unwrap().unwrap().name, "cluster");
+    }
+
+    #[test]
+    fn a_wrong_first_file_is_an_error_that_names_it() {
+        for (text, part) in [
+            ("{", "10-a.conf is not JSON: EOF"),
+            ("", "10-a.conf is empty"),
+            (r#"{"type": "bridge"}"#, "field name is missing"),
+        ] {
+            let directory = directory(&[("10-a.conf", text), ("20-b.conf", BRIDGE)]);
+            let message = default_network(directory.path()).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let reason = ConfigError::Empty;
+        let error = Error::DefaultConfig { file: "/x/10-a.conf".into(), reason };
+        assert!(error.to_string().starts_with("default network: the configuration file /x/10-a"));
+    }
 }

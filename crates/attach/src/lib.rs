@@ -11,7 +11,9 @@
 
 mod chain;
 mod default_network;
+mod element;
 mod error;
+mod json;
 mod nad;
 mod netns;
 mod networks;
@@ -22,10 +24,10 @@ mod traits;
 
 pub use chain::{Attachment, Chain, DeviceRequest};
 pub use default_network::{DefaultNetwork, default_network};
-pub use error::{Error};
+pub use error::{AttachmentId, ConfigError, ElementError, Error, NetworksError, TakenBy};
 pub use netns::NetnsRef;
 pub use networks::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
 pub use record::{Record, Records};
-pub use run::{Attacher, Sandbox};
+pub use run::{Added, Attacher, Sandbox};
 pub use status::{DeviceInfo, NetworkStatus, StatusDns, annotation};
 pub use traits::{Devices, Holder, Source};

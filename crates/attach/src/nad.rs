@@ -1,1 +1,302 @@
-//! From a NAD's configuration text to the configuration of each plugin.
+//! From the text of a network's configuration to the configuration of each of its plugins.
+
+use podbond_cni::{NetConf, Version};
+use podbond_names::PciAddress;
+use serde_json::{Map, Value, json};
+
+use crate::{ConfigError, Selection};
+
+/// A network as its configuration text describes it: a plugin, or several that are called in order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Network {
+    pub(crate) name: String,
+    /// The configuration of each plugin, with `name` and `cniVersion` in it.
+    pub(crate) plugins: Vec<Map<String, Value>>,
+}
+
+impl Network {
+    /// Reads a configuration, or a list of them in `plugins`.
+    ///
+    /// A NAD's "CNI configuration may omit the 'name' field which will be populated by the
+    /// implementation" (multi-net-spec 1.3, section 3.2): then it is `default_name`.
+    pub(crate) fn parse(text: &str, default_name: Option<&str>) -> Result<Self, ConfigError> {
+        if text.trim().is_empty() {
+            return Err(ConfigError::Empty);
+        }
+        let mut object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+            let (line, column, problem) = crate::json::place(&error);
+            ConfigError::Json { line, column, problem }
+        })?;
+        if let Some(name) = default_name.filter(|_| is_blank(object.get("name"))) {
+            object.insert("name".to_owned(), name.into());
+        }
+        let plugins = if is_blank(object.get("type")) {
+            plugins_of_list(&object)?
+        } else {
+            vec![object.clone()]
+        };
+        let network = Self { name: String::new(), plugins };
+        // The name is that of the first plugin: all have the same one, and there is at least one.
+        let first = network.configs()?.into_iter().next().ok_or(ConfigError::NoPlugin)?;
+        Ok(Self { name: first.name, ..network })
+    }
+
+    /// The configurations, validated.
+    pub(crate) fn configs(&self) -> Result<Vec<NetConf>, ConfigError> {
+        let read = |plugin: &Map<String, Value>| {
+            NetConf::from_map(plugin.clone())
+                .map_err(|failure| ConfigError::Plugin { failure: Box::new(failure) })
+        };
+        self.plugins.iter().map(read).collect()
+    }
+
+    /// Writes into the configurations what a pod asks for. Gives the keys that no plugin declares
+    /// a capability for. The specification would refuse these; Multus passes over them, and so do
+    /// we, since pods run that way.
+    pub(crate) fn ask(&mut self, selection: &Selection) -> Result<Vec<&'static str>, ConfigError> {
+        let mut ignored = Vec::new();
+        for (key, capability, value) in wishes(selection) {
+            let mut taken = false;
+            for plugin in &mut self.plugins {
+                taken |= offer(plugin, capability, &value);
+            }
+            ignored.extend((!taken).then_some(key));
+        }
+        if !selection.cni_args.is_empty() {
+            for plugin in &mut self.plugins {
+                let args = object_at(plugin, "args", "args")?;
+                let cni = object_at(args, "cni", "args.cni")?;
+                cni.extend(selection.cni_args.clone());
+            }
+        }
+        Ok(ignored)
+    }
+
+    /// The device that the configuration itself names. One that is not on the PCI bus is the
+    /// plugin's own affair.
+    pub(crate) fn named_device(&self) -> Option<PciAddress> {
+        let text = |plugin: &Map<String, Value>| plugin.get("deviceID")?.as_str()?.parse().ok();
+        self.plugins.iter().find_map(text)
+    }
+
+    /// Gives each plugin the address of the attachment's device.
+    pub(crate) fn set_device(&mut self, device: PciAddress) {
+        for plugin in &mut self.plugins {
+            set_device(plugin, device);
+        }
+    }
+}
+
+/// Gives a plugin the address of the attachment's device under both keys, as Multus does: some
+/// plugins read one, some the other.
+pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: PciAddress) {
+    let text = Value::from(device.to_string());
+    plugin.insert("deviceID".to_owned(), text.clone());
+    plugin.insert("pciBusID".to_owned(), text.clone());
+    offer(plugin, "deviceID", &text);
+}
+
+/// Puts a value into a plugin's `runtimeConfig` if the plugin declares the capability; whether it
+/// does. A plugin must only get what it declares (CNI conventions, "Dynamic Plugin specific
+/// Fields").
+fn offer(plugin: &mut Map<String, Value>, capability: &str, value: &Value) -> bool {
+    let declared = plugin.get("capabilities").and_then(|all| all.get(capability));
+    if declared != Some(&Value::Bool(true)) {
+        return false;
+    }
+    // What is no object was refused when the configuration was read.
+    let Ok(runtime) = object_at(plugin, "runtimeConfig", "runtimeConfig") else { return false };
+    runtime.insert(capability.to_owned(), value.clone());
+    true
+}
+
+/// What a selection asks for: the annotation's key, the capability, and the value.
+fn wishes(selection: &Selection) -> Vec<(&'static str, &'static str, Value)> {
+    let mut wishes = Vec::new();
+    if !selection.ips.is_empty() {
+        wishes.push(("ips", "ips", json!(selection.ips)));
+    }
+    if let Some(mac) = selection.mac {
+        wishes.push(("mac", "mac", json!(mac)));
+    }
+    if let Some(guid) = &selection.infiniband_guid {
+        wishes.push(("infiniband-guid", "infinibandGUID", json!(guid)));
+    }
+    if !selection.port_mappings.is_empty() {
+        wishes.push(("portMappings", "portMappings", json!(selection.port_mappings)));
+    }
+    if let Some(bandwidth) = &selection.bandwidth {
+        wishes.push(("bandwidth", "bandwidth", json!(bandwidth)));
+    }
+    wishes
+}
+
+/// The entries of `plugins`, each with the list's `name` and `cniVersion`: the runtime "must"
+/// insert them (CNI specification, "Deriving execution configuration from plugin configuration").
+fn plugins_of_list(list: &Map<String, Value>) -> Result<Vec<Map<String, Value>>, ConfigError> {
+    let entries = list.get("plugins").and_then(Value::as_array);
+    let entries = entries.filter(|entries| !entries.is_empty()).ok_or(ConfigError::NoPlugin)?;
+    let version = version_of_list(list);
+    let read = |(position, entry): (usize, &Value)| {
+        let Value::Object(plugin) = entry else {
+            return Err(ConfigError::NoObject { position });
+        };
+        let mut plugin = plugin.clone();
+        for (key, value) in [("name", list.get("name")), ("cniVersion", version.as_ref())] {
+            if let Some(value) = value {
+                plugin.insert(key.to_owned(), value.clone());
+            }
+        }
+        Ok(plugin)
+    };
+    entries.iter().enumerate().map(read).collect()
+}
+
+/// The newest version that both the list and podbond speak; where there is none the list's own,
+/// for the error about it.
+fn version_of_list(list: &Map<String, Value>) -> Option<Value> {
+    let own = list.get("cniVersion");
+    let more = list.get("cniVersions").and_then(Value::as_array).into_iter().flatten();
+    let known = own.into_iter().chain(more).filter_map(Value::as_str).filter_map(Version::parse);
+    known.max().map(|version| version.as_str().into()).or_else(|| own.cloned())
+}
+
+fn is_blank(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(_) => false,
+    }
+}
+
+/// The object in field `key`, made where it is absent or null.
+fn object_at<'a>(
+    map: &'a mut Map<String, Value>,
+    key: &str,
+    path: &str,
+) -> Result<&'a mut Map<String, Value>, ConfigError> {
+    let value = map.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut().ok_or_else(|| ConfigError::Field { field: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse_networks;
+
+    fn network(config: &Value) -> Network {
+        Network::parse(&config.to_string(), Some("nad")).unwrap()
+    }
+
+    fn selection(element: &Value) -> Selection {
+        parse_networks(&json!([element]).to_string()).unwrap().remove(0)
+    }
+
+    fn plugins(network: &Network) -> Value {
+        json!(network.plugins)
+    }
+
+    #[test]
+    fn a_single_configuration_is_kept_as_it_is() {
+        let config = json!({"type": "bond", "cniVersion": "0.3.1", "name": "n", "miimon": "100"});
+        let network = network(&config);
+        assert_eq!(network.name, "n");
+        assert_eq!(plugins(&network), json!([config]));
+    }
+
+    #[test]
+    fn an_absent_name_is_that_of_the_nad() {
+        for config in [json!({"type": "bond"}), json!({"plugins": [{"type": "bond"}], "name": ""})]
+        {
+            let network = network(&config);
+            assert_eq!(network.name, "nad");
+            assert_eq!(plugins(&network), json!([{"type": "bond", "name": "nad"}]));
+        }
+    }
+
+    #[test]
+    fn the_plugins_of_a_list_get_its_name_and_the_newest_version_that_both_speak() {
+        let list = json!({
+            "name": "n", "cniVersion": "0.4.0", "cniVersions": ["0.3.1", "1.0.0", "9.0.0"],
+            "plugins": [{"type": "sriov", "name": "x"}, {"type": "tuning", "cniVersion": "0.1.0"}],
+        });
+        let expected = json!([
+            {"type": "sriov", "name": "n", "cniVersion": "1.0.0"},
+            {"type": "tuning", "name": "n", "cniVersion": "1.0.0"},
+        ]);
+        assert_eq!(plugins(&network(&list)), expected);
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_refused_with_its_place() {
+        for (text, start) in [
+            (" ", "is empty"),
+            ("{\n \"type\" 1}", "is not JSON: expected `:` at line 2, column 9"),
+            ("[]", "is not JSON: invalid type: sequence, expected a map at line 1"),
+            ("{}", "names no plugin"),
+            (r#"{"plugins": []}"#, "names no plugin"),
+            (r#"{"plugins": "bond"}"#, "names no plugin"),
+            (r#"{"plugins": [{"type": "bond"}, 1]}"#, "is wrong in plugins[1], which is no object"),
+            (r#"{"plugins": [{"type": "bond"}, {}]}"#, "is invalid: network \"nad\": field type"),
+            (r#"{"type": "../bond"}"#, "is invalid: network \"nad\": field type"),
+            (r#"{"type": "bond", "name": "a/b"}"#, "is invalid: the network configuration: field"),
+            (r#"{"type": "bond", "cniVersion": "9.9.9"}"#, "is invalid: field cniVersion"),
+        ] {
+            let message = Network::parse(text, Some("nad")).unwrap_err().to_string();
+            assert!(message.starts_with(start), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_gets_what_it_declares_and_the_rest_is_reported() {
+        let mut network = network(&json!({"plugins": [
+            {"type": "a", "capabilities": {"ips": true, "mac": false}},
+            {"type": "b", "capabilities": {"ips": true, "portMappings": true},
+             "runtimeConfig": {"x": 1}},
+        ]}));
+        let ignored = network.ask(&selection(&json!({
+            "name": "n", "ips": ["10.0.0.1"], "mac": "02:00:00:00:00:01",
+            "portMappings": [{"hostPort": 1, "containerPort": 2}],
+            "bandwidth": {"ingressRate": 8}, "infiniband-guid": "24:8a:07:03:00:8d:ae:2f",
+        })));
+        assert_eq!(ignored.unwrap(), ["mac", "infiniband-guid", "bandwidth"]);
+        assert_eq!(network.plugins[0]["runtimeConfig"], json!({"ips": ["10.0.0.1"]}));
+        let mappings = json!([{"hostPort": 1, "containerPort": 2, "protocol": "tcp"}]);
+        let expected = json!({"x": 1, "ips": ["10.0.0.1"], "portMappings": mappings});
+        assert_eq!(network.plugins[1]["runtimeConfig"], expected);
+    }
+
+    #[test]
+    fn cni_args_of_the_pod_go_before_those_of_the_nad() {
+        let wish = selection(&json!({"name": "n", "cni-args": {"a": 1, "b": 2}}));
+        let mut network = network(&json!({"type": "x", "args": {"cni": {"a": 0, "c": 3}}}));
+        assert_eq!(network.ask(&wish).unwrap(), [""; 0]);
+        assert_eq!(network.plugins[0]["args"], json!({"cni": {"a": 1, "b": 2, "c": 3}}));
+        let mut wrong = Network { plugins: vec![Map::new()], ..network };
+        wrong.plugins[0].insert("args".to_owned(), json!([]));
+        assert_eq!(wrong.ask(&wish), Err(ConfigError::Field { field: "args".to_owned() }));
+    }
+
+    #[test]
+    fn a_device_is_given_to_each_plugin_under_both_keys() {
+        let mut network = network(&json!({"plugins": [
+            {"type": "a", "deviceID": "x"},
+            {"type": "b", "capabilities": {"deviceID": true}},
+        ]}));
+        assert_eq!(network.named_device(), None);
+        let device = "0000:03:10.1";
+        network.set_device(device.parse().unwrap());
+        assert_eq!(network.named_device(), Some(device.parse().unwrap()));
+        for plugin in &network.plugins {
+            assert_eq!(
+                (&plugin["deviceID"], &plugin["pciBusID"]),
+                (&device.into(), &device.into())
+            );
+        }
+        assert!(!network.plugins[0].contains_key("runtimeConfig"));
+        assert_eq!(network.plugins[1]["runtimeConfig"], json!({"deviceID": device}));
+    }
+}

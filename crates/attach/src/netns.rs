@@ -1,6 +1,12 @@
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+/// Changes with every boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// A network namespace as a record remembers it: its path, and what tells it from a later
 /// namespace at the same path.
@@ -8,19 +14,28 @@ use serde::{Deserialize, Serialize};
 pub struct NetnsRef {
     /// The path given as `CNI_NETNS`.
     pub path: PathBuf,
-    /// `/proc/sys/kernel/random/boot_id`: no namespace outlives its boot.
+    /// No namespace outlives its boot.
     boot: String,
-    /// The inode number; the kernel reuses it.
+    /// The inode number, which the kernel gives again to a later namespace.
     inode: u64,
-    /// When the inode was made, in ns since 1970: a mounted namespace keeps its inode.
-    made: i128,
+    /// When the inode was made, in ns since 1970. A namespace that is mounted at its path keeps its
+    /// inode; below `/proc` each look may make a new one, so that it says nothing there.
+    made: Option<i64>,
 }
 
 impl NetnsRef {
     /// What is at this path now.
-    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
-        let _ = path;
-        todo!()
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let seconds = metadata.ctime().saturating_mul(1_000_000_000);
+        let made = seconds.saturating_add(metadata.ctime_nsec());
+        Ok(Self {
+            path: path.to_owned(),
+            // Without /proc there is nothing to compare, and nothing to be confused with either.
+            boot: fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned(),
+            inode: metadata.ino(),
+            made: Some(made).filter(|_| !path.starts_with("/proc")),
+        })
     }
 
     /// Whether the path still leads to the same namespace.

@@ -5,7 +5,8 @@ use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::Error;
+use crate::element::Element;
+use crate::{ElementError, NetworksError};
 
 /// One element of the networks annotation: a network that a pod asks for, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,26 +63,156 @@ pub enum Protocol {
     Sctp,
 }
 
-/// `bandwidth`: rates in bit/s, bursts in bits; at least one of the rates is given.
+/// `bandwidth`: rates in bit/s, bursts in bits. A burst has its rate beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bandwidth {
     /// Into the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_rate: Option<u64>,
-    /// Needs `ingressRate`.
+    /// Into the pod, at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress_burst: Option<u64>,
     /// Out of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_rate: Option<u64>,
-    /// Needs `egressRate`.
+    /// Out of the pod, at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_burst: Option<u64>,
 }
 
 /// Reads the networks annotation in either form: a comma list of `[namespace/]name[@interface]`,
 /// or a JSON list (multi-net-spec 1.3, section 4.1). Blank text is no networks.
-pub fn parse_networks(_text: &str) -> Result<Vec<Selection>, Error> {
-    todo!()
+///
+/// Names may hold dots, although the specification has labels without: a cluster has such NADs.
+pub fn parse_networks(text: &str) -> Result<Vec<Selection>, NetworksError> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    // None of these is in a short form; with one of them it can only be meant as JSON.
+    if text.contains(['[', '{', '"']) { parse_json(text) } else { parse_short(text) }
 }
+
+fn parse_short(text: &str) -> Result<Vec<Selection>, NetworksError> {
+    let items = text.split(',').map(str::trim).enumerate();
+    items
+        .map(|(position, item)| {
+            short_element(item).map_err(|reason| NetworksError::Element {
+                number: position + 1,
+                text: format!("{item:?}"),
+                reason,
+            })
+        })
+        .collect()
+}
+
+fn short_element(item: &str) -> Result<Selection, ElementError> {
+    if item.is_empty() {
+        return Err(ElementError::Empty);
+    }
+    let (object, interface) = split_once_only(item, '@')?;
+    let (first, second) = split_once_only(object, '/')?;
+    let (namespace, name) = match second {
+        Some(name) => (Some(first), name),
+        None => (None, first),
+    };
+    Ok(Selection {
+        namespace: namespace.map(parse_key("namespace")).transpose()?,
+        interface: interface.map(parse_name("interface")).transpose()?,
+        ..Selection::of(parse_key("name")(name)?)
+    })
+}
+
+/// Both sides of a separator, trimmed; one side where there is none.
+fn split_once_only(text: &str, separator: char) -> Result<(&str, Option<&str>), ElementError> {
+    let Some((left, right)) = text.split_once(separator) else { return Ok((text, None)) };
+    if right.contains(separator) {
+        return Err(ElementError::Separator { separator });
+    }
+    Ok((left.trim(), Some(right.trim())))
+}
+
+pub(crate) fn parse_key<T>(field: &'static str) -> impl Fn(&str) -> Result<T, ElementError>
+where
+    T: std::str::FromStr<Err = podbond_api::KeyError>,
+{
+    move |text| text.parse().map_err(|error| ElementError::Key { field, error })
+}
+
+pub(crate) fn parse_name<T>(field: &'static str) -> impl Fn(&str) -> Result<T, ElementError>
+where
+    T: std::str::FromStr<Err = podbond_names::NameError>,
+{
+    move |text| text.parse().map_err(|error| ElementError::Name { field, error })
+}
+
+fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
+    let value = serde_json::from_str(text).map_err(|error| {
+        let (line, column, problem) = crate::json::place(&error);
+        NetworksError::Json { line, column, problem }
+    })?;
+    let items = match value {
+        Value::Array(items) => items,
+        // As a Go program reads it: no list is an empty one.
+        Value::Null => return Ok(Vec::new()),
+        _ => return Err(NetworksError::NoList),
+    };
+    items
+        .iter()
+        .enumerate()
+        .map(|(position, item)| {
+            json_element(item).map_err(|reason| NetworksError::Element {
+                number: position + 1,
+                text: crate::json::show(item),
+                reason,
+            })
+        })
+        .collect()
+}
+
+/// Keys that are not known are passed over, as every reader of this annotation does.
+fn json_element(item: &Value) -> Result<Selection, ElementError> {
+    let element = Element::new(item)?;
+    let expected = "the name of a NetworkAttachmentDefinition";
+    let name = element.text("name")?.ok_or(ElementError::Missing { field: "name", expected })?;
+    // `interfaceRequest` is an older name, which some manifests still have.
+    let interface = match element.text("interface")? {
+        Some(name) => Some(name),
+        None => element.text("interfaceRequest")?,
+    };
+    Ok(Selection {
+        namespace: element.text("namespace")?.map(parse_key("namespace")).transpose()?,
+        interface: interface.map(parse_name("interface")).transpose()?,
+        ips: element.ips()?,
+        mac: element.text("mac")?.map(parse_name("mac")).transpose()?,
+        infiniband_guid: element.infiniband_guid()?,
+        port_mappings: element.port_mappings()?,
+        bandwidth: element.bandwidth()?,
+        device: element.text("deviceID")?.map(parse_name("deviceID")).transpose()?,
+        cni_args: element.object("cni-args")?.cloned().unwrap_or_default(),
+        default_route: element.default_route()?,
+        ..Selection::of(parse_key("name")(name)?)
+    })
+}
+
+impl Selection {
+    /// A network asked for by its name alone.
+    fn of(name: ObjectName) -> Self {
+        Self {
+            name,
+            namespace: None,
+            interface: None,
+            ips: Vec::new(),
+            mac: None,
+            infiniband_guid: None,
+            port_mappings: Vec::new(),
+            bandwidth: None,
+            device: None,
+            cni_args: Map::new(),
+            default_route: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

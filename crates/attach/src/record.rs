@@ -1,12 +1,18 @@
+use std::fs;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use podbond_api::ObjectKey;
-use podbond_cni::ContainerId;
+use podbond_cni::{CniResult, ContainerId, NetConf};
 use podbond_names::{LinkName, PciAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::status::{Subject, statuses};
 use crate::{Error, NetnsRef, NetworkStatus};
+
+/// The layout of a record. Another number is not understood: to guess would remove wrong things.
+const VERSION: u64 = 1;
 
 /// What is written down of an attachment before its first plugin is called: all that its DEL needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,25 +35,39 @@ pub struct Record {
     pub network: String,
     /// The device that it holds.
     pub device: Option<PciAddress>,
-    /// The configuration of each plugin, exactly as it was given at ADD.
-    pub configs: Vec<Map<String, Value>>,
-    /// How many of the plugins were called.
+    /// The configuration of each plugin, exactly as it is given at ADD but for `prevResult`.
+    #[serde(with = "configs")]
+    pub configs: Vec<NetConf>,
+    /// How many of the plugins were called, the last of them perhaps without an answer.
     pub called: usize,
     /// The result of the last plugin, once all have succeeded.
-    pub result: Option<Value>,
-}
-
-/// The records below a state directory: `attachments/<container ID>/<interface>.json`.
-#[derive(Debug, Clone)]
-pub struct Records {
-    directory: PathBuf,
+    #[serde(with = "result")]
+    pub result: Option<CniResult>,
 }
 
 impl Record {
-    /// The status of the attachment; empty where its ADD did not come to its end.
-    pub fn statuses(&self) -> Result<Vec<NetworkStatus>, Error> {
-        todo!()
+    /// What the status calls the network.
+    pub fn name(&self) -> String {
+        self.nad.as_ref().map_or_else(|| self.network.clone(), ToString::to_string)
     }
+
+    /// The status of the attachment; empty where its ADD did not come to its end.
+    pub fn statuses(&self) -> Vec<NetworkStatus> {
+        let subject = Subject {
+            name: self.name(),
+            ifname: &self.ifname,
+            is_default: self.nad.is_none(),
+            device: self.device,
+        };
+        self.result.as_ref().map_or_else(Vec::new, |result| statuses(&subject, result))
+    }
+}
+
+/// The records below a state directory: `attachments/<container ID>/<interface>.json`. Both parts
+/// of a path are types that hold no `/` and are never `.` or `..`.
+#[derive(Debug, Clone)]
+pub struct Records {
+    directory: PathBuf,
 }
 
 impl Records {
@@ -58,18 +78,163 @@ impl Records {
 
     /// The sandboxes that have records.
     pub fn containers(&self) -> Result<Vec<ContainerId>, Error> {
-        let _ = &self.directory;
-        todo!()
+        let names = file_names(&self.directory)?;
+        Ok(names.into_iter().filter_map(|name| ContainerId::try_from(name).ok()).collect())
     }
 
     /// The records of a sandbox in the order of its chain, and an error for each file that cannot
     /// be read.
-    pub fn of(&self, _container_id: &ContainerId) -> (Vec<Record>, Vec<Error>) {
-        todo!()
+    pub fn of(&self, container_id: &ContainerId) -> (Vec<Record>, Vec<Error>) {
+        let directory = self.directory.join(container_id.as_str());
+        let names = match file_names(&directory) {
+            Ok(names) => names,
+            Err(error) => return (Vec::new(), vec![error]),
+        };
+        let (mut records, mut errors) = (Vec::new(), Vec::new());
+        for ifname in names.iter().filter_map(|name| name.strip_suffix(".json")) {
+            match read(&directory.join(format!("{ifname}.json")), container_id, ifname) {
+                Ok(record) => records.push(record),
+                Err(error) => errors.push(error),
+            }
+        }
+        records.sort_by_key(|record| record.position);
+        (records, errors)
     }
 
     /// All records, and an error for each file that cannot be read.
     pub fn all(&self) -> (Vec<Record>, Vec<Error>) {
-        todo!()
+        let containers = match self.containers() {
+            Ok(containers) => containers,
+            Err(error) => return (Vec::new(), vec![error]),
+        };
+        let (mut records, mut errors) = (Vec::new(), Vec::new());
+        for container_id in containers {
+            let (of_container, wrong) = self.of(&container_id);
+            records.extend(of_container);
+            errors.extend(wrong);
+        }
+        (records, errors)
+    }
+
+    fn path(&self, record: &Record) -> PathBuf {
+        let file = format!("{}.json", record.ifname);
+        self.directory.join(record.container_id.as_str()).join(file)
+    }
+
+    /// Writes a record whole or not at all, even when the machine stops: what follows must be
+    /// undone from it.
+    pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path(record);
+        let write = || -> io::Result<()> {
+            let mut value = serde_json::to_value(record)?;
+            value["version"] = VERSION.into();
+            fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
+            let unfinished = path.with_added_extension("tmp");
+            let mut file = fs::File::create(&unfinished)?;
+            file.write_all(value.to_string().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)
+        };
+        write().map_err(|error| Error::file("write", &path, &error))
+    }
+
+    /// Removes a record, and the sandbox's directory with the last one.
+    pub(crate) fn remove(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path(record);
+        let unfinished = path.with_added_extension("tmp");
+        for file in [&unfinished, &path] {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::file("remove", file, &error));
+                }
+                _ => {}
+            }
+        }
+        // It stays while there are others in it.
+        let _ = path.parent().map(fs::remove_dir);
+        Ok(())
     }
 }
+
+/// The names in a directory; none where it is absent. Names that are not UTF-8 are not ours.
+fn file_names(directory: &Path) -> Result<Vec<String>, Error> {
+    let failed = |error| Error::file("read directory", directory, &error);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn read(path: &Path, container_id: &ContainerId, ifname: &str) -> Result<Record, Error> {
+    let wrong = |problem: String| Error::Record { path: path.to_owned(), problem };
+    let text = fs::read_to_string(path).map_err(|error| Error::file("read", path, &error))?;
+    let mut value: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|error| wrong(format!("does not parse ({error})")))?;
+    let version = value.remove("version").unwrap_or_default();
+    if version != VERSION {
+        return Err(wrong(format!(
+            "has version {version}, of which this podbond knows {VERSION} alone (delete the pod \
+             with the podbond that made it)"
+        )));
+    }
+    let record: Record = serde_json::from_value(Value::Object(value))
+        .map_err(|error| wrong(format!("is wrong ({error})")))?;
+    if record.container_id != *container_id || record.ifname.as_str() != ifname {
+        let (container_id, ifname) = (&record.container_id, &record.ifname);
+        return Err(wrong(format!("is that of container {container_id} and interface {ifname}")));
+    }
+    Ok(record)
+}
+
+mod configs {
+    use podbond_cni::NetConf;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::{Map, Value};
+
+    pub(super) fn serialize<S: Serializer>(all: &[NetConf], to: S) -> Result<S::Ok, S::Error> {
+        all.iter().map(|config| &config.raw).collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<NetConf>, D::Error> {
+        let all = Vec::<Map<String, Value>>::deserialize(from)?;
+        all.into_iter().map(|raw| NetConf::from_map(raw).map_err(D::Error::custom)).collect()
+    }
+}
+
+mod result {
+    use podbond_cni::{CniResult, Version};
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::Value;
+
+    /// The version that can say everything.
+    const VERSION: Version = Version::V1_1_0;
+
+    #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(
+        result: &Option<CniResult>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        result.as_ref().map(|result| result.to_value(VERSION)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<CniResult>, D::Error> {
+        let value = Option::<Value>::deserialize(from)?;
+        let read = |value| CniResult::from_value(&value, VERSION).map_err(D::Error::custom);
+        value.map(read).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests;

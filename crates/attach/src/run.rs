@@ -1,9 +1,15 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ObjectKey;
-use podbond_cni::{ContainerId, Delegates};
+use podbond_cni::{
+    Args, CniResult, Code, Command, ContainerId, Delegates, Failure, NetConf, Request, Version,
+};
 
-use crate::{Chain, Devices, Error, NetworkStatus};
+use crate::{
+    Attachment, AttachmentId, Chain, DeviceRequest, Devices, Error, Holder, NetnsRef,
+    NetworkStatus, Record, Records,
+};
 
 /// A pod's sandbox: what is attached to its networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +38,254 @@ pub struct Attacher<'a> {
     pub is_netns: &'a dyn Fn(&Path) -> bool,
 }
 
+/// What [`Attacher::add`] did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Added {
+    /// The pod's network status.
+    pub statuses: Vec<NetworkStatus>,
+    /// What could not be taken away of attachments of the same sandbox whose namespace is gone.
+    pub warnings: Vec<Error>,
+}
+
+/// An ADD that failed: why, and what there is to undo, if anything.
+type Failed = Box<(Error, Option<Record>)>;
+
 impl Attacher<'_> {
-    /// Makes the attachments of a chain in order, and gives the pod's network status. When one
-    /// fails, it and those before it are taken away again in reverse.
-    pub fn add(&self, _sandbox: &Sandbox, _chain: &Chain) -> Result<Vec<NetworkStatus>, Error> {
-        todo!()
+    /// Makes the attachments of a chain in order. When one fails, it and those before it are taken
+    /// away again in reverse; "attachments that have not yet been performed shall not be attempted"
+    /// (multi-net-spec 1.3, section 7.2).
+    pub fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {
+        let no_netns = || Error::NoNetns { pod: sandbox.pod.clone(), path: sandbox.netns.clone() };
+        if !(self.is_netns)(&sandbox.netns) {
+            return Err(no_netns());
+        }
+        let netns = NetnsRef::of(&sandbox.netns).map_err(|_| no_netns())?;
+        self.look_up_plugins(sandbox, chain)?;
+        let (first, warnings) = self.make_room(sandbox, chain)?;
+        let mut made = Vec::new();
+        for (offset, attachment) in chain.attachments.iter().enumerate() {
+            match self.attach(sandbox, &netns, attachment, first + offset) {
+                Ok(record) => made.push(record),
+                Err(failed) => {
+                    let (cause, begun) = *failed;
+                    made.extend(begun);
+                    return Err(self.undo(&made, cause));
+                }
+            }
+        }
+        Ok(Added { statuses: made.iter().flat_map(Record::statuses).collect(), warnings })
     }
 
     /// Takes a sandbox's attachments away, from their records alone, in reverse. It goes on past
     /// errors and gives them all; no records, no errors. What failed keeps its record, so that
     /// deleting again tries again.
-    pub fn delete(&self, _container_id: &ContainerId) -> Vec<Error> {
-        let _ = (self.delegates, self.devices, self.state, self.path, self.is_netns);
-        todo!()
+    pub fn delete(&self, container_id: &ContainerId) -> Vec<Error> {
+        let (records, mut errors) = self.records().of(container_id);
+        errors.extend(records.iter().rev().flat_map(|record| self.detach(record)));
+        errors
+    }
+
+    fn records(&self) -> Records {
+        Records::new(self.state)
+    }
+
+    /// Refuses a chain of which a plugin is not installed, before anything is done.
+    fn look_up_plugins(&self, sandbox: &Sandbox, chain: &Chain) -> Result<(), Error> {
+        for attachment in &chain.attachments {
+            for config in attachment.configs(None) {
+                let id = || AttachmentId::of(sandbox, attachment);
+                let looked_up = self.delegates.look_up(&config, self.path);
+                looked_up.map_err(plugin_failed(id, &config, Command::Add))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what is left of the sandbox's attachments in a namespace that is gone, and
+    /// refuses a chain of which an interface is attached already. Gives the place after the last
+    /// attachment that stays, and what could not be taken away: it does not stand in the way.
+    fn make_room(&self, sandbox: &Sandbox, chain: &Chain) -> Result<(usize, Vec<Error>), Error> {
+        let (records, errors) = self.records().of(&sandbox.container_id);
+        if let Some(unreadable) = errors.into_iter().next() {
+            return Err(unreadable);
+        }
+        let (alive, gone): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|record| self.is_alive(record));
+        let wanted = |record: &&Record| chain.attachments.iter().any(|a| a.ifname == record.ifname);
+        if let Some(record) = alive.iter().find(wanted) {
+            return Err(Error::AlreadyAttached {
+                attachment: Box::new(AttachmentId::from(record)),
+                container_id: record.container_id.clone(),
+            });
+        }
+        let next = alive.iter().map(|record| record.position + 1).max().unwrap_or(0);
+        Ok((next, gone.iter().rev().flat_map(|record| self.detach(record)).collect()))
+    }
+
+    fn is_alive(&self, record: &Record) -> bool {
+        (self.is_netns)(&record.netns.path) && record.netns.is_same()
+    }
+
+    fn attach(
+        &self,
+        sandbox: &Sandbox,
+        netns: &NetnsRef,
+        attachment: &Attachment,
+        position: usize,
+    ) -> Result<Record, Failed> {
+        let device = self.take_device(sandbox, attachment).map_err(|error| (error, None))?;
+        let mut record = Record {
+            container_id: sandbox.container_id.clone(),
+            ifname: attachment.ifname.clone(),
+            pod: sandbox.pod.clone(),
+            uid: sandbox.uid.clone(),
+            netns: netns.clone(),
+            position,
+            nad: attachment.nad.clone(),
+            network: attachment.network.clone(),
+            device,
+            configs: attachment.configs(device),
+            called: 0,
+            result: None,
+        };
+        match self.call_plugins(&mut record) {
+            Ok(()) => Ok(record),
+            Err(error) => Err(Box::new((error, Some(record)))),
+        }
+    }
+
+    fn take_device(
+        &self,
+        sandbox: &Sandbox,
+        attachment: &Attachment,
+    ) -> Result<Option<podbond_names::PciAddress>, Error> {
+        let holder = Holder {
+            pod: sandbox.pod.clone(),
+            container_id: sandbox.container_id.clone(),
+            ifname: attachment.ifname.clone(),
+        };
+        let taken = match &attachment.device {
+            DeviceRequest::None => return Ok(None),
+            DeviceRequest::OneOf(resource) => self.devices.allocate(resource, &holder),
+            DeviceRequest::This(device) => self.devices.claim(*device, &holder).map(|()| *device),
+        };
+        taken.map(Some).map_err(|failure| Error::Device {
+            attachment: Box::new(AttachmentId::of(sandbox, attachment)),
+            failure: Box::new(failure),
+        })
+    }
+
+    /// ADD of each plugin in order. Before each call it is written down, so that a crash at any
+    /// point can be finished by DEL.
+    fn call_plugins(&self, record: &mut Record) -> Result<(), Error> {
+        let records = self.records();
+        let mut result = None;
+        for (position, config) in record.configs.clone().into_iter().enumerate() {
+            record.called = position + 1;
+            records.write(record)?;
+            let netns = Some(record.netns.path.clone());
+            let id = || AttachmentId::from(&*record);
+            let added = self.call(Command::Add, record, netns, config.clone(), result.take());
+            result = added.map_err(plugin_failed(id, &config, Command::Add))?;
+        }
+        // A plugin may give no result at all: then there is nothing to tell but the name.
+        record.result = Some(result.unwrap_or_default());
+        records.write(record)
+    }
+
+    fn call(
+        &self,
+        command: Command,
+        record: &Record,
+        netns: Option<PathBuf>,
+        mut config: NetConf,
+        previous: Option<CniResult>,
+    ) -> Result<Option<CniResult>, Failure> {
+        config.set_prev_result(previous);
+        let request = Request {
+            container_id: record.container_id.clone(),
+            netns,
+            ifname: record.ifname.clone(),
+            args: args(record),
+            path: self.path.to_vec(),
+            config,
+        };
+        self.delegates.call(command, &request)
+    }
+
+    fn undo(&self, made: &[Record], cause: Error) -> Error {
+        let undoing: Vec<Error> = made.iter().rev().flat_map(|r| self.detach(r)).collect();
+        if undoing.is_empty() { cause } else { Error::Undoing { cause: Box::new(cause), undoing } }
+    }
+
+    /// DEL of the plugins that were called, in reverse, all of them whatever fails; then the device
+    /// is given back, and last the record is removed.
+    fn detach(&self, record: &Record) -> Vec<Error> {
+        let id = || AttachmentId::from(record);
+        // "CNI_NETNS … may be absent" for DEL: a path that leads elsewhere by now must be.
+        let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));
+        let mut errors = Vec::new();
+        for config in record.configs.iter().take(record.called).rev() {
+            // Older plugins are not given a result at DEL.
+            let passes_result = config.version >= Version::V0_4_0;
+            let previous = record.result.clone().filter(|_| passes_result);
+            match self.call(Command::Del, record, netns.cloned(), config.clone(), previous) {
+                Ok(_) => {}
+                // The plugin says that there is nothing to clean up.
+                Err(failure) if failure.code == Code::ContainerUnknown => {}
+                Err(failure) => errors.push(plugin_failed(id, config, Command::Del)(failure)),
+            }
+        }
+        if errors.is_empty() {
+            errors.extend(self.give_back(record).err());
+        }
+        if errors.is_empty() {
+            errors.extend(self.records().remove(record).err());
+        }
+        errors
+    }
+
+    fn give_back(&self, record: &Record) -> Result<(), Error> {
+        let Some(device) = record.device else { return Ok(()) };
+        let holder = Holder {
+            pod: record.pod.clone(),
+            container_id: record.container_id.clone(),
+            ifname: record.ifname.clone(),
+        };
+        self.devices.release(device, &holder).map_err(|failure| Error::Device {
+            attachment: Box::new(record.into()),
+            failure: Box::new(failure),
+        })
     }
 }
+
+fn plugin_failed(
+    attachment: impl FnOnce() -> AttachmentId,
+    config: &NetConf,
+    command: Command,
+) -> impl FnOnce(Failure) -> Error {
+    let plugin = config.plugin.clone();
+    move |failure| Error::Plugin {
+        attachment: Box::new(attachment()),
+        plugin,
+        command,
+        failure: Box::new(failure),
+    }
+}
+
+/// `CNI_ARGS` as kubelet's runtimes and Multus give them: plugins find the pod by them.
+fn args(record: &Record) -> Args {
+    let mut pairs = BTreeMap::from([
+        ("IgnoreUnknown".to_owned(), "1".to_owned()),
+        ("K8S_POD_NAMESPACE".to_owned(), record.pod.namespace.to_string()),
+        ("K8S_POD_NAME".to_owned(), record.pod.name.to_string()),
+        ("K8S_POD_INFRA_CONTAINER_ID".to_owned(), record.container_id.to_string()),
+    ]);
+    if let Some(uid) = &record.uid {
+        pairs.insert("K8S_POD_UID".to_owned(), uid.clone());
+    }
+    Args(pairs)
+}
+
+#[cfg(test)]
+mod tests;

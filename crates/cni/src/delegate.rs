@@ -61,6 +61,12 @@ impl<'p> Delegates<'p> {
         }
     }
 
+    /// Whether the plugin that a configuration names can be called, so that a chain is refused
+    /// before its first plugin has changed anything.
+    pub fn look_up(&self, config: &NetConf, path: &[PathBuf]) -> Result<(), Failure> {
+        self.find(&config.plugin, path).map(|_| ())
+    }
+
     /// Calls the IPAM plugin of `request.config` with the same configuration, as the specification
     /// has it ("Delegated plugins are provided the *complete network configuration*", section
     /// "Delegated Plugin protocol"). None when the configuration has no `ipam.type`.

@@ -1,0 +1,158 @@
+use podbond_api::RESOURCE_NAME_ANNOTATION;
+use podbond_cni::{Code, Failure};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// NADs in namespace `demo`, and one in `other`.
+struct Nads(Vec<Nad>);
+
+impl Source for Nads {
+    fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
+        if key.namespace.as_str() == "broken" {
+            return Err(Failure::new(Code::TryAgain, "the agent does not answer"));
+        }
+        Ok(self.0.iter().find(|nad| nad.key == *key).cloned())
+    }
+}
+
+fn nad(key: &str, resource: Option<&str>, config: &Value) -> Nad {
+    Nad {
+        key: key.parse().unwrap(),
+        annotations: resource
+            .map(|name| (RESOURCE_NAME_ANNOTATION.to_owned(), format!("openshift.io/{name}")))
+            .into_iter()
+            .collect(),
+        resource: resource.map(|name| name.parse().unwrap()),
+        config: config.to_string(),
+    }
+}
+
+fn nads() -> Nads {
+    let sriov = json!({"cniVersion": "1.0.0", "type": "sriov", "name": "s"});
+    let own_device =
+        json!({"cniVersion": "1.0.0", "type": "sriov", "name": "d", "deviceID": "0000:03:10.1"});
+    let bond = json!({"cniVersion": "0.3.1", "type": "bond", "name": "bond-net1"});
+    Nads(vec![
+        nad("demo/sriovnet1", Some("sriovnic1"), &sriov),
+        nad("demo/own-device", None, &own_device),
+        nad("demo/bond-net1", None, &bond),
+        nad("demo/wrong", None, &json!({"type": 1})),
+        nad("other/bond-net1", None, &bond),
+    ])
+}
+
+fn pod(networks: &str) -> Pod {
+    Pod {
+        key: "demo/bondpod1".parse().unwrap(),
+        uid: None,
+        annotations: [(NETWORKS_ANNOTATION.to_owned(), networks.to_owned())].into(),
+    }
+}
+
+fn resolve(networks: &str) -> Result<Chain, Error> {
+    Chain::resolve(&pod(networks), &nads(), None)
+}
+
+fn names(chain: &Chain) -> Vec<String> {
+    chain.attachments.iter().map(|a| format!("{} {}", a.ifname, a.name())).collect()
+}
+
+#[test]
+fn attachments_come_in_the_annotations_order_after_the_default_network() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("10-net.conf");
+    std::fs::write(&file, r#"{"name": "cluster", "type": "bridge"}"#).unwrap();
+    let default = crate::default_network(directory.path()).unwrap();
+    let pod = pod("demo/sriovnet1, sriovnet1@x, other/bond-net1");
+    let chain = Chain::resolve(&pod, &nads(), default.as_ref()).unwrap();
+    let expected =
+        ["eth0 cluster", "net1 demo/sriovnet1", "x demo/sriovnet1", "net3 other/bond-net1"];
+    assert_eq!(names(&chain), expected);
+    assert_eq!(chain.attachments[0].nad, None);
+}
+
+#[test]
+fn a_pod_without_the_annotation_has_the_default_network_alone() {
+    let mut pod = pod("");
+    assert_eq!(Chain::resolve(&pod, &nads(), None).unwrap().attachments, []);
+    pod.annotations.clear();
+    assert_eq!(Chain::resolve(&pod, &nads(), None).unwrap().attachments, []);
+}
+
+#[test]
+fn an_interface_name_that_is_taken_is_refused() {
+    for (networks, part) in [
+        (
+            "bond-net1@net2,bond-net1",
+            "element 2 (demo/bond-net1) gets interface net2, which is that of element 1 already: \
+             give the element another name, as demo/bond-net1@NAME",
+        ),
+        ("bond-net1@a,other/bond-net1@a", "element 2 (other/bond-net1) gets interface a"),
+        ("bond-net1@eth0", "interface eth0, which is the default network's"),
+        ("bond-net1@lo", "interface lo, which is the loopback interface"),
+    ] {
+        let message = resolve(networks).unwrap_err().to_string();
+        assert!(message.starts_with("pod demo/bondpod1: annotation k8s.v1"), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_nad_that_is_not_there_is_named_with_the_pod_and_the_mend() {
+    assert_eq!(
+        resolve("bond-net1, nothere").unwrap_err().to_string(),
+        "pod demo/bondpod1: annotation k8s.v1.cni.cncf.io/networks element 2 asks for \
+         NetworkAttachmentDefinition nothere in namespace demo, which does not exist: apply it \
+         there, or correct the element (it names no namespace, so the pod's own is meant)"
+    );
+    let message = resolve("other/sriovnet1").unwrap_err().to_string();
+    assert!(message.ends_with("apply it there, or correct the element"), "{message}");
+}
+
+#[test]
+fn what_a_chain_cannot_be_made_of_is_refused_with_its_object() {
+    for (networks, start) in [
+        ("a b", "pod demo/bondpod1: annotation k8s.v1.cni.cncf.io/networks element 1 (\"a b\"): "),
+        ("wrong", "NetworkAttachmentDefinition demo/wrong: spec.config is invalid: "),
+        ("broken/x", "NetworkAttachmentDefinition broken/x of pod demo/bondpod1 cannot be looked"),
+        (
+            r#"[{"name": "bond-net1", "default-route": ["10.0.0.1"]}]"#,
+            "pod demo/bondpod1: annotation k8s.v1.cni.cncf.io/networks element 1 (demo/bond-net1): \
+             field default-route is not supported: remove it",
+        ),
+    ] {
+        let message = resolve(networks).unwrap_err().to_string();
+        assert!(message.starts_with(start), "{message}");
+    }
+    let failure = Failure::from(resolve("broken/x").unwrap_err());
+    assert_eq!(failure.code, Code::TryAgain);
+}
+
+#[test]
+fn a_device_comes_from_the_resource_the_annotation_or_the_configuration() {
+    let chain = resolve(
+        r#"[{"name": "sriovnet1", "deviceID": "0000:05:10.1"}, {"name": "own-device"},
+            {"name": "bond-net1", "deviceID": "0000:04:10.1"}, {"name": "bond-net1"}]"#,
+    )
+    .unwrap();
+    let requests: Vec<DeviceRequest> =
+        chain.attachments.iter().map(|attachment| attachment.device.clone()).collect();
+    let this = |text: &str| DeviceRequest::This(text.parse().unwrap());
+    let resource = DeviceRequest::OneOf("sriovnic1".parse().unwrap());
+    let expected = [resource, this("0000:03:10.1"), this("0000:04:10.1"), DeviceRequest::None];
+    assert_eq!(requests, expected);
+    assert_eq!(chain.attachments[0].ignored, ["deviceID"]);
+
+    let chosen = Some("0000:06:10.1".parse().unwrap());
+    let given = |attachment: &Attachment| {
+        let raw = attachment.configs(chosen).remove(0).raw;
+        (raw.get("deviceID").cloned(), raw.get("pciBusID").cloned())
+    };
+    let both = |text: &str| (Some(Value::from(text)), Some(Value::from(text)));
+    assert_eq!(given(&chain.attachments[0]), both("0000:06:10.1"));
+    assert_eq!(given(&chain.attachments[1]), (Some("0000:03:10.1".into()), None));
+    assert_eq!(given(&chain.attachments[2]), both("0000:04:10.1"));
+    assert_eq!(given(&chain.attachments[3]), (None, None));
+    assert!(!chain.attachments[0].configs(None)[0].raw.contains_key("deviceID"));
+}

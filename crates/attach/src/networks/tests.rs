@@ -1,0 +1,186 @@
+use serde_json::json;
+
+use super::*;
+
+fn short(text: &str) -> Vec<String> {
+    let show = |s: Selection| {
+        let namespace = s.namespace.map_or(String::new(), |namespace| format!("{namespace}/"));
+        let interface = s.interface.map_or(String::new(), |name| format!("@{name}"));
+        format!("{namespace}{}{interface}", s.name)
+    };
+    parse_networks(text).unwrap().into_iter().map(show).collect()
+}
+
+#[test]
+fn the_short_form_is_a_comma_list_with_white_space_around_its_parts() {
+    for (text, elements) in [
+        ("", vec![]),
+        (" \n", vec![]),
+        ("a", vec!["a"]),
+        ("demo/a", vec!["demo/a"]),
+        ("a@bond0", vec!["a@bond0"]),
+        ("a,a", vec!["a", "a"]),
+        (
+            "demo/sriovnet1, demo/sriovnet2,\n demo/bond-net1@bond0",
+            vec!["demo/sriovnet1", "demo/sriovnet2", "demo/bond-net1@bond0"],
+        ),
+        (" demo / a @ net.7 ", vec!["demo/a@net.7"]),
+        ("0/1-2@exactly15bytes_", vec!["0/1-2@exactly15bytes_"]),
+        ("a.b@x", vec!["a.b@x"]),
+    ] {
+        assert_eq!(short(text), elements, "{text:?}");
+    }
+}
+
+#[test]
+fn the_json_form_has_every_field() {
+    let text = json!([
+        {"name": "a"},
+        {
+            "name": "b", "namespace": "demo", "interface": "bond0",
+            "ips": ["10.1.2.3", "fd00::5/64"], "mac": "02:00:00:00:00:0A",
+            "infiniband-guid": "24:8A:07:03:00:8d:ae:2f", "deviceID": "0000:03:10.1",
+            "portMappings": [
+                {"hostPort": 8080, "containerPort": 80},
+                {"hostPort": 53, "containerPort": 5353, "protocol": "UDP", "hostIP": "192.0.2.1"},
+            ],
+            "bandwidth": {"ingressRate": 2048, "ingressBurst": 300, "egressRate": 0},
+            "cni-args": {"spoofchk": "on"}, "default-route": ["10.1.2.1"], "com.example.x": 1,
+        },
+    ]);
+    let [plain, full] = parse_networks(&text.to_string()).unwrap().try_into().unwrap();
+    assert_eq!(plain, Selection::of("a".parse().unwrap()));
+    let mapping = |host_port, container_port, protocol, host_ip| PortMapping {
+        host_port,
+        container_port,
+        protocol,
+        host_ip,
+    };
+    let expected = Selection {
+        name: "b".parse().unwrap(),
+        namespace: Some("demo".parse().unwrap()),
+        interface: Some("bond0".parse().unwrap()),
+        ips: vec!["10.1.2.3".to_owned(), "fd00::5/64".to_owned()],
+        mac: Some("02:00:00:00:00:0a".parse().unwrap()),
+        infiniband_guid: Some("24:8a:07:03:00:8d:ae:2f".to_owned()),
+        port_mappings: vec![
+            mapping(8080, 80, Protocol::Tcp, None),
+            mapping(53, 5353, Protocol::Udp, Some("192.0.2.1".parse().unwrap())),
+        ],
+        bandwidth: Some(Bandwidth {
+            ingress_rate: Some(2048),
+            ingress_burst: Some(300),
+            egress_rate: None,
+            egress_burst: None,
+        }),
+        device: Some("0000:03:10.1".parse().unwrap()),
+        cni_args: json!({"spoofchk": "on"}).as_object().unwrap().clone(),
+        default_route: Some(vec!["10.1.2.1".parse().unwrap()]),
+    };
+    assert_eq!(full, expected);
+}
+
+#[test]
+fn what_go_programs_leave_empty_counts_as_absent() {
+    let text = r#"[{"name": "a", "namespace": "", "interface": "", "ips": null, "mac": "",
+        "portMappings": [], "bandwidth": null, "cni-args": null}]"#;
+    assert_eq!(parse_networks(text).unwrap(), [Selection::of("a".parse().unwrap())]);
+    assert_eq!(parse_networks("[]").unwrap(), []);
+    let old = parse_networks(r#"[{"name": "a", "interfaceRequest": "x"}]"#).unwrap();
+    assert_eq!(old[0].interface, Some("x".parse().unwrap()));
+}
+
+#[test]
+fn a_wrong_short_element_is_named_by_number_and_text() {
+    for (text, start) in [
+        ("a,,b", "element 2 (\"\"): it is empty: write"),
+        ("a,", "element 2 (\"\"): it is empty"),
+        (",", "element 1 (\"\"): it is empty"),
+        ("a/b/c", "element 1 (\"a/b/c\"): it has more than one `/`"),
+        ("a@b@c", "element 1 (\"a@b@c\"): it has more than one `@`"),
+        ("/a", "element 1 (\"/a\"): field namespace: namespace \"\" is malformed"),
+        ("a, demo/", "element 2 (\"demo/\"): field name: object name \"\" is malformed"),
+        ("Demo/a", "element 1 (\"Demo/a\"): field namespace: namespace \"Demo\" is malformed"),
+        ("a b", "element 1 (\"a b\"): field name: object name \"a b\" is malformed"),
+        ("../a", "element 1 (\"../a\"): field namespace: namespace \"..\" is malformed"),
+        ("a@", "element 1 (\"a@\"): field interface: the interface name is empty"),
+        (
+            "a@sixteen_bytes_xx",
+            "element 1 (\"a@sixteen_bytes_xx\"): field interface: interface name \
+             \"sixteen_bytes_xx\" has 16 bytes",
+        ),
+        ("a@x y", "element 1 (\"a@x y\"): field interface: interface name \"x y\" holds ' '"),
+        ("a@x/y", "element 1 (\"a@x/y\"): field interface: interface name \"x/y\" holds '/'"),
+    ] {
+        let message = parse_networks(text).unwrap_err().to_string();
+        assert!(message.starts_with(start), "{text:?}: {message}");
+    }
+}
+
+#[test]
+fn a_wrong_json_field_is_named_with_its_path() {
+    for (element, reason) in [
+        (json!("a"), "it is no object"),
+        (json!({}), "field name is missing: write the name of a NetworkAttachmentDefinition"),
+        (json!({"name": ""}), "field name is missing"),
+        (json!({"name": 1}), "field name is 1: write a text in quotes"),
+        (json!({"name": "A"}), "field name: object name \"A\" is malformed"),
+        (json!({"name": "a", "interface": "a:b"}), "field interface: interface name \"a:b\""),
+        (json!({"name": "a", "ips": "10.0.0.1"}), "field ips is \"10.0.0.1\": write a list"),
+        (json!({"name": "a", "ips": ["10.0.0.1", "x"]}), "field ips[1] is \"x\": write an addr"),
+        (json!({"name": "a", "mac": "02:00"}), "field mac: MAC address \"02:00\" is malformed"),
+        (json!({"name": "a", "infiniband-guid": "24:8a"}), "field infiniband-guid is \"24:8a\""),
+        (json!({"name": "a", "deviceID": "03:10.1"}), "field deviceID: PCI address \"03:10.1\""),
+        (json!({"name": "a", "cni-args": []}), "field cni-args is []: write an object"),
+        (json!({"name": "a", "default-route": ["x"]}), "field default-route[0] is \"x\""),
+        (json!({"name": "a", "portMappings": [1]}), "field portMappings[0] is 1"),
+        (
+            json!({"name": "a", "portMappings": [{"hostPort": 0, "containerPort": 1}]}),
+            "field portMappings[0].hostPort is 0: write a port, from 1 to 65535",
+        ),
+        (
+            json!({"name": "a", "portMappings": [{"hostPort": 65536, "containerPort": 1}]}),
+            "field portMappings[0].hostPort is 65536",
+        ),
+        (
+            json!({"name": "a", "portMappings": [{"hostPort": 1}]}),
+            "field portMappings[0].containerPort is null",
+        ),
+        (
+            json!({"name": "a", "portMappings": [
+                {"hostPort": 1, "containerPort": 1, "protocol": "icmp"}
+            ]}),
+            "field portMappings[0].protocol is \"icmp\": write tcp, udp or sctp",
+        ),
+        (
+            json!({"name": "a", "bandwidth": {"ingressRate": -1}}),
+            "field bandwidth.ingressRate is -1",
+        ),
+        (
+            json!({"name": "a", "bandwidth": {"egressBurst": 8}}),
+            "field bandwidth.egressRate is null: write a number of bit/s beside the burst",
+        ),
+    ] {
+        let text = json!([{"name": "good"}, element]).to_string();
+        let error = parse_networks(&text).unwrap_err();
+        let NetworksError::Element { number, reason: found, .. } = &error else {
+            panic!("{text}: {error}");
+        };
+        assert_eq!(*number, 2, "{text}");
+        assert!(found.to_string().starts_with(reason), "{text}: {found}");
+    }
+}
+
+#[test]
+fn json_that_does_not_parse_has_line_and_column() {
+    let message = parse_networks("[\n {\"name\" \"a\"}]").unwrap_err().to_string();
+    assert_eq!(message, "is not JSON: expected `:` at line 2, column 10; correct it there");
+    assert_eq!(parse_networks(r#"{"name": "a"}"#).unwrap_err(), NetworksError::NoList);
+}
+
+#[test]
+fn a_long_element_is_cut_in_the_message() {
+    let text = json!([{"name": "A".repeat(300)}]).to_string();
+    let Err(NetworksError::Element { text, .. }) = parse_networks(&text) else { panic!() };
+    assert_eq!(text.chars().count(), 61);
+}
