@@ -120,7 +120,7 @@ pub enum Error {
     },
     /// VFs were made, but no driver gave them a link.
     #[error(
-        "VF {index} of {pf} ({vf}) has no network interface {waited} s after it was made (driver: {}): load the card's VF driver, as igbvf, iavf or ixgbevf", driver.as_deref().unwrap_or("none")
+        "VF {index} of {pf} ({vf}) has no network interface after it was made (driver: {}): load the card's VF driver, as igbvf, iavf or ixgbevf", driver.as_deref().unwrap_or("none")
     )]
     NoVfLink {
         /// The PF.
@@ -131,8 +131,6 @@ pub enum Error {
         vf: PciAddress,
         /// The driver bound to it.
         driver: Option<String>,
-        /// How long was waited, in seconds.
-        waited: u64,
     },
     /// The card does not come to what the policies say.
     #[error("the cards do not settle: after {rounds} rounds there is still to do: {left}")]

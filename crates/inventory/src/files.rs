@@ -4,12 +4,27 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 const SUFFIX: &str = ".json";
+
+/// The version of our records' form.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Versioned<'r, T> {
+    version: u32,
+    #[serde(flatten)]
+    record: &'r T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
 
 /// A directory of JSON files. It need not exist: then it is empty.
 #[derive(Debug, Clone)]
@@ -53,13 +68,22 @@ impl Files {
         }
     }
 
-    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+    /// A record that [`Files::write_record`] wrote.
+    pub(crate) fn read_record<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let Some(text) = self.read_text(name)? else { return Ok(None) };
-        let damaged = |error: serde_json::Error| Error::Damaged {
-            path: self.path(name),
-            problem: error.to_string(),
-        };
-        serde_json::from_str(&text).map(Some).map_err(damaged)
+        let damaged = |problem| Error::Damaged { path: self.path(name), problem };
+        let of_version: Version =
+            serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        if of_version.version != VERSION {
+            let version = of_version.version;
+            return Err(damaged(format!("it is of version {version}, known is {VERSION}")));
+        }
+        serde_json::from_str(&text).map(Some).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Writes a record with the version of its form. Needs the lock.
+    pub(crate) fn write_record(&self, name: &str, record: &impl Serialize) -> Result<(), Error> {
+        self.write(name, &Versioned { version: VERSION, record })
     }
 
     /// Writes beside and renames: a reader, or one who comes after a crash, finds the old file or

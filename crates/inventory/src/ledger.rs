@@ -6,7 +6,6 @@ use podbond_api::ResourceName;
 use podbond_kernel::Sysfs;
 use podbond_names::PciAddress;
 
-use crate::assign::assign_matching;
 use crate::files::{Files, lock};
 use crate::holder::Hold;
 use crate::{Error, Holder, Holders, Inventory, Occupant, Policies, Vf};
@@ -60,7 +59,7 @@ impl Ledger {
     ) -> Result<PciAddress, Error> {
         let _lock = lock(&self.state)?;
         let inventory = Inventory::read(sysfs)?;
-        let assignment = assign_matching(&self.policies().stored()?, &inventory)?;
+        let assignment = self.policies().assignment(&inventory)?;
         if !assignment.groups().any(|(_, group)| group.resource == *resource) {
             let known = assignment.resources().into_iter().map(ToString::to_string).collect();
             return Err(Error::UnknownResource { resource: resource.clone(), known });
@@ -84,8 +83,17 @@ impl Ledger {
             });
         };
         let hold = Hold { resource: Some(resource.clone()), holder: holder.clone() };
-        self.holds.write(&vf.pci.to_string(), &hold)?;
+        self.holds.write_record(&vf.pci.to_string(), &hold)?;
         Ok(vf.pci)
+    }
+
+    /// The VFs of a resource that are free, in the order in which they are given out.
+    pub fn free(&self, sysfs: &Sysfs, resource: &ResourceName) -> Result<Vec<PciAddress>, Error> {
+        let inventory = Inventory::read(sysfs)?;
+        let holders = self.holders(&inventory)?;
+        let assignment = self.policies().assignment(&inventory)?;
+        let vfs = assignment.pool(resource, &inventory).into_iter().map(|(_, vf)| vf.pci);
+        Ok(vfs.filter(|vf| holders.of(*vf).is_none()).collect())
     }
 
     /// Gives `holder` the VF that its NAD names by address, of whatever pool, and records it.
@@ -103,7 +111,7 @@ impl Ledger {
             }
             _ => {}
         }
-        self.holds.write(&vf.to_string(), &Hold { resource: None, holder: holder.clone() })
+        self.holds.write_record(&vf.to_string(), &Hold { resource: None, holder: holder.clone() })
     }
 
     /// Strikes out that `holder` has a VF. What is recorded of another holder stays; that nothing
@@ -111,7 +119,7 @@ impl Ledger {
     pub fn release(&self, vf: PciAddress, holder: &Holder) -> Result<(), Error> {
         let _lock = lock(&self.state)?;
         let name = vf.to_string();
-        match self.holds.read::<Hold>(&name)? {
+        match self.holds.read_record::<Hold>(&name)? {
             Some(hold) if hold.holder.is_same(holder) => self.holds.remove(&name),
             _ => Ok(()),
         }
@@ -120,7 +128,7 @@ impl Ledger {
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();
-        let hold = self.holds.read::<Hold>(&name)?;
+        let hold = self.holds.read_record::<Hold>(&name)?;
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }

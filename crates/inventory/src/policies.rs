@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use podbond_api::{
     DeviceType, Management, Object, ObjectKey, SriovNetworkNodePolicy, read_manifests,
@@ -15,10 +15,11 @@ use crate::plan::take_back;
 use crate::record::PfRecord;
 use crate::{Assignment, Cards, Error, Holders, Inventory, Ledger, Overridden};
 
-/// How long a new VF may take to show its link: drivers are loaded and probed meanwhile.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// VFs, then what they need, then nothing: more rounds mean that something is changed back.
+/// VFs, then what they need, then nothing, and one more for a link that was renamed meanwhile.
+/// More rounds mean that something is changed back.
 const ROUNDS: usize = 4;
+/// For udev to be done with the names of new links.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The policies that are in force on this node, kept on disk with what they changed.
 #[derive(Debug)]
@@ -88,6 +89,12 @@ impl<'l> Policies<'l> {
             }
         }
         Ok(policies)
+    }
+
+    /// What the policies in force make of the cards. A policy whose card was taken out is passed
+    /// over.
+    pub fn assignment(&self, inventory: &Inventory) -> Result<Assignment, Error> {
+        assign_matching(&self.stored()?, inventory)
     }
 
     /// What [`Policies::apply`] would begin with; nothing is changed.
@@ -198,7 +205,7 @@ impl<'l> Policies<'l> {
     ) -> Result<Target, Error> {
         let mut earlier: Vec<PfRecord> = Vec::new();
         for name in self.pfs.names()? {
-            earlier.extend(self.pfs.read::<PfRecord>(&name)?);
+            earlier.extend(self.pfs.read_record::<PfRecord>(&name)?);
         }
         let mut records = earlier.clone();
         for assigned in assignment.pfs.iter().filter(|pf| pf.management == Management::Managed) {
@@ -214,7 +221,7 @@ impl<'l> Policies<'l> {
     /// are written first, so that a crash at any point leaves what can be taken back.
     fn reach(&self, target: &Target, cards: &mut impl Cards) -> Result<Vec<Step>, Error> {
         for record in &target.records {
-            self.pfs.write(&record.pf.to_string(), record)?;
+            self.pfs.write_record(&record.pf.to_string(), record)?;
         }
         let steps = match transact(cards, |transaction| self.rounds(target, transaction)) {
             Ok(((), steps)) => steps,
@@ -244,7 +251,7 @@ impl<'l> Policies<'l> {
         for record in &target.records {
             let name = record.pf.to_string();
             match target.earlier.iter().find(|earlier| earlier.pf == record.pf) {
-                Some(earlier) => self.pfs.write(&name, earlier)?,
+                Some(earlier) => self.pfs.write_record(&name, earlier)?,
                 None => self.pfs.remove(&name)?,
             }
         }
@@ -267,8 +274,12 @@ impl<'l> Policies<'l> {
                 _ => None,
             };
             let remade: Vec<_> = steps.iter().filter_map(remade).collect();
-            transaction.apply(steps)?;
-            target.wait_for_links(&remade, transaction.kernel())?;
+            match transaction.apply(steps) {
+                // The link of a new VF was given its name between the look and the step.
+                Err(error) if error.is_gone() => thread::sleep(PAUSE),
+                applied => applied?,
+            }
+            target.check_links(&remade, &transaction.kernel().inventory()?)?;
         }
         Err(Error::Unsettled { rounds: ROUNDS, left })
     }
@@ -296,36 +307,21 @@ impl Target {
         Ok(steps)
     }
 
-    /// New VFs get their links from a driver that may yet have to be loaded.
-    fn wait_for_links(&self, pfs: &[PciAddress], cards: &mut impl Cards) -> Result<(), Error> {
-        let start = Instant::now();
-        while !pfs.is_empty() {
-            let inventory = cards.inventory()?;
-            let Some(missing) = self.missing_link(pfs, &inventory) else { break };
-            if start.elapsed() >= PATIENCE {
-                return Err(missing);
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
-    }
-
-    fn missing_link(&self, pfs: &[PciAddress], inventory: &Inventory) -> Option<Error> {
-        for (pf, group) in self.assignment.groups().filter(|(pf, _)| pfs.contains(pf)) {
+    /// The step that makes VFs waits for their links. What has none by then has no driver.
+    fn check_links(&self, remade: &[PciAddress], inventory: &Inventory) -> Result<(), Error> {
+        let groups = self.assignment.groups().filter(|(pf, _)| remade.contains(pf));
+        for (pf, group) in groups.filter(|(_, g)| g.device_type == DeviceType::Netdevice) {
             let Some(pf) = inventory.pf(pf) else { continue };
             let vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
-            for vf in vfs.filter(|vf| vf.link.is_none() && !vf.is_userspace()) {
-                if group.device_type == DeviceType::Netdevice {
-                    return Some(Error::NoVfLink {
-                        pf: pf.label(),
-                        index: vf.index,
-                        vf: vf.pci,
-                        driver: vf.driver.clone(),
-                        waited: PATIENCE.as_secs(),
-                    });
-                }
+            if let Some(vf) = vfs.into_iter().find(|vf| vf.link.is_none() && !vf.is_userspace()) {
+                return Err(Error::NoVfLink {
+                    pf: pf.label(),
+                    index: vf.index,
+                    vf: vf.pci,
+                    driver: vf.driver.clone(),
+                });
             }
         }
-        None
+        Ok(())
     }
 }

@@ -38,6 +38,7 @@ fn the_lowest_free_vf_of_the_pool_is_given() {
     assert_eq!(take("c"), pci("0000:01:10.4"));
     ledger.release(pci("0000:01:10.2"), &node.holder("b", "net1")).unwrap();
     assert_eq!(take("d"), pci("0000:01:10.2"));
+    assert_eq!(ledger.free(&sysfs, &nic0()).unwrap(), [pci("0000:01:10.6")]);
     let other = ledger.allocate(&sysfs, &"nic1".parse().unwrap(), &node.holder("a", "net2"));
     assert_eq!(other.unwrap(), pci("0000:02:10.0"));
 }
@@ -201,8 +202,11 @@ fn a_damaged_record_is_named() {
     let node = node();
     fs::create_dir_all(node.path("podbond/vfs")).unwrap();
     let path = node.path("podbond/vfs/0000:01:10.0.json");
-    fs::write(&path, "{").unwrap();
-    let error = node.ledger().allocate(&node.sysfs(), &nic0(), &node.holder("a", "net1"));
-    let message = error.unwrap_err().to_string();
-    assert!(message.contains(path.to_str().unwrap()), "{message}");
+    for (text, problem) in [("{", "EOF while parsing"), ("{\"version\": 2}", "of version 2")] {
+        fs::write(&path, text).unwrap();
+        let error = node.ledger().allocate(&node.sysfs(), &nic0(), &node.holder("a", "net1"));
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
+        assert!(message.contains(problem), "{message}");
+    }
 }

@@ -206,6 +206,31 @@ fn a_step_that_fails_leaves_all_as_it_was() {
 }
 
 #[test]
+fn vfs_without_a_driver_are_refused_with_its_name() {
+    let mut node = lab();
+    node.binds_vfs = false;
+    let message = apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap_err();
+    let message = message.to_string();
+    assert!(
+        message.starts_with("VF 0 of pf0 (0000:01:10.0) has no network interface"),
+        "{message}"
+    );
+    assert!(message.contains("(driver: none): load the card's VF driver"), "{message}");
+    assert_eq!(node.attribute(PF0, "sriov_numvfs"), "0");
+}
+
+#[test]
+fn a_vf_may_be_renamed_while_it_is_set_up() {
+    let mut node = lab();
+    node.renames = Some(("v1p0v2", "enp1s0f0v2"));
+    apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
+    let inventory = node.seen();
+    let vfs = &inventory.pfs[0].vfs;
+    assert!(vfs.iter().all(|vf| vf.link.as_ref().unwrap().mtu == 9000), "{vfs:?}");
+    assert_eq!(vfs[2].link.as_ref().unwrap().name.as_str(), "enp1s0f0v2");
+}
+
+#[test]
 fn bad_policies_change_nothing() {
     let mut node = lab();
     let policies = [

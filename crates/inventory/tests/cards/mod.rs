@@ -99,6 +99,10 @@ pub(crate) struct Node {
     admin_macs: BTreeMap<PciAddress, Mac>,
     /// The step that fails, by its text's beginning.
     pub(crate) fails: Option<&'static str>,
+    /// The link that udev renames just when a step is about to name it.
+    pub(crate) renames: Option<(&'static str, &'static str)>,
+    /// Whether the driver of VFs is loaded.
+    pub(crate) binds_vfs: bool,
 }
 
 struct Port {
@@ -112,7 +116,14 @@ impl Node {
     pub(crate) fn new() -> Self {
         let directory = TempDir::new().unwrap();
         fs::create_dir_all(directory.path().join("sys/bus/pci/devices")).unwrap();
-        Self { directory, ports: Vec::new(), admin_macs: BTreeMap::new(), fails: None }
+        Self {
+            directory,
+            ports: Vec::new(),
+            admin_macs: BTreeMap::new(),
+            fails: None,
+            renames: None,
+            binds_vfs: true,
+        }
     }
 
     /// Adds a card on a bus: a PF for each name.
@@ -184,7 +195,11 @@ impl Node {
             if index < count {
                 self.add_function(&vf, model.vf_device, model.vendor, model.vf_driver);
                 let mac = format!("02:00:00:{bus:02x}:{function:02x}:{index:02x}");
-                self.add_link(&vf, &format!("v{bus:x}p{function}v{index}"), &mac, "0x1002");
+                if self.binds_vfs {
+                    self.add_link(&vf, &format!("v{bus:x}p{function}v{index}"), &mac, "0x1002");
+                } else {
+                    self.bind_nothing(&vf);
+                }
                 symlink(format!("../{pf}"), self.device(&vf).join("physfn")).unwrap();
                 symlink(format!("../{vf}"), self.device(pf).join(format!("virtfn{index}")))
                     .unwrap();
@@ -264,6 +279,17 @@ impl Apply for Node {
             return Err(podbond_kernel::Error::Malformed {
                 action: step.to_string(),
                 reason: "made to fail".to_owned(),
+            });
+        }
+        if let (Step::SetMtu { at, .. }, Some((old, new))) = (step, self.renames)
+            && at.name.as_str() == old
+        {
+            let net = self.device(&self.owner_of(&at.name)).join("net");
+            fs::rename(net.join(old), net.join(new)).unwrap();
+            self.renames = None;
+            return Err(podbond_kernel::Error::NoSuchLink {
+                name: at.name.clone(),
+                netns: at.netns,
             });
         }
         match step {
