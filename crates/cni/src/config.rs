@@ -250,12 +250,15 @@ impl TryFrom<String> for WantedIp {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let address = text.parse::<IpNet>().map(|net| net.addr()).or_else(|_| text.parse());
-        match address {
-            Ok(address) => Ok(Self { text, address }),
-            Err(_) => Err(format!("{text:?} is no address, like 10.56.217.5 or 10.56.217.5/24")),
-        }
+        let address = wanted_ip(&text)?;
+        Ok(Self { text, address })
     }
+}
+
+/// Reads an address that is asked for.
+pub(crate) fn wanted_ip(text: &str) -> Result<IpAddr, String> {
+    let address = text.parse::<IpNet>().map(|net| net.addr()).or_else(|_| text.parse());
+    address.map_err(|_| format!("{text:?} is no address, like 10.56.217.5 or 10.56.217.5/24"))
 }
 
 /// An empty address is none, as Go programs write it.

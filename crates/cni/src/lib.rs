@@ -1,7 +1,7 @@
 //! The CNI protocol, pure but for the exec of a foreign plugin: configuration, requests, results
 //! in every version of the specification, errors, and delegation.
 //!
-//! A plugin implements [`Plugin`]; [`serve`] turns a process's environment and standard input into
+//! A plugin implements [`Plugin`]; [`serve()`] turns a process's environment and standard input into
 //! a [`Request`], calls the plugin, and writes the answer. A plugin that calls another one goes
 //! through [`Delegates`], which knows whether that other one is ourselves.
 

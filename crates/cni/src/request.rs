@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use podbond_names::LinkName;
 use serde::{Deserialize, Serialize};
 
-use crate::config::is_identifier;
+use crate::config::{is_identifier, wanted_ip};
 use crate::{Code, Failure, NetConf, Version};
 
 /// `CNI_COMMAND`. VERSION is answered before there is a request.
@@ -150,6 +151,28 @@ pub struct Request {
     pub config: NetConf,
 }
 
+impl Request {
+    /// Every address that is asked for: `IP` in `CNI_ARGS`, `args.cni.ips` and the capability
+    /// `ips`, in this order, each once.
+    pub fn wanted_ips(&self) -> Result<Vec<IpAddr>, Failure> {
+        let malformed =
+            |problem| Failure::new(Code::InvalidEnvironment, format!("CNI_ARGS: IP: {problem}"));
+        let from_args = self.args.get("IP").filter(|text| !text.is_empty());
+        let from_args = from_args.map(wanted_ip).transpose().map_err(malformed)?;
+        // Well-formed, as the configuration was read with.
+        let capability = self.config.runtime.ips.iter().filter_map(|text| wanted_ip(text).ok());
+        let mut wanted = Vec::new();
+        for ip in
+            from_args.into_iter().chain(self.config.runtime.args_ips.clone()).chain(capability)
+        {
+            if !wanted.contains(&ip) {
+                wanted.push(ip);
+            }
+        }
+        Ok(wanted)
+    }
+}
+
 /// An operation that concerns no single attachment (STATUS, GC), complete and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeRequest {
@@ -226,6 +249,26 @@ mod tests {
         for wrong in ["", ".", "..", "-a", "a/b", "a b", "\u{e9}", "a\n", long.as_str()] {
             assert!(id(wrong).is_err(), "{wrong:?} was accepted");
         }
+    }
+
+    #[test]
+    fn addresses_are_asked_for_in_each_of_their_places() {
+        let json = json!({
+            "name": "n", "type": "bond", "args": {"cni": {"ips": ["10.0.0.2/24", "10.0.0.1"]}},
+            "runtimeConfig": {"ips": ["fd00::1/64", "10.0.0.2"]},
+        });
+        let mut request = Request {
+            container_id: ContainerId("c1".to_owned()),
+            netns: None,
+            ifname: "net1".parse().unwrap(),
+            args: Args::parse("IgnoreUnknown=1;IP=10.0.0.1").unwrap(),
+            path: Vec::new(),
+            config: NetConf::parse(json.to_string().as_bytes()).unwrap(),
+        };
+        let wanted = ["10.0.0.1", "10.0.0.2", "fd00::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        assert_eq!(request.wanted_ips().unwrap(), wanted);
+        request.args = Args::parse("IP=10.0.0").unwrap();
+        assert_eq!(request.wanted_ips().unwrap_err().code, Code::InvalidEnvironment);
     }
 
     fn gc(attachments: &serde_json::Value) -> Result<NodeRequest, Failure> {

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use podbond_names::{LinkName, Mac};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Failure, Version};
@@ -50,8 +51,9 @@ pub struct IpConfig {
     pub interface: Option<usize>,
 }
 
-/// One route of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One route of a result, and of the configuration of IPAM plugins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "read::WireRoute")]
 pub struct Route {
     /// Destination.
     pub dst: IpNet,

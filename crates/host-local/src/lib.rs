@@ -1,1 +1,22 @@
-//! host-local
+//! The IPAM plugin `host-local`: addresses from configured ranges, leases as files on this host.
+//!
+//! Its files are the reference plugin's (`plugins/ipam/host-local` of containernetworking), so that
+//! a node's plugin can be exchanged in both directions while containers live: a directory for each
+//! network, in it a file for each lease, named after the address, holding container ID and
+//! interface name; the address given last of each range set; and a lock.
+//!
+//! What address is next is decided in `plan`, from data. `store` is the one place that touches
+//! files. It reads every lease of a network for each command, as the format forces it to: a lease
+//! is found by its address in the file name, but by its container only inside of the file. An index
+//! by container would be a matter of `store` alone.
+
+mod config;
+mod error;
+mod lease;
+mod plan;
+mod plugin;
+mod range;
+mod resolv;
+mod store;
+
+pub use plugin::HostLocal;

@@ -49,7 +49,7 @@ pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failu
 struct WireResult {
     interfaces: Option<Vec<WireInterface>>,
     ips: Option<Vec<WireIp>>,
-    routes: Option<Vec<WireRoute>>,
+    routes: Option<Vec<Route>>,
     dns: Option<WireDns>,
 }
 
@@ -58,7 +58,7 @@ impl From<WireResult> for CniResult {
         Self {
             interfaces: convert(wire.interfaces),
             ips: convert(wire.ips),
-            routes: convert(wire.routes),
+            routes: wire.routes.unwrap_or_default(),
             dns: wire.dns.map(Dns::from).unwrap_or_default(),
         }
     }
@@ -78,7 +78,7 @@ struct LegacyIp {
     ip: IpNet,
     #[serde(default, deserialize_with = "text")]
     gateway: Option<IpAddr>,
-    routes: Option<Vec<WireRoute>>,
+    routes: Option<Vec<Route>>,
 }
 
 impl From<LegacyResult> for CniResult {
@@ -88,7 +88,7 @@ impl From<LegacyResult> for CniResult {
         for ip in [wire.ip4, wire.ip6].into_iter().flatten() {
             let LegacyIp { ip: address, gateway, routes } = ip;
             result.ips.push(IpConfig { address, gateway, interface: None });
-            result.routes.extend(convert::<_, Route>(routes));
+            result.routes.extend(routes.unwrap_or_default());
         }
         result
     }
@@ -135,7 +135,7 @@ impl From<WireIp> for IpConfig {
 }
 
 #[derive(Deserialize)]
-struct WireRoute {
+pub(super) struct WireRoute {
     #[serde(deserialize_with = "prefix")]
     dst: IpNet,
     #[serde(default, deserialize_with = "text")]

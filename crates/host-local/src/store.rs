@@ -1,0 +1,236 @@
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::Error;
+use crate::lease::{Holder, Lease};
+
+/// How long a command waits for the others: each holds the lock for milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// How often it tries.
+const LOCK_RETRY: Duration = Duration::from_millis(2);
+
+/// The longest lease file that is read, in bytes: an ID and a name.
+const MAX_LEASE: u64 = 4096;
+
+/// The directory of a network's leases, locked for as long as this lives.
+pub(crate) struct Store {
+    dir: PathBuf,
+    /// Closing it unlocks. The file stays: removing it would let two processes lock two files.
+    _lock: File,
+}
+
+impl Store {
+    /// Makes the directory if need be, and locks it.
+    pub(crate) fn create(dir: &Path) -> Result<Self, Error> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(dir)
+            .map_err(Error::io("make the directory", dir))?;
+        Self::lock(dir, LOCK_WAIT)
+    }
+
+    /// Locks the directory; none if it is not there.
+    pub(crate) fn open(dir: &Path) -> Result<Option<Self>, Error> {
+        match fs::metadata(dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("look at", dir)(error)),
+            Ok(_) => Self::lock(dir, LOCK_WAIT).map(Some),
+        }
+    }
+
+    fn lock(dir: &Path, wait: Duration) -> Result<Self, Error> {
+        let path = dir.join("lock");
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        let start = Instant::now();
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { dir: dir.to_owned(), _lock: lock }),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(Error::io("lock", path)(errno.into())),
+            }
+            if start.elapsed() >= wait {
+                return Err(Error::Locked { path, seconds: wait.as_secs() });
+            }
+            thread::sleep(LOCK_RETRY);
+        }
+    }
+
+    /// All leases, in the order of their addresses.
+    pub(crate) fn leases(&self) -> Result<Vec<Lease>, Error> {
+        let entries = fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
+        let mut leases = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(Error::io("list", &self.dir))?.file_name();
+            // The lock and the addresses given last are no addresses.
+            let Some(address) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            let path = self.dir.join(name);
+            match read(&path) {
+                Ok(content) => leases.push(Lease { address, holder: Holder::parse(&content) }),
+                // Somebody removed it by hand, without the lock.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("read the lease", path)(error)),
+            }
+        }
+        leases.sort_by_key(|lease| lease.address);
+        Ok(leases)
+    }
+
+    /// The address that was given last from the range set of this index. One that cannot be read
+    /// costs the round robin, and nothing else.
+    pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
+        read(&self.last_reserved_path(set)).ok()?.trim().parse().ok()
+    }
+
+    /// Makes a lease. What is left of one that was never finished is replaced.
+    pub(crate) fn reserve(&self, address: IpAddr, holder: &Holder) -> Result<(), Error> {
+        let path = self.path(address);
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = create().or_else(|error| {
+            let unfinished =
+                error.kind() == ErrorKind::AlreadyExists && fs::metadata(&path)?.len() == 0;
+            if !unfinished {
+                return Err(error);
+            }
+            fs::remove_file(&path)?;
+            create()
+        });
+        let written = file.and_then(|mut file| {
+            file.write_all(holder.content().as_bytes()).inspect_err(|_| {
+                // It is ours: nobody else writes under the lock.
+                let _ = fs::remove_file(&path);
+            })
+        });
+        written.map_err(Error::io("write the lease", path))
+    }
+
+    /// Notes the address that was given last from a range set.
+    pub(crate) fn set_last_reserved(&self, set: usize, address: IpAddr) -> Result<(), Error> {
+        let path = self.last_reserved_path(set);
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(address.to_string().as_bytes()))
+            .map_err(Error::io("write", path))
+    }
+
+    /// Removes a lease; success if there is none.
+    pub(crate) fn release(&self, address: IpAddr) -> Result<(), Error> {
+        let path = self.path(address);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove the lease", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Rust and Go write addresses in the same form (RFC 5952).
+    fn path(&self, address: IpAddr) -> PathBuf {
+        self.dir.join(address.to_string())
+    }
+
+    fn last_reserved_path(&self, set: usize) -> PathBuf {
+        self.dir.join(format!("last_reserved_ip.{set}"))
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut content = Vec::new();
+    File::open(path)?.take(MAX_LEASE).read_to_end(&mut content)?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(dir: &Path) -> Store {
+        Store::create(dir).unwrap()
+    }
+
+    #[test]
+    fn a_lease_is_a_file_in_the_reference_plugins_form() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let address: IpAddr = "fd00:0:0:1::5".parse().unwrap();
+        store.reserve(address, &Holder::parse("c1\r\nnet3")).unwrap();
+        store.set_last_reserved(1, address).unwrap();
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(read("fd00:0:0:1::5"), "c1\r\nnet3");
+        assert_eq!(read("last_reserved_ip.1"), "fd00:0:0:1::5");
+        assert_eq!(store.last_reserved(1), Some(address));
+        assert_eq!(store.last_reserved(0), None);
+    }
+
+    #[test]
+    fn what_the_reference_plugin_wrote_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in [
+            ("10.0.0.10", "c1\r\neth0"),
+            ("10.0.0.9", "old"),
+            ("fd00::5", ""),
+            ("lock", ""),
+            ("last_reserved_ip.0", "10.0.0.10"),
+        ] {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        let lease = |address: &str, content: &str| Lease {
+            address: address.parse().unwrap(),
+            holder: Holder::parse(content),
+        };
+        let expected =
+            [lease("10.0.0.9", "old"), lease("10.0.0.10", "c1\r\neth0"), lease("fd00::5", "")];
+        assert_eq!(store(dir.path()).leases().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_lease_is_never_overwritten_unless_it_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let address = "10.0.0.9".parse().unwrap();
+        let (first, second) = (Holder::parse("c1\r\nnet1"), Holder::parse("c2\r\nnet1"));
+        fs::write(dir.path().join("10.0.0.9"), "").unwrap();
+        store.reserve(address, &first).unwrap();
+        assert!(store.reserve(address, &second).is_err());
+        assert_eq!(store.leases().unwrap()[0].holder, first);
+    }
+
+    #[test]
+    fn waiting_for_the_lock_ends_and_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let holder = store(dir.path());
+        let Err(error) = Store::lock(dir.path(), Duration::from_millis(20)) else {
+            panic!("locked twice");
+        };
+        assert!(error.to_string().contains(dir.path().join("lock").to_str().unwrap()), "{error}");
+        drop(holder);
+        assert!(Store::lock(dir.path(), Duration::from_millis(20)).is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_not_made_by_looking() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("n");
+        assert!(Store::open(&missing).unwrap().is_none());
+        assert!(!missing.exists());
+    }
+}
