@@ -1,1 +1,278 @@
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::*;
+
+mod node;
+use node::{Fault, Node, Script, VFS};
+
+const ADDS: [&str; 6] = [
+    "ADD eth0 three",
+    "ADD net1 one",
+    "ADD net1 two",
+    "ADD net2 one",
+    "ADD net2 two",
+    "ADD bond0 three",
+];
+
+/// The DELs that take back the first `count` of the ADDs.
+fn dels(count: usize) -> Vec<String> {
+    ADDS.iter().take(count).rev().map(|add| add.replace("ADD", "DEL")).collect()
+}
+
+#[test]
+fn attachments_are_made_in_order_and_taken_away_in_reverse() {
+    let node = Node::new();
+    let (sandbox, chain) = (node.sandbox("c"), node.chain());
+    let added = node.add(&sandbox, &chain).unwrap();
+    assert_eq!(node.script.take(), ADDS);
+    assert_eq!(added.warnings, []);
+    let names = added.statuses.iter().map(|status| format!("{} {}", status.interface, status.name));
+    let names: Vec<String> = names.collect();
+    assert_eq!(names, ["eth0 cluster", "net1 demo/vf", "net2 demo/vf", "bond0 demo/bond"]);
+    let records = node.records();
+    assert!(chain.is_made(&records));
+    assert!(!chain.is_made(&records[1..]));
+    assert!(!node.chain_of("vf, vf, bond@bond1").is_made(&records));
+    let devices: Vec<_> = records.iter().filter_map(|record| record.device).collect();
+    assert_eq!(devices, VFS.map(|vf| vf.parse().unwrap()));
+    assert_eq!(node.delete(&sandbox), []);
+    assert_eq!(node.script.take(), dels(6));
+    node.assert_empty();
+}
+
+#[test]
+fn a_plugin_gets_all_that_the_specification_names() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.add(&sandbox, &node.chain_of("vf")).unwrap();
+    let [_, one, two] = node.script.requests().try_into().unwrap();
+    assert_eq!(one.netns.as_ref(), Some(&sandbox.netns));
+    assert_eq!((one.container_id.as_str(), one.ifname.as_str()), ("c", "net1"));
+    assert_eq!(
+        one.args.to_string().split(';').collect::<Vec<_>>(),
+        [
+            "IgnoreUnknown=1",
+            "K8S_POD_INFRA_CONTAINER_ID=c",
+            "K8S_POD_NAME=pod",
+            "K8S_POD_NAMESPACE=demo",
+            "K8S_POD_UID=u-1",
+        ]
+    );
+    assert_eq!(one.config.raw["deviceID"], VFS[0]);
+    // The result goes from plugin to plugin of one attachment, not from one to the next.
+    assert_eq!(one.config.prev_result, None);
+    let result = two.config.prev_result.unwrap();
+    assert_eq!(result.interfaces[0].name.as_str(), "net1");
+    assert_eq!(two.config.raw["prevResult"]["interfaces"][0]["name"], "net1");
+
+    node.script.take();
+    assert_eq!(node.delete(&sandbox), []);
+    let [two, one, eth0] = node.script.requests().try_into().unwrap();
+    for request in [&two, &one] {
+        assert_eq!(request.config.prev_result.as_ref(), Some(&result));
+        assert_eq!(request.netns.as_ref(), Some(&sandbox.netns));
+    }
+    // Of version 0.1.0, which knows no prevResult at DEL.
+    assert_eq!(eth0.config.prev_result, None);
+    assert!(!eth0.config.raw.contains_key("prevResult"));
+}
+
+#[test]
+fn whichever_plugin_fails_all_that_was_made_is_undone_in_reverse() {
+    for (position, add) in ADDS.into_iter().enumerate() {
+        let node = Node::new();
+        let sandbox = node.sandbox("c");
+        node.script.fault(add, Fault::Fails(Code::EXHAUSTED));
+        let error = node.add(&sandbox, &node.chain()).unwrap_err();
+        let [_, ifname, plugin] = add.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let message = error.to_string();
+        assert!(message.starts_with("pod demo/pod: interface "), "{message}");
+        assert!(message.contains(&format!("interface {ifname} for network ")), "{message}");
+        assert!(message.contains(&format!("ADD by plugin {plugin} failed: ADD ")), "{message}");
+        assert_eq!(Failure::from(error).code, Code::EXHAUSTED);
+        let mut expected: Vec<String> =
+            ADDS.iter().take(position + 1).map(ToString::to_string).collect();
+        expected.extend(dels(position + 1));
+        assert_eq!(node.script.take(), expected);
+        node.assert_empty();
+    }
+}
+
+#[test]
+fn a_crash_at_any_plugin_is_finished_by_delete() {
+    for (position, add) in ADDS.into_iter().enumerate() {
+        let node = Node::new();
+        let (sandbox, chain) = (node.sandbox("c"), node.chain());
+        node.script.fault(add, Fault::Crashes);
+        catch_unwind(AssertUnwindSafe(|| node.add(&sandbox, &chain))).unwrap_err();
+        node.script.take();
+        // Only what was written down is known now, and the namespace is gone as well.
+        fs::remove_file(&sandbox.netns).unwrap();
+        let node = Node { script: Script::default(), ..node };
+        assert_eq!(node.delete(&sandbox), []);
+        assert!(node.script.requests().iter().all(|request| request.netns.is_none()));
+        assert_eq!(node.script.take(), dels(position + 1));
+        node.assert_empty();
+    }
+}
+
+#[test]
+fn without_a_device_what_came_before_is_undone() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    let error = node.add(&sandbox, &node.chain_of("vf, vf, vf")).unwrap_err();
+    let expected = "pod demo/pod: interface net3 for network demo/vf: no free VF";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(node.script.take()[5..], dels(5));
+    node.assert_empty();
+}
+
+#[test]
+fn what_cannot_be_undone_is_told_and_kept_for_the_next_delete() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    for call in ["ADD bond0 three", "DEL bond0 three", "DEL net1 one"] {
+        node.script.fault(call, Fault::Fails(Code::KERNEL));
+    }
+    let error = node.add(&sandbox, &node.chain()).unwrap_err();
+    assert_eq!(node.script.take()[6..], dels(6));
+    let Error::Undoing { cause, undoing } = &error else { panic!("{error}") };
+    assert!(cause.to_string().contains("ADD bond0 three was told to fail"), "{cause}");
+    assert_eq!(undoing.len(), 2);
+    let message = error.to_string();
+    assert!(message.contains("; undoing it failed too, delete the pod"), "{message}");
+    assert!(message.contains("DEL by plugin one failed: DEL net1 one was told"), "{message}");
+    let left: Vec<String> = node.records().iter().map(|r| r.ifname.to_string()).collect();
+    assert_eq!(left, ["net1", "bond0"]);
+    // The VF may still be in the pod: it is not given back before its plugin has let it go.
+    assert_eq!(node.pool.0.borrow().keys().next(), Some(&VFS[0].parse().unwrap()));
+
+    assert_eq!(node.delete(&sandbox).len(), 2);
+    node.script.faults.lock().unwrap().clear();
+    node.script.take();
+    assert_eq!(node.delete(&sandbox), []);
+    assert_eq!(node.script.take(), ["DEL bond0 three", "DEL net1 two", "DEL net1 one"]);
+    node.assert_empty();
+}
+
+#[test]
+fn delete_goes_on_past_plugins_that_fail_and_records_that_cannot_be_read() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.add(&sandbox, &node.chain()).unwrap();
+    node.script.take();
+    fs::write(node.path("attachments/c/net1.json"), "{").unwrap();
+    node.script.fault("DEL net2 two", Fault::Fails(Code::KERNEL));
+    let errors = node.delete(&sandbox);
+    let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(messages[0].contains("net1.json does not parse"), "{messages:?}");
+    assert!(messages[1].contains("DEL net2 two was told to fail"), "{messages:?}");
+    let expected = ["DEL bond0 three", "DEL net2 two", "DEL net2 one", "DEL eth0 three"];
+    assert_eq!(node.script.take(), expected);
+}
+
+#[test]
+fn delete_succeeds_where_there_is_nothing() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    assert_eq!(node.delete(&sandbox), []);
+    node.add(&sandbox, &node.chain_of("old")).unwrap();
+    // Code 3: there is no such container, and nothing to clean up.
+    node.script.fault("DEL net1 one", Fault::Fails(Code::ContainerUnknown));
+    assert_eq!(node.delete(&sandbox), []);
+    assert_eq!(node.delete(&sandbox), []);
+    node.assert_empty();
+}
+
+#[test]
+fn two_sandboxes_of_one_pod_do_not_know_each_other() {
+    let node = Node::new();
+    let (old, new, chain) = (node.sandbox("old"), node.sandbox("new"), node.chain_of("vf"));
+    assert_eq!(old.pod, new.pod);
+    node.add(&old, &chain).unwrap();
+    node.add(&new, &chain).unwrap();
+    let holders = || -> Vec<String> {
+        node.pool.0.borrow().values().map(|holder| holder.container_id.to_string()).collect()
+    };
+    assert_eq!(holders(), ["old", "new"]);
+    node.script.take();
+    assert_eq!(node.delete(&old), []);
+    assert!(node.script.requests().iter().all(|request| request.container_id.as_str() == "old"));
+    assert_eq!(holders(), ["new"]);
+    let left: Vec<String> = node.records().iter().map(|r| r.container_id.to_string()).collect();
+    assert_eq!(left, ["new", "new"]);
+    assert_eq!(node.delete(&new), []);
+    node.assert_empty();
+}
+
+#[test]
+fn an_attachment_that_is_alive_is_refused_and_stays() {
+    let node = Node::new();
+    let (sandbox, chain) = (node.sandbox("c"), node.chain());
+    node.add(&sandbox, &chain).unwrap();
+    let before = node.records();
+    node.script.take();
+    let error = node.add(&sandbox, &chain).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "pod demo/pod: interface eth0 for network cluster: container c has it already: delete the \
+         pod first"
+    );
+    assert_eq!(Failure::from(error).code, Code::CONFLICT);
+    assert_eq!(node.script.take(), [""; 0]);
+    assert_eq!(node.records(), before);
+}
+
+#[test]
+fn a_record_whose_namespace_is_gone_does_not_stand_in_the_way() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.add(&sandbox, &node.chain()).unwrap();
+    node.script.take();
+    node.replace_netns(&sandbox);
+    let added = node.add(&sandbox, &node.chain_of("vf, bond")).unwrap();
+    assert_eq!(added.warnings, []);
+    let requests = node.script.requests();
+    assert!(requests[..6].iter().all(|request| request.netns.is_none()));
+    let mut expected = dels(6);
+    let adds = ["ADD eth0 three", "ADD net1 one", "ADD net1 two", "ADD net2 three"];
+    expected.extend(adds.map(str::to_owned));
+    assert_eq!(node.script.take(), expected);
+    assert!(node.chain_of("vf, bond").is_made(&node.records()));
+}
+
+#[test]
+fn what_cannot_be_cleaned_of_a_gone_namespace_is_a_warning() {
+    let node = Node::new();
+    let (sandbox, chain) = (node.sandbox("c"), node.chain());
+    node.add(&sandbox, &chain).unwrap();
+    node.replace_netns(&sandbox);
+    node.script.fault("DEL net1 two", Fault::Fails(Code::KERNEL));
+    let [warning] = node.add(&sandbox, &chain).unwrap().warnings.try_into().unwrap();
+    assert!(warning.to_string().contains("DEL net1 two was told to fail"), "{warning}");
+    assert!(chain.is_made(&node.records()));
+}
+
+#[test]
+fn bad_input_changes_nothing() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    let error = node.add(&sandbox, &node.chain_of("vf, absent")).unwrap_err();
+    let message = error.to_string();
+    assert!(message.starts_with("pod demo/pod: interface net2 for network demo/abs"), "{message}");
+    assert!(message.contains("plugin \"absent\" cannot be looked for"), "{message}");
+
+    let elsewhere = Sandbox { netns: node.path("nothere"), ..sandbox.clone() };
+    let message = node.add(&elsewhere, &node.chain()).unwrap_err().to_string();
+    assert!(message.starts_with("pod demo/pod: /"), "{message}");
+    assert!(message.contains("nothere is no network namespace: make it first"), "{message}");
+
+    fs::create_dir_all(node.path("attachments/c")).unwrap();
+    fs::write(node.path("attachments/c/net1.json"), "{").unwrap();
+    let message = node.add(&sandbox, &node.chain()).unwrap_err().to_string();
+    assert!(message.contains("net1.json does not parse"), "{message}");
+
+    assert_eq!(node.script.take(), [""; 0]);
+    assert!(node.pool.0.borrow().is_empty());
+}

@@ -1,0 +1,226 @@
+//! A node without a kernel: plugins that write down how they are called and fail where they are
+//! told to, a pool of VFs, and files for namespaces.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
+use podbond_cni::{
+    CniResult, Code, Command, ContainerId, Delegates, Failure, Lookup, Plugin, Request, Version,
+};
+use podbond_names::PciAddress;
+use serde_json::{Value, json};
+
+use crate::{
+    Added, Attacher, Chain, DefaultNetwork, Devices, Error, Holder, Record, Records, Sandbox,
+    Source, default_network,
+};
+
+/// What a call of a plugin shall do instead of succeeding.
+#[derive(Clone, Copy)]
+pub(super) enum Fault {
+    Fails(Code),
+    Crashes,
+}
+
+/// Writes down each call as `ADD net1 one`, and fails where it is told to.
+#[derive(Default)]
+pub(super) struct Script {
+    calls: Mutex<Vec<String>>,
+    requests: Mutex<Vec<Request>>,
+    pub(super) faults: Mutex<BTreeMap<String, Fault>>,
+}
+
+impl Script {
+    fn call(&self, command: Command, plugin: &str, request: &Request) -> Result<(), Failure> {
+        let call = format!("{command} {} {plugin}", request.ifname);
+        self.calls.lock().unwrap().push(call.clone());
+        self.requests.lock().unwrap().push(request.clone());
+        let fault = self.faults.lock().unwrap().get(&call).copied();
+        match fault {
+            None => Ok(()),
+            Some(Fault::Fails(code)) => Err(Failure::new(code, format!("{call} was told to fail"))),
+            Some(Fault::Crashes) => panic!("{call} was told to crash"),
+        }
+    }
+
+    pub(super) fn fault(&self, call: &str, fault: Fault) {
+        self.faults.lock().unwrap().insert(call.to_owned(), fault);
+    }
+
+    /// The calls since the last look, with how each was to go cleared.
+    pub(super) fn take(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clear();
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+struct Fake<'a>(&'static str, &'a Script);
+
+impl Plugin for Fake<'_> {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    /// The result of the plugin before it, or an interface whose MAC is that of its place.
+    fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
+        self.1.call(Command::Add, self.0, request)?;
+        let own = json!({"interfaces": [{
+            "name": request.ifname, "sandbox": "/run/netns/x", "mac": "02:00:00:00:00:01",
+        }]});
+        let previous = request.config.prev_result.clone();
+        previous.map_or_else(|| CniResult::from_value(&own, Version::V1_1_0), Ok)
+    }
+
+    fn del(&self, request: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        self.1.call(Command::Del, self.0, request)
+    }
+
+    fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        unreachable!("the attacher does not check")
+    }
+}
+
+/// A pool of two VFs, and any other device on request.
+#[derive(Default)]
+pub(super) struct Pool(pub(super) RefCell<BTreeMap<PciAddress, Holder>>);
+
+pub(super) const VFS: [&str; 2] = ["0000:03:10.0", "0000:03:10.1"];
+
+impl Devices for Pool {
+    fn allocate(&self, resource: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
+        let held = |(_, other): &(&PciAddress, &Holder)| *other == holder;
+        if let Some((device, _)) = self.0.borrow().iter().find(held) {
+            return Ok(*device);
+        }
+        let free = self.free(resource)?.into_iter().next();
+        let device = free.ok_or_else(|| Failure::new(Code::EXHAUSTED, "no free VF"))?;
+        self.claim(device, holder).map(|()| device)
+    }
+
+    fn claim(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
+        self.0.borrow_mut().insert(device, holder.clone());
+        Ok(())
+    }
+
+    fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
+        assert_eq!(self.0.borrow_mut().remove(&device).as_ref(), Some(holder));
+        Ok(())
+    }
+
+    fn free(&self, _: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
+        let all = VFS.map(|vf| vf.parse().unwrap());
+        Ok(all.into_iter().filter(|device| !self.0.borrow().contains_key(device)).collect())
+    }
+}
+
+/// Every NAD of every name, its configuration by the name.
+struct Nads;
+
+impl Source for Nads {
+    fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
+        let (version, plugins) = match key.name.as_str() {
+            "vf" => ("1.0.0", vec!["one", "two"]),
+            "old" => ("0.3.1", vec!["one"]),
+            "absent" => ("1.0.0", vec!["one", "absent"]),
+            _ => ("1.0.0", vec!["three"]),
+        };
+        let plugins: Vec<Value> = plugins.iter().map(|name| json!({"type": name})).collect();
+        let resource = (key.name.as_str() == "vf").then(|| "pool".parse().unwrap());
+        let config = json!({"cniVersion": version, "name": "n", "plugins": plugins}).to_string();
+        Ok(Some(Nad { key: key.clone(), annotations: BTreeMap::new(), resource, config }))
+    }
+}
+
+/// A node with its directories; namespaces are files.
+pub(super) struct Node {
+    pub(super) directory: tempfile::TempDir,
+    pub(super) script: Script,
+    pub(super) pool: Pool,
+}
+
+impl Node {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, script: Script::default(), pool: Pool::default() }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(super) fn with<T>(&self, act: impl FnOnce(&Attacher<'_>) -> T) -> T {
+        let [one, two, three] = ["one", "two", "three"].map(|name| Fake(name, &self.script));
+        let plugins: [&dyn Plugin; 3] = [&one, &two, &three];
+        act(&Attacher {
+            delegates: &Delegates::new(&plugins, Lookup::PathThenBuiltin),
+            devices: &self.pool,
+            state: self.directory.path(),
+            path: &[],
+            is_netns: &Path::is_file,
+        })
+    }
+
+    pub(super) fn sandbox(&self, id: &str) -> Sandbox {
+        let netns = self.path(&format!("netns-{id}"));
+        fs::write(&netns, "").unwrap();
+        let container_id = ContainerId::try_from(id.to_owned()).unwrap();
+        Sandbox { pod: "demo/pod".parse().unwrap(), uid: Some("u-1".into()), container_id, netns }
+    }
+
+    pub(super) fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {
+        self.with(|attacher| attacher.add(sandbox, chain))
+    }
+
+    pub(super) fn delete(&self, sandbox: &Sandbox) -> Vec<Error> {
+        self.with(|attacher| attacher.delete(&sandbox.container_id))
+    }
+
+    pub(super) fn records(&self) -> Vec<Record> {
+        let (records, errors) = Records::new(self.directory.path()).all();
+        assert_eq!(errors, []);
+        records
+    }
+
+    pub(super) fn assert_empty(&self) {
+        assert_eq!(self.records(), []);
+        assert_eq!(Records::new(self.directory.path()).containers().unwrap(), []);
+        assert!(self.pool.0.borrow().is_empty(), "{:?}", self.pool.0);
+    }
+
+    fn eth0(&self) -> DefaultNetwork {
+        let conf_dir = self.path("net.d");
+        fs::create_dir_all(&conf_dir).unwrap();
+        fs::write(conf_dir.join("a.conf"), r#"{"name": "cluster", "type": "three"}"#).unwrap();
+        default_network(&conf_dir).unwrap().unwrap()
+    }
+
+    /// A new namespace at the path of the old one, which is gone: only what the kernel says of it
+    /// tells them apart.
+    pub(super) fn replace_netns(&self, sandbox: &Sandbox) {
+        let new = self.path("new");
+        fs::write(&new, "").unwrap();
+        fs::rename(new, &sandbox.netns).unwrap();
+    }
+
+    /// eth0 by one plugin, two VFs by two plugins each, and one more network.
+    pub(super) fn chain(&self) -> Chain {
+        self.chain_of("vf, vf, bond@bond0")
+    }
+
+    pub(super) fn chain_of(&self, networks: &str) -> Chain {
+        let pod = Pod {
+            key: "demo/pod".parse().unwrap(),
+            uid: None,
+            annotations: [(NETWORKS_ANNOTATION.to_owned(), networks.to_owned())].into(),
+        };
+        Chain::resolve(&pod, &Nads, Some(&self.eth0())).unwrap()
+    }
+}
