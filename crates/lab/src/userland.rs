@@ -12,7 +12,7 @@ use crate::{Error, Progress, apt::Apt, cache::Cache, cpio::Archive, error::FileC
 const SUITE: &str = "trixie";
 
 /// What a person or a test may type in the lab. Libraries follow from these.
-const PACKAGES: [&str; 23] = [
+const PACKAGES: [&str; 24] = [
     "base-files",
     "bash",
     "containernetworking-plugins",
@@ -31,6 +31,7 @@ const PACKAGES: [&str; 23] = [
     "less",
     "mawk",
     "mount",
+    "ncurses-base",
     "procps",
     "sed",
     "strace",

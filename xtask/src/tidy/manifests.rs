@@ -53,13 +53,18 @@ pub(super) fn each_setting_has_its_reason(repository: &Repository) -> Vec<Findin
 fn settings_without_reason(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut before = "";
+    // Brackets open at the start of a line, in a list that began with its first entries.
+    let mut inside = 0_usize;
     for (number, line) in file.lines().map(|(number, line)| (number, line.trim())) {
         let structure = line.is_empty() || line.starts_with(['#', '[', ']', '}']);
-        // A list that spreads over lines has a reason for each of its entries instead.
+        // A list whose first line has no entry has a reason for each of its entries instead.
         let opens = line.ends_with('[');
         let explained = before.starts_with('#') || line.contains('#') || line.contains("reason =");
-        if !structure && !opens && !explained {
+        if !structure && !opens && !explained && inside == 0 {
             findings.push(file.finding(number, "give the reason, in a comment or as `reason`"));
+        }
+        if !opens && (inside > 0 || line.contains("= [")) {
+            inside = (inside + line.matches('[').count()).saturating_sub(line.matches(']').count());
         }
         before = line;
     }
@@ -92,7 +97,7 @@ mod tests {
     #[test]
     fn a_setting_without_a_reason_is_found() {
         let text = "# Why.\na = 1\nb = 2\n[section]\nallow = [\n    \"MIT\", # why\n    \"ISC\",\n]\n\
-                    c = [\n  { path = \"x\", reason = \"y\" },\n]\n";
+                    # Why.\nd = [\"x\",\n  \"y\"]\nc = [\n  { path = \"x\", reason = \"y\" },\n]\n";
         let findings = each_setting_has_its_reason(&Repository::of(&[("deny.toml", text)]));
         assert_eq!(places(&findings), [("deny.toml", 3), ("deny.toml", 7)]);
     }
