@@ -205,7 +205,7 @@ fn missing_link(driver: Option<&str>) -> String {
 
 impl Error {
     /// The answer to the runtime, naming the network.
-    pub(crate) fn into_failure(self, network: &str) -> Failure {
+    pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {
             Self::Attaching(failure) => return failure.clone(),
             Self::Kernel(error) => {

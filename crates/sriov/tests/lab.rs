@@ -1,0 +1,432 @@
+//! The plugin on VFs of a real SR-IOV card's driver: run by `cargo xtask test` as root, in the
+//! virtual machine, whose PFs are pf0 and pf1.
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use podbond_cni::{
+    Args, CniResult, Code, ContainerId, Delegates, Failure, IpConfig, Lookup, NetConf, Plugin,
+    Request,
+};
+use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Netns, Step, VfSettings};
+use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_sriov::Sriov;
+use serde_json::{Value, json};
+
+const PF: &str = "/sys/class/net/pf0/device";
+const VFS: usize = 2;
+const MAC: &str = "02:00:00:00:00:cc";
+
+/// One test at a time: they share the card.
+static CARD: Mutex<()> = Mutex::new(());
+
+/// All that DEL has to put back.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    name: LinkName,
+    mac: Option<Mac>,
+    mtu: u32,
+    state: LinkState,
+    settings: VfSettings,
+}
+
+/// The card, a directory for the plugin's files, and an IPAM plugin.
+struct Lab {
+    pci: PciAddress,
+    files: tempfile::TempDir,
+    sriov: Sriov,
+    ipam: Ipam,
+    before: Seen,
+}
+
+impl Lab {
+    /// Takes the first VF in this state of its link.
+    fn new(state: LinkState) -> Self {
+        let numvfs = Path::new(PF).join("sriov_numvfs");
+        if fs::read_to_string(&numvfs).unwrap().trim() == "0" {
+            fs::write(&numvfs, VFS.to_string()).unwrap();
+        }
+        let device = fs::read_link(Path::new(PF).join("virtfn0")).unwrap();
+        let pci: PciAddress = device.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let mut kernel = Kernel::host().unwrap();
+        let link = within("the VF has a link", || {
+            kernel.sysfs().links_of(pci).unwrap().into_iter().next()
+        });
+        let at = At::host(link);
+        if kernel.link(&at).unwrap().unwrap().state != state {
+            kernel.apply(&Step::SetState { at, to: state }).unwrap();
+        }
+        let files = tempfile::tempdir().unwrap();
+        let sriov = Sriov::with_files_in(files.path());
+        Self { pci, files, sriov, ipam: Ipam::default(), before: seen(pci).unwrap() }
+    }
+
+    fn request(&self, pod: &Pod, keys: &Value) -> Request {
+        let mut conf = json!({
+            "cniVersion": "1.0.0", "name": "sriovnet1", "type": "sriov", "deviceID": self.pci,
+            "ipam": {"type": Ipam::NAME},
+        });
+        for (key, value) in keys.as_object().unwrap() {
+            conf[key] = value.clone();
+        }
+        Request {
+            container_id: ContainerId::try_from(pod.name.clone()).unwrap(),
+            netns: Some(pod.path.clone()),
+            ifname: "net1".parse().unwrap(),
+            args: Args(BTreeMap::new()),
+            path: Vec::new(),
+            config: NetConf::parse(conf.to_string().as_bytes()).unwrap(),
+        }
+    }
+
+    fn add(&self, request: &Request) -> Result<CniResult, Failure> {
+        self.sriov.add(request, &Delegates::new(&[&self.ipam], Lookup::PathThenBuiltin))
+    }
+
+    fn del(&self, request: &Request) -> Result<(), Failure> {
+        self.sriov.del(request, &Delegates::new(&[&self.ipam], Lookup::PathThenBuiltin))
+    }
+
+    fn check(&self, request: &Request, result: &CniResult) -> Result<(), Failure> {
+        let mut request = request.clone();
+        request.config.prev_result = Some(result.clone());
+        self.sriov.check(&request, &Delegates::new(&[&self.ipam], Lookup::PathThenBuiltin))
+    }
+
+    fn settings(&self) -> VfSettings {
+        Kernel::host().unwrap().vf(self.pci).unwrap().unwrap().settings
+    }
+
+    /// The node is as it was, and nothing tells of an attachment any more.
+    fn assert_as_before(&self) {
+        assert_eq!(seen(self.pci), Some(self.before.clone()));
+        let files = |dir: &str| {
+            let entries = fs::read_dir(self.files.path().join(dir)).into_iter().flatten();
+            entries.flatten().filter(|entry| entry.path().is_file()).count()
+        };
+        assert_eq!((files("."), files("pci")), (0, 0), "files stay behind");
+        assert_eq!(self.ipam.leased(), 0, "a lease stays behind");
+    }
+}
+
+/// What the node shows of the VF; none while its link is not there.
+fn seen(pci: PciAddress) -> Option<Seen> {
+    let mut kernel = Kernel::host().unwrap();
+    let name = kernel.sysfs().links_of(pci).unwrap().into_iter().next()?;
+    let link = kernel.link(&At::host(name)).unwrap()?;
+    let settings = kernel.vf(pci).unwrap().unwrap().settings;
+    Some(Seen { name: link.name, mac: link.mac, mtu: link.mtu, state: link.state, settings })
+}
+
+fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// A pod's namespace, which goes away with it.
+struct Pod {
+    name: String,
+    path: PathBuf,
+}
+
+impl Pod {
+    fn new(name: &str) -> Self {
+        let path = NamedNetns::create(name).unwrap().path().to_owned();
+        Self { name: name.to_owned(), path }
+    }
+
+    fn kernel(&self) -> Kernel {
+        Kernel::with_pod(&self.path).unwrap()
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if let Ok(Some(netns)) = NamedNetns::find(&self.name) {
+            let _ = netns.remove();
+        }
+    }
+}
+
+/// Gives one address, or none, and counts.
+#[derive(Default)]
+struct Ipam {
+    leased: Mutex<i32>,
+    empty: bool,
+}
+
+impl Ipam {
+    const NAME: &str = "ipam-of-the-test";
+    const ADDRESS: &str = "10.56.217.77/24";
+
+    fn leased(&self) -> i32 {
+        *self.leased.lock().unwrap()
+    }
+}
+
+impl Plugin for Ipam {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn add(&self, _: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
+        if self.empty {
+            return Err(Failure::new(Code::EXHAUSTED, "no address left"));
+        }
+        *self.leased.lock().unwrap() += 1;
+        let address = Self::ADDRESS.parse().unwrap();
+        let ips = vec![IpConfig { address, gateway: None, interface: None }];
+        Ok(CniResult { ips, ..CniResult::default() })
+    }
+
+    fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        let mut leased = self.leased.lock().unwrap();
+        *leased = 0.max(*leased - 1);
+        Ok(())
+    }
+
+    fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Everything that igb can set.
+fn everything() -> Value {
+    json!({
+        "vlan": 100, "vlanQoS": 3, "trust": "on", "spoofchk": "off", "max_tx_rate": 100, "mac": MAC,
+    })
+}
+
+fn in_pod() -> At {
+    At::pod("net1".parse().unwrap())
+}
+
+#[test]
+fn add_gives_the_pod_its_vf_as_asked_and_del_puts_everything_back() {
+    let _card = CARD.lock();
+    for state in [LinkState::Down, LinkState::Up] {
+        let lab = Lab::new(state);
+        let pod = Pod::new("sriov-add");
+        let request = lab.request(&pod, &everything());
+        let result = lab.add(&request).unwrap();
+
+        let interface = &result.interfaces[0];
+        assert_eq!(result.interfaces.len(), 1);
+        assert_eq!(interface.name.as_str(), "net1");
+        assert_eq!(interface.mac, MAC.parse().ok());
+        assert_eq!(interface.mtu, Some(1500));
+        assert_eq!(interface.sandbox.as_deref(), Some("/run/netns/sriov-add"));
+        assert_eq!(interface.pci_id, Some(lab.pci.to_string()));
+        assert_eq!(result.ips[0].interface, Some(0));
+
+        let mut kernel = pod.kernel();
+        let link = kernel.link(&in_pod()).unwrap().unwrap();
+        assert_eq!(
+            (link.mac, link.state, link.parent),
+            (MAC.parse().ok(), LinkState::Up, Some(lab.pci))
+        );
+        let address: IpNet = Ipam::ADDRESS.parse().unwrap();
+        assert!(kernel.addresses(&in_pod()).unwrap().contains(&address));
+        let shown = lab.settings();
+        assert_eq!(shown.mac, MAC.parse().ok());
+        assert_eq!((shown.vlan, shown.qos), (Some(100), Some(3)));
+        assert_eq!((shown.trust, shown.spoofchk), (Some(true), Some(false)));
+        assert_eq!(shown.max_tx_rate, Some(100));
+        assert_eq!(seen(lab.pci), None, "its link is still on the node");
+
+        lab.del(&request).unwrap();
+        lab.assert_as_before();
+        lab.del(&request).unwrap();
+        lab.assert_as_before();
+    }
+}
+
+#[test]
+fn an_untrusted_vf_takes_an_address_once_and_again() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    for mac in [MAC, "02:00:00:00:00:dd"] {
+        let pod = Pod::new("sriov-mac");
+        let request = lab.request(&pod, &json!({"mac": mac, "trust": "off"}));
+        let result = lab.add(&request).unwrap();
+        assert_eq!(result.interfaces[0].mac, mac.parse().ok());
+        assert_eq!(lab.settings().trust, Some(false));
+        lab.del(&request).unwrap();
+        lab.assert_as_before();
+    }
+}
+
+#[test]
+fn check_tells_what_was_changed_since() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let pod = Pod::new("sriov-check");
+    let request = lab.request(&pod, &everything());
+    let result = lab.add(&request).unwrap();
+    lab.check(&request, &result).unwrap();
+
+    let mut kernel = pod.kernel();
+    let address = Ipam::ADDRESS.parse().unwrap();
+    let vf = kernel.vf(lab.pci).unwrap().unwrap();
+    let trust = |on| VfSettings { trust: Some(on), ..VfSettings::default() };
+    let steps = [
+        Step::RemoveAddress { at: in_pod(), address },
+        Step::SetState { at: in_pod(), to: LinkState::Down },
+        Step::SetVf { pf: vf.pf_link, vf: vf.index, from: trust(true), to: trust(false) },
+    ];
+    for step in &steps {
+        kernel.apply(step).unwrap();
+    }
+    let failure = lab.check(&request, &result).unwrap_err();
+    assert_eq!(failure.code, Code::DIFFERS);
+    for difference in ["trust on", "bring net1 (pod) up", Ipam::ADDRESS] {
+        assert!(failure.msg.contains(difference), "{failure}");
+    }
+    lab.del(&request).unwrap();
+    lab.assert_as_before();
+    assert_eq!(lab.check(&request, &result).unwrap_err().code, Code::DIFFERS);
+}
+
+#[test]
+fn a_vf_whose_namespace_is_gone_comes_back_as_it_was() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Up);
+    let pod = Pod::new("sriov-gone");
+    let mut request = lab.request(&pod, &everything());
+    lab.add(&request).unwrap();
+    let mut kernel = pod.kernel();
+    kernel.apply(&Step::SetMtu { at: in_pod(), from: 1500, to: 1400 }).unwrap();
+    drop(kernel);
+    drop(pod);
+    // A runtime may know that the namespace is gone, and give none.
+    request.netns = None;
+    lab.del(&request).unwrap();
+    lab.assert_as_before();
+}
+
+#[test]
+fn a_vf_is_found_in_the_pod_also_under_another_name_and_without_the_namespaces_path() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let pod = Pod::new("sriov-renamed");
+    let mut request = lab.request(&pod, &json!({}));
+    lab.add(&request).unwrap();
+    let other = At::pod("other".parse().unwrap());
+    let mut kernel = pod.kernel();
+    for step in [
+        Step::SetState { at: in_pod(), to: LinkState::Down },
+        Step::Move { from: in_pod(), to: other },
+    ] {
+        kernel.apply(&step).unwrap();
+    }
+    request.netns = None;
+    lab.del(&request).unwrap();
+    lab.assert_as_before();
+}
+
+#[test]
+fn the_next_pod_gets_a_dead_pods_vf_without_its_settings() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let dead = Pod::new("sriov-dead");
+    let first = lab.request(&dead, &everything());
+    lab.add(&first).unwrap();
+    drop(dead);
+
+    let pod = Pod::new("sriov-next");
+    let second = lab.request(&pod, &json!({}));
+    lab.add(&second).unwrap();
+    assert_eq!(lab.settings(), lab.before.settings);
+    // The late DEL of the first takes its lease back and nothing else.
+    lab.del(&first).unwrap();
+    assert_eq!(lab.ipam.leased(), 1);
+    assert!(pod.kernel().link(&in_pod()).unwrap().is_some());
+    lab.del(&second).unwrap();
+    lab.assert_as_before();
+}
+
+#[test]
+fn a_failed_add_leaves_nothing() {
+    let _card = CARD.lock();
+    let mut lab = Lab::new(LinkState::Up);
+    let pod = Pod::new("sriov-fails");
+    lab.ipam.empty = true;
+    let failure = lab.add(&lab.request(&pod, &everything())).unwrap_err();
+    assert_eq!(failure.code, Code::EXHAUSTED);
+    lab.assert_as_before();
+    lab.ipam.empty = false;
+
+    // igb cannot set the link state: the settings before it are taken back.
+    let keys = json!({"vlan": 100, "trust": "on", "link_state": "disable"});
+    let failure = lab.add(&lab.request(&pod, &keys)).unwrap_err();
+    assert_eq!(failure.code, Code::KERNEL, "{failure}");
+    lab.assert_as_before();
+
+    let mut wrong = lab.request(&pod, &json!({}));
+    wrong.netns = Some("/run/netns/no-such-pod".into());
+    assert_eq!(lab.add(&wrong).unwrap_err().code, Code::ContainerUnknown);
+    let mut wrong = lab.request(&pod, &json!({}));
+    wrong.ifname = "lo".parse().unwrap();
+    assert_eq!(lab.add(&wrong).unwrap_err().code, Code::CONFLICT);
+    let pf = Kernel::host().unwrap().sysfs().pf_of(lab.pci).unwrap().unwrap();
+    for address in [pf.to_string(), "0000:7f:1f.7".to_owned()] {
+        let failure = lab.add(&lab.request(&pod, &json!({"deviceID": address}))).unwrap_err();
+        assert_eq!(failure.code, Code::InvalidConfig);
+        assert!(failure.msg.contains("is no SR-IOV VF"), "{failure}");
+    }
+    lab.assert_as_before();
+    assert!(pod.kernel().links(Netns::Pod).unwrap().len() == 1, "a link stays in the pod");
+}
+
+#[test]
+fn a_vf_is_given_to_one_pod_and_held_until_its_del() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let pods = [Pod::new("sriov-one"), Pod::new("sriov-two")];
+    let requests = pods.each_ref().map(|pod| lab.request(pod, &json!({"vlan": 5})));
+    let results = std::thread::scope(|scope| {
+        let adds = requests.each_ref().map(|request| scope.spawn(|| lab.add(request)));
+        adds.map(|add| add.join().unwrap())
+    });
+    let winner = results.iter().position(Result::is_ok).unwrap();
+    let failure = results[1 - winner].as_ref().unwrap_err();
+    assert_eq!(failure.code, Code::CONFLICT);
+    let holder = pods[winner].path.to_str().unwrap();
+    assert!(failure.msg.contains(holder), "{failure}");
+    assert_eq!(lab.sriov.holder(lab.pci).unwrap().as_deref(), Some(Path::new(holder)));
+    // A runtime answers a failed ADD with a DEL, which must not touch the holder's VF.
+    lab.del(&requests[1 - winner]).unwrap();
+    assert!(pods[winner].kernel().link(&in_pod()).unwrap().is_some());
+    assert_eq!(lab.settings().vlan, Some(5));
+    *lab.ipam.leased.lock().unwrap() = 1;
+    lab.del(&requests[winner]).unwrap();
+    lab.assert_as_before();
+}
+
+#[test]
+fn what_the_incumbent_added_is_deleted() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let pod = Pod::new("sriov-incumbent");
+    let request = lab.request(&pod, &everything());
+    lab.add(&request).unwrap();
+    // Its record is ours without our own part.
+    let path = lab.files.path().join("sriov-incumbent-net1");
+    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert!(record.as_object_mut().unwrap().remove("podbond").is_some());
+    fs::write(&path, record.to_string()).unwrap();
+    lab.del(&request).unwrap();
+    lab.assert_as_before();
+}
