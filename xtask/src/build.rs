@@ -55,20 +55,23 @@ fn cargo_static(arguments: &[&str]) -> Command {
     command
 }
 
-/// `podbond` for the lab: quick to build, small enough to copy into each machine.
-pub(crate) fn podbond() -> Result<PathBuf, Error> {
-    let arguments = ["build", "--quiet", "--package", "podbond", "--profile", "lab"];
-    let built = executables(&mut cargo_static(&arguments), "building podbond for the lab")?;
-    let podbond = built.into_iter().find(|built| built.name == "podbond");
-    podbond.map(|built| built.path).ok_or_else(|| Error::NotBuilt("podbond".into()))
+/// A package's executable for the lab: quick to build, small enough to copy into each machine.
+pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
+    let arguments = ["build", "--quiet", "--package", package, "--profile", "lab"];
+    one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 
 /// `podbond` as it is given to others.
 pub(crate) fn podbond_for_dist() -> Result<PathBuf, Error> {
     let arguments = ["build", "--package", "podbond", "--profile", "dist"];
-    let built = executables(&mut cargo_static(&arguments), "building podbond; this takes minutes")?;
-    let podbond = built.into_iter().find(|built| built.name == "podbond");
-    podbond.map(|built| built.path).ok_or_else(|| Error::NotBuilt("podbond".into()))
+    one_executable("podbond", &arguments, "building podbond; this takes minutes")
+}
+
+/// The executable of a package that has one, named like it.
+fn one_executable(package: &str, arguments: &[&str], what: &str) -> Result<PathBuf, Error> {
+    let built = executables(&mut cargo_static(arguments), what)?;
+    let executable = built.into_iter().find(|built| built.name == package);
+    executable.map(|built| built.path).ok_or_else(|| Error::NotBuilt(package.into()))
 }
 
 /// The lab tests of the packages, as executables that need nothing of the guest.

@@ -94,7 +94,7 @@ impl Machine {
     pub(crate) fn builder(&self) -> Result<Builder, Error> {
         let podbond = match &self.podbond {
             Some(path) => path.clone(),
-            None => build::podbond()?,
+            None => build::for_lab("podbond")?,
         };
         let builder = bare(podbond)
             .pfs(self.pfs)

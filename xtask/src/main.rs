@@ -1,6 +1,7 @@
 //! podbond's own tasks: the lab, tests, the executable for distribution, tidiness.
 
 mod build;
+mod demo;
 mod dist;
 mod error;
 mod lab;
@@ -23,6 +24,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    Demo(demo::Arguments),
     Lab(lab::Arguments),
     Test(test::Arguments),
     Dist(dist::Arguments),
@@ -31,6 +33,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),

@@ -106,7 +106,7 @@ fn lab_tests(arguments: &Arguments) -> Result<(), Error> {
     if tests.is_empty() {
         return Err(Error::NoTests);
     }
-    let podbond = build::podbond()?;
+    let podbond = build::for_lab("podbond")?;
     for &kernel in &arguments.kernel {
         let builder = lab::bare(podbond.clone()).kernel(kernel);
         run_in(builder, kernel, &tests, arguments.filter.as_deref())?;

@@ -167,7 +167,7 @@ fn mend_missing(netns: Netns) -> &'static str {
 
 impl Error {
     /// The answer to the runtime, naming the network.
-    pub(crate) fn into_failure(self, network: &str) -> Failure {
+    pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {
             Self::Config(failure) => return failure.clone(),
             Self::NoSuchPort { .. } | Self::PortTaken { .. } | Self::NameTaken { .. } => {

@@ -13,7 +13,7 @@ use crate::assign::{assign, assign_matching};
 use crate::files::{Files, lock};
 use crate::plan::take_back;
 use crate::record::PfRecord;
-use crate::{Assignment, Cards, Error, Holders, Inventory, Ledger, Overridden};
+use crate::{Assignment, Cards, Error, Holders, Inventory, Ledger};
 
 /// VFs, then what they need, then nothing, and one more for a link that was renamed meanwhile.
 /// More rounds mean that something is changed back.
@@ -39,8 +39,8 @@ pub struct Applied {
     pub not_for_node: Vec<ObjectKey>,
     /// Policies in force whose `nodeSelector` was not looked at, since no labels were given.
     pub selector_not_looked_at: Vec<ObjectKey>,
-    /// Selections that gave way to another policy's.
-    pub overridden: Vec<Overridden>,
+    /// What all policies in force make of the cards.
+    pub assignment: Assignment,
 }
 
 /// What deleting policies came to.
@@ -191,7 +191,7 @@ impl<'l> Policies<'l> {
             steps: Vec::new(),
             not_for_node: elsewhere.iter().map(|policy| policy.key.clone()).collect(),
             selector_not_looked_at,
-            overridden: assignment.overridden.clone(),
+            assignment: assignment.clone(),
         };
         Ok((self.records(all, assignment, inventory)?, applied))
     }

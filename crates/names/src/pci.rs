@@ -20,6 +20,16 @@ impl PciAddress {
     pub fn slot(self) -> String {
         format!("{:04x}:{:02x}:{:02x}", self.domain, self.bus, self.device)
     }
+
+    /// The function whose routing ID (bus, device and function as 16 bits) is `offset` further on:
+    /// so the PCI Express base specification (section 9.2.1.2) numbers the VFs of a PF. None past
+    /// the last bus of the domain.
+    #[must_use]
+    pub fn plus(self, offset: u16) -> Option<Self> {
+        let own = u16::from(self.bus) << 8 | u16::from(self.device) << 3 | u16::from(self.function);
+        let [bus, low] = own.checked_add(offset)?.to_be_bytes();
+        Some(Self { domain: self.domain, bus, device: low >> 3, function: low & 7 })
+    }
 }
 
 impl FromStr for PciAddress {
@@ -65,6 +75,16 @@ mod tests {
         for text in ["0000:03:10.1", "10000:e1:00.0", "0000:ff:1f.7"] {
             assert_eq!(text.parse::<PciAddress>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn functions_are_counted_across_devices_and_buses() {
+        let pf: PciAddress = "0000:01:00.0".parse().unwrap();
+        // An 82576 has its VFs at offset 128, stride 2.
+        let vfs: Vec<_> =
+            [128, 134, 136, 256].map(|offset| pf.plus(offset).unwrap().to_string()).into();
+        assert_eq!(vfs, ["0000:01:10.0", "0000:01:10.6", "0000:01:11.0", "0000:02:00.0"]);
+        assert_eq!("0000:ff:1f.7".parse::<PciAddress>().unwrap().plus(1), None);
     }
 
     #[test]

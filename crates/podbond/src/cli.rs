@@ -73,7 +73,7 @@ Examples:
 Examples:
   podbond install /opt/cni/bin")]
     Install {
-        /// The directory that CNI_PATH leads to
+        /// The directory of the node's CNI plugins
         dir: PathBuf,
     },
     /// Print a completion script for a shell

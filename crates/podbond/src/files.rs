@@ -67,7 +67,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pod = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n");
         fs::write(dir.path().join("b.yaml"), pod("second")).unwrap();
-        fs::write(dir.path().join("a.json"), r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first"}}"#).unwrap();
+        fs::write(
+            dir.path().join("a.json"),
+            r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first"}}"#,
+        )
+        .unwrap();
         fs::write(dir.path().join("README.md"), "not: [a manifest").unwrap();
         let objects = read(&[dir.path().to_owned()]).unwrap();
         let names: Vec<_> = objects.iter().map(|o| o.key().unwrap().to_string()).collect();

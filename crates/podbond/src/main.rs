@@ -9,9 +9,11 @@ mod error;
 mod files;
 mod node;
 mod plugins;
+mod pools;
 mod preview;
 mod store;
 mod table;
+mod wanted;
 
 use std::ffi::OsStr;
 use std::path::Path;

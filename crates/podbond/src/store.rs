@@ -35,7 +35,7 @@ impl PodRecord {
         Self {
             version: VERSION,
             pod: pod.key.clone(),
-            networks: pod.networks.clone(),
+            networks: pod.networks().map(str::to_owned),
             container_id,
             network_status: Value::Null,
         }
@@ -122,8 +122,7 @@ impl Store {
 
     /// Written whole and renamed into place, so that no reader sees half of it.
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), Error> {
-        let failed =
-            |source| Error::File { action: "write", path: path.to_owned(), source };
+        let failed = |source| Error::File { action: "write", path: path.to_owned(), source };
         let directory = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(directory).map_err(failed)?;
         let bytes = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
@@ -143,7 +142,8 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
 fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
     let Some(text) = read(path)? else { return Ok(None) };
     let wrong = |reason: String| Error::Record { path: path.to_owned(), reason };
-    let record: PodRecord = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let record: PodRecord =
+        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     if record.version == VERSION {
         Ok(Some(record))
     } else {

@@ -186,6 +186,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Several things went wrong, all of them told.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Error>),
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),
@@ -204,6 +207,15 @@ fn missing_link(driver: Option<&str>) -> String {
 }
 
 impl Error {
+    /// Success when nothing went wrong, one error as it is, and more in one.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// The answer to the runtime, naming the network.
     pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {
@@ -219,7 +231,7 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::AlreadyAdded { .. } => Code::CONFLICT,
             Self::Locked { .. } => Code::TryAgain,
-            Self::NotRestored { .. } => Code::KERNEL,
+            Self::NotRestored { .. } | Self::Several(_) => Code::KERNEL,
             Self::Differs { .. } => Code::DIFFERS,
             Self::Record { .. } => Code::Io,
             Self::NetnsMissing => Code::InvalidEnvironment,

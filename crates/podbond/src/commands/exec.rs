@@ -17,11 +17,8 @@ pub(crate) fn exec(node: &Node<'_>, args: &ExecArgs) -> Error {
     if let Err(error) = podbond_kernel::enter(netns.path()) {
         return error.into();
     }
-    let (program, rest) = match args.command.split_first() {
-        Some(parts) => parts,
-        // clap requires one word at least.
-        None => return Error::NoCommand,
-    };
+    // clap requires one word at least.
+    let Some((program, rest)) = args.command.split_first() else { return Error::NoCommand };
     let source = Command::new(program).args(rest).exec();
     Error::Exec { program: program.clone(), source }
 }

@@ -105,7 +105,9 @@ fn look_at(record: &PodRecord) -> Result<PodStatus, Error> {
 fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
     let links = kernel.links(Netns::Pod)?;
     let named = |index: Option<u32>| {
-        index.and_then(|index| links.iter().find(|link| link.index == index)).map(|link| link.name.clone())
+        index
+            .and_then(|index| links.iter().find(|link| link.index == index))
+            .map(|link| link.name.clone())
     };
     let mut interfaces = Vec::new();
     for link in links.iter().filter(|link| link.name.as_str() != "lo") {
@@ -148,7 +150,16 @@ fn table(pods: &[PodStatus]) -> Table {
     for pod in pods {
         let mut pod_cell = format!("{}/{}", pod.namespace, pod.name);
         if pod.netns.is_none() {
-            table.row([pod_cell, String::new(), String::new(), String::new(), "gone".to_owned(), String::new(), String::new(), String::new()]);
+            table.row([
+                pod_cell,
+                String::new(),
+                String::new(),
+                String::new(),
+                "gone".to_owned(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
             continue;
         }
         let is_port = |interface: &&InterfaceStatus| {
@@ -258,7 +269,8 @@ mod tests {
             bond: Some(BondStatus { mode: "active-backup", active_port }),
             ..interface("net3")
         };
-        let eth0 = InterfaceStatus { addresses: vec!["10.88.0.5/24".to_owned()], ..interface("eth0") };
+        let eth0 =
+            InterfaceStatus { addresses: vec!["10.88.0.5/24".to_owned()], ..interface("eth0") };
         let without_carrier = InterfaceStatus { carrier: false, ..port("net1", "pf0") };
         let pod = PodStatus {
             namespace: "demo".to_owned(),

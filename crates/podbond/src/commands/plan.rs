@@ -1,0 +1,116 @@
+use podbond_kernel::{Kernel, Step};
+use serde_json::{Value, json};
+
+use super::apply::{checked_pods, label_map, policy_notes};
+use crate::cli::{Output, PlanArgs};
+use crate::error::Error;
+use crate::files;
+use crate::node::Node;
+use crate::preview::{self, AttachmentPreview, Preview};
+use crate::wanted::Wanted;
+
+/// Shows the steps that `apply` would take.
+pub(crate) fn plan(node: &Node<'_>, args: &PlanArgs) -> Result<(), Error> {
+    let wanted = Wanted::read(files::read(&args.manifests.files)?)?;
+    let labels = label_map(&args.labels);
+    let mut kernel = Kernel::host()?;
+    let pods = checked_pods(node, &wanted)?;
+    let preview = preview::preview(node, &mut kernel, &wanted, labels.as_ref(), &pods)?;
+    for note in policy_notes(&preview.policies) {
+        eprintln!("{note}");
+    }
+    match args.output {
+        Output::Text => lines(&preview).iter().for_each(|line| println!("{line}")),
+        Output::Json => {
+            println!("{}", serde_json::to_string_pretty(&document(&preview)).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+fn document(preview: &Preview) -> Value {
+    json!({ "policies": preview.policies.steps, "pods": preview.pods })
+}
+
+fn lines(preview: &Preview) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !preview.policies.steps.is_empty() {
+        lines.push("policies:".to_owned());
+        lines.extend(numbered(&preview.policies.steps));
+        if preview.policies.steps.iter().any(|step| matches!(step, Step::SetNumVfs { .. })) {
+            lines.push("     then set up each VF that was made".to_owned());
+        }
+    }
+    for pod in &preview.pods {
+        if pod.unchanged {
+            lines.push(format!("pod {}: unchanged", pod.pod));
+            continue;
+        }
+        lines.push(format!("pod {}:", pod.pod));
+        for attachment in &pod.attachments {
+            lines.extend(attachment_lines(attachment));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("nothing to do".to_owned());
+    }
+    lines
+}
+
+fn attachment_lines(attachment: &AttachmentPreview) -> Vec<String> {
+    let device = attachment.device.map(|pci| format!(", VF {pci}")).unwrap_or_default();
+    let mut lines = vec![format!("  {}: {}{device}", attachment.interface, attachment.network)];
+    for call in &attachment.calls {
+        match &call.steps {
+            Some(steps) => lines.extend(numbered(steps)),
+            None => lines.push(format!("     call plugin {}", call.plugin)),
+        }
+        // A foreign plugin calls its IPAM plugin itself.
+        if let Some(ipam) = call.ipam.as_ref().filter(|_| call.steps.is_some()) {
+            lines.push(format!("     ask {ipam} for addresses, add them and their routes"));
+        }
+        lines.extend(call.warnings.iter().map(|warning| format!("     warning: {warning}")));
+    }
+    lines
+}
+
+fn numbered(steps: &[Step]) -> impl Iterator<Item = String> {
+    steps.iter().enumerate().map(|(position, step)| format!("  {:>3}. {step}", position + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_kernel::{At, LinkState};
+
+    use super::*;
+    use crate::preview::Call;
+
+    #[test]
+    fn an_attachment_reads_as_a_list_of_what_is_done() {
+        let at = At::pod("net1".parse().unwrap());
+        let attachment = AttachmentPreview {
+            interface: "net1".parse().unwrap(),
+            network: "demo/sriovnet1".to_owned(),
+            device: Some("0000:01:10.0".parse().unwrap()),
+            calls: vec![
+                Call {
+                    plugin: "sriov".to_owned(),
+                    steps: Some(vec![Step::SetState { at, to: LinkState::Up }]),
+                    ipam: Some("host-local".to_owned()),
+                    warnings: vec!["mind the gap".to_owned()],
+                },
+                Call { plugin: "tuning".to_owned(), steps: None, ipam: None, warnings: Vec::new() },
+            ],
+        };
+        assert_eq!(
+            attachment_lines(&attachment),
+            [
+                "  net1: demo/sriovnet1, VF 0000:01:10.0",
+                "    1. bring net1 (pod) up",
+                "     ask host-local for addresses, add them and their routes",
+                "     warning: mind the gap",
+                "     call plugin tuning",
+            ]
+        );
+    }
+}

@@ -1,0 +1,187 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use podbond_api::{Nad, ObjectKey, ResourceName};
+use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Sandbox, Source};
+use podbond_cni::{Code, ContainerId, Delegates, Failure};
+use podbond_inventory::{Inventory, Ledger, assign};
+use podbond_kernel::{NamedNetns, Sysfs, is_netns};
+use podbond_names::PciAddress;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::Error;
+use crate::store::{PodRecord, Store};
+
+/// How long a command waits for another one that changes the node.
+const LOCK_PATIENCE: Duration = Duration::from_mins(1);
+
+/// This node: where its state and its plugins are.
+pub(crate) struct Node<'a> {
+    delegates: &'a Delegates<'a>,
+    state: PathBuf,
+    plugin_path: Vec<PathBuf>,
+    /// Where the default network's configuration is.
+    pub(crate) conf_dir: PathBuf,
+    /// What was applied.
+    pub(crate) store: Store,
+    /// Who holds which VF.
+    pub(crate) ledger: Ledger,
+    /// The cards.
+    pub(crate) sysfs: Sysfs,
+}
+
+impl<'a> Node<'a> {
+    /// The node with everything where a runtime would look for it. `CNI_PATH` says where plugins
+    /// are, as for a runtime; without it they are in `/opt/cni/bin`.
+    pub(crate) fn new(delegates: &'a Delegates<'a>) -> Self {
+        let state = PathBuf::from("/var/lib/podbond");
+        let path = std::env::var_os("CNI_PATH").unwrap_or_else(|| "/opt/cni/bin".into());
+        Self {
+            delegates,
+            plugin_path: std::env::split_paths(&path).collect(),
+            conf_dir: PathBuf::from("/etc/cni/net.d"),
+            store: Store::new(&state),
+            ledger: Ledger::new(&state, Path::new("/var/lib/cni/sriov")),
+            sysfs: Sysfs::new("/sys"),
+            state,
+        }
+    }
+
+    /// Keeps other commands from changing the node until the guard is dropped. `command` is the
+    /// name of the one that asks; only root may.
+    pub(crate) fn lock(&self, command: &'static str) -> Result<File, Error> {
+        let uid = rustix::process::geteuid();
+        if !uid.is_root() {
+            return Err(Error::NotRoot { command, uid: uid.as_raw() });
+        }
+        let path = self.state.join("command.lock");
+        let failed = |source| Error::File { action: "open", path: path.clone(), source };
+        fs::create_dir_all(&self.state).map_err(failed)?;
+        let file = File::create(&path).map_err(failed)?;
+        let begun = Instant::now();
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if begun.elapsed() > LOCK_PATIENCE {
+                return Err(Error::Locked { seconds: LOCK_PATIENCE.as_secs(), lock: path });
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(file)
+    }
+
+    /// The namespace of a pod that runs here.
+    pub(crate) fn running_pod(&self, key: &ObjectKey) -> Result<NamedNetns, Error> {
+        if self.store.pod(key)?.is_none() {
+            return Err(Error::NoSuchPod { key: key.clone() });
+        }
+        NamedNetns::find(&PodRecord::netns_name(key))?
+            .ok_or_else(|| Error::PodGone { key: key.clone() })
+    }
+
+    /// Attaches a sandbox to its networks.
+    pub(crate) fn attach(
+        &self,
+        sandbox: &Sandbox,
+        chain: &podbond_attach::Chain,
+    ) -> Result<Vec<NetworkStatus>, Error> {
+        let devices = NodeDevices { node: self, netns: &sandbox.netns };
+        let added = self.attacher(&devices).add(sandbox, chain);
+        let added = added.map_err(|error| Error::Failed(error.into()))?;
+        for warning in added.warnings {
+            eprintln!("pod {}: {warning}", sandbox.pod);
+        }
+        Ok(added.statuses)
+    }
+
+    /// Takes a sandbox's attachments away, from their records alone.
+    pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
+        // A holder is known by its container and interface: where its namespace was is not asked.
+        let devices = NodeDevices { node: self, netns: Path::new("") };
+        let errors = self.attacher(&devices).delete(container_id);
+        errors.into_iter().map(|error| Error::Failed(error.into())).collect()
+    }
+
+    /// The free devices of a resource, in the order in which they are given out.
+    pub(crate) fn free_devices(&self, resource: &ResourceName) -> Result<Vec<PciAddress>, Error> {
+        let inventory = Inventory::read(&self.sysfs)?;
+        let holders = self.ledger.holders(&inventory)?;
+        let pools = assign(&self.ledger.policies().stored()?, &inventory)?;
+        let pool = pools.pool(resource, &inventory);
+        let free = pool.into_iter().filter(|(_, vf)| holders.of(vf.pci).is_none());
+        Ok(free.map(|(_, vf)| vf.pci).collect())
+    }
+
+    fn attacher<'n>(&'n self, devices: &'n NodeDevices<'n>) -> Attacher<'n> {
+        Attacher {
+            delegates: self.delegates,
+            devices,
+            state: &self.state,
+            path: &self.plugin_path,
+            is_netns: &is_netns,
+        }
+    }
+}
+
+/// The NADs of this node: those about to be applied before those that were.
+pub(crate) struct Nads<'n> {
+    pub(crate) new: &'n [Nad],
+    pub(crate) store: &'n Store,
+}
+
+impl Source for Nads<'_> {
+    fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
+        match self.new.iter().find(|nad| nad.key == *key) {
+            Some(nad) => Ok(Some(nad.clone())),
+            None => self.store.nad(key).map_err(|error| Failure::new(Code::Io, error)),
+        }
+    }
+}
+
+/// Devices from this node's own cards and policies, for the pod in one namespace.
+struct NodeDevices<'n> {
+    node: &'n Node<'n>,
+    netns: &'n Path,
+}
+
+impl NodeDevices<'_> {
+    fn holder(&self, holder: &Holder) -> podbond_inventory::Holder {
+        podbond_inventory::Holder {
+            pod: holder.pod.clone(),
+            container_id: holder.container_id.to_string(),
+            interface: holder.ifname.clone(),
+            netns: self.netns.to_owned(),
+        }
+    }
+}
+
+impl Devices for NodeDevices<'_> {
+    fn allocate(&self, resource: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
+        let holder = self.holder(holder);
+        self.node.ledger.allocate(&self.node.sysfs, resource, &holder).map_err(device_failure)
+    }
+
+    fn claim(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
+        let holder = self.holder(holder);
+        self.node.ledger.claim(&self.node.sysfs, device, &holder).map_err(device_failure)
+    }
+
+    fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
+        self.node.ledger.release(device, &self.holder(holder)).map_err(device_failure)
+    }
+
+    fn free(&self, resource: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
+        self.node.free_devices(resource).map_err(|error| Failure::new(Code::Io, error))
+    }
+}
+
+fn device_failure(error: podbond_inventory::Error) -> Failure {
+    use podbond_inventory::Error as E;
+    let code = match error {
+        E::NoFreeVf { .. } | E::NoVfs { .. } => Code::EXHAUSTED,
+        E::Held { .. } | E::InUse { .. } => Code::CONFLICT,
+        E::Kernel(_) => Code::KERNEL,
+        E::File { .. } | E::Damaged { .. } => Code::Io,
+        _ => Code::InvalidConfig,
+    };
+    Failure::new(code, error)
+}

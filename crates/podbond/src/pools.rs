@@ -1,0 +1,146 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use podbond_api::ResourceName;
+use podbond_cni::{Code, Failure};
+use podbond_inventory::{Assignment, Holders, Inventory, Pf, VfGroup};
+use podbond_kernel::{Link, LinkState, Sysfs, Vf, VfSettings, View};
+use podbond_names::{LinkName, Mac, PciAddress};
+
+use crate::error::Error;
+
+/// The free VFs of each resource as a preview gives them out: those that are there, and those that
+/// the policies about to be applied will make.
+#[derive(Default)]
+pub(crate) struct Pools {
+    free: BTreeMap<ResourceName, VecDeque<Free>>,
+}
+
+/// A VF that a pod may be given.
+enum Free {
+    /// It is there.
+    Present(PciAddress),
+    /// It will be made: this is how a card makes it.
+    ToBeMade(Box<(Vf, Link)>),
+}
+
+impl Pools {
+    /// The pools that an assignment makes of the cards.
+    pub(crate) fn new(
+        assignment: &Assignment,
+        inventory: &Inventory,
+        holders: &Holders,
+        sysfs: &Sysfs,
+    ) -> Result<Self, Error> {
+        let mut pools = Self::default();
+        for (number, assigned) in (0..).zip(&assignment.pfs) {
+            let Some(pf) = inventory.pf(assigned.pf) else { continue };
+            for group in &assigned.groups {
+                let pool = pools.free.entry(group.resource.clone()).or_default();
+                if pf.num_vfs == assigned.num_vfs {
+                    pool.extend(present(pf, group, holders).map(Free::Present));
+                } else {
+                    pool.extend(to_be_made(pf, number, group, sysfs)?);
+                }
+            }
+        }
+        Ok(pools)
+    }
+
+    /// Takes the next free VF of a resource. One that is not there yet comes into the view.
+    pub(crate) fn take(
+        &mut self,
+        resource: &ResourceName,
+        view: &mut View,
+    ) -> Result<PciAddress, Error> {
+        let Some(pool) = self.free.get_mut(resource) else {
+            let msg = format!(
+                "no SriovNetworkNodePolicy of this node has resourceName {resource}: apply one"
+            );
+            return Err(Error::Refused(Failure::new(Code::InvalidConfig, msg)));
+        };
+        match pool.pop_front() {
+            Some(Free::Present(pci)) => Ok(pci),
+            Some(Free::ToBeMade(made)) => {
+                let (vf, link) = *made;
+                let pci = vf.pci;
+                view.vfs.push(vf);
+                view.host.push(link);
+                Ok(pci)
+            }
+            None => {
+                let msg = format!(
+                    "resource {resource} has no free VF: delete a pod that holds one (`podbond \
+                     status` shows them), or raise spec.numVfs of its policy"
+                );
+                Err(Error::Refused(Failure::new(Code::EXHAUSTED, msg)))
+            }
+        }
+    }
+}
+
+fn present<'p>(
+    pf: &'p Pf,
+    group: &'p VfGroup,
+    holders: &'p Holders,
+) -> impl Iterator<Item = PciAddress> {
+    let vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
+    vfs.map(|vf| vf.pci).filter(|pci| holders.of(*pci).is_none())
+}
+
+/// The VFs of a group as their card will make them: not trusted, each with its own address. A PF
+/// without a link has no name to set its VFs by, and one that does not tell where its VFs will be
+/// is of a kernel older than 4.14: their VFs are not foreseen.
+fn to_be_made(pf: &Pf, pf_number: u8, group: &VfGroup, sysfs: &Sysfs) -> Result<Vec<Free>, Error> {
+    let number = |name| -> Result<Option<u16>, Error> {
+        Ok(sysfs.attribute(pf.pci, name)?.and_then(|text| text.parse().ok()))
+    };
+    let (Some(link), Some(offset), Some(stride)) =
+        (&pf.link, number("sriov_offset")?, number("sriov_stride")?)
+    else {
+        return Ok(Vec::new());
+    };
+    let mut made = Vec::new();
+    for index in group.vfs.indices() {
+        let distance = stride.checked_mul(index).and_then(|far| far.checked_add(offset));
+        let Some(pci) = distance.and_then(|distance| pf.pci.plus(distance)) else { break };
+        let vf = Vf {
+            pci,
+            pf: pf.pci,
+            pf_link: link.name.clone(),
+            index,
+            driver: None,
+            settings: VfSettings {
+                trust: Some(false),
+                spoofchk: Some(true),
+                ..VfSettings::default()
+            },
+        };
+        // udev's name for it, where that is not too long.
+        let name = format!("{}v{index}", link.name).parse::<LinkName>();
+        let Ok(name) = name.or_else(|_| format!("vf{index}").parse()) else { continue };
+        // Some address of its own, as every VF has; which one is the card's secret until then.
+        let [high, low] = index.to_be_bytes();
+        let mac = Mac::new([0x02, 0, 0, pf_number, high, low]);
+        made.push(Free::ToBeMade(Box::new((vf, vf_link(pci, name, mac, link.mtu)))));
+    }
+    Ok(made)
+}
+
+fn vf_link(pci: PciAddress, name: LinkName, mac: Mac, mtu: u32) -> Link {
+    Link {
+        index: 0,
+        name,
+        altnames: Vec::new(),
+        kind: None,
+        mac: Some(mac),
+        permanent_mac: None,
+        mtu,
+        max_mtu: 0,
+        state: LinkState::Down,
+        carrier: false,
+        master: None,
+        parent: Some(pci),
+        bond: None,
+        port: None,
+    }
+}

@@ -1,0 +1,46 @@
+//! `cargo xtask demo`: the documented pod, shown in the lab.
+
+use std::{io, process::ExitCode, time::Duration};
+
+use clap::Args;
+use podbond_lab::{Accel, Kernel, Progress, Stdin};
+
+use crate::{build, error::Error, lab};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask demo
+        the documented pod gets its bond, survives the loss of a card, and is taken back
+  cargo xtask demo --kernel bookworm
+        the same under Linux 6.1";
+
+/// The program that tells the story, and where it is in the lab.
+const STORY: (&str, &str) = ("podbond-demo", "/usr/local/bin/podbond-demo");
+
+/// No demo takes longer, even on a machine that does much else.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// Show the documented pod getting its bond, losing a card and being taken back
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
+    #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
+    kernel: Kernel,
+    /// Run under kvm or tcg instead of trying which works
+    #[arg(long, value_name = "KIND", env = "PODBOND_LAB_ACCEL")]
+    accel: Option<Accel>,
+}
+
+/// Ends with the story's own exit status: 0 only if all of it was seen to be true.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let (program, place) = STORY;
+    let builder = lab::bare(build::for_lab("podbond")?).add(build::for_lab(program)?, place);
+    let progress = Progress::on_stderr();
+    let lab = builder.kernel(arguments.kernel).accel(arguments.accel).prepare(&progress)?;
+    progress.begin(format_args!("booting the lab under {}", lab.accel()));
+    let command = [place.into()];
+    let (mut output, mut errors) = (io::stdout(), io::stderr());
+    let status = lab.run(&command, Stdin::Empty, &mut output, &mut errors, Some(LIMIT))?;
+    Ok(ExitCode::from(status))
+}
