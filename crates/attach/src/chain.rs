@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_cni::NetConf;
@@ -6,8 +7,7 @@ use podbond_names::{LinkName, PciAddress};
 
 use crate::nad::{Network, set_device};
 use crate::{
-    ConfigError, DefaultNetwork, Error, NetworksError, Record, Selection, Source, TakenBy,
-    parse_networks,
+    ConfigError, DefaultNetwork, Error, NetworksError, Selection, Source, TakenBy, parse_networks,
 };
 
 /// The interface of the default network.
@@ -37,6 +37,8 @@ pub struct Attachment {
     /// What the annotation asks for and the network does not take, as the annotation's keys:
     /// passed over as Multus does, but worth a warning.
     pub ignored: Vec<&'static str>,
+    /// The pod's default routes lead through this attachment, by these gateways; mostly none.
+    pub default_route: Vec<IpAddr>,
     configs: Vec<NetConf>,
 }
 
@@ -69,6 +71,7 @@ impl Chain {
                 ifname: fixed_name(ETH0).map_err(wrong)?,
                 device: DeviceRequest::None,
                 ignored: Vec::new(),
+                default_route: Vec::new(),
                 configs: default.configs.clone(),
             });
         }
@@ -87,25 +90,9 @@ impl Chain {
                 ifname: ifname.clone(),
                 taken,
             })?;
-            if selection.default_route.is_some() {
-                let (pod, nad) = (pod.key.clone(), nad.key);
-                return Err(Error::DefaultRoute { pod, number, nad });
-            }
             attachments.push(attachment(nad, ifname, selection)?);
         }
         Ok(Self { pod: pod.key.clone(), attachments })
-    }
-
-    /// Whether these records, in order, are those of this very chain, each attachment of it made to
-    /// its end: then there is nothing to add.
-    pub fn is_made(&self, records: &[Record]) -> bool {
-        let made = |(attachment, record): (&Attachment, &Record)| {
-            record.result.is_some()
-                && record.nad == attachment.nad
-                && record.ifname == attachment.ifname
-                && record.configs == attachment.configs(record.device)
-        };
-        self.attachments.len() == records.len() && self.attachments.iter().zip(records).all(made)
     }
 }
 
@@ -191,7 +178,15 @@ fn attachment(nad: Nad, ifname: LinkName, selection: &Selection) -> Result<Attac
     };
     // Read again: what the pod asks for may have made them invalid.
     let configs = network.configs().map_err(wrong)?;
-    Ok(Attachment { network: network.name, nad: Some(nad.key), ifname, device, ignored, configs })
+    Ok(Attachment {
+        nad: Some(nad.key),
+        network: network.name,
+        ifname,
+        device,
+        ignored,
+        default_route: selection.default_route.clone(),
+        configs,
+    })
 }
 
 #[cfg(test)]

@@ -85,9 +85,15 @@ impl<'a> Element<'a> {
         })
     }
 
-    pub(crate) fn default_route(&self) -> Result<Option<Vec<IpAddr>>, ElementError> {
-        let gateways = self.texts("default-route", "a gateway's address", |text| text.parse().ok());
-        self.get("default-route").map(|_| gateways).transpose()
+    pub(crate) fn default_route(&self) -> Result<Vec<IpAddr>, ElementError> {
+        let expected = "a gateway's address";
+        let gateways: Vec<IpAddr> =
+            self.texts("default-route", expected, |text| text.parse().ok())?;
+        let of_v4 = gateways.iter().filter(|gateway| gateway.is_ipv4()).count();
+        if of_v4 > 1 || gateways.len() - of_v4 > 1 {
+            return Err(ElementError::Gateways);
+        }
+        Ok(gateways)
     }
 
     pub(crate) fn infiniband_guid(&self) -> Result<Option<String>, ElementError> {

@@ -80,19 +80,6 @@ pub enum Error {
         /// Whose it is.
         taken: TakenBy,
     },
-    /// podbond does not do it, and to pass over it would send the pod's traffic elsewhere.
-    #[error(
-        "pod {pod}: annotation {NETWORKS_ANNOTATION} element {number} ({nad}): field default-route \
-         is not supported: remove it, and write the route into the network's ipam.routes"
-    )]
-    DefaultRoute {
-        /// The pod.
-        pod: ObjectKey,
-        /// Place in the annotation, from 1.
-        number: usize,
-        /// The NAD.
-        nad: ObjectKey,
-    },
     /// The sandbox's namespace is not there.
     #[error(
         "pod {pod}: {} is no network namespace: make it first, or correct the path",
@@ -131,6 +118,14 @@ pub enum Error {
         command: Command,
         /// Its answer.
         failure: Box<Failure>,
+    },
+    /// The pod's default route could not be led through the attachment that asks for it.
+    #[error("{attachment}: default-route cannot be set: {problem}")]
+    DefaultRoute {
+        /// The attachment.
+        attachment: Box<AttachmentId>,
+        /// The kernel's words.
+        problem: String,
     },
     /// A file or directory could not be read or written.
     #[error("cannot {action} {}: {problem}", path.display())]
@@ -188,6 +183,18 @@ pub enum NetworksError {
         /// What is wrong with the last one's name.
         error: NameError,
     },
+    /// "Only one network attachment may specify the `default-route` key" (multi-net-spec 1.3,
+    /// section 4.1.2.1.9).
+    #[error(
+        "elements {first} and {second} both have default-route: leave it on the one that the \
+         pod's default route shall lead through"
+    )]
+    TwoDefaultRoutes {
+        /// Place in the list of the earlier one, from 1.
+        first: usize,
+        /// Place in the list of the later one, from 1.
+        second: usize,
+    },
     /// An element is wrong.
     #[error("element {number} ({text}): {reason}")]
     Element {
@@ -233,6 +240,9 @@ pub enum ElementError {
         /// What belongs there.
         expected: &'static str,
     },
+    /// A default route has one next hop.
+    #[error("field default-route has two gateways of one family: write one for IPv4, one for IPv6")]
+    Gateways,
     /// Not the name of an object or a namespace.
     #[error("field {field}: {error}")]
     Key {
@@ -365,6 +375,7 @@ impl Error {
         match self {
             Self::NoNetns { .. } => Code::InvalidEnvironment,
             Self::AlreadyAttached { .. } => Code::CONFLICT,
+            Self::DefaultRoute { .. } => Code::KERNEL,
             Self::File { .. } => Code::Io,
             Self::Record { .. } => Code::Decode,
             Self::Undoing { cause, .. } => cause.code(),

@@ -11,6 +11,7 @@
 
 mod chain;
 mod default_network;
+mod default_route;
 mod element;
 mod error;
 mod json;

@@ -31,8 +31,9 @@ pub struct Selection {
     pub device: Option<PciAddress>,
     /// `cni-args`: merged into the configuration's `args.cni`.
     pub cni_args: Map<String, Value>,
-    /// `default-route`: gateways of the pod's default route; present but empty means none at all.
-    pub default_route: Option<Vec<IpAddr>>,
+    /// `default-route`: the pod's default routes lead through this network, by these gateways: at
+    /// most one for IPv4 and one for IPv6, and at most one selection has any.
+    pub default_route: Vec<IpAddr>,
 }
 
 /// One of `portMappings`.
@@ -157,7 +158,7 @@ fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
         Value::Null => return Ok(Vec::new()),
         _ => return Err(NetworksError::NoList),
     };
-    items
+    let selections: Vec<Selection> = items
         .iter()
         .enumerate()
         .map(|(position, item)| {
@@ -167,7 +168,14 @@ fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
                 reason,
             })
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let mut routed = (1..).zip(&selections).filter(|(_, one)| !one.default_route.is_empty());
+    match (routed.next(), routed.next()) {
+        (Some((first, _)), Some((second, _))) => {
+            Err(NetworksError::TwoDefaultRoutes { first, second })
+        }
+        _ => Ok(selections),
+    }
 }
 
 /// Keys that are not known are passed over, as every reader of this annotation does.
@@ -209,7 +217,7 @@ impl Selection {
             bandwidth: None,
             device: None,
             cni_args: Map::new(),
-            default_route: None,
+            default_route: Vec::new(),
         }
     }
 }

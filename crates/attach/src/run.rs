@@ -6,6 +6,7 @@ use podbond_cni::{
     Args, CniResult, Code, Command, ContainerId, Delegates, Failure, NetConf, Request, Version,
 };
 
+use crate::default_route;
 use crate::{
     Attachment, AttachmentId, Chain, DeviceRequest, Devices, Error, Holder, NetnsRef,
     NetworkStatus, Record, Records,
@@ -72,6 +73,9 @@ impl Attacher<'_> {
                     return Err(self.undo(&made, cause));
                 }
             }
+        }
+        if let Err(cause) = self.lead_default_route(chain, &mut made) {
+            return Err(self.undo(&made, cause));
         }
         Ok(Added { statuses: made.iter().flat_map(Record::statuses).collect(), warnings })
     }
@@ -211,6 +215,25 @@ impl Attacher<'_> {
             config,
         };
         self.delegates.call(command, &request)
+    }
+
+    /// Leads the pod's default route through the attachment that asks for it, and lets the records
+    /// tell so. It needs no undoing of its own: routes go with their interfaces.
+    fn lead_default_route(&self, chain: &Chain, made: &mut [Record]) -> Result<(), Error> {
+        let asks = |attachment: &&Attachment| !attachment.default_route.is_empty();
+        let Some(attachment) = chain.attachments.iter().find(asks) else { return Ok(()) };
+        let Some(record) = made.iter().find(|record| record.ifname == attachment.ifname) else {
+            return Ok(());
+        };
+        let (ifname, gateways) = (&attachment.ifname, &attachment.default_route);
+        default_route::set(&record.netns.path, ifname, gateways).map_err(|problem| {
+            Error::DefaultRoute { attachment: Box::new(record.into()), problem }
+        })?;
+        for record in &mut *made {
+            default_route::amend(record, ifname, gateways);
+            self.records().write(record)?;
+        }
+        Ok(())
     }
 
     fn undo(&self, made: &[Record], cause: Error) -> Error {

@@ -75,14 +75,14 @@ fn the_json_form_has_every_field() {
         }),
         device: Some("0000:03:10.1".parse().unwrap()),
         cni_args: json!({"spoofchk": "on"}).as_object().unwrap().clone(),
-        default_route: Some(vec!["10.1.2.1".parse().unwrap()]),
+        default_route: vec!["10.1.2.1".parse().unwrap()],
     };
     assert_eq!(full, expected);
 }
 
 #[test]
 fn what_go_programs_leave_empty_counts_as_absent() {
-    let text = r#"[{"name": "a", "namespace": "", "interface": "", "ips": null, "mac": "",
+    let text = r#"[{"name": "a", "namespace": "", "interface": "", "ips": null, "mac": "", "default-route": [],
         "portMappings": [], "bandwidth": null, "cni-args": null}]"#;
     assert_eq!(parse_networks(text).unwrap(), [Selection::of("a".parse().unwrap())]);
     assert_eq!(parse_networks("[]").unwrap(), []);
@@ -133,6 +133,10 @@ fn a_wrong_json_field_is_named_with_its_path() {
         (json!({"name": "a", "deviceID": "03:10.1"}), "field deviceID: PCI address \"03:10.1\""),
         (json!({"name": "a", "cni-args": []}), "field cni-args is []: write an object"),
         (json!({"name": "a", "default-route": ["x"]}), "field default-route[0] is \"x\""),
+        (
+            json!({"name": "a", "default-route": ["10.0.0.1", "fd00::1", "10.0.0.2"]}),
+            "field default-route has two gateways of one family",
+        ),
         (json!({"name": "a", "portMappings": [1]}), "field portMappings[0] is 1"),
         (
             json!({"name": "a", "portMappings": [{"hostPort": 0, "containerPort": 1}]}),
@@ -169,6 +173,17 @@ fn a_wrong_json_field_is_named_with_its_path() {
         assert_eq!(*number, 2, "{text}");
         assert!(found.to_string().starts_with(reason), "{text}: {found}");
     }
+}
+
+#[test]
+fn only_one_element_may_have_the_default_route() {
+    let text = json!([
+        {"name": "a", "default-route": ["10.0.0.1", "fd00::1"]},
+        {"name": "b", "default-route": []},
+        {"name": "c", "default-route": ["10.0.0.1"]},
+    ]);
+    let error = parse_networks(&text.to_string()).unwrap_err();
+    assert_eq!(error, NetworksError::TwoDefaultRoutes { first: 1, second: 3 });
 }
 
 #[test]

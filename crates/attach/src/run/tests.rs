@@ -20,6 +20,16 @@ fn dels(count: usize) -> Vec<String> {
     ADDS.iter().take(count).rev().map(|add| add.replace("ADD", "DEL")).collect()
 }
 
+/// Whether there is a whole record of each attachment, and no other.
+fn is_made(chain: &Chain, records: &[Record]) -> bool {
+    let made = |(attachment, record): (&Attachment, &Record)| {
+        record.result.is_some()
+            && record.ifname == attachment.ifname
+            && record.configs == attachment.configs(record.device)
+    };
+    chain.attachments.len() == records.len() && chain.attachments.iter().zip(records).all(made)
+}
+
 #[test]
 fn attachments_are_made_in_order_and_taken_away_in_reverse() {
     let node = Node::new();
@@ -31,9 +41,7 @@ fn attachments_are_made_in_order_and_taken_away_in_reverse() {
     let names: Vec<String> = names.collect();
     assert_eq!(names, ["eth0 cluster", "net1 demo/vf", "net2 demo/vf", "bond0 demo/bond"]);
     let records = node.records();
-    assert!(chain.is_made(&records));
-    assert!(!chain.is_made(&records[1..]));
-    assert!(!node.chain_of("vf, vf, bond@bond1").is_made(&records));
+    assert!(is_made(&chain, &records));
     let devices: Vec<_> = records.iter().filter_map(|record| record.device).collect();
     assert_eq!(devices, VFS.map(|vf| vf.parse().unwrap()));
     assert_eq!(node.delete(&sandbox), []);
@@ -125,6 +133,19 @@ fn without_a_device_what_came_before_is_undone() {
     let expected = "pod demo/pod: interface net3 for network demo/vf: no free VF";
     assert_eq!(error.to_string(), expected);
     assert_eq!(node.script.take()[5..], dels(5));
+    node.assert_empty();
+}
+
+#[test]
+fn a_default_route_that_cannot_be_set_undoes_the_chain() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    let chain = node.chain_of(r#"[{"name": "bond", "default-route": ["10.0.0.1"]}]"#);
+    // The namespace is a plain file, which the kernel does not enter.
+    let error = node.add(&sandbox, &chain).unwrap_err();
+    let start = "pod demo/pod: interface net1 for network demo/bond: default-route cannot be set: ";
+    assert!(error.to_string().starts_with(start), "{error}");
+    assert_eq!(node.script.take()[2..], ["DEL net1 three", "DEL eth0 three"]);
     node.assert_empty();
 }
 
@@ -239,7 +260,7 @@ fn a_record_whose_namespace_is_gone_does_not_stand_in_the_way() {
     let adds = ["ADD eth0 three", "ADD net1 one", "ADD net1 two", "ADD net2 three"];
     expected.extend(adds.map(str::to_owned));
     assert_eq!(node.script.take(), expected);
-    assert!(node.chain_of("vf, bond").is_made(&node.records()));
+    assert!(is_made(&node.chain_of("vf, bond"), &node.records()));
 }
 
 #[test]
@@ -251,7 +272,7 @@ fn what_cannot_be_cleaned_of_a_gone_namespace_is_a_warning() {
     node.script.fault("DEL net1 two", Fault::Fails(Code::KERNEL));
     let [warning] = node.add(&sandbox, &chain).unwrap().warnings.try_into().unwrap();
     assert!(warning.to_string().contains("DEL net1 two was told to fail"), "{warning}");
-    assert!(chain.is_made(&node.records()));
+    assert!(is_made(&chain, &node.records()));
 }
 
 #[test]
