@@ -1,8 +1,11 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_cni::{CniResult, Command, Delegates, Failure, Interface, Plugin, Request};
+use podbond_cni::{
+    CniResult, Command, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
+};
 use podbond_ipam::{Addresses, Found, attach};
 use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
@@ -118,16 +121,40 @@ impl Sriov {
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
         let lease = delegates.ipam(Command::Del, &Request { config, ..request.clone() });
-        let vf = self.bring_back_if_held(request, &record);
-        vf?;
-        lease?;
+        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
+        let errors = [lease.map(drop).map_err(Error::Attaching), vf];
+        Error::all(errors.into_iter().filter_map(Result::err).collect())?;
         store::remove(&path)
     }
 
+    /// Takes back the VFs of this network's attachments that are not valid any more.
+    fn sweep(&self, request: &NodeRequest) -> Vec<Error> {
+        let valid: BTreeSet<PathBuf> = request
+            .valid_attachments
+            .iter()
+            .map(|attachment| self.store.record_path(&attachment.container_id, &attachment.ifname))
+            .collect();
+        let records = match self.store.records() {
+            Ok(records) => records,
+            Err(error) => return vec![error],
+        };
+        let invalid = records.into_iter().filter(|(path, record)| {
+            record.network() == Some(&request.config.name) && !valid.contains(path)
+        });
+        let take_back = |(path, record): (PathBuf, Record)| {
+            let _lock = self.store.lock(record.device)?;
+            self.bring_back_if_held(None, &record)?;
+            store::remove(&path)
+        };
+        invalid.filter_map(|entry| take_back(entry).err()).collect()
+    }
+
     /// Puts the VF back, unless another pod took it over when our namespace was gone.
-    fn bring_back_if_held(&self, request: &Request, record: &Record) -> Result<(), Error> {
+    ///
+    /// `netns` is what the runtime says of it, if anything.
+    fn bring_back_if_held(&self, netns: Option<&PathBuf>, record: &Record) -> Result<(), Error> {
         let pci = record.device;
-        let ours = record.netns.as_ref().or(request.netns.as_ref());
+        let ours = record.netns.as_ref().or(netns);
         let claim = self.store.claim(pci)?;
         let taken_over = match (&claim, ours) {
             (Some(claim), Some(ours)) => claim != ours,
@@ -138,7 +165,7 @@ impl Sriov {
         if taken_over {
             return Ok(());
         }
-        let known = [request.netns.as_ref(), ours, claim.as_ref()];
+        let known = [netns, ours, claim.as_ref()];
         let mut kernel = match known.into_iter().flatten().find(|path| is_netns(path)) {
             Some(netns) => Kernel::with_pod(netns)?,
             None => Kernel::host()?,
@@ -171,6 +198,14 @@ impl Plugin for Sriov {
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
         verify(request).map_err(|error| error.into_failure(&request.config.name))?;
         delegates.ipam(Command::Check, request).map(drop)
+    }
+
+    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let mut errors = self.sweep(request);
+        // "Plugins MUST, additionally, forward any GC calls to delegated plugins they are
+        // configured to use" (section "GC").
+        errors.extend(delegates.ipam_gc(request).err().map(Error::Attaching));
+        Error::all(errors).map_err(|error| error.into_failure(&request.config.name))
     }
 }
 

@@ -107,6 +107,11 @@ impl Record {
         Value::Object(self.keys.clone()).to_string().into_bytes()
     }
 
+    /// The name of the network that it is an attachment to.
+    pub(crate) fn network(&self) -> Option<&str> {
+        self.keys.get("name")?.as_str()
+    }
+
     /// The network configuration of the ADD, where it can be read as one.
     pub(crate) fn config(&self) -> Option<NetConf> {
         NetConf::parse(&self.to_json()).ok()

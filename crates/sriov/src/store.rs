@@ -83,6 +83,13 @@ impl Store {
 
     /// The records of a VF, with their files.
     pub(crate) fn records_of(&self, pci: PciAddress) -> Result<Vec<(PathBuf, Record)>, Error> {
+        let mut records = self.records()?;
+        records.retain(|(_, record)| record.device == pci);
+        Ok(records)
+    }
+
+    /// All records, with their files.
+    pub(crate) fn records(&self) -> Result<Vec<(PathBuf, Record)>, Error> {
         let wrong = |source| Error::Record { action: "read", path: self.dir.clone(), source };
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -94,8 +101,7 @@ impl Store {
             if !entry.file_type().map_err(wrong)?.is_file() {
                 continue;
             }
-            let record = Self::load(&entry.path())?.filter(|record| record.device == pci);
-            records.extend(record.map(|record| (entry.path(), record)));
+            records.extend(Self::load(&entry.path())?.map(|record| (entry.path(), record)));
         }
         Ok(records)
     }

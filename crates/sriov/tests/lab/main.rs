@@ -2,205 +2,19 @@
 //! virtual machine, whose PFs are pf0 and pf1.
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use std::collections::BTreeMap;
+mod card;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use ipnet::IpNet;
-use podbond_cni::{
-    Args, CniResult, Code, ContainerId, Delegates, Failure, IpConfig, Lookup, NetConf, Plugin,
-    Request,
-};
-use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Netns, Step, VfSettings};
-use podbond_names::{LinkName, Mac, PciAddress};
-use podbond_sriov::Sriov;
+use podbond_cni::{Code, Delegates, Lookup, NetConf, NodeRequest, Plugin};
+use podbond_kernel::{Apply, At, Kernel, LinkState, Netns, Step, VfSettings};
 use serde_json::{Value, json};
 
-const PF: &str = "/sys/class/net/pf0/device";
-const VFS: usize = 2;
+use crate::card::{CARD, Ipam, Lab, Pod, seen};
+
 const MAC: &str = "02:00:00:00:00:cc";
-
-/// One test at a time: they share the card.
-static CARD: Mutex<()> = Mutex::new(());
-
-/// All that DEL has to put back.
-#[derive(Debug, Clone, PartialEq)]
-struct Seen {
-    name: LinkName,
-    mac: Option<Mac>,
-    mtu: u32,
-    state: LinkState,
-    settings: VfSettings,
-}
-
-/// The card, a directory for the plugin's files, and an IPAM plugin.
-struct Lab {
-    pci: PciAddress,
-    files: tempfile::TempDir,
-    sriov: Sriov,
-    ipam: Ipam,
-    before: Seen,
-}
-
-impl Lab {
-    /// Takes the first VF in this state of its link.
-    fn new(state: LinkState) -> Self {
-        let numvfs = Path::new(PF).join("sriov_numvfs");
-        if fs::read_to_string(&numvfs).unwrap().trim() == "0" {
-            fs::write(&numvfs, VFS.to_string()).unwrap();
-        }
-        let device = fs::read_link(Path::new(PF).join("virtfn0")).unwrap();
-        let pci: PciAddress = device.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        let mut kernel = Kernel::host().unwrap();
-        let link = within("the VF has a link", || {
-            kernel.sysfs().links_of(pci).unwrap().into_iter().next()
-        });
-        let at = At::host(link);
-        if kernel.link(&at).unwrap().unwrap().state != state {
-            kernel.apply(&Step::SetState { at, to: state }).unwrap();
-        }
-        let files = tempfile::tempdir().unwrap();
-        let sriov = Sriov::with_files_in(files.path());
-        Self { pci, files, sriov, ipam: Ipam::default(), before: seen(pci).unwrap() }
-    }
-
-    fn request(&self, pod: &Pod, keys: &Value) -> Request {
-        let mut conf = json!({
-            "cniVersion": "1.0.0", "name": "sriovnet1", "type": "sriov", "deviceID": self.pci,
-            "ipam": {"type": Ipam::NAME},
-        });
-        for (key, value) in keys.as_object().unwrap() {
-            conf[key] = value.clone();
-        }
-        Request {
-            container_id: ContainerId::try_from(pod.name.clone()).unwrap(),
-            netns: Some(pod.path.clone()),
-            ifname: "net1".parse().unwrap(),
-            args: Args(BTreeMap::new()),
-            path: Vec::new(),
-            config: NetConf::parse(conf.to_string().as_bytes()).unwrap(),
-        }
-    }
-
-    fn add(&self, request: &Request) -> Result<CniResult, Failure> {
-        self.sriov.add(request, &Delegates::new(&[&self.ipam], Lookup::PathThenBuiltin))
-    }
-
-    fn del(&self, request: &Request) -> Result<(), Failure> {
-        self.sriov.del(request, &Delegates::new(&[&self.ipam], Lookup::PathThenBuiltin))
-    }
-
-    fn check(&self, request: &Request, result: &CniResult) -> Result<(), Failure> {
-        let mut request = request.clone();
-        request.config.prev_result = Some(result.clone());
-        self.sriov.check(&request, &Delegates::new(&[&self.ipam], Lookup::PathThenBuiltin))
-    }
-
-    fn settings(&self) -> VfSettings {
-        Kernel::host().unwrap().vf(self.pci).unwrap().unwrap().settings
-    }
-
-    /// The node is as it was, and nothing tells of an attachment any more.
-    fn assert_as_before(&self) {
-        assert_eq!(seen(self.pci), Some(self.before.clone()));
-        let files = |dir: &str| {
-            let entries = fs::read_dir(self.files.path().join(dir)).into_iter().flatten();
-            entries.flatten().filter(|entry| entry.path().is_file()).count()
-        };
-        assert_eq!((files("."), files("pci")), (0, 0), "files stay behind");
-        assert_eq!(self.ipam.leased(), 0, "a lease stays behind");
-    }
-}
-
-/// What the node shows of the VF; none while its link is not there.
-fn seen(pci: PciAddress) -> Option<Seen> {
-    let mut kernel = Kernel::host().unwrap();
-    let name = kernel.sysfs().links_of(pci).unwrap().into_iter().next()?;
-    let link = kernel.link(&At::host(name)).unwrap()?;
-    let settings = kernel.vf(pci).unwrap().unwrap().settings;
-    Some(Seen { name: link.name, mac: link.mac, mtu: link.mtu, state: link.state, settings })
-}
-
-fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
-        sleep(Duration::from_millis(50));
-    }
-}
-
-/// A pod's namespace, which goes away with it.
-struct Pod {
-    name: String,
-    path: PathBuf,
-}
-
-impl Pod {
-    fn new(name: &str) -> Self {
-        let path = NamedNetns::create(name).unwrap().path().to_owned();
-        Self { name: name.to_owned(), path }
-    }
-
-    fn kernel(&self) -> Kernel {
-        Kernel::with_pod(&self.path).unwrap()
-    }
-}
-
-impl Drop for Pod {
-    fn drop(&mut self) {
-        if let Ok(Some(netns)) = NamedNetns::find(&self.name) {
-            let _ = netns.remove();
-        }
-    }
-}
-
-/// Gives one address, or none, and counts.
-#[derive(Default)]
-struct Ipam {
-    leased: Mutex<i32>,
-    empty: bool,
-}
-
-impl Ipam {
-    const NAME: &str = "ipam-of-the-test";
-    const ADDRESS: &str = "10.56.217.77/24";
-
-    fn leased(&self) -> i32 {
-        *self.leased.lock().unwrap()
-    }
-}
-
-impl Plugin for Ipam {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn add(&self, _: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
-        if self.empty {
-            return Err(Failure::new(Code::EXHAUSTED, "no address left"));
-        }
-        *self.leased.lock().unwrap() += 1;
-        let address = Self::ADDRESS.parse().unwrap();
-        let ips = vec![IpConfig { address, gateway: None, interface: None }];
-        Ok(CniResult { ips, ..CniResult::default() })
-    }
-
-    fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-        let mut leased = self.leased.lock().unwrap();
-        *leased = 0.max(*leased - 1);
-        Ok(())
-    }
-
-    fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-        Ok(())
-    }
-}
 
 /// Everything that igb can set.
 fn everything() -> Value {
@@ -428,5 +242,29 @@ fn what_the_incumbent_added_is_deleted() {
     assert!(record.as_object_mut().unwrap().remove("podbond").is_some());
     fs::write(&path, record.to_string()).unwrap();
     lab.del(&request).unwrap();
+    lab.assert_as_before();
+}
+
+#[test]
+fn gc_takes_back_what_no_valid_attachment_of_the_network_has() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let pod = Pod::new("sriov-gc");
+    let request = lab.request(&pod, &everything());
+    lab.add(&request).unwrap();
+    let gc = |network: &str, valid: Value| {
+        let mut raw = request.config.raw.clone();
+        raw.insert("cniVersion".to_owned(), json!("1.1.0"));
+        raw.insert("name".to_owned(), json!(network));
+        raw.insert("cni.dev/valid-attachments".to_owned(), valid);
+        let config = NetConf::parse(Value::Object(raw).to_string().as_bytes()).unwrap();
+        let request = NodeRequest::gc(Vec::new(), config).unwrap();
+        lab.sriov.gc(&request, &Delegates::new(&[&lab.ipam], Lookup::PathThenBuiltin)).unwrap();
+    };
+    gc("sriovnet1", json!([{"containerID": "sriov-gc", "ifname": "net1"}]));
+    gc("another", json!([]));
+    assert!(pod.kernel().link(&in_pod()).unwrap().is_some());
+    gc("sriovnet1", json!([]));
+    *lab.ipam.leased.lock().unwrap() = 0;
     lab.assert_as_before();
 }
