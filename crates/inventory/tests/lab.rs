@@ -1,0 +1,166 @@
+//! Policies on real cards: run by `cargo xtask test` as root, in the virtual machine, whose PFs
+//! pf0 and pf1 have no VFs at the start.
+
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use podbond_api::{Object, SriovNetworkNodePolicy, read_manifests};
+use podbond_inventory::{Applied, Cards, Error, Holder, Inventory, Ledger, Occupant};
+use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Netns, Step};
+use podbond_names::{Mac, PciAddress};
+use tempfile::TempDir;
+
+/// The lab's node with a state directory of its own; its policies are deleted at the end.
+struct Node {
+    kernel: Kernel,
+    state: TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { kernel: Kernel::host().unwrap(), state: TempDir::new().unwrap() }
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::new(self.state.path(), &self.state.path().join("sriov"))
+    }
+
+    fn apply(&mut self, spec: &str) -> Result<Applied, Error> {
+        let policy = policy(spec);
+        self.ledger().policies().apply(&mut self.kernel, &[policy], None)
+    }
+
+    fn delete(&mut self) -> Result<Vec<Step>, Error> {
+        let keys = ["ops/p".parse().unwrap()];
+        let deleted = self.ledger().policies().delete(&mut self.kernel, &keys)?;
+        Ok(deleted.steps)
+    }
+
+    fn inventory(&mut self) -> Inventory {
+        Cards::inventory(&mut self.kernel).unwrap()
+    }
+
+    fn pf(&mut self, name: &str) -> podbond_inventory::Pf {
+        self.inventory().pfs.into_iter().find(|pf| pf.label() == name).unwrap()
+    }
+}
+
+impl Drop for Node {
+    /// A VF comes back to the host some time after the namespace that held it is gone.
+    fn drop(&mut self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while let Err(error) = self.delete() {
+            let still_held = matches!(error, Error::InUse { .. }) && Instant::now() < end;
+            assert!(still_held || thread::panicking(), "{error}");
+            if !still_held {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+fn policy(spec: &str) -> SriovNetworkNodePolicy {
+    let text = format!(
+        "{{apiVersion: sriovnetwork.openshift.io/v1, kind: SriovNetworkNodePolicy, \
+         metadata: {{name: p, namespace: ops}}, spec: {{resourceName: r, {spec}}}}}"
+    );
+    match read_manifests(&text, "test").unwrap().remove(0) {
+        Object::SriovNetworkNodePolicy(policy) => policy,
+        other => panic!("not a policy: {other:?}"),
+    }
+}
+
+fn holder(netns: &Path) -> Holder {
+    Holder {
+        pod: "demo/web".parse().unwrap(),
+        container_id: "id-of-web".to_owned(),
+        interface: "net1".parse().unwrap(),
+        netns: netns.to_owned(),
+    }
+}
+
+fn macs(pf: &podbond_inventory::Pf) -> Vec<(Option<Mac>, Option<Mac>)> {
+    pf.vfs.iter().map(|vf| (vf.link.as_ref().and_then(|link| link.mac), vf.admin_mac)).collect()
+}
+
+#[test]
+fn a_policy_makes_vfs_whose_macs_the_pf_keeps_and_deleting_it_takes_them_back() {
+    let mut node = Node::new();
+    let before = node.pf("pf0");
+    assert_eq!((before.num_vfs, before.total_vfs), (0, 7));
+    assert!(!node.apply("numVfs: 4, nicSelector: {pfNames: [pf0]}").unwrap().steps.is_empty());
+    let pf = node.pf("pf0");
+    assert_eq!((pf.num_vfs, pf.vfs.len()), (4, 4));
+    assert_eq!(pf.link.as_ref().unwrap().state, LinkState::Up);
+    for (own, kept) in macs(&pf) {
+        assert!(own.is_some_and(|mac| mac != Mac::ZERO) && own == kept, "{own:?} {kept:?}");
+    }
+    let again = node.apply("numVfs: 4, nicSelector: {pfNames: [pf0]}").unwrap();
+    assert_eq!(again.steps, [], "applying again changes nothing");
+    assert_eq!(node.pf("pf1").num_vfs, 0);
+    node.delete().unwrap();
+    assert_eq!(node.pf("pf0").num_vfs, 0);
+}
+
+#[test]
+fn the_mtu_goes_up_with_the_policy_and_down_with_it() {
+    let mut node = Node::new();
+    let spec = "numVfs: 2, mtu: 4000, nicSelector: {vendor: \"8086\", pfNames: [pf0]}";
+    node.apply(spec).unwrap();
+    let pf = node.pf("pf0");
+    assert_eq!(pf.link.as_ref().unwrap().mtu, 4000);
+    assert!(pf.vfs.iter().all(|vf| vf.link.as_ref().unwrap().mtu == 4000), "{pf:?}");
+    assert_eq!(node.apply(spec).unwrap().steps, []);
+    node.delete().unwrap();
+    assert_eq!(node.pf("pf0").link.unwrap().mtu, 1500);
+}
+
+#[test]
+fn more_vfs_than_the_card_has_change_nothing() {
+    let mut node = Node::new();
+    let message = node.apply("numVfs: 8, nicSelector: {pfNames: [pf1]}").unwrap_err().to_string();
+    assert!(message.contains("spec.numVfs is 8, but pf1 can have 7 VFs"), "{message}");
+    assert_eq!(node.pf("pf1").num_vfs, 0);
+}
+
+#[test]
+fn a_vf_in_a_pod_is_known_by_its_address_and_stands_in_the_way() {
+    let mut node = Node::new();
+    let spec = "numVfs: 2, nicSelector: {pfNames: [pf0]}";
+    node.apply(spec).unwrap();
+    let pod = NamedNetns::create("inventory-lab").unwrap();
+    let holder = holder(pod.path());
+    let vf = {
+        let ledger = node.ledger();
+        ledger.allocate(node.kernel.sysfs(), &"r".parse().unwrap(), &holder).unwrap()
+    };
+    move_into(&mut node, pod.path(), vf);
+    let inventory = node.inventory();
+    let holders = node.ledger().holders(&inventory).unwrap();
+    assert_eq!(holders.of(vf), Some(&Occupant::Pod(holder.clone())));
+    assert_eq!(node.apply(spec).unwrap().steps, []);
+    for refused in [
+        node.apply("numVfs: 3, nicSelector: {pfNames: [pf0]}").map(|applied| applied.steps),
+        node.delete(),
+    ] {
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("while pod demo/web (net1) holds VF 0"), "{message}");
+    }
+    node.ledger().release(vf, &holder).unwrap();
+    // Nobody's record names it now, but its link is still not here.
+    let inventory = node.inventory();
+    let holders = node.ledger().holders(&inventory).unwrap();
+    assert_eq!(holders.of(vf), Some(&Occupant::Unknown));
+    pod.remove().unwrap();
+}
+
+fn move_into(node: &mut Node, netns: &Path, vf: PciAddress) {
+    let name = node.kernel.sysfs().links_of(vf).unwrap().remove(0);
+    let mut kernel = Kernel::with_pod(netns).unwrap();
+    let to = At { netns: Netns::Pod, name: "net1".parse().unwrap() };
+    kernel.apply(&Step::Move { from: At::host(name), to }).unwrap();
+}
