@@ -14,11 +14,7 @@ impl Apply for Kernel {
         match step {
             Step::AddBond { at, options, mtu, mac } => self.add_bond(step, at, options, *mtu, *mac),
             Step::RemoveBond { at, .. } => self.remove_bond(step, at),
-            Step::Enslave { port, bond } => {
-                let side = self.side(port.netns)?;
-                let bond = side.index(bond)?;
-                side.set(step, &port.name, vec![Attribute::Controller(bond)])
-            }
+            Step::Enslave { port, bond } => self.enslave(step, port, bond),
             Step::Release { port, bond } => self.release(step, port, bond),
             Step::Move { from, to } => self.relocate(step, from, to),
             Step::SetMtu { at, to, .. } => {
@@ -93,6 +89,22 @@ impl Kernel {
         }
         side.forget(&at.name);
         side.change(step, &at.name, &netlink::remove_link(bond.index), 0)
+    }
+
+    fn enslave(&mut self, step: &Step, port: &At, bond: &LinkName) -> Result<()> {
+        let side = self.side(port.netns)?;
+        let bond = side.index(bond)?;
+        // Asked for now: the kernel would move a port from one bond to another without a word, and
+        // nothing could tell how to undo it.
+        match side.must_have(&port.name)?.master {
+            None => side.set(step, &port.name, vec![Attribute::Controller(bond)]),
+            Some(master) if master == bond => Ok(()),
+            Some(master) => {
+                let name = side.link_by_index(master)?.map(|link| link.name.to_string());
+                let master = name.unwrap_or_else(|| format!("link {master}"));
+                Err(Error::HasMaster { port: port.clone(), master })
+            }
+        }
     }
 
     fn release(&mut self, step: &Step, port: &At, bond: &LinkName) -> Result<()> {

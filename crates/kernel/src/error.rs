@@ -32,6 +32,14 @@ pub enum Error {
         /// Its PF.
         pf: podbond_names::PciAddress,
     },
+    /// A port cannot be in two bonds, and the kernel would take it out of the first in silence.
+    #[error("{port} is a port of {master} already: take it out of it first")]
+    HasMaster {
+        /// The link that was to be made a port.
+        port: crate::At,
+        /// The link whose port it is.
+        master: String,
+    },
     /// A step touches the pod's namespace but none was opened, or it is gone.
     #[error("the pod's network namespace is gone")]
     NoPodNamespace,

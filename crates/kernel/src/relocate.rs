@@ -4,12 +4,15 @@ use std::os::fd::AsRawFd;
 
 use podbond_names::LinkName;
 
-use crate::netlink::{Attribute, add_altname, drop_altname};
-use crate::{At, Kernel, Link, Result, Step};
+use crate::netlink::{Attribute, add_altname, drop_altname, set_link};
+use crate::side::errno;
+use crate::{At, Kernel, Link, Netns, Result, Step};
+
+/// `errno.h`
+const EEXIST: i32 = 17;
 
 impl Kernel {
-    /// Moves and renames a link in one message, so that neither namespace ever shows a name that
-    /// belongs into the other.
+    /// Moves and renames a link, so that the node never sees a name that belongs into the pod.
     ///
     /// The kernel refuses a name that is an altname, even of the link itself. A link whose new name
     /// is one of its altnames swaps the two: the old name becomes an altname. So does the way back,
@@ -22,10 +25,9 @@ impl Kernel {
             let message = drop_altname(link.index, &to.name);
             self.side(from.netns)?.change(step, &from.name, &message, 0)?;
         }
-        if let Err(error) = self.carry(step, &link, from, to) {
-            // What is reported is why the move failed; a failure to go back would hide it.
-            let _ = self.bring_back(step, &link, from, to);
+        if let Err(error) = self.travel(step, &link, from, to) {
             if swap {
+                // What is reported is why the move failed.
                 let _ = self.give_altname(step, from, &to.name);
             }
             return Err(error);
@@ -38,13 +40,38 @@ impl Kernel {
         Ok(())
     }
 
+    /// Takes the link to its place, or leaves it where it was.
+    ///
+    /// Of a message that moves and renames, the kernel does the move first, and tells of the link's
+    /// arrival under its old name. Into the pod that is no harm. On the node it would set udev to
+    /// work on the pod's name, so a link that comes back gets its new name before it leaves.
+    fn travel(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
+        let renamed = At { netns: from.netns, name: to.name.clone() };
+        if to.netns == Netns::Host && renamed != *to {
+            match self.carry(step, link, from, &renamed) {
+                Ok(()) => {
+                    return self.carry(step, link, &renamed, to).inspect_err(|_| {
+                        let _ = self.carry(step, link, &renamed, from);
+                    });
+                }
+                // Another link of the pod has that name. Better be seen than stay.
+                Err(error) if errno(&error) == Some(EEXIST) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.carry(step, link, from, to).inspect_err(|_| {
+            let _ = self.bring_back(step, link, from, to);
+        })
+    }
+
+    /// Sends one message that moves, renames, or both.
     fn carry(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
         let mut attributes = vec![Attribute::IfName(to.name.to_string())];
         if from.netns != to.netns {
             let target = self.side(to.netns)?.namespace().as_raw_fd();
             attributes.push(Attribute::NetNsFd(target));
         }
-        let message = crate::netlink::set_link(link.index, attributes);
+        let message = set_link(link.index, attributes);
         let result = self.side(from.netns)?.change(step, &from.name, &message, 0);
         // Failed or not: the link may have gone.
         self.side(from.netns)?.forget(&from.name);

@@ -1,0 +1,133 @@
+use std::net::IpAddr;
+
+use podbond_kernel::{LinkState, Route, Step};
+
+use crate::pod::{Pod, errno, ip, pod};
+
+/// A pod with eth0 and its default route, and net3 without addresses, both up.
+fn two_links(netns: &str) -> Pod {
+    let mut node = Pod::new(netns);
+    node.ip("link add eth0 type veth peer name eth0p");
+    node.ip("link add net3 type veth peer name net3p");
+    for link in ["eth0", "eth0p", "net3", "net3p"] {
+        node.must(&Step::SetState { at: pod(link), to: LinkState::Up });
+    }
+    node.ip("addr add 10.244.0.5/24 dev eth0");
+    node.ip("route add default via 10.244.0.1");
+    node
+}
+
+fn add(address: &str) -> Step {
+    Step::AddAddress { at: pod("net3"), address: address.parse().unwrap() }
+}
+
+fn route(destination: &str, gateway: Option<&str>) -> Route {
+    Route {
+        destination: destination.parse().unwrap(),
+        gateway: gateway.map(|text| text.parse::<IpAddr>().unwrap()),
+        mtu: None,
+        advmss: None,
+        priority: None,
+        table: None,
+        scope: None,
+    }
+}
+
+#[test]
+fn addresses_are_usable_at_once_and_go_again() {
+    let mut node = two_links("kernel-address");
+    let (v4, v6) = (add("10.56.217.7/24"), add("2001:db8::7/64"));
+    node.must(&v4);
+    node.must(&v6);
+    let shown = node.ip("-o addr show dev net3");
+    assert!(shown.contains("inet 10.56.217.7/24 brd 10.56.217.255 scope global net3"), "{shown}");
+    assert!(!shown.contains("tentative") || !line_of(&shown, "2001:db8::7").contains("tentative"));
+    let addresses = node.addresses(&pod("net3")).unwrap();
+    assert!(addresses.contains(&"10.56.217.7/24".parse().unwrap()), "{addresses:?}");
+    assert!(addresses.contains(&"2001:db8::7/64".parse().unwrap()), "{addresses:?}");
+    // Of this link alone.
+    assert!(!addresses.contains(&"10.244.0.5/24".parse().unwrap()), "{addresses:?}");
+    assert_eq!(errno(&node.refused(&v4)), Some(17));
+    node.must(&v4.inverse());
+    node.must(&v6.inverse());
+    assert!(node.refused(&v4.inverse()).is_gone());
+    let left = node.addresses(&pod("net3")).unwrap();
+    assert!(left.iter().all(|address| address.addr().to_string().starts_with("fe80")), "{left:?}");
+}
+
+fn line_of<'a>(text: &'a str, part: &str) -> &'a str {
+    text.lines().find(|line| line.contains(part)).unwrap()
+}
+
+#[test]
+fn an_ipv6_address_switches_ipv6_on_for_its_link() {
+    let mut node = two_links("kernel-ipv6-off");
+    ip("netns exec kernel-ipv6-off sysctl -qw net.ipv6.conf.net3.disable_ipv6=1");
+    node.must(&add("2001:db8::7/64"));
+    let addresses = node.addresses(&pod("net3")).unwrap();
+    assert!(addresses.contains(&"2001:db8::7/64".parse().unwrap()), "{addresses:?}");
+}
+
+#[test]
+fn a_default_route_stands_beside_another_and_goes_alone() {
+    let mut node = two_links("kernel-route");
+    node.must(&add("10.56.217.7/24"));
+    let step = Step::AddRoute { at: pod("net3"), route: route("0.0.0.0/0", Some("10.56.217.1")) };
+    node.must(&step);
+    let shown = node.ip("route show default");
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    assert_eq!(lines, ["default via 10.244.0.1 dev eth0", "default via 10.56.217.1 dev net3"]);
+    let routes = node.routes(&pod("net3")).unwrap();
+    let found = routes.iter().find(|route| route.destination.prefix_len() == 0).unwrap();
+    assert_eq!(found.gateway, Some("10.56.217.1".parse().unwrap()));
+    assert_eq!((found.table, found.scope), (None, Some(0)));
+    node.must(&step.inverse());
+    assert_eq!(node.ip("route show default").trim(), "default via 10.244.0.1 dev eth0");
+    assert!(node.refused(&step.inverse()).is_gone());
+}
+
+#[test]
+fn a_routes_details_are_taken_and_shown() {
+    let mut node = two_links("kernel-route-detail");
+    node.must(&add("10.56.217.7/24"));
+    node.must(&add("2001:db8::7/64"));
+    let wanted = [
+        Route {
+            mtu: Some(1400),
+            advmss: Some(1360),
+            priority: Some(50),
+            table: Some(1000),
+            scope: Some(0),
+            ..route("10.9.0.0/16", Some("10.56.217.1"))
+        },
+        Route { scope: Some(253), ..route("10.8.0.0/16", None) },
+        Route { priority: Some(77), scope: Some(0), ..route("::/0", Some("2001:db8::1")) },
+        Route { priority: Some(77), scope: Some(0), ..route("2001:db8:9::/48", None) },
+        Route { scope: Some(0), ..route("10.7.0.0/16", Some("2001:db8::1")) },
+    ];
+    for route in wanted {
+        let step = Step::AddRoute { at: pod("net3"), route: route.clone() };
+        node.must(&step);
+        let routes = node.routes(&pod("net3")).unwrap();
+        assert!(routes.contains(&route), "{route:?} is not in {routes:?}");
+        node.must(&step.inverse());
+        assert!(!node.routes(&pod("net3")).unwrap().contains(&route));
+    }
+}
+
+#[test]
+fn appended_ipv6_default_routes_are_shown_for_each_link() {
+    let mut node = two_links("kernel-route-many");
+    node.ip("addr add 2001:db8:1::5/64 dev eth0 nodad");
+    node.ip("-6 route add default via 2001:db8:1::1");
+    node.must(&add("2001:db8::7/64"));
+    let step = Step::AddRoute { at: pod("net3"), route: route("::/0", Some("2001:db8::1")) };
+    node.must(&step);
+    for (link, gateway) in [("net3", "2001:db8::1"), ("eth0", "2001:db8:1::1")] {
+        let routes = node.routes(&pod(link)).unwrap();
+        let default = routes.iter().find(|route| route.destination == "::/0".parse().unwrap());
+        assert_eq!(default.unwrap().gateway, Some(gateway.parse().unwrap()), "{routes:?}");
+    }
+    node.must(&step.inverse());
+    assert!(node.ip("-6 route show default").contains("dev eth0"));
+}

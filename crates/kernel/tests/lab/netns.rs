@@ -1,0 +1,68 @@
+use std::fs;
+use std::path::Path;
+
+use podbond_kernel::{Error, Kernel, LinkState, NamedNetns, Netns, enter, is_netns};
+
+use crate::pod::{Pod, ip, pod};
+
+fn own() -> std::path::PathBuf {
+    fs::read_link("/proc/thread-self/ns/net").unwrap()
+}
+
+#[test]
+fn a_named_namespace_is_iproute2s_and_has_its_loopback_up() {
+    let before = own();
+    let mut node = Pod::new("kernel-netns");
+    assert_eq!(own(), before);
+    assert!(ip("netns list").contains("kernel-netns"));
+    assert_eq!(node.shown(&pod("lo")).state, LinkState::Up);
+    assert_eq!(node.links(Netns::Pod).unwrap().len(), 1);
+}
+
+#[test]
+fn a_name_is_given_once_and_may_be_given_again_after_its_removal() {
+    let netns = NamedNetns::create("kernel-twice").unwrap();
+    let error = NamedNetns::create("kernel-twice").unwrap_err().to_string();
+    assert_eq!(error, "/run/netns/kernel-twice is not a network namespace: the name is taken");
+    assert!(is_netns(netns.path()));
+    netns.clone().remove().unwrap();
+    assert_eq!(NamedNetns::find("kernel-twice").unwrap(), None);
+    // Gone already: success.
+    netns.remove().unwrap();
+    // The file alone, as a creation that was killed leaves it, or one of iproute2's.
+    fs::write("/run/netns/kernel-twice", "").unwrap();
+    assert_eq!(NamedNetns::find("kernel-twice").unwrap(), None);
+    NamedNetns::create("kernel-twice").unwrap().remove().unwrap();
+    ip("netns add kernel-twice");
+    NamedNetns::find("kernel-twice").unwrap().unwrap().remove().unwrap();
+    assert!(!ip("netns list").contains("kernel-twice"));
+}
+
+#[test]
+fn a_thread_that_enters_a_namespace_stays_in_it() {
+    let netns = NamedNetns::create("kernel-enter").unwrap();
+    let before = own();
+    let path = netns.path().to_owned();
+    let inside = std::thread::spawn(move || {
+        enter(&path).unwrap();
+        own()
+    });
+    assert_ne!(inside.join().unwrap(), before);
+    assert_eq!(own(), before);
+    netns.remove().unwrap();
+}
+
+#[test]
+fn a_path_that_is_no_network_namespace_is_named_with_its_reason() {
+    let reason = |path: &str| match Kernel::with_pod(Path::new(path)) {
+        Err(Error::Namespace { reason, .. }) => reason,
+        Err(other) => panic!("{path}: {other}"),
+        Ok(_) => panic!("{path} was accepted"),
+    };
+    assert!(reason("/run/netns/no-such").contains("No such file"));
+    assert!(reason("/proc/self/status").contains("another kind"));
+    assert!(reason("/proc/self/ns/uts").contains("cannot be entered"));
+    let mut alone = Kernel::host().unwrap();
+    assert!(!alone.has_pod());
+    assert!(matches!(alone.link(&pod("lo")), Err(Error::NoPodNamespace)));
+}
