@@ -1,0 +1,258 @@
+//! What the crate does with real namespaces and routes: run by `cargo xtask test` as root, in the
+//! virtual machine.
+#![allow(clippy::unwrap_used, reason = "a panic is the report of a failure")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command as Process;
+use std::sync::Mutex;
+
+use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
+use podbond_attach::{
+    Added, Attacher, Chain, Devices, Error, Holder, Records, Sandbox, Source, annotation,
+    default_network,
+};
+use podbond_cni::{CniResult, ContainerId, Delegates, Failure, Lookup, Plugin, Request, Version};
+use podbond_kernel::{NamedNetns, is_netns};
+use podbond_names::PciAddress;
+use serde_json::json;
+
+/// iproute2's `ip`: its output, and a panic when it fails.
+fn ip(arguments: &str) -> String {
+    let output = Process::new("ip").args(arguments.split_whitespace()).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {words}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Makes one end of a veth pair inside of the pod, with `10.<third byte>.0.2/24` and a default
+/// route by `.1`. Its DEL notes whether there was a namespace.
+#[derive(Default)]
+struct Veth {
+    deleted_in: Mutex<Vec<Option<String>>>,
+}
+
+fn name_of(netns: &Path) -> String {
+    netns.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+impl Plugin for Veth {
+    fn name(&self) -> &'static str {
+        "veth"
+    }
+
+    fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
+        let netns = request.netns.as_ref().unwrap();
+        let (pod, link) = (name_of(netns), &request.ifname);
+        let subnet = &request.config.name;
+        ip(&format!("-n {pod} link add {link} type veth peer name p{link}"));
+        ip(&format!("-n {pod} link set p{link} up"));
+        ip(&format!("-n {pod} link set {link} up"));
+        ip(&format!("-n {pod} addr add {subnet}.2/24 dev {link}"));
+        ip(&format!("-n {pod} route append default via {subnet}.1 dev {link}"));
+        let result = json!({
+            "interfaces": [{"name": link, "sandbox": netns}],
+            "ips": [{
+                "address": format!("{subnet}.2/24"), "gateway": format!("{subnet}.1"),
+                "interface": 0,
+            }],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        });
+        CniResult::from_value(&result, Version::V1_0_0)
+    }
+
+    fn del(&self, request: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        let pod = request.netns.as_deref().map(name_of);
+        if let Some(pod) = &pod {
+            ip(&format!("-n {pod} link del {}", request.ifname));
+        }
+        self.deleted_in.lock().unwrap().push(pod);
+        Ok(())
+    }
+
+    fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        unreachable!("the attacher does not check")
+    }
+}
+
+struct Nads;
+
+impl Source for Nads {
+    fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
+        let config = json!({"cniVersion": "1.0.0", "name": "10.1.0", "type": "veth"});
+        Ok(Some(Nad {
+            key: key.clone(),
+            annotations: BTreeMap::new(),
+            resource: None,
+            config: config.to_string(),
+        }))
+    }
+}
+
+struct NoDevices;
+
+impl Devices for NoDevices {
+    fn allocate(&self, _: &ResourceName, _: &Holder) -> Result<PciAddress, Failure> {
+        unreachable!("no network here has a resource")
+    }
+
+    fn claim(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
+        unreachable!("no network here names a device")
+    }
+
+    fn release(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
+        unreachable!("no attachment here has a device")
+    }
+
+    fn free(&self, _: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
+        unreachable!("nothing is planned here")
+    }
+}
+
+/// A pod with eth0 and net1, which asks for these gateways.
+struct Node {
+    state: tempfile::TempDir,
+    veth: Veth,
+    sandbox: Sandbox,
+    name: &'static str,
+}
+
+impl Node {
+    fn new(name: &'static str) -> Self {
+        if let Some(left) = NamedNetns::find(name).unwrap() {
+            left.remove().unwrap();
+        }
+        let netns = NamedNetns::create(name).unwrap().path().to_owned();
+        let container_id = ContainerId::try_from(name.to_owned()).unwrap();
+        let sandbox = Sandbox { pod: "demo/pod".parse().unwrap(), uid: None, container_id, netns };
+        let state = tempfile::tempdir().unwrap();
+        let eth0 = r#"{"cniVersion": "1.0.0", "name": "10.88.0", "type": "veth"}"#;
+        std::fs::write(state.path().join("a.conf"), eth0).unwrap();
+        Self { state, veth: Veth::default(), sandbox, name }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&Attacher<'_>) -> T) -> T {
+        act(&Attacher {
+            delegates: &Delegates::new(&[&self.veth], Lookup::PathThenBuiltin),
+            devices: &NoDevices,
+            state: self.state.path(),
+            path: &[],
+            is_netns: &is_netns,
+        })
+    }
+
+    fn add(&self, networks: &str) -> Result<Added, Error> {
+        let pod = Pod {
+            key: "demo/pod".parse().unwrap(),
+            uid: None,
+            annotations: [(NETWORKS_ANNOTATION.to_owned(), networks.to_owned())].into(),
+        };
+        let default = default_network(self.state.path()).unwrap();
+        let chain = Chain::resolve(&pod, &Nads, default.as_ref()).unwrap();
+        self.with(|attacher| attacher.add(&self.sandbox, &chain))
+    }
+
+    fn delete(&self) -> Vec<Error> {
+        self.with(|attacher| attacher.delete(&self.sandbox.container_id))
+    }
+
+    fn remove_netns(&self) {
+        NamedNetns::find(self.name).unwrap().unwrap().remove().unwrap();
+    }
+
+    fn default_routes(&self) -> Vec<String> {
+        let shown = ip(&format!("-n {} route show default", self.name));
+        shown.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    fn deleted_in(&self) -> Vec<Option<String>> {
+        std::mem::take(&mut *self.veth.deleted_in.lock().unwrap())
+    }
+
+    fn has_records(&self) -> bool {
+        let (records, errors) = Records::new(self.state.path()).all();
+        assert_eq!(errors, []);
+        !records.is_empty()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Ok(Some(netns)) = NamedNetns::find(self.name) {
+            netns.remove().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_namespace_made_anew_at_the_same_path_is_told_from_the_old_one() {
+    let node = Node::new("attach-anew");
+    node.add("a").unwrap();
+    let message = node.add("a").unwrap_err().to_string();
+    assert!(message.contains("interface eth0 for network 10.88.0: container"), "{message}");
+    assert_eq!(node.deleted_in(), []);
+
+    node.remove_netns();
+    NamedNetns::create(node.name).unwrap();
+    assert_eq!(node.add("a").unwrap().warnings, []);
+    // The old attachments were not looked for in the new namespace.
+    assert_eq!(node.deleted_in(), [None, None]);
+
+    assert_eq!(node.delete(), []);
+    assert_eq!(node.deleted_in(), [Some(node.name.to_owned()), Some(node.name.to_owned())]);
+    assert!(!node.has_records());
+}
+
+#[test]
+fn a_namespace_that_is_gone_does_not_stand_in_the_way_of_delete() {
+    let node = Node::new("attach-gone");
+    node.add("a").unwrap();
+    node.remove_netns();
+    assert_eq!(node.delete(), []);
+    assert_eq!(node.deleted_in(), [None, None]);
+    assert!(!node.has_records());
+    let message = node.add("a").unwrap_err().to_string();
+    assert!(message.contains("attach-gone is no network namespace"), "{message}");
+}
+
+#[test]
+fn default_routes_stand_beside_each_other_unless_the_annotation_says_which() {
+    let node = Node::new("attach-beside");
+    node.add("a").unwrap();
+    assert_eq!(
+        node.default_routes(),
+        ["default via 10.88.0.1 dev eth0", "default via 10.1.0.1 dev net1"]
+    );
+}
+
+#[test]
+fn the_default_route_leads_through_the_attachment_that_asks_for_it() {
+    let node = Node::new("attach-route");
+    let added = node.add(r#"[{"name": "a", "default-route": ["10.1.0.7"]}]"#).unwrap();
+    assert_eq!(node.default_routes(), ["default via 10.1.0.7 dev net1"]);
+    assert_eq!(
+        annotation(&added.statuses),
+        concat!(
+            r#"[{"name":"10.88.0","interface":"eth0","ips":["10.88.0.2"],"default":true,"dns":{}},"#,
+            r#"{"name":"demo/a","interface":"net1","ips":["10.1.0.2"],"dns":{},"#,
+            r#""gateway":["10.1.0.7"]}]"#,
+        )
+    );
+    assert_eq!(node.delete(), []);
+    assert_eq!(node.default_routes(), [""; 0]);
+}
+
+#[test]
+fn a_gateway_that_cannot_be_reached_undoes_the_chain() {
+    let node = Node::new("attach-unreachable");
+    let error = node.add(r#"[{"name": "a", "default-route": ["192.0.2.1"]}]"#).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("interface net1 for network demo/a: default-route cannot"),
+        "{message}"
+    );
+    assert_eq!(node.deleted_in().len(), 2);
+    let left = ip(&format!("-n {} -o link show type veth", node.name));
+    assert!(left.is_empty(), "{left}");
+    assert!(!node.has_records());
+}
