@@ -36,7 +36,7 @@ pub enum Step {
         mac: Option<Mac>,
     },
     /// Make a link that is down a port of a bond in the same namespace. The driver opens the port
-    /// and gives it the bond's MTU.
+    /// and gives it the bond's MTU. A link that is a port of something else is refused.
     Enslave {
         /// The port.
         port: At,
@@ -50,7 +50,9 @@ pub enum Step {
         /// The bond's name.
         bond: LinkName,
     },
-    /// Move a link to another namespace, or rename it in its own, in one message.
+    /// Move a link to another namespace and rename it in one message, or rename it in its own. On
+    /// its way back to the node it is renamed first, so that the node never sees the pod's name. An
+    /// altname that is the new name changes places with the old name.
     Move {
         /// Where it is. It must be down.
         from: At,
@@ -93,7 +95,8 @@ pub enum Step {
         /// What is wanted.
         to: VfSettings,
     },
-    /// Make VFs, or take them all back (`sriov_numvfs`). The kernel demands 0 in between.
+    /// Make VFs, or take them all back (`sriov_numvfs`). The kernel demands 0 in between. New VFs
+    /// are waited for until they have drivers and links, at most 10 s.
     SetNumVfs {
         /// The PF.
         pf: PciAddress,
@@ -111,7 +114,8 @@ pub enum Step {
         /// The driver it gets; none leaves it unbound.
         to: Option<String>,
     },
-    /// Add an address with its prefix to a link.
+    /// Add an address with its prefix to a link, usable at once. IPv6 is switched on for the link
+    /// where it is off.
     AddAddress {
         /// The link.
         at: At,
@@ -125,7 +129,8 @@ pub enum Step {
         /// The address and its prefix length.
         address: IpNet,
     },
-    /// Append a route through a link: it may stand beside one with the same destination.
+    /// Append a route through a link: it may stand beside one with the same destination. Without a
+    /// scope it has that of the link when it has no gateway, else the universe's.
     AddRoute {
         /// The link.
         at: At,

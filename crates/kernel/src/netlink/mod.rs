@@ -1,6 +1,7 @@
 //! rtnetlink: our own socket, and the messages that this crate sends and reads. The codec crates
 //! are named here and nowhere else.
 
+mod answer;
 mod bond;
 mod ip;
 mod link;

@@ -1,18 +1,13 @@
 use std::fmt::Display;
 use std::io;
 
-use netlink_packet_core::{
-    Emitable, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR,
-    NLM_F_MULTIPART, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP,
-    NetlinkBuffer, NetlinkHeader, parse_i32, parse_string, parse_u32,
-};
+use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::{Message, attributes};
+use super::Message;
+use super::answer::{End, Exchange, HEADER_BYTES};
 use crate::{Error, Result};
 
-/// `sizeof(struct nlmsghdr)`.
-const HEADER_BYTES: usize = 16;
 /// What is read at once at first. It grows to the size of any message that is larger.
 const BUFFER_BYTES: usize = 32 * 1024;
 /// What the kernel may queue for us. The list of 256 VFs has about 60 KiB, and is accounted with
@@ -21,9 +16,9 @@ const QUEUE_BYTES: u32 = 1024 * 1024;
 /// How often a dump is asked for again that a change of the links interrupted.
 const DUMP_ATTEMPTS: usize = 8;
 
-/// `enum nlmsgerr_attrs`.
-const NLMSGERR_ATTR_MSG: u16 = 1;
-const NLMSGERR_ATTR_OFFS: u16 = 2;
+/// Flags of recv(2).
+const MSG_PEEK: i32 = 0x2;
+const MSG_TRUNC: i32 = 0x20;
 
 /// `errno.h`
 const ENOBUFS: i32 = 105;
@@ -33,14 +28,6 @@ pub(crate) struct Socket {
     inner: netlink_sys::Socket,
     sequence: u32,
     buffer: Vec<u8>,
-}
-
-/// How an exchange ended that did not fail.
-#[derive(PartialEq, Eq)]
-enum End {
-    Complete,
-    /// `NLM_F_DUMP_INTR`: what was dumped changed meanwhile, parts may be missing or twice there.
-    Interrupted,
 }
 
 impl Socket {
@@ -82,7 +69,12 @@ impl Socket {
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T> {
         let mut answer = None;
-        self.exchange(action, message, 0, &mut |payload| answer = Some(read(payload)))?;
+        let mut each = |payload: &[u8]| answer = Some(read(payload));
+        match self.exchange(action, message, 0, &mut each) {
+            // The answer may be among what was lost. Asking again does no harm.
+            Err(error) if is_overrun(&error) => self.exchange(action, message, 0, &mut each)?,
+            end => end?,
+        };
         answer
             .unwrap_or_else(|| Err("there is none".to_owned()))
             .map_err(|reason| Error::Malformed { action: action.to_string(), reason })
@@ -103,7 +95,7 @@ impl Socket {
             match end {
                 Ok(End::Complete) => return Ok(answers),
                 Ok(End::Interrupted) => {}
-                Err(Error::Socket { source, .. }) if source.raw_os_error() == Some(ENOBUFS) => {}
+                Err(error) if is_overrun(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -123,37 +115,14 @@ impl Socket {
         let request = serialize(message, NLM_F_REQUEST | flags, sequence);
         retry_interrupted(|| self.inner.send(&request, 0))
             .map_err(|source| Error::Socket { action: "send to the kernel", source })?;
-        let mut end = End::Complete;
+        let acknowledged = flags & NLM_F_ACK != 0;
+        let mut exchange =
+            Exchange { action, request: &request, sequence, acknowledged, interrupted: false };
         loop {
             self.receive()
                 .map_err(|source| Error::Socket { action: "receive from the kernel", source })?;
-            let mut rest = self.buffer.as_slice();
-            while !rest.is_empty() {
-                let answer = NetlinkBuffer::new_checked(rest).map_err(|error| {
-                    Error::Malformed { action: action.to_string(), reason: error.to_string() }
-                })?;
-                let length = answer.length() as usize;
-                rest =
-                    rest.get(length.next_multiple_of(usize::from(NLMSG_ALIGNTO))..).unwrap_or(&[]);
-                // The rest of an earlier exchange that ended in an error.
-                if answer.sequence_number() != sequence {
-                    continue;
-                }
-                if answer.flags() & NLM_F_DUMP_INTR != 0 {
-                    end = End::Interrupted;
-                }
-                match answer.message_type() {
-                    NLMSG_NOOP => {}
-                    NLMSG_ERROR | NLMSG_DONE => {
-                        return refusal(action, &request, &answer).map_or(Ok(end), Err);
-                    }
-                    _ => {
-                        each(answer.payload());
-                        if answer.flags() & NLM_F_MULTIPART == 0 && flags & NLM_F_ACK == 0 {
-                            return Ok(end);
-                        }
-                    }
-                }
+            if let Some(end) = exchange.read(&self.buffer, each)? {
+                return Ok(end);
             }
         }
     }
@@ -161,9 +130,7 @@ impl Socket {
     /// Reads one datagram into the buffer, whatever its size.
     fn receive(&mut self) -> io::Result<()> {
         self.buffer.clear();
-        let size = retry_interrupted(|| {
-            self.inner.recv(&mut self.buffer, libc_flags::MSG_PEEK | libc_flags::MSG_TRUNC)
-        })?;
+        let size = retry_interrupted(|| self.inner.recv(&mut self.buffer, MSG_PEEK | MSG_TRUNC))?;
         self.buffer.clear();
         // BufMut writes into the spare capacity and never beyond it.
         self.buffer.reserve(size);
@@ -171,10 +138,9 @@ impl Socket {
     }
 }
 
-/// Flags of recv(2).
-mod libc_flags {
-    pub(super) const MSG_PEEK: i32 = 0x2;
-    pub(super) const MSG_TRUNC: i32 = 0x20;
+/// The kernel had more to say than fits its queue, and dropped some of it.
+fn is_overrun(error: &Error) -> bool {
+    matches!(error, Error::Socket { source, .. } if source.raw_os_error() == Some(ENOBUFS))
 }
 
 fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -198,98 +164,4 @@ fn serialize(message: &Message, flags: u16, sequence: u32) -> Vec<u8> {
     header.emit(&mut request);
     message.emit(&mut request[HEADER_BYTES..]);
     request
-}
-
-/// The error that `NLMSG_ERROR` or `NLMSG_DONE` carries, or none: both begin with a negative
-/// errno or 0, and end with attributes where `NLM_F_ACK_TLVS` says so.
-fn refusal(action: &dyn Display, request: &[u8], answer: &NetlinkBuffer<&[u8]>) -> Option<Error> {
-    let payload = answer.payload();
-    let code = payload.get(..4).and_then(|code| parse_i32(code).ok()).unwrap_or(0);
-    if code == 0 {
-        return None;
-    }
-    // An error repeats the request: its header alone when capped.
-    let echoed = match answer.message_type() {
-        NLMSG_DONE => 0,
-        _ if answer.flags() & NLM_F_CAPPED != 0 => HEADER_BYTES,
-        _ => request.len(),
-    };
-    let attributes = payload.get(4 + echoed..).unwrap_or(&[]);
-    let extack =
-        if answer.flags() & NLM_F_ACK_TLVS != 0 { extack(request, attributes) } else { None };
-    let source = io::Error::from_raw_os_error(code.saturating_neg());
-    Some(Error::Refused { action: action.to_string(), source, extack })
-}
-
-/// The kernel's own words, or at least which attribute it objects to.
-fn extack(request: &[u8], tlvs: &[u8]) -> Option<String> {
-    let mut text = None;
-    let mut offset = None;
-    for tlv in attributes(tlvs) {
-        match tlv.kind() {
-            NLMSGERR_ATTR_MSG => text = parse_string(tlv.value()).ok(),
-            NLMSGERR_ATTR_OFFS => offset = parse_u32(tlv.value()).ok(),
-            _ => {}
-        }
-    }
-    text.or_else(|| {
-        let offset = usize::try_from(offset?).ok()?;
-        let attribute = attributes(request.get(offset..)?).next()?;
-        Some(format!("the kernel objects to attribute {} of the request", attribute.kind()))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::netlink::{Which, get_link};
-
-    fn request() -> Vec<u8> {
-        let message = get_link(Which::Name(&"net1".parse().unwrap()), crate::netlink::Props::Link);
-        serialize(&message, NLM_F_REQUEST, 7)
-    }
-
-    /// An `NLMSG_ERROR` as the kernel writes it for a capped acknowledgement.
-    fn error_answer(code: i32, tlvs: &[u8]) -> Vec<u8> {
-        let mut answer = vec![0; HEADER_BYTES];
-        answer.extend(code.to_ne_bytes());
-        answer.extend(&request()[..HEADER_BYTES]);
-        answer.extend(tlvs);
-        let mut header = NetlinkHeader::default();
-        header.length = u32::try_from(answer.len()).unwrap();
-        header.message_type = NLMSG_ERROR;
-        header.flags = NLM_F_CAPPED | NLM_F_ACK_TLVS;
-        header.sequence_number = 7;
-        header.emit(&mut answer);
-        answer
-    }
-
-    fn read(answer: &[u8]) -> Option<Error> {
-        refusal(&"do it", &request(), &NetlinkBuffer::new_checked(answer).unwrap())
-    }
-
-    #[test]
-    fn an_error_carries_the_kernels_words() {
-        let mut tlvs = 10_u16.to_ne_bytes().to_vec();
-        tlvs.extend(NLMSGERR_ATTR_MSG.to_ne_bytes());
-        tlvs.extend(b"no so\0\0\0");
-        let error = read(&error_answer(-17, &tlvs)).unwrap();
-        assert_eq!(error.extack(), Some("no so"));
-        assert_eq!(error.to_string(), "do it: File exists (os error 17) (kernel: no so)");
-    }
-
-    #[test]
-    fn an_error_without_words_names_the_attribute() {
-        let mut tlvs = 8_u16.to_ne_bytes().to_vec();
-        tlvs.extend(NLMSGERR_ATTR_OFFS.to_ne_bytes());
-        // The first attribute follows nlmsghdr and ifinfomsg, 16 bytes each.
-        tlvs.extend(32_u32.to_ne_bytes());
-        let error = read(&error_answer(-22, &tlvs)).unwrap();
-        assert_eq!(error.extack(), Some("the kernel objects to attribute 29 of the request"));
-    }
-
-    #[test]
-    fn an_acknowledgement_is_no_error() {
-        assert!(read(&error_answer(0, &[])).is_none());
-    }
 }
