@@ -1,16 +1,9 @@
-use ipnet::IpNet;
 use podbond_cni::CniResult;
-use podbond_kernel::{BondOptions, LinkState, Netns, Route, Step, View};
+use podbond_ipam::Found;
+use podbond_kernel::{BondOptions, LinkState, Netns, Step, View};
 use podbond_names::LinkName;
 
 use crate::config::Config;
-
-/// The addresses and routes that the bond carries.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) addresses: Vec<IpNet>,
-    pub(crate) routes: Vec<Route>,
-}
 
 /// Every difference between the bond that the configuration and the result of its ADD describe,
 /// and what is there. Empty means that all is well. Pure.
@@ -45,23 +38,16 @@ pub(crate) fn differences(
             Some(_) => {}
         }
     }
-    for step in podbond_ipam::steps(ifname, expected) {
+    for step in found.missing(ifname, expected) {
         match step {
-            Step::AddAddress { address, .. } if !found.addresses.contains(&address) => {
+            Step::AddAddress { address, .. } => {
                 differences.push(format!("address {address} is gone"));
             }
-            Step::AddRoute { route, .. } if !found.routes.iter().any(|seen| same(seen, &route)) => {
-                differences.push(format!("route {route} is gone"));
-            }
+            Step::AddRoute { route, .. } => differences.push(format!("route {route} is gone")),
             _ => {}
         }
     }
     differences
-}
-
-/// A route is the one that was asked for when it leads the same way; the kernel fills in the rest.
-fn same(seen: &Route, asked: &Route) -> bool {
-    seen.destination == asked.destination && seen.gateway == asked.gateway
 }
 
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {

@@ -2,11 +2,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_cni::{CniResult, Command, Delegates, Failure, Interface, Plugin, Request};
-use podbond_ipam::{Addresses, attach};
+use podbond_ipam::{Addresses, Found, attach};
 use podbond_kernel::{At, Kernel, Netns, Step, View, is_netns, undo_all};
 use podbond_names::LinkName;
 
-use crate::check::{Found, differences};
+use crate::check::differences;
 use crate::config::{Config, LinksAre};
 use crate::error::Error;
 use crate::plan::{plan, removal};
@@ -123,11 +123,7 @@ fn verify(request: &Request) -> Result<(), Error> {
     let mut kernel = Kernel::with_pod(netns(request)?)?;
     let mut view = View::default();
     see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
-    let at = At::pod(request.ifname.clone());
-    let found = match view.link(Netns::Pod, &request.ifname) {
-        Some(_) => Found { addresses: kernel.addresses(&at)?, routes: kernel.routes(&at)? },
-        None => Found::default(),
-    };
+    let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
     let expected = request.config.prev_result.clone().unwrap_or_default();
     let differences = differences(&config, &request.ifname, &view, &expected, &found);
     if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }

@@ -1,1 +1,0 @@
-//! The documented case, end to end, in the lab.

@@ -1,0 +1,9 @@
+//! The executable against a kernel with SR-IOV cards: what people and runtimes do with it. Run in
+//! the lab by `cargo xtask test`, as root, one test at a time.
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+mod bond_plugin;
+mod documented;
+mod node;
+mod refused_by_apply;
+mod refused_by_plugin;

@@ -1,0 +1,253 @@
+//! The node of the lab, and what a test does with it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+/// Where a node keeps what must not be left behind.
+const STATE: [&str; 4] =
+    ["/var/lib/podbond", "/var/lib/cni/sriov", "/var/lib/cni/networks", "/run/netns"];
+
+/// Files that stay for good: locks, and where the next search for an address begins.
+const STAYING: [&str; 3] = ["lock", "command.lock", "last_reserved_ip.0"];
+
+/// The documented manifests.
+pub(crate) const EXAMPLES: &str = "/root/examples";
+
+/// What can leak: links, VF settings, namespaces and state files.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Snapshot {
+    links: BTreeMap<String, Value>,
+    files: Vec<PathBuf>,
+}
+
+impl Snapshot {
+    pub(crate) fn take() -> Self {
+        let links: Vec<Value> = serde_json::from_str(&ip("-j -d link show")).unwrap();
+        let mut files = Vec::new();
+        for dir in STATE {
+            walk(Path::new(dir), &mut files);
+        }
+        files.sort();
+        // cni0 and its ports belong to the default network, whose bridge stays.
+        let ours = links.into_iter().filter(|link| link["ifname"] != "cni0");
+        Self { links: ours.map(|link| (words(&link["ifname"]), facts(&link))).collect(), files }
+    }
+}
+
+fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if !STAYING.contains(&name.as_str()) {
+            files.push(path);
+        }
+    }
+}
+
+/// What of a link is a matter of configuration, not of the moment.
+fn facts(link: &Value) -> Value {
+    let is_up = link["flags"].as_array().unwrap().iter().any(|flag| flag == "UP");
+    json!({
+        "address": link["address"], "mtu": link["mtu"], "master": link["master"], "up": is_up,
+        "kind": link["linkinfo"]["info_kind"], "vfs": link["vfinfo_list"],
+        "altnames": link["altnames"],
+    })
+}
+
+pub(crate) fn words(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// iproute2's `ip`; it must succeed.
+pub(crate) fn ip(arguments: &str) -> String {
+    let mut command = Command::new("ip");
+    succeeded(command.args(arguments.split_whitespace()).output().unwrap())
+}
+
+/// A podbond command.
+pub(crate) fn podbond(arguments: &[&str]) -> Output {
+    Command::new("podbond").args(arguments).output().unwrap()
+}
+
+/// `podbond apply` of a manifest's text.
+pub(crate) fn apply(manifest: &str) -> Output {
+    with_input(Command::new("podbond").args(["apply", "-f", "-"]), manifest)
+}
+
+/// The same by a user that may do nothing.
+pub(crate) fn apply_as_nobody(manifest: &str) -> Output {
+    with_input(Command::new("podbond").args(["apply", "-f", "-"]).uid(65534).gid(65534), manifest)
+}
+
+/// What a command printed; it must have succeeded.
+pub(crate) fn succeeded(output: Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}: {said}{printed}", output.status);
+    printed
+}
+
+/// What a podbond command said of its failure; it must have failed without a panic.
+pub(crate) fn failed(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let status = output.status.code();
+    assert!(matches!(status, Some(1 | 3)), "{status:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+/// One call of an installed plugin, as a runtime makes it.
+pub(crate) struct Call<'c> {
+    pub(crate) plugin: &'c str,
+    pub(crate) command: &'c str,
+    pub(crate) container: &'c str,
+    pub(crate) netns: &'c str,
+    pub(crate) ifname: &'c str,
+}
+
+impl Call<'_> {
+    /// The answer on standard output: a result, or an error object.
+    pub(crate) fn run(&self, config: &Value) -> Result<Value, Value> {
+        self.run_text(&config.to_string())
+    }
+
+    pub(crate) fn run_text(&self, config: &str) -> Result<Value, Value> {
+        self.run_as(&mut Command::new(format!("/opt/cni/bin/{}", self.plugin)), config)
+    }
+
+    /// The same by a command of the test's own making.
+    pub(crate) fn run_as(&self, command: &mut Command, config: &str) -> Result<Value, Value> {
+        command
+            .env("CNI_COMMAND", self.command)
+            .env("CNI_CONTAINERID", self.container)
+            .env("CNI_NETNS", self.netns)
+            .env("CNI_IFNAME", self.ifname)
+            .env("CNI_PATH", "/opt/cni/bin");
+        let output = with_input(command, config);
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let answer = || serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{output:?}"));
+        match (output.status.success(), printed.trim().is_empty()) {
+            (true, true) => Ok(Value::Null),
+            (true, false) => Ok(answer()),
+            (false, _) => Err(answer()),
+        }
+    }
+}
+
+fn with_input(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A plugin that refuses its environment does not read its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The documented policies and networks for as long as a test runs, and the node as it was before
+/// when it ends well.
+pub(crate) struct WithNetworks(Snapshot);
+
+impl WithNetworks {
+    pub(crate) fn new() -> Self {
+        // What a test that failed before has left.
+        let _ = podbond(&["delete", "-f", EXAMPLES]);
+        let before = Self(Snapshot::take());
+        for file in ["policies", "networks", "bond-net1"] {
+            succeeded(podbond(&["apply", "-f", &format!("{EXAMPLES}/{file}.yaml")]));
+        }
+        before
+    }
+
+    /// Takes the networks back; nothing may be left.
+    pub(crate) fn end(self) {
+        succeeded(podbond(&["delete", "-f", EXAMPLES]));
+        assert_eq!(Snapshot::take(), self.0);
+    }
+}
+
+/// A pod's manifest with these networks.
+pub(crate) fn pod(name: &str, networks: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  namespace: demo\n  annotations:\n    \
+         k8s.v1.cni.cncf.io/networks: '{networks}'\n"
+    )
+}
+
+/// A NAD's manifest with this configuration.
+pub(crate) fn nad(name: &str, config: &str) -> String {
+    let manifest = json!({
+        "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": name, "namespace": "demo"}, "spec": {"config": config},
+    });
+    format!("{manifest}\n---\n")
+}
+
+/// The documented bond with keys replaced, or taken away by null.
+pub(crate) fn bond_config(changes: &Value) -> Value {
+    let mut config = json!({
+        "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "mode": "active-backup",
+        "failOverMac": 1, "linksInContainer": true, "miimon": "100", "mtu": 1500,
+        "links": [{"name": "net1"}, {"name": "net2"}],
+        "ipam": {"type": "host-local", "subnet": "10.56.217.0/24",
+                 "routes": [{"dst": "0.0.0.0/0"}], "gateway": "10.56.217.1"}
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(config.as_object_mut().unwrap().remove(key)),
+            value => config[key] = value.clone(),
+        }
+    }
+    config
+}
+
+/// A namespace with the dummy links net1 and net2, up, for as long as the value lives.
+pub(crate) struct Netns {
+    name: String,
+}
+
+impl Netns {
+    pub(crate) fn with_links(name: &str) -> Self {
+        let _ = Command::new("ip").args(["netns", "del", name]).output();
+        ip(&format!("netns add {name}"));
+        let netns = Self { name: name.to_owned() };
+        for link in ["net1", "net2"] {
+            netns.ip(&format!("link add {link} type dummy"));
+            netns.ip(&format!("link set {link} up"));
+        }
+        netns
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
+    pub(crate) fn ip(&self, arguments: &str) -> String {
+        ip(&format!("-n {} {arguments}", self.name))
+    }
+
+    /// The link with its details; null where there is none.
+    pub(crate) fn link(&self, name: &str) -> Value {
+        let links: Value = serde_json::from_str(&self.ip("-j -d addr show")).unwrap();
+        let found = links.as_array().unwrap().iter().find(|link| link["ifname"] == name);
+        found.cloned().unwrap_or_default()
+    }
+
+    /// What the namespace's links are like, to compare.
+    pub(crate) fn links(&self) -> BTreeMap<String, Value> {
+        let links: Vec<Value> = serde_json::from_str(&self.ip("-j -d link show")).unwrap();
+        links.iter().map(|link| (words(&link["ifname"]), facts(link))).collect()
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
+    }
+}
