@@ -14,6 +14,9 @@ use crate::{Error, NetnsRef, NetworkStatus};
 /// The layout of a record. Another number is not understood: to guess would remove wrong things.
 const VERSION: u64 = 1;
 
+/// What a record's file is called until it is written: `eth0.json.tmp`.
+const UNFINISHED: &str = "tmp";
+
 /// What is written down of an attachment before its first plugin is called: all that its DEL needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -129,7 +132,7 @@ impl Records {
             let mut value = serde_json::to_value(record)?;
             value["version"] = VERSION.into();
             fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
-            let unfinished = path.with_added_extension("tmp");
+            let unfinished = path.with_added_extension(UNFINISHED);
             let mut file = fs::File::create(&unfinished)?;
             file.write_all(value.to_string().as_bytes())?;
             file.sync_all()?;
@@ -140,19 +143,30 @@ impl Records {
 
     /// Removes a record, and the sandbox's directory with the last one.
     pub(crate) fn remove(&self, record: &Record) -> Result<(), Error> {
-        let path = self.path(record);
-        let unfinished = path.with_added_extension("tmp");
-        for file in [&unfinished, &path] {
-            match fs::remove_file(file) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(Error::file("remove", file, &error));
-                }
-                _ => {}
-            }
+        remove_file(&self.path(record))?;
+        self.remove_unfinished(&record.container_id)
+    }
+
+    /// Removes what a crash left of writing a record: nothing had been done for it yet. The
+    /// sandbox's directory goes too, once it is empty.
+    pub(crate) fn remove_unfinished(&self, container_id: &ContainerId) -> Result<(), Error> {
+        let directory = self.directory.join(container_id.as_str());
+        let unfinished = |name: &&String| Path::new(name).extension() == Some(UNFINISHED.as_ref());
+        for name in file_names(&directory)?.iter().filter(unfinished) {
+            remove_file(&directory.join(name))?;
         }
-        // It stays while there are others in it.
-        let _ = path.parent().map(fs::remove_dir);
+        // It stays while there are records in it.
+        let _ = fs::remove_dir(&directory);
         Ok(())
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::file("remove", path, &error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use podbond_api::ObjectKey;
 use podbond_cni::{
     Args, CniResult, Code, Command, ContainerId, Delegates, Failure, NetConf, Request, Version,
 };
+use podbond_names::PciAddress;
 
 use crate::default_route;
 use crate::{
@@ -86,6 +87,7 @@ impl Attacher<'_> {
     pub fn delete(&self, container_id: &ContainerId) -> Vec<Error> {
         let (records, mut errors) = self.records().of(container_id);
         errors.extend(records.iter().rev().flat_map(|record| self.detach(record)));
+        errors.extend(self.records().remove_unfinished(container_id).err());
         errors
     }
 
@@ -162,7 +164,7 @@ impl Attacher<'_> {
         &self,
         sandbox: &Sandbox,
         attachment: &Attachment,
-    ) -> Result<Option<podbond_names::PciAddress>, Error> {
+    ) -> Result<Option<PciAddress>, Error> {
         let holder = Holder {
             pod: sandbox.pod.clone(),
             container_id: sandbox.container_id.clone(),
@@ -245,7 +247,7 @@ impl Attacher<'_> {
     /// is given back, and last the record is removed.
     fn detach(&self, record: &Record) -> Vec<Error> {
         let id = || AttachmentId::from(record);
-        // "CNI_NETNS … may be absent" for DEL: a path that leads elsewhere by now must be.
+        // `CNI_NETNS` is optional for DEL; a path that leads elsewhere by now must not be given.
         let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));
         let mut errors = Vec::new();
         for config in record.configs.iter().take(record.called).rev() {

@@ -25,8 +25,8 @@ fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Makes one end of a veth pair inside of the pod, with `10.<third byte>.0.2/24` and a default
-/// route by `.1`. Its DEL notes whether there was a namespace.
+/// Makes one end of a veth pair inside of the pod. Network `10.88.0` gives it `10.88.0.2/24` and
+/// `fd00:88::2/64`, and default routes by `.1` and `::1`. Its DEL notes whether there was a namespace.
 #[derive(Default)]
 struct Veth {
     deleted_in: Mutex<Vec<Option<String>>>,
@@ -50,6 +50,9 @@ impl Plugin for Veth {
         ip(&format!("-n {pod} link set {link} up"));
         ip(&format!("-n {pod} addr add {subnet}.2/24 dev {link}"));
         ip(&format!("-n {pod} route append default via {subnet}.1 dev {link}"));
+        let v6 = format!("fd00:{}:", subnet.split('.').nth(1).unwrap());
+        ip(&format!("-n {pod} addr add {v6}:2/64 dev {link} nodad"));
+        ip(&format!("-n {pod} -6 route append default via {v6}:1 dev {link}"));
         let result = json!({
             "interfaces": [{"name": link, "sandbox": netns}],
             "ips": [{
@@ -160,9 +163,13 @@ impl Node {
         NamedNetns::find(self.name).unwrap().unwrap().remove().unwrap();
     }
 
-    fn default_routes(&self) -> Vec<String> {
-        let shown = ip(&format!("-n {} route show default", self.name));
-        shown.lines().map(|line| line.trim().to_owned()).collect()
+    /// The gateway and link of each default route of a family, `-4` or `-6`.
+    fn default_routes(&self, family: &str) -> Vec<String> {
+        let shown = ip(&format!("-n {} {family} route show default", self.name));
+        let words: Vec<&str> = shown.split_whitespace().collect();
+        // An IPv6 route with several next hops has a line for each of them.
+        let of = words.windows(4).filter(|words| words[0] == "via" && words[2] == "dev");
+        of.map(|words| format!("{} {}", words[1], words[3])).collect()
     }
 
     fn deleted_in(&self) -> Vec<Option<String>> {
@@ -219,17 +226,14 @@ fn a_namespace_that_is_gone_does_not_stand_in_the_way_of_delete() {
 fn default_routes_stand_beside_each_other_unless_the_annotation_says_which() {
     let node = Node::new("attach-beside");
     node.add("a").unwrap();
-    assert_eq!(
-        node.default_routes(),
-        ["default via 10.88.0.1 dev eth0", "default via 10.1.0.1 dev net1"]
-    );
+    assert_eq!(node.default_routes("-4"), ["10.88.0.1 eth0", "10.1.0.1 net1"]);
 }
 
 #[test]
 fn the_default_route_leads_through_the_attachment_that_asks_for_it() {
     let node = Node::new("attach-route");
     let added = node.add(r#"[{"name": "a", "default-route": ["10.1.0.7"]}]"#).unwrap();
-    assert_eq!(node.default_routes(), ["default via 10.1.0.7 dev net1"]);
+    assert_eq!(node.default_routes("-4"), ["10.1.0.7 net1"]);
     assert_eq!(
         annotation(&added.statuses),
         concat!(
@@ -239,7 +243,15 @@ fn the_default_route_leads_through_the_attachment_that_asks_for_it() {
         )
     );
     assert_eq!(node.delete(), []);
-    assert_eq!(node.default_routes(), [""; 0]);
+    assert_eq!(node.default_routes("-4"), [""; 0]);
+}
+
+#[test]
+fn each_address_family_has_its_own_default_route() {
+    let node = Node::new("attach-families");
+    node.add(r#"[{"name": "a", "default-route": ["fd00:1::7"]}]"#).unwrap();
+    assert_eq!(node.default_routes("-4").len(), 2);
+    assert_eq!(node.default_routes("-6"), ["fd00:1::7 net1"]);
 }
 
 #[test]

@@ -198,6 +198,11 @@ fn delete_succeeds_where_there_is_nothing() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     assert_eq!(node.delete(&sandbox), []);
+    // Nor does what a crash left of writing the first record.
+    fs::create_dir_all(node.path("attachments/c")).unwrap();
+    fs::write(node.path("attachments/c/eth0.json.tmp"), "{").unwrap();
+    assert_eq!(node.delete(&sandbox), []);
+    node.assert_empty();
     node.add(&sandbox, &node.chain_of("old")).unwrap();
     // Code 3: there is no such container, and nothing to clean up.
     node.script.fault("DEL net1 one", Fault::Fails(Code::ContainerUnknown));
