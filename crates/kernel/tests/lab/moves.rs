@@ -139,3 +139,23 @@ fn mtu_mac_and_state_are_set_and_set_back() {
     }
     assert_eq!(node.shown(&at), before);
 }
+
+#[test]
+fn an_answer_of_any_size_is_read_whole() {
+    let mut node = Pod::new("kernel-large");
+    node.ip("link add many type veth peer name other");
+    // 300 names of 120 bytes: 36 KiB, more than is read at once at first.
+    let names: Vec<String> = (0..300).map(|number| format!("{number:0>120}")).collect();
+    // iproute2's requests have room for so many.
+    for some in names.chunks(7) {
+        let words: Vec<String> = some.iter().map(|name| format!("altname {name}")).collect();
+        node.ip(&format!("link property add dev many {}", words.join(" ")));
+    }
+    let mut shown = node.shown(&pod("many")).altnames;
+    shown.sort();
+    assert!(shown == names, "{} names", shown.len());
+    let all = node.links(Netns::Pod).unwrap();
+    let dumped = all.iter().find(|link| link.name == name("many")).unwrap();
+    assert_eq!(dumped.altnames.len(), 300);
+    assert!(all.iter().any(|link| link.name == name("other")));
+}
