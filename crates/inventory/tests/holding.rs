@@ -6,6 +6,7 @@ mod cards;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Barrier;
 use std::thread;
 
 use cards::{CONNECTX6, I82576, Node, pci, policy};
@@ -187,14 +188,24 @@ fn attachments_that_race_never_share_a_vf() {
     ledger.policies().apply(&mut node, &[eight], None).unwrap();
     let (sysfs, resource) = (node.sysfs(), "r".parse().unwrap());
     let holders: Vec<_> = (0..20).map(|n| node.holder(&format!("p{n}"), "net1")).collect();
-    let take = |holder| ledger.allocate(&sysfs, &resource, holder).ok();
-    let given: Vec<_> = thread::scope(|scope| {
-        let racing: Vec<_> =
-            holders.iter().map(|holder| scope.spawn(move || take(holder))).collect();
-        racing.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
-    });
-    assert_eq!(given.len(), 8);
-    assert_eq!(given.iter().collect::<BTreeSet<_>>().len(), 8);
+    let all_here = Barrier::new(holders.len());
+    let take = |holder| {
+        all_here.wait();
+        ledger.allocate(&sysfs, &resource, holder).ok()
+    };
+    for _ in 0..5 {
+        let given: Vec<_> = thread::scope(|scope| {
+            let racing: Vec<_> =
+                holders.iter().map(|holder| scope.spawn(|| take(holder))).collect();
+            racing.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let vfs: Vec<_> = given.iter().flatten().collect();
+        assert_eq!(vfs.len(), 8);
+        assert_eq!(vfs.iter().collect::<BTreeSet<_>>().len(), 8);
+        for (vf, holder) in given.iter().zip(&holders) {
+            vf.map_or(Ok(()), |vf| ledger.release(vf, holder)).unwrap();
+        }
+    }
 }
 
 #[test]

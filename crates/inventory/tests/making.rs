@@ -285,6 +285,29 @@ fn after_a_reboot_applying_again_makes_the_vfs_again() {
 }
 
 #[test]
+fn what_was_lost_or_changed_since_is_not_put_back() {
+    let mut node = lab();
+    node.set_num_vfs(PF0, 2);
+    apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
+    node.set_num_vfs(PF0, 0);
+    node.write(PF0, "net/pf0/mtu", "4000");
+    assert_eq!(lines(&delete(&mut node, "a").unwrap().steps), [""; 0]);
+}
+
+#[test]
+fn a_vf_that_a_pod_holds_is_left_alone() {
+    let mut node = lab();
+    let selector = "nicSelector: {pfNames: [pf0]}";
+    apply(&mut node, &[one("a", selector)]).unwrap();
+    let holder = node.holder("web", "net1");
+    node.ledger().allocate(&node.sysfs(), &"a".parse().unwrap(), &holder).unwrap();
+    apply(&mut node, &[one("a", &format!("mtu: 1400; {selector}"))]).unwrap();
+    let inventory = node.seen();
+    let mtus = inventory.pfs[0].vfs.iter().map(|vf| vf.link.as_ref().unwrap().mtu);
+    assert_eq!(mtus.collect::<Vec<_>>(), [1500, 1400, 1400, 1400]);
+}
+
+#[test]
 fn a_card_that_was_taken_out_does_not_stand_in_the_way_of_others() {
     let mut node = lab();
     let policies =
