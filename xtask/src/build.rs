@@ -57,7 +57,7 @@ fn cargo_static(arguments: &[&str]) -> Command {
 
 /// A package's executable for the lab: quick to build, small enough to copy into each machine.
 pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
-    let arguments = ["build", "--quiet", "--package", package, "--profile", "lab"];
+    let arguments = ["build", "--package", package, "--profile", "lab"];
     one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 

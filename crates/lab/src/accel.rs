@@ -110,7 +110,8 @@ fn probe(qemu: &Qemu, kernel: &Path) -> Result<bool, Error> {
     command.args(["-append", "console=ttyS0 panic=-1", "-serial", "stdio"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = command.spawn();
-    let mut child = Reaped(child.file("start", "setpriv")?);
+    let child = child.map_err(|source| Error::NoProgram { program: "setpriv".into(), source })?;
+    let mut child = Reaped(child);
     let Some(mut console) = child.0.stdout.take() else { return Ok(false) };
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {

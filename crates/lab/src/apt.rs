@@ -41,13 +41,14 @@ impl Apt {
         progress: &Progress,
     ) -> Result<Self, Error> {
         let apt = Self { dir: dir.to_owned(), suite };
-        for part in ["state/lists/partial", "cache/archives/partial"] {
+        for part in ["state/lists/partial", "cache/archives/partial", "no-lists/partial"] {
             fs::create_dir_all(dir.join(part)).file("make", dir.join(part))?;
         }
         // An empty status: nothing is installed, so dependencies are resolved to the last library.
         write(&dir.join("status"), "")?;
         let keyring = KEYRINGS.iter().find(|path| Path::new(path).is_file());
-        let sources = sources(&mirror()?, suite, keyring.ok_or(Error::NoKeyring)?);
+        let sources =
+            sources(&mirror(&dir.join("no-lists"))?, suite, keyring.ok_or(Error::NoKeyring)?);
         write(&dir.join("lab.sources"), &sources)?;
         progress.begin(format_args!("fetching Debian's package lists of {suite}"));
         run(apt.command("apt-get").args(["update", "--quiet=2"]), "apt-get update")?;
@@ -103,7 +104,7 @@ impl Apt {
         command.arg("download").current_dir(into);
         command.args(packages.iter().map(|p| format!("{}={}", p.name, p.version)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(no_program("apt-get", "apt"))?;
+        let mut child = command.spawn().map_err(no_program("apt-get"))?;
         let stderr = child.stderr.take().map(|mut pipe| {
             std::thread::spawn(move || {
                 let mut text = String::new();
@@ -158,27 +159,28 @@ impl Apt {
 }
 
 /// The Debian archive that this machine's own apt uses, so that a local mirror is used here too.
-fn mirror() -> Result<String, Error> {
+/// Asked of `update`, which knows before the first update; `lists` is an empty directory.
+fn mirror(lists: &Path) -> Result<String, Error> {
     if let Some(url) = env::var_os("PODBOND_LAB_MIRROR") {
         return Ok(url.to_string_lossy().into_owned());
     }
     let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let codename = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let mut command = Command::new("apt-get");
-    command.args(["indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"]);
-    command.args(["Created-By: Packages"]);
-    let targets = run(&mut command, "reading this machine's apt sources")?;
-    choose_mirror(&targets, codename.unwrap_or("stable")).ok_or(Error::NoMirror)
+    command.args(["update", "--print-uris"]);
+    command.arg("-o").arg(format!("Dir::State::lists={}", lists.display()));
+    let uris = run(&mut command, "reading this machine's apt sources")?;
+    choose_mirror(&uris, codename.unwrap_or("stable")).ok_or(Error::NoMirror)
 }
 
-/// Picks the archive that serves the machine's own release; `targets` holds a line
-/// `release component URI` for each.
-fn choose_mirror(targets: &str, codename: &str) -> Option<String> {
-    targets.lines().find_map(|line| {
-        let (release, rest) = line.split_once(' ')?;
-        let (component, archive) = rest.split_once(' ')?;
+/// Picks the archive that serves the machine's own release from lines that begin
+/// `'<archive>/dists/<release>/InRelease'`.
+fn choose_mirror(uris: &str, codename: &str) -> Option<String> {
+    uris.lines().find_map(|line| {
+        let uri = line.strip_prefix('\'')?.split('\'').next()?;
+        let (archive, release) = uri.strip_suffix("/InRelease")?.rsplit_once("/dists/")?;
         let ours = [codename, "stable", "testing", "unstable", "sid"].contains(&release);
-        (ours && component == "main").then(|| archive.to_owned())
+        ours.then(|| archive.to_owned())
     })
 }
 
@@ -204,9 +206,8 @@ fn parse_uri_line(line: &str) -> Option<Package> {
 
 /// Runs a program to its end and gives its standard output.
 pub(crate) fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
-    let apt = command.get_program() == "apt-get";
-    let (program, package) = if apt { ("apt-get", "apt") } else { ("dpkg-deb", "dpkg") };
-    let output = command.stdin(Stdio::null()).output().map_err(no_program(program, package))?;
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().map_err(no_program(program))?;
     if !output.status.success() {
         let stderr = tail(&String::from_utf8_lossy(&output.stderr));
         return Err(Error::Program { doing: doing.into(), status: output.status, stderr });
@@ -214,11 +215,8 @@ pub(crate) fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn no_program(
-    program: &'static str,
-    package: &'static str,
-) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| Error::NoProgram { program, package, source }
+fn no_program(program: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::NoProgram { program: program.into(), source }
 }
 
 /// The last lines of a program's messages: the first ones of apt are rarely the reason.
@@ -242,15 +240,15 @@ mod tests {
 
     #[test]
     fn the_mirror_is_the_archive_of_the_machines_own_release() {
-        let targets = "\
-nodistro main https://other.example/node/
-bookworm-security main http://mirror.example/debian-security/
-bookworm contrib http://mirror.example/debian/
-bookworm main http://mirror.example/debian/
+        let uris = "\
+'https://other.example/node/dists/nodistro/InRelease' other_InRelease 0
+'http://mirror.example/debian-security/dists/bookworm-security/InRelease' s_InRelease 0
+'http://mirror.example/debian/dists/bookworm/main/binary-amd64/Packages.xz' p 0
+'http://mirror.example/debian/dists/bookworm/InRelease' b_InRelease 0
 ";
-        let mirror = choose_mirror(targets, "bookworm");
-        assert_eq!(mirror.as_deref(), Some("http://mirror.example/debian/"));
-        assert_eq!(choose_mirror(targets, "noble"), None);
+        let mirror = choose_mirror(uris, "bookworm");
+        assert_eq!(mirror.as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(choose_mirror(uris, "noble"), None);
     }
 
     #[test]

@@ -18,12 +18,12 @@ pub enum Error {
         source: io::Error,
     },
     /// A program that the lab needs is not on this machine.
-    #[error("cannot start {program}: {source}; install the Debian package {package}")]
+    #[error(
+        "cannot start {program}: {source}; the lab needs Debian's packages apt, dpkg and util-linux"
+    )]
     NoProgram {
         /// Name of the program.
-        program: &'static str,
-        /// The package that has it.
-        package: &'static str,
+        program: String,
         /// The system's answer.
         source: io::Error,
     },

@@ -224,11 +224,8 @@ pub(crate) fn shell(
 
 fn start(mut qemu: Command) -> Result<Reaped, Error> {
     qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let child = qemu.spawn().map_err(|source| Error::NoProgram {
-        program: "setpriv",
-        package: "util-linux",
-        source,
-    })?;
+    let child = qemu.spawn();
+    let child = child.map_err(|source| Error::NoProgram { program: "setpriv".into(), source })?;
     Ok(Reaped(child))
 }
 
