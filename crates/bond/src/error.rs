@@ -170,18 +170,15 @@ impl Error {
     pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {
             Self::Config(failure) => return failure.clone(),
+            Self::Kernel(error) => return podbond_ipam::failure(network, error),
             Self::NoSuchPort { .. } | Self::PortTaken { .. } | Self::NameTaken { .. } => {
                 Code::CONFLICT
             }
             Self::Differs { .. } => Code::DIFFERS,
             Self::Record { .. } => Code::Io,
-            Self::Kernel(_) | Self::Several(_) => Code::KERNEL,
+            Self::Several(_) => Code::KERNEL,
             _ => Code::InvalidConfig,
         };
-        let details = match &self {
-            Self::Kernel(error) => error.extack().unwrap_or_default().to_owned(),
-            _ => String::new(),
-        };
-        Failure::new(code, format_args!("network {network}: {self}")).with_details(details)
+        Failure::new(code, format_args!("network {network}: {self}"))
     }
 }

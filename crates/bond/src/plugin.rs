@@ -180,7 +180,8 @@ fn answer(
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
     let at = At::pod(request.ifname.clone());
-    let refused = |error: podbond_kernel::Error| podbond_ipam::failure(&error);
+    let refused =
+        |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     if let Some(result) = &ipam {
         let addresses = podbond_ipam::addresses(result);
         kernel.announce(&at, &addresses, ANNOUNCE_PATIENCE).map_err(refused)?;

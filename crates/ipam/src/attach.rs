@@ -32,7 +32,7 @@ pub fn attach<K: Apply, T>(
 ) -> Result<T, Failure> {
     let mut leased = false;
     let outcome = transact(kernel, |transaction| {
-        apply(transaction, link)?;
+        apply(transaction, link, &request.config.name)?;
         let ipam = delegates.ipam(Command::Add, request)?;
         leased = ipam.is_some();
         if let Some(result) = &ipam {
@@ -40,7 +40,7 @@ pub fn attach<K: Apply, T>(
                 return Err(no_address(request));
             }
             if addresses == Addresses::OnLink {
-                apply(transaction, steps(&request.ifname, result))?;
+                apply(transaction, steps(&request.ifname, result), &request.config.name)?;
             }
         }
         finish(transaction.kernel(), ipam)
@@ -56,8 +56,12 @@ pub fn attach<K: Apply, T>(
     Err(with_left(failed.cause, left))
 }
 
-fn apply<K: Apply>(transaction: &mut Transaction<'_, K>, steps: Vec<Step>) -> Result<(), Failure> {
-    transaction.apply(steps).map_err(|error| failure(&error))
+fn apply<K: Apply>(
+    transaction: &mut Transaction<'_, K>,
+    steps: Vec<Step>,
+    network: &str,
+) -> Result<(), Failure> {
+    transaction.apply(steps).map_err(|error| failure(network, &error))
 }
 
 fn no_address(request: &Request) -> Failure {

@@ -1,13 +1,15 @@
 use podbond_cni::{Code, Failure};
 use podbond_kernel::Error;
 
-/// A kernel error as CNI reports it: its own sentence, and the kernel's words in `details`.
-pub fn failure(error: &Error) -> Failure {
+/// A kernel error as CNI reports it: the network, its own sentence, and the kernel's words in
+/// `details`.
+pub fn failure(network: &str, error: &Error) -> Failure {
     let code = match error {
-        Error::Refused { .. } | Error::NotTaken { .. } => Code::KERNEL,
+        Error::Refused { .. } | Error::NotTaken { .. } | Error::NoBonding { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } => Code::CONFLICT,
         Error::NoPodNamespace | Error::Namespace { .. } => Code::ContainerUnknown,
         _ => Code::Io,
     };
-    Failure::new(code, error).with_details(error.extack().unwrap_or_default())
+    let msg = format!("network {network}: {}", error.sentence());
+    Failure::new(code, msg).with_details(error.extack().unwrap_or_default())
 }

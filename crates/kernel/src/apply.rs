@@ -1,13 +1,13 @@
 use ipnet::IpNet;
 use podbond_names::{LinkName, Mac};
+use rustix::io::Errno;
 
 use crate::netlink::{self, Attribute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
-use crate::side::errno;
 use crate::sysfs::write;
 use crate::{Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, netns};
 
-/// `errno.h`
-const EACCES: i32 = 13;
+/// How rtnetlink answers to `IFLA_INFO_KIND` "bond" when neither it nor modprobe knows bonds.
+const UNKNOWN_KIND: &str = "Unknown device type";
 
 impl Apply for Kernel {
     fn apply(&mut self, step: &Step) -> Result<()> {
@@ -70,7 +70,14 @@ impl Kernel {
     ) -> Result<()> {
         let side = self.side(at.netns)?;
         let message = netlink::add_bond(&at.name, options, mtu, mac);
-        side.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL)?;
+        side.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
+            match error.errno() {
+                Some(Errno::OPNOTSUPP) if error.extack() == Some(UNKNOWN_KIND) => {
+                    Error::NoBonding { action: step.to_string() }
+                }
+                _ => error,
+            }
+        })?;
         // A kernel that does not know an option acknowledges it and ignores it.
         let bond = side.must_have(&at.name)?;
         let Some(error) = not_taken(&bond, options, mtu, mac) else { return Ok(()) };
@@ -161,7 +168,7 @@ impl Kernel {
             // IPv6 is switched off for the link, as some runtimes do for a whole pod. An address
             // that IPAM gave is a wish to have it, so it is switched on, as the reference plugins
             // do.
-            Err(error) if errno(&error) == Some(EACCES) && address.addr().is_ipv6() => {
+            Err(error) if error.errno() == Some(Errno::ACCESS) && address.addr().is_ipv6() => {
                 let name = at.name.clone();
                 let switched = netns::within(side.namespace(), move || {
                     let switch = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");

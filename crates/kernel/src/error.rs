@@ -2,12 +2,13 @@ use std::io;
 use std::path::PathBuf;
 
 use podbond_names::LinkName;
+use rustix::io::Errno;
 
 /// What can go wrong between podbond and the kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel answered a request with an error.
-    #[error("{action}: {source}{}", hint(.extack.as_deref()))]
+    #[error("{action}: {}{}", told(.source), hint(.extack.as_deref()))]
     Refused {
         /// What was asked, in words: `create bond net3`.
         action: String,
@@ -15,6 +16,14 @@ pub enum Error {
         source: io::Error,
         /// The kernel's own words (`NLMSGERR_ATTR_MSG`), where it gave any.
         extack: Option<String>,
+    },
+    /// The kernel knows no bonds.
+    #[error(
+        "{action}: this kernel has no bonding driver: load it with `modprobe bonding`, or boot a kernel that has it (CONFIG_BONDING)"
+    )]
+    NoBonding {
+        /// What was asked.
+        action: String,
     },
     /// A link that a step names is not there (any more).
     #[error("there is no link {name} in the {netns}")]
@@ -89,25 +98,38 @@ pub enum Error {
     },
 }
 
+/// An error of the system with its mend, where there is one for all cases.
+pub(crate) fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("{error}: run it as root"),
+        _ => error.to_string(),
+    }
+}
+
 fn hint(extack: Option<&str>) -> String {
     extack.map(|text| format!(" (kernel: {text})")).unwrap_or_default()
 }
 
 impl Error {
-    /// Whether the thing to be removed or changed is already gone.
+    /// Whether the link or function that was to be changed is gone.
     pub fn is_gone(&self) -> bool {
-        const ENODEV: i32 = 19;
-        const ENXIO: i32 = 6;
-        const ENOENT: i32 = 2;
-        const EADDRNOTAVAIL: i32 = 99;
-        const ESRCH: i32 = 3;
+        matches!(self, Self::NoSuchLink { .. } | Self::NoPodNamespace)
+            || matches!(self.errno(), Some(Errno::NODEV | Errno::NXIO | Errno::NOENT))
+    }
+
+    /// The kernel's error number, where it refused.
+    pub(crate) fn errno(&self) -> Option<Errno> {
         match self {
-            Self::NoSuchLink { .. } | Self::NoPodNamespace => true,
-            Self::Refused { source, .. } => matches!(
-                source.raw_os_error(),
-                Some(ENODEV | ENXIO | ENOENT | EADDRNOTAVAIL | ESRCH)
-            ),
-            _ => false,
+            Self::Refused { source, .. } => Errno::from_io_error(source),
+            _ => None,
+        }
+    }
+
+    /// The error without the kernel's own words, for a CNI error that has them in `details`.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Refused { action, source, .. } => format!("{action}: {}", told(source)),
+            other => other.to_string(),
         }
     }
 

@@ -11,6 +11,7 @@ use rustix::mount::{
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
+use crate::error::told;
 use crate::netlink::{Socket, set_state};
 use crate::{Error, LinkState, Result};
 
@@ -132,7 +133,8 @@ fn share_directory() -> rustix::io::Result<()> {
 
 /// Runs in a thread of its own: makes a namespace, mounts it at `path`, brings up its loopback.
 fn create_at(path: &Path) -> Result<()> {
-    let wrong = |what, error| error_at(path, format!("{what}: {error}"));
+    let wrong =
+        |what, error: rustix::io::Errno| error_at(path, format!("{what}: {}", told(&error.into())));
     new_namespace().map_err(|error| wrong("it cannot be made", error))?;
     let loopback = set_state(LOOPBACK_INDEX, LinkState::Up);
     Socket::open()?.change(&"bring up the loopback of a new namespace", &loopback, 0)?;
@@ -154,7 +156,8 @@ pub fn is_netns(path: &Path) -> bool {
 /// Moves the calling thread into a namespace for good: for `podbond exec`, just before exec.
 pub fn enter(path: &Path) -> Result<()> {
     let netns = open(path)?;
-    set(netns.as_fd()).map_err(|error| error_at(path, format!("it cannot be entered: {error}")))
+    set(netns.as_fd())
+        .map_err(|error| error_at(path, format!("it cannot be entered: {}", told(&error))))
 }
 
 /// Opens a namespace for [`within`] and for moving links into it.

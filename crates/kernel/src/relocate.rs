@@ -3,13 +3,10 @@
 use std::os::fd::AsRawFd;
 
 use podbond_names::LinkName;
+use rustix::io::Errno;
 
 use crate::netlink::{Attribute, add_altname, drop_altname, set_link};
-use crate::side::errno;
 use crate::{At, Kernel, Link, Netns, Result, Step};
-
-/// `errno.h`
-const EEXIST: i32 = 17;
 
 impl Kernel {
     /// Moves and renames a link, so that the node never sees a name that belongs into the pod.
@@ -55,7 +52,7 @@ impl Kernel {
                     });
                 }
                 // Another link of the pod has that name. Better be seen than stay.
-                Err(error) if errno(&error) == Some(EEXIST) => {}
+                Err(error) if error.errno() == Some(Errno::EXIST) => {}
                 Err(error) => return Err(error),
             }
         }

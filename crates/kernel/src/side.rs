@@ -6,12 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ipnet::IpNet;
 use podbond_names::LinkName;
+use rustix::io::Errno;
 
 use crate::netlink::{self, Attribute, Message, Props, Socket, Which};
 use crate::{Error, Link, Netns, Result, Route, VfSettings, netns};
-
-/// `errno.h`
-const ENODEV: i32 = 19;
 
 /// One of the two namespaces: a socket in it, and what was learnt of it.
 pub(crate) struct Side {
@@ -68,7 +66,7 @@ impl Side {
         let question = netlink::get_link(which, Props::Link);
         match self.socket.ask(action, &question, netlink::read_link) {
             Ok(link) => Ok(Some(link)),
-            Err(error) if errno(&error) == Some(ENODEV) => Ok(None),
+            Err(error) if error.errno() == Some(Errno::NODEV) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -112,7 +110,7 @@ impl Side {
         match self.socket.ask(&format_args!("look at the VFs of {pf}"), &question, read) {
             Ok((link, vfs)) if link.name == *pf => Ok((link, vfs)),
             Ok(_) => Err(self.missing(pf)),
-            Err(error) if errno(&error) == Some(ENODEV) => Err(self.missing(pf)),
+            Err(error) if error.errno() == Some(Errno::NODEV) => Err(self.missing(pf)),
             Err(error) => Err(error),
         }
     }
@@ -162,7 +160,7 @@ impl Side {
 
     /// What was known of a name is wrong once the kernel does not know the index.
     fn gone(&mut self, name: &LinkName, error: Error) -> Error {
-        if errno(&error) == Some(ENODEV) {
+        if error.errno() == Some(Errno::NODEV) {
             self.forget(name);
         }
         error
@@ -176,12 +174,5 @@ impl Side {
     /// Links may have come and gone without being named.
     pub(crate) fn forget_all(&mut self) {
         self.indices.clear();
-    }
-}
-
-pub(crate) fn errno(error: &Error) -> Option<i32> {
-    match error {
-        Error::Refused { source, .. } => source.raw_os_error(),
-        _ => None,
     }
 }

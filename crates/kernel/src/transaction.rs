@@ -1,5 +1,7 @@
 use std::fmt;
 
+use rustix::io::Errno;
+
 use crate::{Error, Result, Step};
 
 /// Something that steps can be applied to: the kernel, or a stand-in in tests.
@@ -69,11 +71,21 @@ pub fn transact<K: Apply, T, E>(
 /// Undoes steps that were applied in this order, the last one first. It never stops: what is gone
 /// already counts as undone, any other error is gathered.
 pub fn undo_all<K: Apply>(kernel: &mut K, done: &[Step]) -> Vec<Error> {
-    done.iter()
-        .rev()
-        .filter_map(|step| kernel.apply(&step.inverse()).err())
-        .filter(|error| !error.is_gone())
-        .collect()
+    let mut left = Vec::new();
+    for step in done.iter().rev().map(Step::inverse) {
+        left.extend(kernel.apply(&step).err().filter(|error| !is_done(&step, error)));
+    }
+    left
+}
+
+/// Whether an error says that what a step removes is not there.
+fn is_done(step: &Step, error: &Error) -> bool {
+    error.is_gone()
+        || match step {
+            Step::RemoveAddress { .. } => error.errno() == Some(Errno::ADDRNOTAVAIL),
+            Step::RemoveRoute { .. } => error.errno() == Some(Errno::SRCH),
+            _ => false,
+        }
 }
 
 #[cfg(test)]

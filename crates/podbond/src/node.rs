@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use podbond_api::{Nad, ObjectKey, ResourceName};
 use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Sandbox, Source};
 use podbond_cni::{Code, ContainerId, Delegates, Failure};
-use podbond_inventory::{Inventory, Ledger, assign};
+use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
 use podbond_names::PciAddress;
 use rustix::fs::{FlockOperation, flock};
@@ -101,16 +101,6 @@ impl<'a> Node<'a> {
         errors.into_iter().map(|error| Error::Failed(error.into())).collect()
     }
 
-    /// The free devices of a resource, in the order in which they are given out.
-    pub(crate) fn free_devices(&self, resource: &ResourceName) -> Result<Vec<PciAddress>, Error> {
-        let inventory = Inventory::read(&self.sysfs)?;
-        let holders = self.ledger.holders(&inventory)?;
-        let pools = assign(&self.ledger.policies().stored()?, &inventory)?;
-        let pool = pools.pool(resource, &inventory);
-        let free = pool.into_iter().filter(|(_, vf)| holders.of(vf.pci).is_none());
-        Ok(free.map(|(_, vf)| vf.pci).collect())
-    }
-
     fn attacher<'n>(&'n self, devices: &'n NodeDevices<'n>) -> Attacher<'n> {
         Attacher {
             delegates: self.delegates,
@@ -170,11 +160,11 @@ impl Devices for NodeDevices<'_> {
     }
 
     fn free(&self, resource: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
-        self.node.free_devices(resource).map_err(|error| Failure::new(Code::Io, error))
+        self.node.ledger.free(&self.node.sysfs, resource).map_err(device_failure)
     }
 }
 
-fn device_failure(error: podbond_inventory::Error) -> Failure {
+pub(crate) fn device_failure(error: podbond_inventory::Error) -> Failure {
     use podbond_inventory::Error as E;
     let code = match error {
         E::NoFreeVf { .. } | E::NoVfs { .. } => Code::EXHAUSTED,

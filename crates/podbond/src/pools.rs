@@ -1,18 +1,21 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use podbond_api::ResourceName;
-use podbond_cni::{Code, Failure};
-use podbond_inventory::{Assignment, Holders, Inventory, Pf, VfGroup};
+use podbond_inventory::{Assignment, Error, Holders, Inventory, Occupant, Pf, VfGroup};
 use podbond_kernel::{Link, LinkState, Sysfs, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 
-use crate::error::Error;
-
-/// The free VFs of each resource as a preview gives them out: those that are there, and those that
-/// the policies about to be applied will make.
-#[derive(Default)]
+/// The VFs of each resource as a preview gives them out: those that are there, and those that the
+/// policies about to be applied will make.
 pub(crate) struct Pools {
-    free: BTreeMap<ResourceName, VecDeque<Free>>,
+    pools: BTreeMap<ResourceName, Pool>,
+    holders: Holders,
+}
+
+#[derive(Default)]
+struct Pool {
+    free: VecDeque<Free>,
+    held: Vec<(PciAddress, Occupant)>,
 }
 
 /// A VF that a pod may be given.
@@ -28,22 +31,33 @@ impl Pools {
     pub(crate) fn new(
         assignment: &Assignment,
         inventory: &Inventory,
-        holders: &Holders,
+        holders: Holders,
         sysfs: &Sysfs,
     ) -> Result<Self, Error> {
-        let mut pools = Self::default();
+        let mut pools = Self { pools: BTreeMap::new(), holders };
         for (number, assigned) in (0..).zip(&assignment.pfs) {
             let Some(pf) = inventory.pf(assigned.pf) else { continue };
             for group in &assigned.groups {
-                let pool = pools.free.entry(group.resource.clone()).or_default();
+                let pool = pools.pools.entry(group.resource.clone()).or_default();
                 if pf.num_vfs == assigned.num_vfs {
-                    pool.extend(present(pf, group, holders).map(Free::Present));
+                    pool.add_present(pf, group, &pools.holders);
                 } else {
-                    pool.extend(to_be_made(pf, number, group, sysfs)?);
+                    pool.free.extend(to_be_made(pf, number, group, sysfs)?);
                 }
             }
         }
         Ok(pools)
+    }
+
+    /// Takes the VF of this address, of whatever pool.
+    pub(crate) fn claim(&mut self, vf: PciAddress) -> Result<PciAddress, Error> {
+        if let Some(occupant) = self.holders.of(vf) {
+            return Err(Error::Held { vf, occupant: Box::new(occupant.clone()) });
+        }
+        for pool in self.pools.values_mut() {
+            pool.free.retain(|free| !matches!(free, Free::Present(pci) if *pci == vf));
+        }
+        Ok(vf)
     }
 
     /// Takes the next free VF of a resource. One that is not there yet comes into the view.
@@ -52,13 +66,11 @@ impl Pools {
         resource: &ResourceName,
         view: &mut View,
     ) -> Result<PciAddress, Error> {
-        let Some(pool) = self.free.get_mut(resource) else {
-            let msg = format!(
-                "no SriovNetworkNodePolicy of this node has resourceName {resource}: apply one"
-            );
-            return Err(Error::Refused(Failure::new(Code::InvalidConfig, msg)));
+        let Some(pool) = self.pools.get_mut(resource) else {
+            let known = self.pools.keys().map(ToString::to_string).collect();
+            return Err(Error::UnknownResource { resource: resource.clone(), known });
         };
-        match pool.pop_front() {
+        match pool.free.pop_front() {
             Some(Free::Present(pci)) => Ok(pci),
             Some(Free::ToBeMade(made)) => {
                 let (vf, link) = *made;
@@ -67,24 +79,20 @@ impl Pools {
                 view.host.push(link);
                 Ok(pci)
             }
-            None => {
-                let msg = format!(
-                    "resource {resource} has no free VF: delete a pod that holds one (`podbond \
-                     status` shows them), or raise spec.numVfs of its policy"
-                );
-                Err(Error::Refused(Failure::new(Code::EXHAUSTED, msg)))
-            }
+            None => Err(Error::NoFreeVf { resource: resource.clone(), held: pool.held.clone() }),
         }
     }
 }
 
-fn present<'p>(
-    pf: &'p Pf,
-    group: &'p VfGroup,
-    holders: &'p Holders,
-) -> impl Iterator<Item = PciAddress> {
-    let vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
-    vfs.map(|vf| vf.pci).filter(|pci| holders.of(*pci).is_none())
+impl Pool {
+    fn add_present(&mut self, pf: &Pf, group: &VfGroup, holders: &Holders) {
+        for vf in group.vfs.indices().filter_map(|index| pf.vf(index)) {
+            match holders.of(vf.pci) {
+                Some(occupant) => self.held.push((vf.pci, occupant.clone())),
+                None => self.free.push_back(Free::Present(vf.pci)),
+            }
+        }
+    }
 }
 
 /// The VFs of a group as their card will make them: not trusted, each with its own address. A PF

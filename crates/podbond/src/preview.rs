@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::commands::is_running;
 use crate::error::Error;
-use crate::node::Node;
+use crate::node::{Node, device_failure};
 use crate::pools::Pools;
 use crate::wanted::Wanted;
 
@@ -70,7 +70,7 @@ pub(crate) fn preview(
     let policies = node.ledger.policies().plan(kernel, &wanted.policies, labels)?;
     let inventory = Inventory::read(kernel.sysfs())?;
     let holders = node.ledger.holders(&inventory)?;
-    let mut pools = Pools::new(&policies.assignment, &inventory, &holders, kernel.sysfs())?;
+    let mut pools = Pools::new(&policies.assignment, &inventory, holders, kernel.sysfs())?;
     let mut view = View { host: kernel.links(Netns::Host)?, ..View::default() };
     let mut previews = Vec::new();
     for (pod, chain) in pods {
@@ -106,10 +106,11 @@ fn attach(
     pools: &mut Pools,
     attachment: &Attachment,
 ) -> Result<AttachmentPreview, Error> {
+    let refused = |error| Error::Refused(device_failure(error));
     let device = match &attachment.device {
         DeviceRequest::None => None,
-        DeviceRequest::This(pci) => Some(*pci),
-        DeviceRequest::OneOf(resource) => Some(pools.take(resource, view)?),
+        DeviceRequest::This(pci) => Some(pools.claim(*pci).map_err(refused)?),
+        DeviceRequest::OneOf(resource) => Some(pools.take(resource, view).map_err(refused)?),
     };
     if let Some(pci) = device
         && view.vf(pci).is_none()

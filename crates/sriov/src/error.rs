@@ -220,11 +220,7 @@ impl Error {
     pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {
             Self::Attaching(failure) => return failure.clone(),
-            Self::Kernel(error) => {
-                let failure = podbond_ipam::failure(error);
-                let msg = format!("network {network}: {}", failure.msg);
-                return Failure { msg, ..failure };
-            }
+            Self::Kernel(error) => return podbond_ipam::failure(network, error),
             Self::NoLink { .. }
             | Self::Enslaved { .. }
             | Self::Held { .. }

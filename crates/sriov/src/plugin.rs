@@ -270,7 +270,8 @@ fn answer(
     link: Option<&LinkName>,
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
-    let refused = |error: podbond_kernel::Error| podbond_ipam::failure(&error);
+    let refused =
+        |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     let shown = match link {
         Some(name) => kernel.link(&At::pod(name.clone())).map_err(refused)?,
         None => None,

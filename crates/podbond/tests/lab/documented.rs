@@ -5,12 +5,13 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::node::{
-    EXAMPLES, Snapshot, WithNetworks, apply, bond_config, ip, nad, pod, podbond, succeeded, words,
+    EXAMPLES, Snapshot, WithNetworks, apply, bond_config, ip, nad, pod, podbond, succeeded, sweep,
+    words,
 };
 
 /// The pod as `podbond status` shows it to machines.
 fn status(name: &str) -> Value {
-    let text = succeeded(podbond(&["status", "-n", "demo", name, "-o", "json"]));
+    let text = succeeded(&podbond(&["status", "-n", "demo", name, "-o", "json"]));
     serde_json::from_str::<Value>(&text).unwrap()[0].take()
 }
 
@@ -22,7 +23,7 @@ fn interface<'s>(status: &'s Value, name: &str) -> &'s Value {
 fn in_pod(name: &str, command: &[&str]) -> String {
     let arguments: Vec<&str> =
         ["exec", "-n", "demo", name, "--"].iter().chain(command).copied().collect();
-    succeeded(podbond(&arguments))
+    succeeded(&podbond(&arguments))
 }
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
@@ -39,12 +40,12 @@ fn trusted_networks() -> String {
 
 #[test]
 fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
-    let _ = podbond(&["delete", "-f", EXAMPLES]);
+    sweep();
     let before = Snapshot::take();
-    succeeded(podbond(&["plan", "-f", EXAMPLES]));
+    succeeded(&podbond(&["plan", "-f", EXAMPLES]));
     assert_eq!(Snapshot::take(), before, "a plan changes nothing");
 
-    succeeded(podbond(&["apply", "-f", EXAMPLES]));
+    succeeded(&podbond(&["apply", "-f", EXAMPLES]));
     let pod = status("bondpod1");
     assert_eq!(interface(&pod, "net3")["bond"]["mode"], "active-backup");
     assert!(words(&interface(&pod, "net3")["addresses"][0]).starts_with("10.56.217."), "{pod}");
@@ -64,16 +65,16 @@ fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
     assert_eq!(entries[3]["interface"], "net3");
     assert_eq!(entries[3]["gateway"], json!(["10.56.217.1"]));
 
-    succeeded(podbond(&["delete", "-f", EXAMPLES]));
+    succeeded(&podbond(&["delete", "-f", EXAMPLES]));
     assert_eq!(Snapshot::take(), before);
 }
 
 #[test]
 fn applying_again_changes_nothing_and_says_so() {
     let networks = WithNetworks::new();
-    succeeded(podbond(&["apply", "-f", EXAMPLES]));
+    succeeded(&podbond(&["apply", "-f", EXAMPLES]));
     let (first, pod) = (Snapshot::take(), status("bondpod1"));
-    let said = succeeded(podbond(&["apply", "-f", EXAMPLES]));
+    let said = succeeded(&podbond(&["apply", "-f", EXAMPLES]));
     assert!(said.lines().all(|line| line.ends_with("unchanged")), "{said}");
     assert_eq!((Snapshot::take(), status("bondpod1")), (first, pod));
     networks.end();
@@ -83,34 +84,34 @@ fn applying_again_changes_nothing_and_says_so() {
 fn the_annotation_gives_the_bond_its_name() {
     let networks = WithNetworks::new();
     let annotation = "demo/sriovnet1, demo/sriovnet2, demo/bond-net1@bond0";
-    succeeded(apply(&pod("named", annotation)));
+    succeeded(&apply(&pod("named", annotation)));
     let named = status("named");
     assert_eq!(interface(&named, "net1")["port"]["bond"], "bond0");
-    succeeded(podbond(&["delete", "pod", "named", "-n", "demo"]));
+    succeeded(&podbond(&["delete", "pod", "named", "-n", "demo"]));
     networks.end();
 }
 
 #[test]
 fn trusted_vfs_are_bonded_in_every_documented_mode_and_are_as_before_afterwards() {
     let networks = WithNetworks::new();
-    succeeded(apply(&trusted_networks()));
+    succeeded(&apply(&trusted_networks()));
     let before = Snapshot::take();
     for mode in ["balance-rr", "active-backup", "balance-xor"] {
         for fail_over_mac in [0, 1] {
             let changes = json!({"mode": mode, "failOverMac": fail_over_mac});
             let bond = nad("trusted-bond", &bond_config(&changes).to_string());
-            succeeded(apply(
+            succeeded(&apply(
                 &(bond + &pod("trusted", "demo/trusted1, demo/trusted2, demo/trusted-bond")),
             ));
             let up = status("trusted");
             assert_eq!(interface(&up, "net3")["bond"]["mode"], mode);
-            succeeded(podbond(&["delete", "pod", "trusted", "-n", "demo"]));
-            succeeded(podbond(&["delete", "nad", "trusted-bond", "-n", "demo"]));
+            succeeded(&podbond(&["delete", "pod", "trusted", "-n", "demo"]));
+            succeeded(&podbond(&["delete", "nad", "trusted-bond", "-n", "demo"]));
             assert_eq!(Snapshot::take(), before, "{mode} {fail_over_mac}");
         }
     }
     for network in ["trusted1", "trusted2"] {
-        succeeded(podbond(&["delete", "nad", network, "-n", "demo"]));
+        succeeded(&podbond(&["delete", "nad", network, "-n", "demo"]));
     }
     networks.end();
 }
@@ -118,7 +119,7 @@ fn trusted_vfs_are_bonded_in_every_documented_mode_and_are_as_before_afterwards(
 #[test]
 fn the_bond_fails_over_and_comes_back() {
     let networks = WithNetworks::new();
-    succeeded(apply(&pod("failing", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
+    succeeded(&apply(&pod("failing", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
     let wait_for_active = |wanted: &str| {
         for _ in 0..300 {
             if interface(&status("failing"), "net3")["bond"]["activePort"] == wanted {
@@ -136,7 +137,7 @@ fn the_bond_fails_over_and_comes_back() {
     ip("link set pf1 down");
     wait_for_active("net1");
     ip("link set pf1 up");
-    succeeded(podbond(&["delete", "pod", "failing", "-n", "demo"]));
+    succeeded(&podbond(&["delete", "pod", "failing", "-n", "demo"]));
     networks.end();
 }
 
@@ -144,14 +145,14 @@ fn the_bond_fails_over_and_comes_back() {
 fn a_network_with_its_own_device_needs_no_policy() {
     let networks = WithNetworks::new();
     let pci = succeeded(
-        Command::new("readlink").arg("/sys/class/net/pf0/device/virtfn3").output().unwrap(),
+        &Command::new("readlink").arg("/sys/class/net/pf0/device/virtfn3").output().unwrap(),
     );
     let pci = pci.trim().rsplit('/').next().unwrap().to_owned();
     let config = json!({"type": "sriov", "cniVersion": "0.3.1", "name": "own", "deviceID": pci});
-    succeeded(apply(&(nad("own", &config.to_string()) + &pod("owner", "demo/own"))));
+    succeeded(&apply(&(nad("own", &config.to_string()) + &pod("owner", "demo/own"))));
     assert_eq!(interface(&status("owner"), "net1")["function"]["pci"], pci);
-    succeeded(podbond(&["delete", "pod", "owner", "-n", "demo"]));
-    succeeded(podbond(&["delete", "nad", "own", "-n", "demo"]));
+    succeeded(&podbond(&["delete", "pod", "owner", "-n", "demo"]));
+    succeeded(&podbond(&["delete", "nad", "own", "-n", "demo"]));
     networks.end();
 }
 
@@ -159,12 +160,12 @@ fn a_network_with_its_own_device_needs_no_policy() {
 fn a_pod_whose_namespace_vanished_is_deleted_and_its_vfs_are_as_before() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
-    succeeded(apply(&pod("vanished", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
+    succeeded(&apply(&pod("vanished", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
     ip("netns del demo.vanished");
     let said = podbond(&["exec", "-n", "demo", "vanished", "--", "true"]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("its network namespace is gone"), "{said}");
-    succeeded(podbond(&["delete", "pod", "vanished", "-n", "demo"]));
+    succeeded(&podbond(&["delete", "pod", "vanished", "-n", "demo"]));
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }
@@ -173,21 +174,21 @@ fn a_pod_whose_namespace_vanished_is_deleted_and_its_vfs_are_as_before() {
 fn a_pod_whose_namespace_vanished_is_made_anew_by_applying_again() {
     let networks = WithNetworks::new();
     let manifest = pod("again", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1");
-    succeeded(apply(&manifest));
+    succeeded(&apply(&manifest));
     ip("netns del demo.again");
-    succeeded(apply(&manifest));
+    succeeded(&apply(&manifest));
     assert_eq!(interface(&status("again"), "net2")["port"]["bond"], "net3");
-    succeeded(podbond(&["delete", "pod", "again", "-n", "demo"]));
+    succeeded(&podbond(&["delete", "pod", "again", "-n", "demo"]));
     networks.end();
 }
 
 #[test]
 fn status_is_a_table_of_at_most_100_columns() {
     let networks = WithNetworks::new();
-    succeeded(apply(&pod("bondpod1", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
-    let table = succeeded(podbond(&["status"]));
+    succeeded(&apply(&pod("bondpod1", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
+    let table = succeeded(&podbond(&["status"]));
     assert!(table.contains("net3  active-backup"), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
     networks.end();
-    assert_eq!(succeeded(podbond(&["status"])).trim(), "no pods here");
+    assert_eq!(succeeded(&podbond(&["status"])).trim(), "no pods here");
 }

@@ -14,7 +14,7 @@ const STATE: [&str; 4] =
     ["/var/lib/podbond", "/var/lib/cni/sriov", "/var/lib/cni/networks", "/run/netns"];
 
 /// Files that stay for good: locks, and where the next search for an address begins.
-const STAYING: [&str; 3] = ["lock", "command.lock", "last_reserved_ip.0"];
+const STAYING: [&str; 2] = ["lock", "last_reserved_ip.0"];
 
 /// The documented manifests.
 pub(crate) const EXAMPLES: &str = "/root/examples";
@@ -46,7 +46,9 @@ fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             walk(&path, files);
-        } else if !STAYING.contains(&name.as_str()) {
+        } else if !STAYING.contains(&name.as_str())
+            && path.extension().is_none_or(|end| end != "lock")
+        {
             files.push(path);
         }
     }
@@ -69,7 +71,7 @@ pub(crate) fn words(value: &Value) -> String {
 /// iproute2's `ip`; it must succeed.
 pub(crate) fn ip(arguments: &str) -> String {
     let mut command = Command::new("ip");
-    succeeded(command.args(arguments.split_whitespace()).output().unwrap())
+    succeeded(&command.args(arguments.split_whitespace()).output().unwrap())
 }
 
 /// A podbond command.
@@ -88,7 +90,7 @@ pub(crate) fn apply_as_nobody(manifest: &str) -> Output {
 }
 
 /// What a command printed; it must have succeeded.
-pub(crate) fn succeeded(output: Output) -> String {
+pub(crate) fn succeeded(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}: {said}{printed}", output.status);
@@ -156,20 +158,30 @@ pub(crate) struct WithNetworks(Snapshot);
 
 impl WithNetworks {
     pub(crate) fn new() -> Self {
-        // What a test that failed before has left.
-        let _ = podbond(&["delete", "-f", EXAMPLES]);
+        sweep();
         let before = Self(Snapshot::take());
         for file in ["policies", "networks", "bond-net1"] {
-            succeeded(podbond(&["apply", "-f", &format!("{EXAMPLES}/{file}.yaml")]));
+            succeeded(&podbond(&["apply", "-f", &format!("{EXAMPLES}/{file}.yaml")]));
         }
         before
     }
 
     /// Takes the networks back; nothing may be left.
     pub(crate) fn end(self) {
-        succeeded(podbond(&["delete", "-f", EXAMPLES]));
+        succeeded(&podbond(&["delete", "-f", EXAMPLES]));
         assert_eq!(Snapshot::take(), self.0);
     }
+}
+
+/// Takes away what a test that failed before has left, so that it fails alone.
+pub(crate) fn sweep() {
+    let text = succeeded(&podbond(&["status", "-o", "json"]));
+    let pods: Vec<Value> = serde_json::from_str(&text).unwrap();
+    for pod in &pods {
+        let (name, namespace) = (words(&pod["name"]), words(&pod["namespace"]));
+        succeeded(&podbond(&["delete", "pod", &name, "-n", &namespace]));
+    }
+    succeeded(&podbond(&["delete", "-f", EXAMPLES]));
 }
 
 /// A pod's manifest with these networks.
