@@ -30,17 +30,8 @@ Examples:
 /// Where the test executables are in the lab.
 const GUEST_DIR: &str = "/root/tests";
 
-/// Runs each test executable, and fails when one of them did.
-const RUN_ALL: &str = r#"
-filter=$1
-shift
-failed=0
-for test in "$@"; do
-    echo "lab: ${test##*/}"
-    "$test" --test-threads=1 $filter || failed=1
-done
-exit $failed
-"#;
+/// Runs each test executable on a clean node, and fails when one of them did.
+const RUN_TESTS: &str = include_str!("run-tests.sh");
 
 /// No run of the lab tests takes longer; 0 of them hang for ever.
 const LIMIT: Duration = Duration::from_mins(30);
@@ -128,7 +119,7 @@ fn run_in(
     let lab = builder.prepare(&progress)?;
     progress.begin(format_args!("booting {kernel} for {} test targets", tests.len()));
     let mut argv =
-        ["sh", "-c", RUN_ALL, "tests", filter.unwrap_or_default()].map(OsString::from).to_vec();
+        ["sh", "-c", RUN_TESTS, "tests", filter.unwrap_or_default()].map(OsString::from).to_vec();
     argv.extend(tests.iter().map(|test| guest(test).into()));
     let mut stdout = Counting::new(io::stdout());
     let status = lab.run(&argv, Stdin::Empty, &mut stdout, &mut io::stderr(), Some(LIMIT))?;
