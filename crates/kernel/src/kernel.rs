@@ -4,6 +4,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use podbond_names::{LinkName, PciAddress};
 
+use crate::error::told;
 use crate::side::Side;
 use crate::{At, Error, Link, Netns, Result, Route, Sysfs, Vf, VfSettings, announce, netns};
 
@@ -27,7 +28,7 @@ impl Kernel {
         let namespace = netns::open(netns)?;
         let pod = Side::other(Netns::Pod, namespace).map_err(|error| Error::Namespace {
             path: netns.to_owned(),
-            reason: format!("it cannot be entered: {error}"),
+            reason: format!("it cannot be entered: {}", told(&error)),
         })??;
         Ok(Self { pod: Some(pod), ..Self::host()? })
     }

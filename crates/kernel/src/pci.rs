@@ -1,9 +1,10 @@
 //! Changes of PCI functions by way of sysfs: making VFs, binding drivers.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_names::PciAddress;
+use podbond_names::{LinkName, PciAddress};
 
 use crate::sysfs::write;
 use crate::{Error, Result, Sysfs};
@@ -20,6 +21,7 @@ impl Sysfs {
     /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left as it is.
     pub(crate) fn set_num_vfs(&self, pf: PciAddress, from: u16, to: u16) -> Result<()> {
         let set = |count: u16| write(self.device(pf).join("sriov_numvfs"), &count.to_string());
+        let had_carrier = self.has_carrier(pf)?;
         // The kernel refuses to go from one number of VFs to another (EBUSY).
         if from != 0 && to != 0 {
             set(0)?;
@@ -31,7 +33,24 @@ impl Sysfs {
             }
             return Err(error);
         }
-        self.await_vfs(pf, to)
+        self.await_vfs(pf, to)?;
+        // Some drivers (igb) reset the card for it, and refuse VF rates until its link is back.
+        let end = Instant::now() + PATIENCE;
+        while had_carrier && !self.has_carrier(pf)? && Instant::now() < end {
+            sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Whether a link of the function has carrier. A link that is down has none; reading it then is
+    /// an error, which is no news.
+    fn has_carrier(&self, pci: PciAddress) -> Result<bool> {
+        let carrier =
+            |link: LinkName| self.device(pci).join("net").join(link.as_str()).join("carrier");
+        let links = self.links_of(pci)?.into_iter();
+        Ok(links
+            .map(carrier)
+            .any(|file| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1")))
     }
 
     /// Waits until the new VFs are bound to a driver and have their links. It gives up in silence:

@@ -48,6 +48,11 @@ impl Lab {
         if fs::read_to_string(&numvfs).unwrap().trim() == "0" {
             fs::write(&numvfs, VFS.to_string()).unwrap();
         }
+        // Making VFs resets the card: until its link is back it refuses rates.
+        within("the PF has carrier", || {
+            let carrier = fs::read_to_string("/sys/class/net/pf0/carrier").ok()?;
+            (carrier.trim() == "1").then_some(())
+        });
         let device = fs::read_link(Path::new(PF).join("virtfn0")).unwrap();
         let pci: PciAddress = device.file_name().unwrap().to_str().unwrap().parse().unwrap();
         let mut kernel = Kernel::host().unwrap();
