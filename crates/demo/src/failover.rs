@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::look;
 use crate::node::{self, Pod, command, podbond};
 use crate::pings::Pings;
 use crate::{GATEWAY, POD, claim};
@@ -35,6 +36,13 @@ pub(crate) fn run(bond: &str) -> Result<(), Error> {
     println!("pinging {GATEWAY} through {bond} every 25 ms; {active} (over {pf}) is active");
     let flow = start_flow(bond)?;
     thread::sleep(CALM);
+    if let Some(wait) = pod.pci(&active).map(|pci| look::wait(&pci)).transpose()?.flatten() {
+        println!(
+            "(QEMU's card does not tell its VFs when their PF goes down: igbvf looks every 2 s, \
+             and the PF goes down just before it does)"
+        );
+        thread::sleep(wait);
+    }
     let begun = Instant::now();
     println!("{pf} is taken down");
     let mut down = command("ip", ["link", "set", &pf, "down"])

@@ -4,6 +4,7 @@
 
 mod error;
 mod failover;
+mod look;
 mod node;
 mod pings;
 mod vfs;

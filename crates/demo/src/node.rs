@@ -74,6 +74,11 @@ impl Pod {
         self.interface(port)?["function"]["pf"].as_str().map(str::to_owned)
     }
 
+    /// The PCI address of the VF behind a port.
+    pub(crate) fn pci(&self, port: &str) -> Option<String> {
+        self.interface(port)?["function"]["pci"].as_str().map(str::to_owned)
+    }
+
     pub(crate) fn has_carrier(&self, port: &str) -> bool {
         self.interface(port).is_some_and(|port| port["carrier"] == true)
     }
