@@ -2,6 +2,7 @@ use podbond_cni::NetConf;
 use podbond_kernel::{BondMode, BondOptions, FailOverMac, Netns, XmitHashPolicy};
 use podbond_names::LinkName;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::Error;
 
@@ -58,6 +59,28 @@ pub struct Config {
     pub untrusted: UntrustedPorts,
 }
 
+/// What DEL needs of a configuration. It is read from any, also from one that ADD refuses: a runtime
+/// answers a failed ADD with a DEL, which must not fail for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Links {
+    /// Those names of `links` that a link can have.
+    pub(crate) names: Vec<LinkName>,
+    /// `linksInContainer`.
+    pub(crate) are: LinksAre,
+}
+
+impl Links {
+    pub(crate) fn of(conf: &NetConf) -> Self {
+        let links = conf.raw.get("links").and_then(Value::as_array);
+        let name = |link: &Value| link.get("name")?.as_str()?.parse().ok();
+        let are = match conf.raw.get("linksInContainer") {
+            Some(Value::Bool(true)) => LinksAre::InPod,
+            _ => LinksAre::OnHost,
+        };
+        Self { names: links.into_iter().flatten().filter_map(name).collect(), are }
+    }
+}
+
 /// The keys as they may stand in JSON: the incumbent wants some numbers as strings and some
 /// enumerations as numbers; both are read in either spelling.
 #[derive(Deserialize)]
@@ -79,6 +102,7 @@ struct Keys {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a name, like {\"name\": \"net1\"}")]
 struct LinkEntry {
     name: String,
 }
@@ -89,12 +113,14 @@ enum Scalar {
     Bool(bool),
     Number(i64),
     Text(String),
+    /// None of these: it fits no key, and is shown in the error.
+    Other(Value),
 }
 
 impl Scalar {
     fn number(&self) -> Option<i64> {
         match self {
-            Self::Bool(_) => None,
+            Self::Bool(_) | Self::Other(_) => None,
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.parse().ok(),
         }
@@ -106,6 +132,7 @@ impl Scalar {
             Self::Bool(value) => value.to_string(),
             Self::Number(number) => number.to_string(),
             Self::Text(text) => format!("{text:?}"),
+            Self::Other(value) => value.to_string(),
         }
     }
 }
@@ -311,6 +338,8 @@ mod tests {
             (json!({"miimon": "-100"}), "miimon: \"-100\""),
             (json!({"miimon": "fast"}), "miimon: \"fast\""),
             (json!({"miimon": 3_000_000_000_u32}), "miimon: 3000000000"),
+            (json!({"miimon": 99.5}), "miimon: 99.5 is no time"),
+            (json!({"mode": ["balance-rr"]}), "mode: [\"balance-rr\"] is no bonding mode"),
             (json!({"mtu": 67}), "mtu: 67"),
             (json!({"mtu": 70000}), "mtu: 70000"),
             (json!({"mtu": "big"}), "mtu: \"big\""),
@@ -323,11 +352,28 @@ mod tests {
             (json!({"links": [{"name": "net1"}, {"name": "net1"}]}), "net1 is given twice"),
             (json!({"links": [{"name": "net1"}, {"name": "a/b"}]}), "links[1].name"),
             (json!({"links": [{"name": "net1"}, {"nam": "net2"}]}), "links[1]"),
+            (
+                json!({"links": ["net1", "net2"]}),
+                "links[0]: invalid type: string \"net1\", expected an object with a name",
+            ),
             (json!({"ipam": {"type": "bond"}}), "ipam.type"),
         ];
         for (changes, expected) in cases {
             let message = parse(changes.clone()).unwrap_err().to_string();
             assert!(message.contains(expected), "{changes}: {message}");
         }
+    }
+
+    #[test]
+    fn the_links_are_read_from_a_configuration_that_is_refused() {
+        let conf = |links: Value| {
+            let conf = json!({"type": "bond", "name": "n", "mode": "none", "miimon": [],
+                              "linksInContainer": true, "links": links});
+            Links::of(&NetConf::parse(conf.to_string().as_bytes()).unwrap())
+        };
+        let names = vec!["net1".parse().unwrap()];
+        let links = conf(json!([{"name": "net1"}, {"name": "a/b"}, "net2"]));
+        assert_eq!(links, Links { names, are: LinksAre::InPod });
+        assert_eq!(conf(json!("net1")).names, []);
     }
 }

@@ -3,7 +3,7 @@ use std::fmt;
 use podbond_kernel::{At, BondMode, FailOverMac, Link, LinkState, Netns, Step, View};
 use podbond_names::LinkName;
 
-use crate::config::{Config, LinksAre, UntrustedPorts};
+use crate::config::{Config, Links, LinksAre, UntrustedPorts};
 use crate::error::Error;
 
 /// What ADD will do to the links, and what it has to say about it.
@@ -80,11 +80,13 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Err
     Ok(Plan { steps: steps(config, ifname, &ports, mtu), warnings })
 }
 
-/// The steps that take the bond away again, from what the view shows of it. Ports that came from
-/// the host go back there under the names that the configuration knows them by, and are brought up
-/// where ADD had found them up, as `made`, its steps, tell. Pure.
-pub(crate) fn removal(config: &Config, ifname: &LinkName, view: &View, made: &[Step]) -> Vec<Step> {
+/// The steps that take the bond away again, from what the view shows of it and its ports. Ports are
+/// those links that the bond has, or that ADD moved, as `made`, its steps, tell: any other link of
+/// the pod by such a name is left alone. They go back to where they were, and are up if they were.
+/// Pure.
+pub(crate) fn removal(links: &Links, ifname: &LinkName, view: &View, made: &[Step]) -> Vec<Step> {
     let bond = view.link(Netns::Pod, ifname).and_then(|link| Some((link, link.bond.clone()?)));
+    let index = bond.as_ref().map(|(link, _)| link.index);
     let mut steps = Vec::new();
     let mut seen = view.clone();
     if let Some((link, options)) = bond {
@@ -93,28 +95,45 @@ pub(crate) fn removal(config: &Config, ifname: &LinkName, view: &View, made: &[S
         steps.push(Step::RemoveBond { at, options, mtu, mac: None });
         seen.apply(&steps);
     }
-    if config.links_are == LinksAre::OnHost {
-        for name in &config.ports {
-            let at = At::pod(name.clone());
-            match seen.link(Netns::Pod, name) {
+    for name in &links.names {
+        let (here, home) = (At::pod(name.clone()), At::host(name.clone()));
+        let was_port =
+            view.link(Netns::Pod, name).is_some_and(|p| index.is_some() && p.master == index);
+        let port = seen.link(Netns::Pod, name);
+        match links.are {
+            // The earlier attachments that made them left them up.
+            LinksAre::InPod if was_port => {
+                steps.push(Step::SetState { at: here, to: LinkState::Up });
+            }
+            LinksAre::InPod => {}
+            LinksAre::OnHost => {
+                let moved = Step::Move { from: home.clone(), to: here.clone() };
+                let port = port.filter(|_| was_port || made.contains(&moved));
                 // Another bond's by now: what we did not enslave we do not take.
-                Some(port) if port.master.is_some() => {}
-                Some(port) => {
-                    if port.state == LinkState::Up {
-                        steps.push(Step::SetState { at: at.clone(), to: LinkState::Down });
-                    }
-                    let home = At::host(name.clone());
-                    let brought_down = Step::SetState { at: home.clone(), to: LinkState::Down };
-                    steps.push(Step::Move { from: at, to: home });
-                    if made.contains(&brought_down) {
-                        steps.push(brought_down.inverse());
-                    }
+                if port.is_some_and(|port| port.master.is_some()) {
+                    continue;
                 }
-                None => {}
+                let is_up = |link: &Link| link.state == LinkState::Up;
+                if let Some(port) = port {
+                    if is_up(port) {
+                        steps.push(Step::SetState { at: here.clone(), to: LinkState::Down });
+                    }
+                    steps.push(Step::Move { from: here, to: home.clone() });
+                }
+                let waits =
+                    port.is_some() || view.link(Netns::Host, name).is_some_and(|l| !is_up(l));
+                if waits && brought_down(made, name) {
+                    steps.push(Step::SetState { at: home, to: LinkState::Up });
+                }
             }
         }
     }
     steps
+}
+
+/// Whether ADD, which took these steps, found this link of the node up.
+pub(crate) fn brought_down(made: &[Step], name: &LinkName) -> bool {
+    made.contains(&Step::SetState { at: At::host(name.clone()), to: LinkState::Down })
 }
 
 impl Config {

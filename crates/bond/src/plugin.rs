@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use podbond_cni::{CniResult, Command, Delegates, Failure, Interface, Plugin, Request};
 use podbond_ipam::{Addresses, Found, attach};
@@ -7,13 +8,20 @@ use podbond_kernel::{At, Kernel, Netns, Step, View, is_netns, undo_all};
 use podbond_names::LinkName;
 
 use crate::check::differences;
-use crate::config::{Config, LinksAre};
+use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
-use crate::plan::{plan, removal};
+use crate::plan::{brought_down, plan, removal};
 use crate::record::Records;
 
 /// How long ADD waits for the bond's carrier before it announces the addresses.
 const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
+/// does so at its leisure, and links without hardware never come.
+const RETURN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it looks.
+const RETURN_PAUSE: Duration = Duration::from_millis(20);
 
 /// The bond plugin.
 #[derive(Debug, Clone)]
@@ -53,8 +61,11 @@ impl Bond {
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
         attach(&mut kernel, plan.steps, Addresses::OnLink, request, delegates, finish)
             .inspect_err(|_| {
-                // Everything is as before: a record that stays behind is harmless, and DEL sweeps it.
-                if keeps_record {
+                // Without need once the ports are the node's again. If one could not be put back,
+                // the DEL with which a runtime answers a failed ADD tries it once more.
+                let mut is_back =
+                    |name: &LinkName| matches!(kernel.link(&At::pod(name.clone())), Ok(None));
+                if keeps_record && config.ports.iter().all(&mut is_back) {
                     let _ = self.records().remove(&request.container_id, &request.ifname);
                 }
             })
@@ -64,7 +75,7 @@ impl Bond {
     /// The link goes before the lease, so that no address is given out while it is still in use; an
     /// error in one does not keep the other.
     fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-        let mut errors = self.unmake(request).unwrap_or_else(|error| vec![error]);
+        let mut errors = self.unmake(request);
         if let Err(failure) = delegates.ipam(Command::Del, request) {
             errors.push(Error::Config(failure));
         }
@@ -78,24 +89,39 @@ impl Bond {
         }
     }
 
-    /// Takes the bond out of the pod, if the pod is alive; gives what could not be put back.
-    fn unmake(&self, request: &Request) -> Result<Vec<Error>, Error> {
-        // With the namespace the bond is gone too, and the kernel has given hardware links back.
-        let Some(netns) = request.netns.as_deref().filter(|path| is_netns(path)) else {
-            return Ok(Vec::new());
+    /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
+    fn unmake(&self, request: &Request) -> Vec<Error> {
+        let links = Links::of(&request.config);
+        let record = match links.are {
+            LinksAre::OnHost => self.records().read(&request.container_id, &request.ifname),
+            LinksAre::InPod => Ok(None),
         };
-        let config = Config::parse(&request.config)?;
-        let made = match config.links_are {
-            LinksAre::OnHost => self.records().read(&request.container_id, &request.ifname)?,
-            LinksAre::InPod => None,
+        // A record that cannot be read is an error, but keeps nothing else from being put back.
+        let (made, unread) = match record {
+            Ok(made) => (made.unwrap_or_default(), None),
+            Err(error) => (Vec::new(), Some(error)),
         };
-        let mut kernel = Kernel::with_pod(netns)?;
-        let mut view = View::default();
-        see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
-        let steps = removal(&config, &request.ifname, &view, made.as_deref().unwrap_or_default());
-        // Removing is undoing the inverse: it goes on past errors, and what is gone is no error.
-        let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
-        Ok(undo_all(&mut kernel, &inverses).into_iter().map(Error::Kernel).collect())
+        let view = match request.netns.as_deref().filter(|path| is_netns(path)) {
+            Some(netns) => Kernel::with_pod(netns).map_err(Error::Kernel).and_then(|mut kernel| {
+                let mut view = View::default();
+                see_bond_and_ports(&mut kernel, &links.names, &request.ifname, &mut view)?;
+                Ok((kernel, view))
+            }),
+            // With the namespace the bond is gone too, and the kernel gives hardware links back,
+            // but down. Where none of them was up there is nothing left to do.
+            None if !links.names.iter().any(|name| brought_down(&made, name)) => {
+                return unread.into_iter().collect();
+            }
+            None => see_returned(&links.names, &made),
+        };
+        let left = view.map(|(mut kernel, view)| {
+            let steps = removal(&links, &request.ifname, &view, &made);
+            // Removing is undoing the inverse: it goes on past errors, and what is gone is none.
+            let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
+            undo_all(&mut kernel, &inverses).into_iter().map(Error::Kernel).collect()
+        });
+        let left = left.unwrap_or_else(|error| vec![error]);
+        unread.into_iter().chain(left).collect()
     }
 }
 
@@ -122,7 +148,7 @@ fn verify(request: &Request) -> Result<(), Error> {
     let config = Config::parse(&request.config)?;
     let mut kernel = Kernel::with_pod(netns(request)?)?;
     let mut view = View::default();
-    see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
+    see_bond_and_ports(&mut kernel, &config.ports, &request.ifname, &mut view)?;
     let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
     let expected = request.config.prev_result.clone().unwrap_or_default();
     let differences = differences(&config, &request.ifname, &view, &expected, &found);
@@ -136,7 +162,7 @@ fn netns(request: &Request) -> Result<&Path, Error> {
 /// What [`plan`] needs to see, and no more.
 fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<View, Error> {
     let mut view = View::default();
-    see_bond_and_ports(kernel, config, ifname, &mut view)?;
+    see_bond_and_ports(kernel, &config.ports, ifname, &mut view)?;
     if config.links_are == LinksAre::OnHost {
         for name in &config.ports {
             view.host.extend(kernel.link(&At::host(name.clone()))?);
@@ -162,14 +188,31 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
 
 fn see_bond_and_ports(
     kernel: &mut Kernel,
-    config: &Config,
+    ports: &[LinkName],
     ifname: &LinkName,
     view: &mut View,
 ) -> Result<(), Error> {
-    for name in std::iter::once(ifname).chain(&config.ports) {
+    for name in std::iter::once(ifname).chain(ports) {
         view.pod.extend(kernel.link(&At::pod(name.clone()))?);
     }
     Ok(())
+}
+
+/// Those links of the node that ADD found up, as they are after their namespace has gone.
+fn see_returned(ports: &[LinkName], made: &[Step]) -> Result<(Kernel, View), Error> {
+    let mut kernel = Kernel::host()?;
+    let mut view = View::default();
+    let end = Instant::now() + RETURN_PATIENCE;
+    for name in ports.iter().filter(|name| brought_down(made, name)) {
+        let at = At::host(name.clone());
+        let mut link = kernel.link(&at)?;
+        while link.is_none() && Instant::now() < end {
+            sleep(RETURN_PAUSE);
+            link = kernel.link(&at)?;
+        }
+        view.host.extend(link);
+    }
+    Ok((kernel, view))
 }
 
 /// Announces the bond's addresses and gives the result: "exactly one interface", the bond, since a

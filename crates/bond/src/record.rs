@@ -13,8 +13,9 @@ use crate::Error;
 const VERSION: u32 = 1;
 
 /// Where ADD notes, before it changes anything, which steps it will take with links of the node, so
-/// that DEL can put them back as they were (a port that was up is up again). A bond over links that
-/// are the pod's already needs no record: the driver puts its ports back by itself.
+/// that DEL can put them back as they were (a port that was up is up again), also when the pod's
+/// namespace is gone. A bond over links that are the pod's already needs no record: the driver gives
+/// its ports their address and MTU back, and they were up.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     dir: PathBuf,
@@ -39,7 +40,7 @@ impl Records {
         steps: &[Step],
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
-        let temporary = path.with_extension("new");
+        let temporary = self.dir.join(format!(".{ifname}:{container}"));
         let record = Record { version: VERSION, steps: steps.to_vec() };
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
@@ -76,10 +77,10 @@ impl Records {
         }
     }
 
-    /// Both parts are validated names without `/`, and the second holds no more than 15 bytes, so
-    /// that the path stays in its directory and no two attachments share it.
+    /// Both parts are validated names without `/`, so that the path stays in its directory, and
+    /// without `:`, so that no two attachments share it.
     fn path(&self, container: &ContainerId, ifname: &LinkName) -> PathBuf {
-        self.dir.join(format!("{container}-{ifname}.json"))
+        self.dir.join(format!("{container}:{ifname}"))
     }
 }
 
@@ -106,6 +107,15 @@ mod tests {
         records.remove(&id, &name).unwrap();
         records.remove(&id, &name).unwrap();
         assert!(records.read(&id, &name).unwrap().is_none());
+    }
+
+    #[test]
+    fn no_two_attachments_share_a_record() {
+        let records = Records::new(Path::new("/state"));
+        let path = |id: &str, name: &str| {
+            records.path(&ContainerId::try_from(id.to_owned()).unwrap(), &name.parse().unwrap())
+        };
+        assert_ne!(path("a-b", "c"), path("a", "b-c"));
     }
 
     #[test]

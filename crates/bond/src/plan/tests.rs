@@ -115,26 +115,75 @@ fn undoing_the_plan_gives_the_view_back() {
     }
 }
 
-#[test]
-fn removal_leaves_nothing_of_the_bond_and_gives_links_of_the_node_back_as_they_were() {
+fn links(are: LinksAre) -> Links {
+    Links { names: vec![name("net1"), name("net2")], are }
+}
+
+/// A view with two links of the node, and the steps that bonded them in the pod.
+fn bonded_from_host() -> (View, Vec<Step>) {
     let mut before = two_vfs(false);
     std::mem::swap(&mut before.host, &mut before.pod);
     before.host[1].state = LinkState::Down;
     let config = config(&json!({"linksInContainer": false}));
     let made = plan(&config, &name("net3"), &before).unwrap().steps;
+    (before, made)
+}
+
+#[test]
+fn removal_leaves_nothing_of_the_bond_and_gives_links_of_the_node_back_as_they_were() {
+    let (before, made) = bonded_from_host();
     let mut view = before.clone();
     view.apply(&made);
-    view.apply(&removal(&config, &name("net3"), &view, &made));
+    let on_host = links(LinksAre::OnHost);
+    view.apply(&removal(&on_host, &name("net3"), &view, &made));
     assert_eq!(view, before);
-    let again = removal(&config, &name("net3"), &view, &made);
+    let again = removal(&on_host, &name("net3"), &view, &made);
     assert_eq!(again, [], "a second removal has nothing to do");
 }
 
 #[test]
-fn removal_touches_no_link_that_is_not_a_bond() {
+fn removal_gives_back_what_another_plugin_moved_or_a_killed_add_left() {
+    let (before, made) = bonded_from_host();
+    let on_host = links(LinksAre::OnHost);
+    // The incumbent keeps no record: that it is the bond's port tells enough.
+    let mut view = before.clone();
+    view.apply(&made);
+    view.apply(&removal(&on_host, &name("net3"), &view, &[]));
+    assert_eq!((view.host.len(), view.pod.len()), (2, 0));
+    // After each step that an ADD may have come to.
+    for reached in 0..made.len() {
+        let mut view = before.clone();
+        view.apply(&made[..reached]);
+        view.apply(&removal(&on_host, &name("net3"), &view, &made));
+        view.host.sort_by_key(|link| link.index);
+        assert_eq!(view, before, "after {reached} steps");
+    }
+}
+
+#[test]
+fn a_link_of_the_node_that_came_back_with_a_dead_namespace_is_up_again_if_it_was() {
+    let (mut view, made) = bonded_from_host();
+    view.host[0].state = LinkState::Down;
+    let steps = removal(&links(LinksAre::OnHost), &name("net3"), &view, &made);
+    assert_eq!(words(&steps), ["bring net1 (host) up"]);
+}
+
+#[test]
+fn removal_touches_no_link_that_is_not_a_bond_or_its_port() {
     let mut view = two_vfs(false);
     view.pod.push(link(4, "net3"));
-    assert_eq!(removal(&config(&json!({})), &name("net3"), &view, &[]), []);
+    for are in [LinksAre::InPod, LinksAre::OnHost] {
+        assert_eq!(removal(&links(are), &name("net3"), &view, &[]), []);
+    }
+}
+
+#[test]
+fn ports_that_stay_in_the_pod_are_up_without_the_bond() {
+    let before = two_vfs(false);
+    let mut view = before.clone();
+    view.apply(&plan(&config(&json!({})), &name("net3"), &before).unwrap().steps);
+    view.apply(&removal(&links(LinksAre::InPod), &name("net3"), &view, &[]));
+    assert_eq!(view, before);
 }
 
 #[test]
