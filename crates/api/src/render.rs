@@ -16,6 +16,9 @@ pub const RESOURCE_PREFIX: &str = "openshift.io";
 /// The operator's annotation on a NAD that it made, by which it finds the NAD's origin again.
 const OWNER_ANNOTATION: &str = "sriovnetwork.openshift.io/owner-ref";
 
+/// What stands before namespace and name in it.
+const OWNER_KIND: &str = "SriovNetwork.sriovnetwork.openshift.io/";
+
 /// The version of the CNI specification that the configuration is written in.
 const CNI_VERSION: &str = "1.0.0";
 
@@ -78,7 +81,7 @@ struct Plugin<'a> {
 pub fn render(network: &SriovNetwork) -> Nad {
     let namespace = network.network_namespace.as_ref().unwrap_or(&network.key.namespace);
     let resource = format!("{RESOURCE_PREFIX}/{}", network.resource_name);
-    let owner = format!("SriovNetwork.sriovnetwork.openshift.io/{}", network.key);
+    let owner = format!("{OWNER_KIND}{}", network.key);
     Nad {
         key: ObjectKey { namespace: namespace.clone(), name: network.key.name.clone() },
         annotations: BTreeMap::from([
@@ -87,6 +90,13 @@ pub fn render(network: &SriovNetwork) -> Nad {
         ]),
         resource: Some(network.resource_name.clone()),
         config: config(network),
+    }
+}
+
+impl Nad {
+    /// The SriovNetwork that it was rendered from; none for one that people wrote.
+    pub fn owner(&self) -> Option<ObjectKey> {
+        self.annotations.get(OWNER_ANNOTATION)?.strip_prefix(OWNER_KIND)?.parse().ok()
     }
 }
 
