@@ -70,6 +70,11 @@ impl Holders {
         self.by_vf.get(&vf)
     }
 
+    /// Lets a VF be held by a pod too: for those who work out what would be if it were.
+    pub fn give(&mut self, vf: PciAddress, holder: Holder) {
+        self.by_vf.insert(vf, Occupant::Pod(holder));
+    }
+
     /// All that are held, in order of address.
     pub fn iter(&self) -> impl Iterator<Item = (PciAddress, &Occupant)> {
         self.by_vf.iter().map(|(vf, occupant)| (*vf, occupant))

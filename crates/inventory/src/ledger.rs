@@ -125,6 +125,19 @@ impl Ledger {
         }
     }
 
+    /// Strikes out all that a sandbox has: what is recorded of it by no attachment, since it ended
+    /// between taking a VF and writing that down.
+    pub fn release_all(&self, container_id: &str) -> Result<(), Error> {
+        let _lock = lock(&self.state)?;
+        for name in self.holds.names()? {
+            let hold = self.holds.read_record::<Hold>(&name)?;
+            if hold.is_some_and(|hold| hold.holder.container_id == container_id) {
+                self.holds.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();

@@ -221,3 +221,17 @@ fn a_damaged_record_is_named() {
         assert!(message.contains(problem), "{message}");
     }
 }
+
+#[test]
+fn what_a_sandbox_has_is_struck_out_without_knowing_which_vfs_these_are() {
+    let node = node();
+    let (ledger, sysfs) = (node.ledger(), node.sysfs());
+    for (pod, interface) in [("a", "net1"), ("a", "net2"), ("b", "net1")] {
+        ledger.allocate(&sysfs, &nic0(), &node.holder(pod, interface)).unwrap();
+    }
+    ledger.release_all(&node.holder("a", "net1").container_id).unwrap();
+    let holders = ledger.holders(&node.seen()).unwrap();
+    let held: Vec<_> = holders.iter().map(|(vf, occupant)| format!("{vf}: {occupant}")).collect();
+    assert_eq!(held, ["0000:01:10.4: pod demo/b (net1)"]);
+    ledger.release_all("unknown").unwrap();
+}
