@@ -13,10 +13,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("podbond-bond", LINK_PLUGIN),
     ("podbond-sriov", LINK_PLUGIN),
     ("podbond-inventory", &["podbond-names", "podbond-kernel", "podbond-api"]),
-    (
-        "podbond-attach",
-        &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-api", "podbond-inventory"],
-    ),
+    // Not inventory, its neighbour: who picks a device is a trait that attach is given.
+    ("podbond-attach", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-api"]),
     ("podbond", PRODUCT),
     // No part of the product: nothing of the product uses them, and they see it from outside.
     ("podbond-demo", &[]),
