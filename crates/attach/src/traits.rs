@@ -20,9 +20,6 @@ pub trait Devices {
 
     /// Gives a device back. Success when `holder` does not have it.
     fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure>;
-
-    /// The free devices of a resource, in the order in which [`Devices::allocate`] gives them out.
-    fn free(&self, resource: &ResourceName) -> Result<Vec<PciAddress>, Failure>;
 }
 
 /// The attachment that holds a device.

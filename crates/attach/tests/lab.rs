@@ -106,10 +106,6 @@ impl Devices for NoDevices {
     fn release(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
         unreachable!("no attachment here has a device")
     }
-
-    fn free(&self, _: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
-        unreachable!("nothing is planned here")
-    }
 }
 
 /// A pod with eth0 and net1, which asks for these gateways.

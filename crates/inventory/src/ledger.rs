@@ -87,15 +87,6 @@ impl Ledger {
         Ok(vf.pci)
     }
 
-    /// The VFs of a resource that are free, in the order in which they are given out.
-    pub fn free(&self, sysfs: &Sysfs, resource: &ResourceName) -> Result<Vec<PciAddress>, Error> {
-        let inventory = Inventory::read(sysfs)?;
-        let holders = self.holders(&inventory)?;
-        let assignment = self.policies().assignment(&inventory)?;
-        let vfs = assignment.pool(resource, &inventory).into_iter().map(|(_, vf)| vf.pci);
-        Ok(vfs.filter(|vf| holders.of(*vf).is_none()).collect())
-    }
-
     /// Gives `holder` the VF that its NAD names by address, of whatever pool, and records it.
     pub fn claim(&self, sysfs: &Sysfs, vf: PciAddress, holder: &Holder) -> Result<(), Error> {
         let _lock = lock(&self.state)?;

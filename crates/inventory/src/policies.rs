@@ -136,11 +136,16 @@ impl<'l> Policies<'l> {
         let stored = self.stored()?;
         self.refuse_in_use(&stored, keys, &inventory)?;
         let is_stored = |key: &&ObjectKey| stored.iter().any(|policy| policy.key == **key);
-        let unknown = keys.iter().filter(|key| !is_stored(key)).cloned().collect();
+        let unknown: Vec<_> = keys.iter().filter(|key| !is_stored(key)).cloned().collect();
         let rest: Vec<_> =
             stored.iter().filter(|policy| !keys.contains(&policy.key)).cloned().collect();
         let assignment = assign_matching(&rest, &inventory)?;
         let target = self.records(rest, assignment, &inventory)?;
+        // Where nothing is deleted, what other policies have left to do is not done either. A PF
+        // that no policy manages is what an interrupted `apply` left.
+        if unknown.len() == keys.len() && target.records.iter().all(|pf| target.manages(pf.pf)) {
+            return Ok(Deleted { steps: Vec::new(), unknown });
+        }
         Ok(Deleted { steps: self.reach(&target, cards)?, unknown })
     }
 

@@ -321,3 +321,13 @@ fn a_card_that_was_taken_out_does_not_stand_in_the_way_of_others() {
     let message = apply(&mut node, &policies[..1]).unwrap_err().to_string();
     assert!(message.contains("ops/a: spec.nicSelector matches no PF"), "{message}");
 }
+
+#[test]
+fn deleting_what_is_not_in_force_does_nothing_for_other_policies() {
+    let mut node = lab();
+    apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap();
+    node.set_num_vfs(PF0, 0);
+    let deleted = delete(&mut node, "unknown").unwrap();
+    assert_eq!((lines(&deleted.steps), deleted.unknown.len()), (vec![], 1));
+    assert_eq!(node.attribute(PF0, "sriov_numvfs"), "0");
+}

@@ -95,12 +95,13 @@ pub(super) struct Pool(pub(super) RefCell<BTreeMap<PciAddress, Holder>>);
 pub(super) const VFS: [&str; 2] = ["0000:03:10.0", "0000:03:10.1"];
 
 impl Devices for Pool {
-    fn allocate(&self, resource: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
+    fn allocate(&self, _: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
         let held = |(_, other): &(&PciAddress, &Holder)| *other == holder;
         if let Some((device, _)) = self.0.borrow().iter().find(held) {
             return Ok(*device);
         }
-        let free = self.free(resource)?.into_iter().next();
+        let all = VFS.map(|vf| vf.parse().unwrap());
+        let free = all.into_iter().find(|device| !self.0.borrow().contains_key(device));
         let device = free.ok_or_else(|| Failure::new(Code::EXHAUSTED, "no free VF"))?;
         self.claim(device, holder).map(|()| device)
     }
@@ -113,11 +114,6 @@ impl Devices for Pool {
     fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
         assert_eq!(self.0.borrow_mut().remove(&device).as_ref(), Some(holder));
         Ok(())
-    }
-
-    fn free(&self, _: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
-        let all = VFS.map(|vf| vf.parse().unwrap());
-        Ok(all.into_iter().filter(|device| !self.0.borrow().contains_key(device)).collect())
     }
 }
 
