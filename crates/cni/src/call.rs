@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 
 use podbond_names::LinkName;
+use serde_json::{Map, Value};
 
 use crate::config::{PREV_RESULT, decode};
-use crate::{
-    Args, CniResult, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Version,
-};
+use crate::{Args, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Version};
 
 /// What a process was called for, as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,18 +111,11 @@ impl Environment {
 }
 
 fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
-    let mut raw = decode(stdin)?;
-    if command == Command::Del {
-        // "DEL command invocations are always considered best-effort"; "Plugins should still
-        // return without error if prevResult is empty" (section "DEL"). What cannot be read
-        // counts as empty.
-        let unreadable =
-            |value| CniResult::from_value(value, version_of(&raw).unwrap_or_default()).is_err();
-        if raw.get(PREV_RESULT).is_some_and(unreadable) {
-            raw.remove(PREV_RESULT);
-        }
-    }
-    let config = NetConf::from_map(raw)?;
+    let raw = decode(stdin)?;
+    let config = match command {
+        Command::Del => best_effort(raw)?,
+        _ => NetConf::from_map(raw)?,
+    };
     if config.version < command.since() {
         let msg = format!(
             "network {:?}: field cniVersion is {}: {command} exists from {} on",
@@ -145,8 +137,22 @@ fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
     Ok(config)
 }
 
+/// The configuration of a DEL. "DEL command invocations are always considered best-effort"; "Plugins
+/// should still return without error if prevResult is empty" (section "DEL"). What cannot be read of
+/// the keys that a DEL can do without counts as empty: an ADD that was refused for it is followed by
+/// a DEL, which must not fail for the same reason.
+fn best_effort(mut raw: Map<String, Value>) -> Result<NetConf, Failure> {
+    for key in [PREV_RESULT, "runtimeConfig", "args"] {
+        if let Ok(config) = NetConf::from_map(raw.clone()) {
+            return Ok(config);
+        }
+        raw.remove(key);
+    }
+    NetConf::from_map(raw)
+}
+
 /// The version of a configuration that is otherwise unchecked, if podbond speaks it.
-pub(crate) fn version_of(raw: &serde_json::Map<String, serde_json::Value>) -> Option<Version> {
+pub(crate) fn version_of(raw: &Map<String, Value>) -> Option<Version> {
     Version::parse(raw.get("cniVersion")?.as_str()?)
 }
 
@@ -256,5 +262,20 @@ mod tests {
         config["prevResult"] = json!({"ips": [{"address": "10.0.0.5/24"}]});
         let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
         assert_eq!(request.config.prev_result.map(|result| result.ips.len()), Some(1));
+    }
+
+    #[test]
+    fn del_goes_on_without_wishes_that_cannot_be_read() {
+        let mut config = bond("1.0.0");
+        config["prevResult"] = json!({"ips": []});
+        config["args"] = json!({"cni": {"ips": ["garbage"]}});
+        for wishes in [json!({"ips": ["garbage"]}), json!({"mac": "garbage"}), json!("garbage")] {
+            config["runtimeConfig"] = wishes;
+            assert!(call("ADD", &config).is_err());
+            let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
+            assert_eq!(request.config.name, "bond-net1");
+        }
+        config["type"] = json!("a/b");
+        assert!(call("DEL", &config).is_err());
     }
 }

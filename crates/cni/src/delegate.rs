@@ -71,9 +71,12 @@ impl<'p> Delegates<'p> {
     /// has it ("Delegated plugins are provided the *complete network configuration*", section
     /// "Delegated Plugin protocol"). None when the configuration has no `ipam.type`.
     pub fn ipam(&self, command: Command, request: &Request) -> Result<Option<CniResult>, Failure> {
-        match ipam_config(&request.config)? {
-            None => Ok(None),
-            Some(config) => self.call(command, &Request { config, ..request.clone() }),
+        match ipam_config(&request.config) {
+            Ok(None) => Ok(None),
+            Ok(Some(config)) => self.call(command, &Request { config, ..request.clone() }),
+            // ADD was refused for it, so that there is nothing to give back.
+            Err(_) if command == Command::Del => Ok(None),
+            Err(failure) => Err(failure),
         }
     }
 

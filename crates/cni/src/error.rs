@@ -40,6 +40,8 @@ impl Code {
     pub const EXHAUSTED: Self = Self::Other(102);
     /// 103: CHECK found a difference.
     pub const DIFFERS: Self = Self::Other(103);
+    /// 104: podbond itself is at fault.
+    pub const DEFECT: Self = Self::Other(104);
 
     /// The number on the wire.
     pub const fn number(self) -> u32 {

@@ -1,6 +1,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
+use std::panic::{self, PanicHookInfo};
+use std::process::{self, ExitCode};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
@@ -28,7 +29,7 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
         }
         // Answered first: a runtime asks every plugin, before anything else can be right.
         Some("VERSION") => return print(&version_answer(&stdin_at_hand()), ExitCode::SUCCESS),
-        Some(_) => {}
+        Some(_) => panic::set_hook(Box::new(answer_panic)),
     }
     let mut stdin = Vec::new();
     let call = Environment::read(env).and_then(|environment| {
@@ -47,6 +48,19 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
             print(&error, ExitCode::FAILURE)
         }
     }
+}
+
+/// A defect of ours is told like any other error, since a runtime shows the person who waits what is
+/// on standard output, and ends the process with exit status 1. What ADD had done by then is undone
+/// by the DEL with which a runtime answers a failed ADD.
+#[expect(clippy::disallowed_methods, reason = "there is no way back from here to main")]
+fn answer_panic(panic: &PanicHookInfo<'_>) {
+    // "panicked at", the place, and in a second line the reason.
+    let what = panic.to_string().replace('\n', " ");
+    let failure =
+        Failure::new(Code::DEFECT, format_args!("podbond is at fault: {what}: report it"));
+    print(&WireError::new(failure, Version::NEWEST), ExitCode::FAILURE);
+    process::exit(1);
 }
 
 /// Calls the plugin; gives what it answers on standard output, if anything.

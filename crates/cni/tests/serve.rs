@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const MARK: &str = "PODBOND_TEST_PLUGIN";
 
-/// Succeeds, but for the network named `broken`.
+/// Succeeds, but for the networks named `broken` and `defect`.
 struct Fake;
 
 impl Plugin for Fake {
@@ -25,6 +25,7 @@ impl Plugin for Fake {
         if request.config.name == "broken" {
             return Err(Failure::new(Code::CONFLICT, "net1: taken").with_details("EEXIST"));
         }
+        assert_ne!(request.config.name, "defect");
         let json = json!({"ips": [{"address": "10.0.0.5/24"}]});
         CniResult::from_value(&json, request.config.version)
     }
@@ -100,6 +101,14 @@ fn an_error_has_the_version_of_the_request_or_else_the_newest() {
     assert_eq!(error["cniVersion"], "1.1.0");
 }
 
+fn a_panic_is_answered_with_an_error_like_any_other() {
+    let config = json!({"cniVersion": "1.0.0", "name": "defect", "type": "fake"});
+    let (status, error) = answer("ADD", "net1", &config);
+    assert_eq!((status, &error["code"]), (Some(1), &json!(104)));
+    let msg = error["msg"].as_str().unwrap();
+    assert!(msg.contains("serve.rs") && msg.contains("left != right"), "{msg}");
+}
+
 fn without_a_command_a_person_is_told_what_it_is() {
     let (status, stdout, stderr) = call("", "net1", "");
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
@@ -137,8 +146,9 @@ fn main() -> ExitCode {
     an_add_answers_with_the_result_in_the_version_asked_for();
     del_status_and_gc_answer_nothing();
     an_error_has_the_version_of_the_request_or_else_the_newest();
+    a_panic_is_answered_with_an_error_like_any_other();
     without_a_command_a_person_is_told_what_it_is();
     the_version_is_answered_even_when_nothing_comes_on_standard_input();
-    println!("5 tests passed");
+    println!("6 tests passed");
     ExitCode::SUCCESS
 }

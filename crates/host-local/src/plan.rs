@@ -123,7 +123,7 @@ fn next(set: &RangeSet, last: Option<IpAddr>, taken: &BTreeSet<IpAddr>) -> Optio
         None => spans.extend(ranges.iter().map(whole)),
         Some((last, position)) => {
             let (family, start, end) = whole(&ranges[position]);
-            spans.push((family, bits(last) + 1, end));
+            spans.push((family, bits(last).saturating_add(1), end));
             spans.extend(ranges[position + 1..].iter().map(whole));
             spans.extend(ranges[..position].iter().map(whole));
             spans.push((family, start, bits(last)));
@@ -208,6 +208,15 @@ mod tests {
         let sets = [set(&[("10.0.0.0/29", "10.0.0.2", "10.0.0.3")])];
         let leases = [lease("10.0.0.3", other())];
         assert_eq!(ask(&sets, &leases, &["10.0.0.2"], &[]).unwrap(), ["10.0.0.2/29"]);
+    }
+
+    #[test]
+    fn the_last_address_of_all_is_followed_by_the_first_of_its_range() {
+        let end = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let sets = [set(&[("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124", "", "")])];
+        let leases = [lease(end, other())];
+        let next = ["ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff2/124"];
+        assert_eq!(ask(&sets, &leases, &[end], &[]).unwrap(), next);
     }
 
     #[test]

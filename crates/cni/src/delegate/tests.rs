@@ -228,3 +228,12 @@ fn status_and_gc_are_passed_on_without_an_attachment() {
         assert_eq!(env, format!("CNI_COMMAND={command}\nCNI_PATH={}\n", dir.path().display()));
     }
 }
+
+#[test]
+fn a_plugin_that_names_itself_for_ipam_has_no_lease_to_give_back() {
+    let mut request = request("fake", &[]);
+    request.config.ipam = Some("fake".to_owned());
+    let ask = |command| Delegates::new(&[&Fake], Lookup::PathThenBuiltin).ipam(command, &request);
+    assert!(ask(Command::Add).unwrap_err().msg.contains("the plugin itself"));
+    assert_eq!(ask(Command::Del), Ok(None));
+}
