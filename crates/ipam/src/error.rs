@@ -7,7 +7,9 @@ pub fn failure(network: &str, error: &Error) -> Failure {
     let code = match error {
         Error::Refused { .. } | Error::NotTaken { .. } | Error::NoBonding { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } => Code::CONFLICT,
-        Error::NoPodNamespace | Error::Namespace { .. } => Code::ContainerUnknown,
+        Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
+            Code::ContainerUnknown
+        }
         _ => Code::Io,
     };
     let msg = format!("network {network}: {}", error.sentence());

@@ -60,6 +60,12 @@ pub enum Error {
         /// Why not, in words.
         reason: String,
     },
+    /// The namespace that should be a pod's is the one that the node's own links are in.
+    #[error("{} is the node's own network namespace: give a pod's", path.display())]
+    OwnNamespace {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// A file of sysfs or procfs could not be read or written.
     #[error("{action} {}: {source}", path.display())]
     File {

@@ -1,3 +1,4 @@
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,14 +24,19 @@ impl Kernel {
         Ok(Self { sysfs: Sysfs::new("/sys"), host: Side::own(Netns::Host)?, pod: None })
     }
 
-    /// The node's side and the pod's namespace at `netns`, the value of `CNI_NETNS`.
+    /// The node's side and the pod's namespace at `netns`, the value of `CNI_NETNS`. The node's own
+    /// is refused: what is meant for a pod would befall the node.
     pub fn with_pod(netns: &Path) -> Result<Self> {
         let namespace = netns::open(netns)?;
+        let host = Self::host()?;
+        if netns::is_same(namespace.as_fd(), host.host.namespace())? {
+            return Err(Error::OwnNamespace { path: netns.to_owned() });
+        }
         let pod = Side::other(Netns::Pod, namespace).map_err(|error| Error::Namespace {
             path: netns.to_owned(),
             reason: format!("it cannot be entered: {}", told(&error)),
         })??;
-        Ok(Self { pod: Some(pod), ..Self::host()? })
+        Ok(Self { pod: Some(pod), ..host })
     }
 
     /// Whether a pod's namespace is open.
@@ -122,5 +128,16 @@ impl Kernel {
             Netns::Host => Ok(&mut self.host),
             Netns::Pod => self.pod.as_mut().ok_or(Error::NoPodNamespace),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_own_namespace_is_no_pods() {
+        let refused = Kernel::with_pod(Path::new("/proc/self/ns/net"));
+        assert!(matches!(refused, Err(Error::OwnNamespace { .. })));
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstatfs};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, fstatfs};
 use rustix::mount::{
     MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount,
 };
@@ -176,6 +176,15 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
             "it is a file of another kind (a namespace that was removed leaves one)",
         ))
     }
+}
+
+/// Whether two namespaces are the same one: namespaces(7) tells them apart by device and inode.
+pub(crate) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool> {
+    let identity = |netns| match fstat(netns) {
+        Ok(stat) => Ok((stat.st_dev, stat.st_ino)),
+        Err(errno) => Err(Error::Socket { action: "look at a namespace", source: errno.into() }),
+    };
+    Ok(identity(one)? == identity(other)?)
 }
 
 /// The calling thread's own namespace.

@@ -44,7 +44,7 @@ impl Kernel {
     /// work on the pod's name, so a link that comes back gets its new name before it leaves.
     fn travel(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
         let renamed = At { netns: from.netns, name: to.name.clone() };
-        if to.netns == Netns::Host && renamed != *to {
+        if to.netns == Netns::Host && renamed != *to && renamed != *from {
             match self.carry(step, link, from, &renamed) {
                 Ok(()) => {
                     return self.carry(step, link, &renamed, to).inspect_err(|_| {
