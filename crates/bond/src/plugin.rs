@@ -13,9 +13,6 @@ use crate::error::Error;
 use crate::plan::{brought_down, plan, removal};
 use crate::record::Records;
 
-/// How long ADD waits for the bond's carrier before it announces the addresses.
-const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(200);
-
 /// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
 /// does so at its leisure, and links without hardware never come.
 const RETURN_PATIENCE: Duration = Duration::from_secs(1);
@@ -225,9 +222,9 @@ fn answer(
     let at = At::pod(request.ifname.clone());
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
+    // First, since the bond may take another port's address while it waits for its carrier.
     if let Some(result) = &ipam {
-        let addresses = podbond_ipam::addresses(result);
-        kernel.announce(&at, &addresses, ANNOUNCE_PATIENCE).map_err(refused)?;
+        podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let link = kernel.link(&at).map_err(refused)?;
     let interface = Interface {

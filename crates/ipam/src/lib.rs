@@ -10,4 +10,4 @@ mod meaning;
 
 pub use attach::{Addresses, attach};
 pub use error::failure;
-pub use meaning::{Found, addresses, result, steps};
+pub use meaning::{Found, announce, result, steps};

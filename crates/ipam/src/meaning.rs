@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use podbond_cni::{CniResult, Interface, IpConfig};
@@ -7,6 +8,9 @@ use podbond_names::LinkName;
 
 /// `RT_SCOPE_LINK`: from here on a destination is on the link itself, and takes no gateway.
 const SCOPE_LINK: u8 = 253;
+
+/// How long [`announce`] waits for the link's carrier.
+const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The steps that give a link of the pod what an IPAM plugin answered: its addresses, then its
 /// routes, which may need them.
@@ -36,11 +40,11 @@ impl Found {
         Ok(Self { addresses: kernel.addresses(at)?, routes: kernel.routes(at)? })
     }
 
-    /// Those of [`steps`] that the link still needs: none when all is as the IPAM plugin answered.
-    /// A route is there when one leads to the same destination through the same gateway; the
+    /// Those of [`steps`] that the link still needs: none when all is as the result has it. Only what
+    /// a result tells of this link counts: that of a chain may tell of others too. A route is there when one leads to the same destination through the same gateway; the
     /// kernel fills in the rest.
     pub fn missing(&self, ifname: &LinkName, result: &CniResult) -> Vec<Step> {
-        let mut steps = steps(ifname, result);
+        let mut steps = steps(ifname, &about(ifname, result));
         steps.retain(|step| match step {
             Step::AddAddress { address, .. } => !self.addresses.contains(address),
             Step::AddRoute { route, .. } => !self
@@ -53,8 +57,31 @@ impl Found {
     }
 }
 
+/// The part of a result that is about a link of the pod.
+fn about(ifname: &LinkName, result: &CniResult) -> CniResult {
+    let is_it = |number| {
+        // An IPAM plugin's own result has no interfaces.
+        let interface: Option<&Interface> = result.interfaces.get(number);
+        interface.is_none_or(|it| it.name == *ifname && it.sandbox.is_some())
+    };
+    let mut result = result.clone();
+    let ips = result.ips.into_iter();
+    result.ips = ips.filter(|ip| ip.interface.is_none_or(is_it)).collect();
+    if result.ips.is_empty() {
+        result.routes.clear();
+    }
+    result
+}
+
+/// Tells the neighbours of a result's addresses once the link has carrier, waiting 200 ms at most.
+/// Its failure is none of the ADD's: neighbours learn of the addresses in time anyway.
+pub fn announce(kernel: &mut Kernel, ifname: &LinkName, result: &CniResult) {
+    let at = At::pod(ifname.clone());
+    let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_PATIENCE);
+}
+
 /// The addresses of a result, in its order.
-pub fn addresses(result: &CniResult) -> Vec<IpNet> {
+fn addresses(result: &CniResult) -> Vec<IpNet> {
     result.ips.iter().map(|ip| ip.address).collect()
 }
 
@@ -190,6 +217,28 @@ mod tests {
         half.routes.remove(0);
         assert_eq!(half.missing(&ifname, &result), [all[1].clone(), all[2].clone()]);
         assert_eq!(Found::default().missing(&ifname, &result), all);
+    }
+
+    #[test]
+    fn what_a_result_tells_of_other_links_is_not_missing() {
+        let interface = |name: &str| Interface {
+            name: name.parse().unwrap(),
+            mac: None,
+            mtu: None,
+            sandbox: Some("/run/netns/p1".to_owned()),
+            socket_path: None,
+            pci_id: None,
+        };
+        let of = |number, address| IpConfig { interface: Some(number), ..ip(address, None) };
+        let result = CniResult {
+            interfaces: vec![interface("net1"), interface("net3")],
+            ips: vec![of(0, "10.0.0.2/24"), of(1, "10.0.1.2/24")],
+            ..CniResult::default()
+        };
+        let missing = |ifname: &str| Found::default().missing(&ifname.parse().unwrap(), &result);
+        assert_eq!(missing("net3").len(), 1);
+        assert_eq!(missing("net3")[0].to_string(), "add address 10.0.1.2/24 to net3 (pod)");
+        assert_eq!(missing("net9"), []);
     }
 
     #[test]

@@ -40,8 +40,7 @@ pub(crate) fn differences(
     {
         differences.push(format!("mac of {ifname} is {is}, not {mac}"));
     }
-    let ours = of_interface(expected, position);
-    let missing = found.missing(ifname, &ours);
+    let missing = found.missing(ifname, expected);
     differences.extend(missing.iter().map(|step| format!("left to do: {step}")));
     differences
 }
@@ -49,16 +48,6 @@ pub(crate) fn differences(
 /// A link's own address: a bond may lend its port another one.
 fn own_address(link: &Link) -> Option<Mac> {
     link.port.as_ref().and_then(|port| port.permanent_mac).or(link.mac)
-}
-
-/// The part of a result that is about one of its interfaces; a chain's result tells of several.
-fn of_interface(result: &CniResult, position: usize) -> CniResult {
-    let mut result = result.clone();
-    result.ips.retain(|ip| ip.interface.is_none_or(|interface| interface == position));
-    if result.ips.is_empty() {
-        result.routes.clear();
-    }
-    result
 }
 
 #[cfg(test)]

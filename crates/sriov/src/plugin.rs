@@ -18,9 +18,6 @@ use crate::state::Record;
 use crate::store::{self, Store};
 use crate::{Config, Error};
 
-/// How long ADD waits for the link's carrier before it announces the addresses.
-const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(200);
-
 /// How long DEL waits for a link that the kernel is giving back from a namespace that is gone, and
 /// for a driver that is busy with its last reset.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
@@ -88,11 +85,8 @@ impl Sriov {
                     self.forget(&path, pci);
                 }
             })?;
-        let addresses = podbond_ipam::addresses(&result);
-        if link.is_some() && !addresses.is_empty() {
-            // Its failure is none of the ADD's: neighbours learn of the addresses in time anyway.
-            let at = At::pod(request.ifname.clone());
-            let _ = kernel.announce(&at, &addresses, ANNOUNCE_PATIENCE);
+        if link.is_some() {
+            podbond_ipam::announce(&mut kernel, &request.ifname, &result);
         }
         Ok(result)
     }
@@ -118,11 +112,13 @@ impl Sriov {
             return store::remove(&path);
         };
         let _lock = self.store.lock(record.device)?;
+        // The link goes before the lease, so that no address is given out while it is still in use;
+        // an error in one does not keep the other.
+        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
         let lease = delegates.ipam(Command::Del, &Request { config, ..request.clone() });
-        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
-        let errors = [lease.map(drop).map_err(Error::Attaching), vf];
+        let errors = [vf, lease.map(drop).map_err(Error::Attaching)];
         Error::all(errors.into_iter().filter_map(Result::err).collect())?;
         store::remove(&path)
     }
