@@ -9,6 +9,7 @@ use podbond_cni::Delegates;
 use crate::commands;
 use crate::error::Error;
 use crate::node::Node;
+use crate::output::{self, note};
 
 /// Pod-level bonding of SR-IOV virtual functions for Kubernetes.
 #[derive(Parser)]
@@ -26,16 +27,17 @@ Examples:
   podbond delete -f examples/              take it all back
   podbond install /opt/cni/bin             install the CNI plugins bond, sriov and host-local
 
-Exit status: 0 done; 1 failed, what was begun is undone; 2 wrong use of the command;
-3 bad input, nothing was changed.";
+Exit status: 0 done; 1 failed, and the object that failed is as it was;
+2 wrong use of the command; 3 bad input, nothing was changed.";
 
 #[derive(Subcommand)]
 enum Command {
     /// Make what manifests ask for: VFs of policies, networks, pods
     #[command(after_help = "\
-Takes SriovNetworkNodePolicies, SriovNetworks, NetworkAttachmentDefinitions and Pods, in any order and
-any number of documents. A Pod becomes a network namespace `<namespace>.<name>` with its attachments.
-Applying again changes nothing.
+Takes SriovNetworkNodePolicies, SriovNetworks, NetworkAttachmentDefinitions
+and Pods, in any order and any number of documents. A Pod becomes a network
+namespace `<namespace>.<name>` with its attachments. Applying again changes
+nothing.
 
 Examples:
   podbond apply -f examples/
@@ -43,11 +45,16 @@ Examples:
   cat pod.yaml | podbond apply -f -")]
     Apply(ApplyArgs),
     /// Take back what manifests asked for, or one object by name
-    #[command(after_help = "\
+    #[command(
+        override_usage = "\
+podbond delete -f <FILE|DIR>...
+       podbond delete <KIND> <NAME> [-n <NAMESPACE>]",
+        after_help = "\
 Examples:
   podbond delete -f examples/
   podbond delete pod bondpod1 -n demo
-  podbond delete policy policy-1 -n demo")]
+  podbond delete sriovnetwork sriovnet1 -n openshift-sriov-network-operator"
+    )]
     Delete(DeleteArgs),
     /// Show pods with their bonds, ports, VFs and addresses
     #[command(after_help = "\
@@ -60,7 +67,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   podbond exec -n demo bondpod1 -- ip a
-  podbond exec -n demo bondpod1 -- ping -c 3 10.56.217.1")]
+  podbond exec -n demo bondpod1 -- ping -c 3 10.56.217.1
+
+Exit status: that of the command; 127 where it is not found, 126 where it
+cannot be run; 1 or 3 where there is no such pod.")]
     Exec(ExecArgs),
     /// Show the steps that apply would take, and take none
     #[command(after_help = "\
@@ -174,6 +184,9 @@ pub(crate) enum Kind {
     /// A NetworkAttachmentDefinition
     #[value(name = "nad", alias = "net-attach-def", alias = "networkattachmentdefinition")]
     Nad,
+    /// A SriovNetwork, and the NetworkAttachmentDefinition that was made from it
+    #[value(name = "sriovnetwork")]
+    SriovNetwork,
     /// A SriovNetworkNodePolicy
     #[value(name = "policy", alias = "sriovnetworknodepolicy")]
     Policy,
@@ -205,11 +218,13 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
         Command::Plan(args) => commands::plan(&node, &args),
         Command::Install { dir } => commands::install(&dir),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "podbond", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "podbond", &mut script);
+            output::write(&script);
             Ok(())
         }
     };
-    match outcome {
+    match outcome.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -220,7 +235,7 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
 
 fn report(error: &Error) {
     for line in error.lines() {
-        eprintln!("podbond: {line}");
+        note(format_args!("podbond: {line}"));
     }
 }
 

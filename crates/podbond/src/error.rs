@@ -9,7 +9,7 @@ use podbond_cni::Failure;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A manifest that cannot be read from its file.
-    #[error("read {}: {source}", path.display())]
+    #[error("cannot read manifest {}: {source}", path.display())]
     Input {
         /// The file.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub(crate) enum Error {
         key: ObjectKey,
     },
     /// An object that is not there.
-    #[error("there is no {kind} {key} here")]
+    #[error("there is no {kind} {key} here: correct the name, or give its namespace with -n")]
     NoSuchObject {
         /// The kind, as the command line spells it.
         kind: &'static str,
@@ -95,7 +95,7 @@ pub(crate) enum Error {
         reason: String,
     },
     /// A file of our own.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}", path.display())]
     File {
         /// What was tried.
         action: &'static str,
@@ -124,6 +124,12 @@ pub(crate) enum Error {
     /// A plugin, or the chain that calls it.
     #[error("{0}")]
     Failed(Failure),
+    /// The answer could not be printed.
+    #[error("standard output: {problem}")]
+    Output {
+        /// The system's words.
+        problem: String,
+    },
     /// Several objects failed; each has its line.
     #[error("{} errors", .0.len())]
     Several(Vec<Error>),

@@ -3,11 +3,15 @@
 //! Called by the name of a plugin it is that plugin; called by any other name it is the command for
 //! people. The name is looked up before anything else is done.
 
+// They panic where nobody reads: the module `output` prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod commands;
 mod error;
 mod files;
 mod node;
+mod output;
 mod plugins;
 mod pools;
 mod preview;

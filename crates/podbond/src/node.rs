@@ -11,6 +11,7 @@ use podbond_names::PciAddress;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::Error;
+use crate::output::note;
 use crate::store::{PodRecord, Store};
 
 /// How long a command waits for another one that changes the node.
@@ -88,16 +89,27 @@ impl<'a> Node<'a> {
         let added = self.attacher(&devices).add(sandbox, chain);
         let added = added.map_err(|error| Error::Failed(error.into()))?;
         for warning in added.warnings {
-            eprintln!("pod {}: {warning}", sandbox.pod);
+            note(format_args!("pod {}: {warning}", sandbox.pod));
         }
         Ok(added.statuses)
     }
 
-    /// Takes a sandbox's attachments away, from their records alone.
+    /// Takes a sandbox's attachments away, from their records alone. Where one stays, so does what
+    /// the ledger tells of the sandbox.
     pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
         // A holder is known by its container and interface: where its namespace was is not asked.
         let devices = NodeDevices { node: self, netns: Path::new("") };
         let errors = self.attacher(&devices).delete(container_id);
+        if errors.is_empty() {
+            // A command that was killed may have taken a VF and recorded no attachment of it yet.
+            return self
+                .ledger
+                .release_all(container_id.as_str())
+                .err()
+                .map(Error::from)
+                .into_iter()
+                .collect();
+        }
         errors.into_iter().map(|error| Error::Failed(error.into())).collect()
     }
 
@@ -157,10 +169,6 @@ impl Devices for NodeDevices<'_> {
 
     fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
         self.node.ledger.release(device, &self.holder(holder)).map_err(device_failure)
-    }
-
-    fn free(&self, resource: &ResourceName) -> Result<Vec<PciAddress>, Failure> {
-        self.node.ledger.free(&self.node.sysfs, resource).map_err(device_failure)
     }
 }
 

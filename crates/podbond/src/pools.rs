@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use podbond_api::ResourceName;
-use podbond_inventory::{Assignment, Error, Holders, Inventory, Occupant, Pf, VfGroup};
+use podbond_api::{Management, ResourceName};
+use podbond_inventory::{Assignment, Error, Holder, Holders, Inventory, Occupant, Pf, VfGroup};
 use podbond_kernel::{Link, LinkState, Sysfs, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 
@@ -37,9 +37,12 @@ impl Pools {
         let mut pools = Self { pools: BTreeMap::new(), holders };
         for (number, assigned) in (0..).zip(&assignment.pfs) {
             let Some(pf) = inventory.pf(assigned.pf) else { continue };
+            // Of VFs that others make there may be more than the policies ask for.
+            let stays =
+                assigned.management == Management::External || pf.num_vfs == assigned.num_vfs;
             for group in &assigned.groups {
                 let pool = pools.pools.entry(group.resource.clone()).or_default();
-                if pf.num_vfs == assigned.num_vfs {
+                if stays {
                     pool.add_present(pf, group, &pools.holders);
                 } else {
                     pool.free.extend(to_be_made(pf, number, group, sysfs)?);
@@ -49,37 +52,54 @@ impl Pools {
         Ok(pools)
     }
 
-    /// Takes the VF of this address, of whatever pool.
-    pub(crate) fn claim(&mut self, vf: PciAddress) -> Result<PciAddress, Error> {
+    /// Takes the VF of this address, of whatever pool, for a holder.
+    pub(crate) fn claim(&mut self, vf: PciAddress, holder: Holder) -> Result<PciAddress, Error> {
         if let Some(occupant) = self.holders.of(vf) {
             return Err(Error::Held { vf, occupant: Box::new(occupant.clone()) });
         }
         for pool in self.pools.values_mut() {
-            pool.free.retain(|free| !matches!(free, Free::Present(pci) if *pci == vf));
+            let before = pool.free.len();
+            pool.free.retain(|free| free.pci() != vf);
+            if pool.free.len() < before {
+                pool.held.push((vf, Occupant::Pod(holder.clone())));
+            }
         }
+        self.holders.give(vf, holder);
         Ok(vf)
     }
 
-    /// Takes the next free VF of a resource. One that is not there yet comes into the view.
+    /// Takes the next free VF of a resource for a holder. One that is not there yet comes into the
+    /// view.
     pub(crate) fn take(
         &mut self,
         resource: &ResourceName,
+        holder: Holder,
         view: &mut View,
     ) -> Result<PciAddress, Error> {
         let Some(pool) = self.pools.get_mut(resource) else {
             let known = self.pools.keys().map(ToString::to_string).collect();
             return Err(Error::UnknownResource { resource: resource.clone(), known });
         };
-        match pool.free.pop_front() {
-            Some(Free::Present(pci)) => Ok(pci),
-            Some(Free::ToBeMade(made)) => {
-                let (vf, link) = *made;
-                let pci = vf.pci;
-                view.vfs.push(vf);
-                view.host.push(link);
-                Ok(pci)
-            }
-            None => Err(Error::NoFreeVf { resource: resource.clone(), held: pool.held.clone() }),
+        let Some(free) = pool.free.pop_front() else {
+            return Err(Error::NoFreeVf { resource: resource.clone(), held: pool.held.clone() });
+        };
+        let pci = free.pci();
+        if let Free::ToBeMade(made) = free {
+            let (vf, link) = *made;
+            view.vfs.push(vf);
+            view.host.push(link);
+        }
+        pool.held.push((pci, Occupant::Pod(holder.clone())));
+        self.holders.give(pci, holder);
+        Ok(pci)
+    }
+}
+
+impl Free {
+    fn pci(&self) -> PciAddress {
+        match self {
+            Self::Present(pci) => *pci,
+            Self::ToBeMade(made) => made.0.pci,
         }
     }
 }
@@ -150,5 +170,87 @@ fn vf_link(pci: PciAddress, name: LinkName, mac: Mac, mtu: u32) -> Link {
         parent: Some(pci),
         bond: None,
         port: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_api::{DeviceType, PciId, VfRange};
+    use podbond_inventory::PfAssignment;
+
+    use super::*;
+
+    const PF: &str = "0000:01:00.0";
+
+    fn vf(index: u16) -> podbond_inventory::Vf {
+        let pci = format!("0000:01:10.{index}").parse().unwrap();
+        podbond_inventory::Vf { index, pci, driver: None, link: None, admin_mac: None }
+    }
+
+    /// A PF with four VFs, of which a policy for VFs that others make wants the first two.
+    fn pools() -> Pools {
+        let pf = Pf {
+            pci: PF.parse().unwrap(),
+            link: None,
+            vendor: PciId(0x8086),
+            device: PciId(0x10c9),
+            driver: None,
+            total_vfs: 7,
+            num_vfs: 4,
+            vfs: (0..4).map(vf).collect(),
+        };
+        let group = VfGroup {
+            policy: "ops/p".parse().unwrap(),
+            resource: resource(),
+            vfs: VfRange::first(2).unwrap(),
+            device_type: DeviceType::Netdevice,
+            mtu: None,
+        };
+        let assigned = PfAssignment {
+            pf: pf.pci,
+            num_vfs: 2,
+            mtu: None,
+            management: Management::External,
+            groups: vec![group],
+        };
+        let assignment = Assignment { pfs: vec![assigned], overridden: Vec::new() };
+        let (inventory, sysfs) = (Inventory { pfs: vec![pf] }, Sysfs::new("/nowhere"));
+        Pools::new(&assignment, &inventory, Holders::default(), &sysfs).unwrap()
+    }
+
+    fn resource() -> ResourceName {
+        "r".parse().unwrap()
+    }
+
+    fn holder(pod: &str) -> Holder {
+        Holder {
+            pod: pod.parse().unwrap(),
+            container_id: String::new(),
+            interface: "net1".parse().unwrap(),
+            netns: "/run/netns/x".into(),
+        }
+    }
+
+    #[test]
+    fn of_more_vfs_than_a_policy_wants_the_first_ones_are_given_as_they_are() {
+        let (mut pools, mut view) = (pools(), View::default());
+        for index in 0..2 {
+            let taken = pools.take(&resource(), holder("demo/a"), &mut view).unwrap();
+            assert_eq!(taken, vf(index).pci);
+        }
+        assert!(view.vfs.is_empty(), "they are there already");
+        let error = pools.take(&resource(), holder("demo/b"), &mut view).unwrap_err().to_string();
+        assert!(error.contains("0000:01:10.1: pod demo/a (net1)"), "{error}");
+    }
+
+    #[test]
+    fn a_vf_is_given_once_by_whichever_way() {
+        let (mut pools, mut view) = (pools(), View::default());
+        pools.claim(vf(0).pci, holder("demo/a")).unwrap();
+        let error = pools.claim(vf(0).pci, holder("demo/b")).unwrap_err().to_string();
+        assert!(error.contains("held by pod demo/a (net1)"), "{error}");
+        let taken = pools.take(&resource(), holder("demo/b"), &mut view).unwrap();
+        assert_eq!(taken, vf(1).pci);
+        assert!(pools.claim(taken, holder("demo/c")).is_err());
     }
 }

@@ -2,17 +2,19 @@
 //! node, each laid over the view before the next is made. What a plugin would refuse it refuses
 //! here, before anything is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain, DeviceRequest};
-use podbond_cni::{Args, Failure, NetConf};
-use podbond_inventory::{Applied, Inventory};
+use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
+use podbond_host_local::HostLocal;
+use podbond_inventory::{Applied, Holder, Inventory};
 use podbond_kernel::{Kernel, Link, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::commands::is_running;
+use crate::commands::{UNCHANGED, is_running, nad_outcome};
 use crate::error::Error;
 use crate::node::{Node, device_failure};
 use crate::pools::Pools;
@@ -22,7 +24,18 @@ use crate::wanted::Wanted;
 pub(crate) struct Preview {
     /// What the policies come to.
     pub(crate) policies: Applied,
+    /// The NADs that would be kept anew.
+    pub(crate) networks: Vec<NetworkPreview>,
     pub(crate) pods: Vec<PodPreview>,
+}
+
+/// A NAD that would be kept anew.
+#[derive(Serialize)]
+pub(crate) struct NetworkPreview {
+    /// The object of the manifests that it comes from.
+    pub(crate) object: String,
+    /// What would be said of it.
+    pub(crate) outcome: &'static str,
 }
 
 /// What would be done for one pod.
@@ -67,7 +80,8 @@ pub(crate) fn preview(
     labels: Option<&BTreeMap<String, String>>,
     pods: &[(&Pod, Chain)],
 ) -> Result<Preview, Error> {
-    let policies = node.ledger.policies().plan(kernel, &wanted.policies, labels)?;
+    let policies = node.ledger.policies().plan(kernel, &wanted.policies, labels);
+    let policies = policies.map_err(refused)?;
     let inventory = Inventory::read(kernel.sysfs())?;
     let holders = node.ledger.holders(&inventory)?;
     let mut pools = Pools::new(&policies.assignment, &inventory, holders, kernel.sysfs())?;
@@ -80,13 +94,24 @@ pub(crate) fn preview(
             // Each pod begins with nothing but its loopback.
             view.pod.clear();
             for attachment in &chain.attachments {
-                let preview = attach(kernel, &mut view, &mut pools, attachment);
+                let preview = attach(kernel, &mut view, &mut pools, &pod.key, attachment);
                 attachments.push(preview.map_err(|error| named(error, pod, attachment))?);
             }
         }
         previews.push(PodPreview { pod: pod.key.clone(), unchanged, attachments });
     }
-    Ok(Preview { policies, pods: previews })
+    Ok(Preview { policies, networks: networks(node, wanted)?, pods: previews })
+}
+
+fn networks(node: &Node<'_>, wanted: &Wanted) -> Result<Vec<NetworkPreview>, Error> {
+    let mut networks = Vec::new();
+    for nad in &wanted.nads {
+        let outcome = nad_outcome(node, nad)?;
+        if outcome != UNCHANGED {
+            networks.push(NetworkPreview { object: wanted.origin(nad), outcome });
+        }
+    }
+    Ok(networks)
 }
 
 /// A refusal with the pod and interface that it is about.
@@ -104,13 +129,22 @@ fn attach(
     kernel: &mut Kernel,
     view: &mut View,
     pools: &mut Pools,
+    pod: &ObjectKey,
     attachment: &Attachment,
 ) -> Result<AttachmentPreview, Error> {
-    let refused = |error| Error::Refused(device_failure(error));
+    // Its sandbox is not made yet: it has neither ID nor namespace.
+    let holder = Holder {
+        pod: pod.clone(),
+        container_id: String::new(),
+        interface: attachment.ifname.clone(),
+        netns: PathBuf::new(),
+    };
     let device = match &attachment.device {
         DeviceRequest::None => None,
-        DeviceRequest::This(pci) => Some(pools.claim(*pci).map_err(refused)?),
-        DeviceRequest::OneOf(resource) => Some(pools.take(resource, view).map_err(refused)?),
+        DeviceRequest::This(pci) => Some(pools.claim(*pci, holder).map_err(refused)?),
+        DeviceRequest::OneOf(resource) => {
+            Some(pools.take(resource, holder, view).map_err(refused)?)
+        }
     };
     if let Some(pci) = device
         && view.vf(pci).is_none()
@@ -121,6 +155,9 @@ fn attach(
     let mut calls = Vec::new();
     for (position, config) in configs.iter().enumerate() {
         let call = call(config, &attachment.ifname, view).map_err(Error::Refused)?;
+        if call.steps.is_some() {
+            has_addresses(config).map_err(Error::Refused)?;
+        }
         match &call.steps {
             Some(steps) => view.apply(steps),
             // The first plugin of a network makes the interface; what it is like is not known.
@@ -131,6 +168,15 @@ fn attach(
     }
     let (interface, network) = (attachment.ifname.clone(), attachment.name());
     Ok(AttachmentPreview { interface, network, device, calls })
+}
+
+/// What is wrong with what was asked for, unless the node itself could not be looked at.
+fn refused(error: podbond_inventory::Error) -> Error {
+    use podbond_inventory::Error as E;
+    match error {
+        E::Kernel(_) | E::File { .. } | E::Damaged { .. } => Error::Inventory(error),
+        _ => Error::Refused(device_failure(error)),
+    }
 }
 
 fn call(config: &NetConf, ifname: &LinkName, view: &View) -> Result<Call, Failure> {
@@ -153,6 +199,25 @@ fn call(config: &NetConf, ifname: &LinkName, view: &View) -> Result<Call, Failur
     Ok(Call { plugin: config.plugin.clone(), steps, ipam: config.ipam.clone(), warnings })
 }
 
+/// Refuses a network whose ranges are malformed or used up. Other IPAM plugins than ours are not
+/// asked: what their STATUS does is not known.
+fn has_addresses(config: &NetConf) -> Result<(), Failure> {
+    let ours = HostLocal;
+    if config.ipam.as_deref() != Some(ours.name()) {
+        return Ok(());
+    }
+    let request = NodeRequest {
+        path: Vec::new(),
+        config: config.clone(),
+        valid_attachments: BTreeSet::new(),
+    };
+    match ours.status(&request, &Delegates::new(&[], Lookup::PathOnly)) {
+        // Who may not read the leases may have a plan.
+        Err(failure) if failure.code == Code::Io => Ok(()),
+        answer => answer,
+    }
+}
+
 /// A link that a foreign plugin would make: it has a name, and fits whatever is built on it.
 fn unknown_link(name: &LinkName) -> Link {
     Link {
@@ -170,5 +235,26 @@ fn unknown_link(name: &LinkName) -> Link {
         parent: None,
         bond: None,
         port: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_malformed_subnet_is_refused_before_anything_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |subnet: &str| {
+            let ipam = json!({"type": "host-local", "subnet": subnet, "dataDir": dir.path()});
+            let config = json!({"type": "bond", "name": "n", "cniVersion": "1.0.0", "ipam": ipam});
+            has_addresses(&NetConf::from_map(config.as_object().unwrap().clone()).unwrap())
+        };
+        assert_eq!(check("10.56.217.0/24"), Ok(()));
+        let failure = check("10.56.217.0/33").unwrap_err();
+        assert!(failure.msg.contains("10.56.217.0/33"), "{failure}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

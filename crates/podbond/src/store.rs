@@ -26,19 +26,36 @@ pub(crate) struct PodRecord {
     pub(crate) networks: Option<String>,
     /// The key of its attachments' records.
     pub(crate) container_id: ContainerId,
-    /// The annotation `k8s.v1.cni.cncf.io/network-status` that a cluster's pod would carry.
+    /// Earlier sandboxes of the pod of which something could not be taken away: deleting the pod
+    /// tries again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_over: Vec<ContainerId>,
+    /// The annotation `k8s.v1.cni.cncf.io/network-status` that a cluster's pod would carry; null
+    /// until all its networks are up.
     pub(crate) network_status: Value,
 }
 
 impl PodRecord {
-    pub(crate) fn new(pod: &Pod, container_id: ContainerId) -> Self {
+    /// A pod of which nothing is made yet.
+    pub(crate) fn new(pod: &Pod, container_id: ContainerId, left_over: Vec<ContainerId>) -> Self {
         Self {
             version: VERSION,
             pod: pod.key.clone(),
             networks: pod.networks().map(str::to_owned),
             container_id,
+            left_over,
             network_status: Value::Null,
         }
+    }
+
+    /// Whether all its networks came up. Where not, the command that made it failed or was killed.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.network_status.is_null()
+    }
+
+    /// All its sandboxes that something may be left of, the last one first.
+    pub(crate) fn sandboxes(&self) -> impl Iterator<Item = &ContainerId> {
+        std::iter::once(&self.container_id).chain(&self.left_over)
     }
 
     /// The same record once the pod's networks are up.
@@ -65,13 +82,17 @@ impl Store {
     }
 
     pub(crate) fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Error> {
-        let path = self.path("nads", key);
-        let Some(text) = read(&path)? else { return Ok(None) };
-        let objects = read_manifests(&text, &path.display().to_string())?;
-        Ok(objects.into_iter().find_map(|object| match object {
-            Object::Nad(nad) => Some(nad),
-            _ => None,
-        }))
+        read_nad(&self.path("nads", key))
+    }
+
+    /// The NADs that were rendered from a SriovNetwork.
+    pub(crate) fn nads_of(&self, network: &ObjectKey) -> Result<Vec<ObjectKey>, Error> {
+        let mut nads = Vec::new();
+        for path in self.records("nads", None)? {
+            let nad = read_nad(&path)?.filter(|nad| nad.owner().as_ref() == Some(network));
+            nads.extend(nad.map(|nad| nad.key));
+        }
+        Ok(nads)
     }
 
     pub(crate) fn put_nad(&self, nad: &Nad) -> Result<(), Error> {
@@ -97,21 +118,27 @@ impl Store {
 
     /// All pods, or those of one namespace, in order of their keys.
     pub(crate) fn pods(&self, namespace: Option<&Namespace>) -> Result<Vec<PodRecord>, Error> {
-        let all = self.dir.join("pods");
+        let mut pods = Vec::new();
+        for path in self.records("pods", namespace)? {
+            pods.extend(read_pod(&path)?);
+        }
+        pods.sort_by(|a: &PodRecord, b| a.pod.cmp(&b.pod));
+        Ok(pods)
+    }
+
+    /// The files of one kind, of one namespace or all.
+    fn records(&self, kind: &str, namespace: Option<&Namespace>) -> Result<Vec<PathBuf>, Error> {
+        let all = self.dir.join(kind);
         let namespaces = match namespace {
             Some(namespace) => vec![all.join(namespace.as_str())],
             None => entries(&all)?,
         };
-        let mut pods = Vec::new();
+        let mut records = Vec::new();
         for namespace in namespaces {
-            for path in entries(&namespace)? {
-                if path.extension().is_some_and(|ending| ending == "json") {
-                    pods.extend(read_pod(&path)?);
-                }
-            }
+            records.extend(entries(&namespace)?);
         }
-        pods.sort_by(|a: &PodRecord, b| a.pod.cmp(&b.pod));
-        Ok(pods)
+        records.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+        Ok(records)
     }
 
     /// Both parts of a key are DNS-1123 names, so that the path stays in its directory.
@@ -137,6 +164,15 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File { action: "read", path: path.to_owned(), source }),
     }
+}
+
+fn read_nad(path: &Path) -> Result<Option<Nad>, Error> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let objects = read_manifests(&text, &path.display().to_string())?;
+    Ok(objects.into_iter().find_map(|object| match object {
+        Object::Nad(nad) => Some(nad),
+        _ => None,
+    }))
 }
 
 fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
@@ -184,6 +220,7 @@ mod tests {
             pod: key(text),
             networks: Some("a, b".to_owned()),
             container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
+            left_over: Vec::new(),
             network_status: Value::Null,
         }
     }
@@ -214,6 +251,36 @@ mod tests {
         store.put_pod(&PodRecord { version: 9, ..record("a/one") }).unwrap();
         let message = store.pod(&key("a/one")).unwrap_err().to_string();
         assert!(message.contains("version is 9"), "{message}");
+    }
+
+    #[test]
+    fn a_network_is_found_by_what_it_was_rendered_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let manifests = read_manifests(
+            "apiVersion: sriovnetwork.openshift.io/v1\nkind: SriovNetwork\n\
+             metadata: {name: n, namespace: ops}\n\
+             spec: {networkNamespace: demo, resourceName: r}\n---\n\
+             apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
+             metadata: {name: m, namespace: demo}\nspec: {config: '{\"type\": \"bond\"}'}\n",
+            "test",
+        );
+        let wanted = crate::wanted::Wanted::read(manifests.unwrap()).unwrap();
+        for nad in &wanted.nads {
+            store.put_nad(nad).unwrap();
+        }
+        assert_eq!(store.nads_of(&key("ops/n")).unwrap(), [key("demo/n")]);
+        assert!(store.nads_of(&key("demo/m")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_pod_is_complete_once_its_networks_are_up_even_without_any() {
+        let begun =
+            PodRecord { left_over: vec!["c0".to_owned().try_into().unwrap()], ..record("a/p") };
+        assert!(!begun.is_complete());
+        let sandboxes: Vec<_> = begun.sandboxes().map(ToString::to_string).collect();
+        assert_eq!(sandboxes, ["c1", "c0"]);
+        assert!(begun.with_status(&[]).is_complete());
     }
 
     #[test]

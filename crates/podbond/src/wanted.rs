@@ -11,7 +11,8 @@ pub(crate) struct Wanted {
     pub(crate) pods: Vec<Pod>,
     /// Kind and name of what is of no kind that podbond knows.
     pub(crate) ignored: Vec<String>,
-    rendered: Vec<ObjectKey>,
+    /// The SriovNetworks.
+    pub(crate) networks: Vec<ObjectKey>,
 }
 
 impl Wanted {
@@ -22,9 +23,8 @@ impl Wanted {
             match object {
                 Object::SriovNetworkNodePolicy(policy) => wanted.policies.push(policy),
                 Object::SriovNetwork(network) => {
-                    let nad = render(&network);
-                    wanted.rendered.push(nad.key.clone());
-                    wanted.nads.push(nad);
+                    wanted.nads.push(render(&network));
+                    wanted.networks.push(network.key);
                 }
                 Object::Nad(nad) => wanted.nads.push(nad),
                 Object::Pod(pod) => wanted.pods.push(pod),
@@ -37,12 +37,16 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// The kind of the object that a NAD comes from.
-    pub(crate) fn origin(&self, nad: &Nad) -> &'static str {
-        if self.rendered.contains(&nad.key) {
-            "SriovNetwork"
-        } else {
-            "NetworkAttachmentDefinition"
+    /// The SriovNetwork among the manifests that a NAD is rendered from.
+    pub(crate) fn network_of(&self, nad: &Nad) -> Option<ObjectKey> {
+        nad.owner().filter(|owner| self.networks.contains(owner))
+    }
+
+    /// The object of the manifests that a NAD comes from: kind, namespace and name.
+    pub(crate) fn origin(&self, nad: &Nad) -> String {
+        match self.network_of(nad) {
+            Some(network) => format!("SriovNetwork {network}"),
+            None => format!("NetworkAttachmentDefinition {}", nad.key),
         }
     }
 }
@@ -76,7 +80,7 @@ mod tests {
         let wanted = Wanted::read(read_manifests(&text, "test").unwrap()).unwrap();
         assert_eq!(wanted.pods[0].key.to_string(), "demo/p");
         assert_eq!(wanted.ignored, ["Namespace demo"]);
-        assert_eq!(wanted.origin(&wanted.nads[0]), "NetworkAttachmentDefinition");
+        assert_eq!(wanted.origin(&wanted.nads[0]), "NetworkAttachmentDefinition default/n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
-use podbond_api::{Pod, SriovNetworkNodePolicy};
+use podbond_api::{Nad, ObjectKey, Pod, SriovNetworkNodePolicy};
 use podbond_attach::{Chain, Sandbox};
 use podbond_cni::ContainerId;
 use podbond_inventory::Applied;
@@ -11,9 +11,13 @@ use crate::cli::{ApplyArgs, Labels};
 use crate::error::Error;
 use crate::files;
 use crate::node::{Nads, Node};
+use crate::output::{note, say};
 use crate::preview;
 use crate::store::PodRecord;
 use crate::wanted::Wanted;
+
+/// What is said of an object for which nothing is done.
+pub(crate) const UNCHANGED: &str = "unchanged";
 
 /// Makes what manifests ask for. All of it is checked before any of it is begun.
 pub(crate) fn apply(node: &Node<'_>, args: &ApplyArgs) -> Result<(), Error> {
@@ -22,28 +26,44 @@ pub(crate) fn apply(node: &Node<'_>, args: &ApplyArgs) -> Result<(), Error> {
     let labels = label_map(&args.labels);
     let mut kernel = Kernel::host()?;
     let pods = checked_pods(node, &wanted)?;
-    preview::preview(node, &mut kernel, &wanted, labels.as_ref(), &pods)?;
+    for (pod, _) in &pods {
+        sweep_dead(node, &pod.key)?;
+    }
+    let foreseen = preview::preview(node, &mut kernel, &wanted, labels.as_ref(), &pods)?;
 
     for ignored in &wanted.ignored {
-        eprintln!("{ignored} is of no kind that podbond knows: not looked at");
+        note(format_args!("{ignored} is of no kind that podbond knows: not looked at"));
     }
-    apply_policies(node, &mut kernel, &wanted.policies, labels.as_ref())?;
+    if !wanted.policies.is_empty() {
+        if let Some(first) = foreseen.policies.steps.first()
+            && io::stderr().is_terminal()
+        {
+            // A card may take seconds to make its VFs.
+            note(format_args!("making VFs: {first} …"));
+        }
+        apply_policies(node, &mut kernel, &wanted.policies, labels.as_ref())?;
+    }
     for nad in &wanted.nads {
-        let outcome = match node.store.nad(&nad.key)? {
-            Some(known) if known == *nad => "unchanged",
-            Some(_) => "changed, for pods that are made from now on",
-            None => "created",
-        };
-        if outcome != "unchanged" {
+        let outcome = nad_outcome(node, nad)?;
+        if outcome != UNCHANGED {
             node.store.put_nad(nad)?;
         }
-        println!("{} {} {outcome}", wanted.origin(nad), nad.key);
+        say(format_args!("{} {outcome}", wanted.origin(nad)));
     }
     for (pod, chain) in &pods {
-        let outcome = if is_running(node, pod)? { "unchanged" } else { create(node, pod, chain)? };
-        println!("Pod {} {outcome}", pod.key);
+        let outcome = if is_running(node, pod)? { UNCHANGED } else { create(node, pod, chain)? };
+        say(format_args!("Pod {} {outcome}", pod.key));
     }
     Ok(())
+}
+
+/// What keeping a NAD comes to.
+pub(crate) fn nad_outcome(node: &Node<'_>, nad: &Nad) -> Result<&'static str, Error> {
+    Ok(match node.store.nad(&nad.key)? {
+        Some(known) if known == *nad => UNCHANGED,
+        Some(_) => "changed, for pods that are made from now on",
+        None => "created",
+    })
 }
 
 /// The labels as a map; none where none were given.
@@ -61,7 +81,7 @@ pub(crate) fn checked_pods<'w>(
         .map_err(|error| Error::Refused(error.into()))?;
     if default_network.is_none() && !wanted.pods.is_empty() {
         let dir = node.conf_dir.display();
-        eprintln!("{dir} holds no default network: pods get no eth0");
+        note(format_args!("{dir} holds no default network: pods get no eth0"));
     }
     let source = Nads { new: &wanted.nads, store: &node.store };
     let mut pods = Vec::new();
@@ -71,7 +91,10 @@ pub(crate) fn checked_pods<'w>(
         for attachment in &chain.attachments {
             for key in &attachment.ignored {
                 let (ifname, name) = (&attachment.ifname, attachment.name());
-                eprintln!("pod {}: {ifname} ({name}): no plugin takes {key:?}: ignored", pod.key);
+                note(format_args!(
+                    "pod {}: {ifname} ({name}): no plugin takes {key:?}: ignored",
+                    pod.key
+                ));
             }
         }
         pods.push((pod, chain));
@@ -85,26 +108,18 @@ fn apply_policies(
     policies: &[SriovNetworkNodePolicy],
     labels: Option<&BTreeMap<String, String>>,
 ) -> Result<(), Error> {
-    if policies.is_empty() {
-        return Ok(());
-    }
     let known = node.ledger.policies().stored()?;
-    let planned = node.ledger.policies().plan(kernel, policies, labels)?;
-    if !planned.steps.is_empty() && io::stderr().is_terminal() {
-        // A card may take seconds to make its VFs.
-        eprintln!("making VFs: {} …", planned.steps[0]);
-    }
     let applied = node.ledger.policies().apply(kernel, policies, labels)?;
-    for note in policy_notes(&applied) {
-        eprintln!("{note}");
-    }
+    policy_notes(&applied).into_iter().for_each(note);
     for policy in policies.iter().filter(|policy| !applied.not_for_node.contains(&policy.key)) {
         let outcome = match known.iter().find(|old| old.key == policy.key) {
-            Some(old) if old == policy => "unchanged",
+            Some(old) if old == policy && applied.steps.is_empty() => UNCHANGED,
+            // As after a reboot, which takes the VFs.
+            Some(old) if old == policy => "applied again",
             Some(_) => "changed",
             None => "created",
         };
-        println!("SriovNetworkNodePolicy {} {outcome}", policy.key);
+        say(format_args!("SriovNetworkNodePolicy {} {outcome}", policy.key));
     }
     Ok(())
 }
@@ -134,7 +149,7 @@ pub(crate) fn policy_notes(applied: &Applied) -> Vec<String> {
 /// Whether the pod is here as its manifest has it.
 pub(crate) fn is_running(node: &Node<'_>, pod: &Pod) -> Result<bool, Error> {
     let Some(record) = node.store.pod(&pod.key)? else { return Ok(false) };
-    if NamedNetns::find(&PodRecord::netns_name(&pod.key))?.is_none() {
+    if !record.is_complete() || NamedNetns::find(&PodRecord::netns_name(&pod.key))?.is_none() {
         return Ok(false);
     }
     if record.networks.as_deref() == pod.networks() {
@@ -145,13 +160,42 @@ pub(crate) fn is_running(node: &Node<'_>, pod: &Pod) -> Result<bool, Error> {
     }
 }
 
-fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Error> {
-    // A record without a namespace: the node was started anew since. What it held is swept first.
-    if let Some(old) = node.store.pod(&pod.key)? {
-        Error::gather(node.detach(&old.container_id))?;
+/// Takes away what is left of a pod that does not run: its namespace is gone, as after a reboot, or
+/// the command that made it was killed. Before the preview, which would find its VFs held.
+///
+/// What cannot be taken away is told and kept in the pod's record; it does not stand in the way.
+fn sweep_dead(node: &Node<'_>, key: &ObjectKey) -> Result<(), Error> {
+    let Some(mut dead) = node.store.pod(key)? else { return Ok(()) };
+    let netns = NamedNetns::find(&PodRecord::netns_name(key))?;
+    if dead.is_complete() && netns.is_some() {
+        return Ok(());
     }
+    let mut left_over = Vec::new();
+    for sandbox in dead.sandboxes() {
+        let errors = node.detach(sandbox);
+        if !errors.is_empty() {
+            left_over.push(sandbox.clone());
+        }
+        for line in errors.iter().flat_map(Error::lines) {
+            note(format_args!("pod {key}: of its earlier sandbox {sandbox} is left: {line}"));
+        }
+    }
+    if let Some(netns) = netns {
+        netns.remove()?;
+    }
+    if left_over.is_empty() {
+        return node.store.remove_pod(key).map(drop);
+    }
+    dead.container_id = left_over.remove(0);
+    dead.left_over = left_over;
+    node.store.put_pod(&dead)
+}
+
+fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Error> {
+    let dead = node.store.pod(&pod.key)?;
+    let left_over = dead.iter().flat_map(PodRecord::sandboxes).cloned().collect();
     let container_id = new_container_id()?;
-    let record = PodRecord::new(pod, container_id.clone());
+    let record = PodRecord::new(pod, container_id.clone(), left_over);
     node.store.put_pod(&record)?;
     let outcome = NamedNetns::create(&PodRecord::netns_name(&pod.key))
         .map_err(Error::from)
@@ -164,7 +208,7 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
         Err(error) => {
             // What could not be undone keeps the record, so that `delete` tries again.
             let left = node.detach(&container_id);
-            if left.is_empty() {
+            if left.is_empty() && record.left_over.is_empty() {
                 node.store.remove_pod(&pod.key)?;
             }
             Error::gather(std::iter::once(error).chain(left).collect()).map(|()| "created")

@@ -5,6 +5,7 @@ use crate::cli::{DeleteArgs, Kind};
 use crate::error::Error;
 use crate::files;
 use crate::node::Node;
+use crate::output::say;
 use crate::store::PodRecord;
 use crate::wanted::Wanted;
 
@@ -13,6 +14,7 @@ use crate::wanted::Wanted;
 struct Unwanted {
     pods: Vec<ObjectKey>,
     nads: Vec<ObjectKey>,
+    networks: Vec<ObjectKey>,
     policies: Vec<ObjectKey>,
 }
 
@@ -35,6 +37,10 @@ pub(crate) fn delete(node: &Node<'_>, args: &DeleteArgs) -> Result<(), Error> {
         let deleted = node.store.remove_nad(key);
         errors.extend(tell("nad", key, deleted, named).err());
     }
+    for key in &unwanted.networks {
+        let deleted = delete_network(node, key);
+        errors.extend(tell("sriovnetwork", key, deleted, named).err());
+    }
     if !unwanted.policies.is_empty() {
         errors.extend(delete_policies(node, &unwanted.policies, named).err());
     }
@@ -46,15 +52,18 @@ fn one(kind: Kind, key: ObjectKey) -> Unwanted {
     match kind {
         Kind::Pod => Unwanted { pods: keys, ..Unwanted::default() },
         Kind::Nad => Unwanted { nads: keys, ..Unwanted::default() },
+        Kind::SriovNetwork => Unwanted { networks: keys, ..Unwanted::default() },
         Kind::Policy => Unwanted { policies: keys, ..Unwanted::default() },
     }
 }
 
 fn all_of(objects: Vec<Object>) -> Result<Unwanted, Error> {
     let wanted = Wanted::read(objects)?;
+    let written = wanted.nads.iter().filter(|nad| wanted.network_of(nad).is_none());
     Ok(Unwanted {
+        nads: written.map(|nad| nad.key.clone()).collect(),
+        networks: wanted.networks,
         pods: wanted.pods.into_iter().map(|pod| pod.key).collect(),
-        nads: wanted.nads.into_iter().map(|nad| nad.key).collect(),
         policies: wanted.policies.into_iter().map(|policy| policy.key).collect(),
     })
 }
@@ -67,9 +76,9 @@ fn tell(
     named: bool,
 ) -> Result<(), Error> {
     match deleted? {
-        true => println!("{kind} {key} deleted"),
+        true => say(format_args!("{kind} {key} deleted")),
         false if named => return Err(Error::NoSuchObject { kind, key: key.clone() }),
-        false => println!("{kind} {key} is not here"),
+        false => say(format_args!("{kind} {key} is not here")),
     }
     Ok(())
 }
@@ -77,7 +86,7 @@ fn tell(
 /// Whether there was such a pod. Its record stays while anything of it could not be removed.
 fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
     let Some(record) = node.store.pod(key)? else { return Ok(false) };
-    let left = node.detach(&record.container_id);
+    let left: Vec<_> = record.sandboxes().flat_map(|sandbox| node.detach(sandbox)).collect();
     if let Some(netns) = NamedNetns::find(&PodRecord::netns_name(key))?
         && left.is_empty()
     {
@@ -85,6 +94,15 @@ fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
     }
     Error::gather(left)?;
     node.store.remove_pod(key)
+}
+
+/// Removes the NADs that were rendered from a SriovNetwork, and none that people wrote.
+fn delete_network(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
+    let nads = node.store.nads_of(key)?;
+    for nad in &nads {
+        node.store.remove_nad(nad)?;
+    }
+    Ok(!nads.is_empty())
 }
 
 fn delete_policies(node: &Node<'_>, keys: &[ObjectKey], named: bool) -> Result<(), Error> {

@@ -3,6 +3,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::Error;
+use crate::output::say;
 use crate::plugins::Plugins;
 
 /// Copies this executable into `dir` and links it there under each plugin's name.
@@ -18,17 +19,21 @@ pub(crate) fn install(dir: &Path) -> Result<(), Error> {
     fs::create_dir_all(dir).map_err(failed("create", dir))?;
     let target = dir.join("podbond");
     let copy = dir.join(format!(".podbond.{}", std::process::id()));
-    fs::copy(own, &copy).map_err(failed("write", &copy))?;
-    fs::rename(&copy, &target).map_err(failed("write", &target))?;
+    fs::copy(own, &copy)
+        .map_err(failed("write", &copy))
+        .and_then(|_| fs::rename(&copy, &target).map_err(failed("write", &target)))
+        // The error is told; half a copy shall not stay beside it.
+        .inspect_err(|_| drop(fs::remove_file(&copy)))?;
     for plugin in Plugins::default().table() {
         let path = dir.join(plugin.name());
         // A link cannot replace a file: make it beside, then rename it over.
         let link = dir.join(format!(".{}.{}", plugin.name(), std::process::id()));
         fs::hard_link(&target, &link).map_err(failed("link", &link))?;
-        fs::rename(&link, &path).map_err(failed("link", &path))?;
+        let renamed = fs::rename(&link, &path).map_err(failed("link", &path));
         // Renaming a link over another of the same file leaves both: that is rename(2).
         let _ = fs::remove_file(&link);
-        println!("{}", path.display());
+        renamed?;
+        say(path.display());
     }
     Ok(())
 }
@@ -53,5 +58,14 @@ mod tests {
         assert_eq!(names, ["bond", "host-local", "podbond", "sriov"]);
         let inode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().ino();
         assert!(names.iter().all(|name| inode(name) == inode("podbond")));
+    }
+
+    #[test]
+    fn a_copy_that_cannot_take_its_place_does_not_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("podbond/in-the-way")).unwrap();
+        let message = install(dir.path()).unwrap_err().to_string();
+        assert!(message.starts_with("cannot write "), "{message}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

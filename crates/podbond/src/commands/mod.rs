@@ -7,7 +7,7 @@ mod install;
 mod plan;
 mod status;
 
-pub(crate) use apply::{apply, is_running};
+pub(crate) use apply::{UNCHANGED, apply, is_running, nad_outcome};
 pub(crate) use delete::delete;
 pub(crate) use exec::exec;
 pub(crate) use install::install;

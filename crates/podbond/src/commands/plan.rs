@@ -6,7 +6,8 @@ use crate::cli::{Output, PlanArgs};
 use crate::error::Error;
 use crate::files;
 use crate::node::Node;
-use crate::preview::{self, AttachmentPreview, Preview};
+use crate::output::{note, say};
+use crate::preview::{self, AttachmentPreview, NetworkPreview, Preview};
 use crate::wanted::Wanted;
 
 /// Shows the steps that `apply` would take.
@@ -16,20 +17,19 @@ pub(crate) fn plan(node: &Node<'_>, args: &PlanArgs) -> Result<(), Error> {
     let mut kernel = Kernel::host()?;
     let pods = checked_pods(node, &wanted)?;
     let preview = preview::preview(node, &mut kernel, &wanted, labels.as_ref(), &pods)?;
-    for note in policy_notes(&preview.policies) {
-        eprintln!("{note}");
-    }
+    policy_notes(&preview.policies).into_iter().for_each(note);
     match args.output {
-        Output::Text => lines(&preview).iter().for_each(|line| println!("{line}")),
+        Output::Text => lines(&preview).iter().for_each(say),
         Output::Json => {
-            println!("{}", serde_json::to_string_pretty(&document(&preview)).unwrap_or_default());
+            say(serde_json::to_string_pretty(&document(&preview)).unwrap_or_default());
         }
     }
     Ok(())
 }
 
 fn document(preview: &Preview) -> Value {
-    json!({ "policies": preview.policies.steps, "pods": preview.pods })
+    let Preview { policies, networks, pods } = preview;
+    json!({ "policies": policies.steps, "networks": networks, "pods": pods })
 }
 
 fn lines(preview: &Preview) -> Vec<String> {
@@ -40,6 +40,12 @@ fn lines(preview: &Preview) -> Vec<String> {
         if preview.policies.steps.iter().any(|step| matches!(step, Step::SetNumVfs { .. })) {
             lines.push("     then set up each VF that was made".to_owned());
         }
+    }
+    if !preview.networks.is_empty() {
+        lines.push("networks:".to_owned());
+        let told =
+            |network: &NetworkPreview| format!("     {} {}", network.object, network.outcome);
+        lines.extend(preview.networks.iter().map(told));
     }
     for pod in &preview.pods {
         if pod.unchanged {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cli::{Output, StatusArgs};
 use crate::error::Error;
 use crate::node::Node;
+use crate::output::say;
 use crate::store::PodRecord;
 use crate::table::Table;
 
@@ -80,9 +81,9 @@ pub(crate) fn status(node: &Node<'_>, args: &StatusArgs) -> Result<(), Error> {
     }
     let pods = records.iter().map(look_at).collect::<Result<Vec<_>, _>>()?;
     match args.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&pods).unwrap_or_default()),
-        Output::Text if pods.is_empty() => println!("no pods here"),
-        Output::Text => table(&pods).lines().iter().for_each(|line| println!("{line}")),
+        Output::Json => say(serde_json::to_string_pretty(&pods).unwrap_or_default()),
+        Output::Text if pods.is_empty() => say("no pods here"),
+        Output::Text => table(&pods).lines().iter().for_each(say),
     }
     Ok(())
 }
@@ -149,17 +150,14 @@ fn table(pods: &[PodStatus]) -> Table {
     let mut table = Table::new(["POD", "LINK", "MODE", "PORT", "STATE", "PF", "VF", "ADDRESSES"]);
     for pod in pods {
         let mut pod_cell = format!("{}/{}", pod.namespace, pod.name);
-        if pod.netns.is_none() {
-            table.row([
-                pod_cell,
-                String::new(),
-                String::new(),
-                String::new(),
-                "gone".to_owned(),
-                String::new(),
-                String::new(),
-                String::new(),
-            ]);
+        let instead = match &pod.netns {
+            None => Some("gone"),
+            Some(_) if pod.interfaces.is_empty() => Some("no links"),
+            Some(_) => None,
+        };
+        if let Some(state) = instead {
+            let [mode, pf, vf, addresses, link, port] = [const { String::new() }; 6];
+            table.row([pod_cell, link, mode, port, state.to_owned(), pf, vf, addresses]);
             continue;
         }
         let is_port = |interface: &&InterfaceStatus| {
@@ -291,5 +289,21 @@ mod tests {
             ]
         );
         assert!(lines.iter().all(|line| line.chars().count() <= 100));
+    }
+
+    #[test]
+    fn a_pod_without_links_or_namespace_has_a_row_too() {
+        let pod = |name: &str, netns: Option<&str>| PodStatus {
+            namespace: "demo".to_owned(),
+            name: name.to_owned(),
+            netns: netns.map(str::to_owned),
+            interfaces: Vec::new(),
+            network_status: Value::Null,
+        };
+        let lines = table(&[pod("bare", Some("/run/netns/demo.bare")), pod("old", None)]).lines();
+        assert_eq!(
+            lines[1..],
+            ["demo/bare                    no links", "demo/old                     gone"]
+        );
     }
 }

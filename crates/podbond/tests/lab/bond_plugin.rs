@@ -1,8 +1,10 @@
 //! The bond plugin as a runtime calls it, over links that are in the pod or on the host.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, bond_config, ip, words};
+use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, ip, words};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
@@ -117,6 +119,74 @@ fn links_of_the_host_are_moved_in_and_come_back_as_they_were() {
     assert_eq!(Snapshot::take(), before);
     ip("link del port1");
     ip("link del port2");
+}
+
+#[test]
+fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_were() {
+    let networks = WithNetworks::new();
+    let vfs = ["pf0", "pf1"].map(|pf| {
+        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
+        links.map(|link| link.unwrap().file_name().into_string().unwrap()).next().unwrap()
+    });
+    for vf in &vfs {
+        ip(&format!("link set {vf} up"));
+    }
+    let before = Snapshot::take();
+    let netns = Netns::with_links("vanished");
+    let path = netns.path();
+    let links: Vec<Value> = vfs.iter().map(|vf| json!({ "name": vf })).collect();
+    let config = bond_config(&json!({"linksInContainer": false, "links": links}));
+    call("ADD", &path).run(&config).unwrap();
+    assert_eq!(netns.link(&vfs[0])["master"], "bond0");
+    drop(netns);
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(Snapshot::take(), before);
+    for vf in &vfs {
+        ip(&format!("link set {vf} down"));
+    }
+    networks.end();
+}
+
+#[test]
+fn the_del_after_a_refused_add_succeeds_and_touches_no_link_of_the_pod() {
+    let netns = Netns::with_links("untouched");
+    // The pod's links have the names of the node's: neither may be taken for the other.
+    ip("link add net1 type dummy");
+    ip("link add net2 type dummy");
+    let (node, links) = (Snapshot::take(), netns.links());
+    for changes in [
+        json!({"linksInContainer": false}),
+        json!({"mode": "no-such"}),
+        json!({"links": [{"name": "net1"}, {"name": "a/b"}]}),
+        json!({"ipam": {"type": "bond"}}),
+        json!({"runtimeConfig": {"ips": ["nonsense"]}}),
+    ] {
+        let config = bond_config(&changes);
+        call("ADD", &netns.path()).run(&config).unwrap_err();
+        call("DEL", &netns.path()).run(&config).unwrap();
+        assert_eq!(Snapshot::take(), node, "{changes}");
+        assert_eq!(netns.links(), links, "{changes}");
+    }
+    ip("link del net1");
+    ip("link del net2");
+}
+
+#[test]
+fn the_nodes_own_namespace_is_refused_and_left_alone() {
+    let before = Snapshot::take();
+    let config = bond_config(&json!({"links": [{"name": "pf0"}, {"name": "pf1"}]}));
+    let error = call("ADD", "/proc/1/ns/net").run(&config).unwrap_err();
+    assert!(words(&error["msg"]).contains("the node's own network namespace"), "{error}");
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn ports_in_the_pod_are_up_again_without_their_bond() {
+    let netns = Netns::with_links("alone");
+    let before = netns.links();
+    call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    assert_eq!(netns.links(), before);
 }
 
 #[test]

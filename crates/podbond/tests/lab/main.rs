@@ -4,6 +4,7 @@
 
 mod bond_plugin;
 mod documented;
+mod interrupted;
 mod node;
 mod refused_by_apply;
 mod refused_by_plugin;

@@ -42,6 +42,7 @@ fn a_bond_that_cannot_be_is_refused_before_anything_is_made() {
         (json!({"links": [{"name": "net1"}, {"name": "net1"}]}), vec!["links", "net1", "twice"]),
         (json!({"links": [{"name": "net1"}, {"name": "net9"}]}), vec!["links", "net9"]),
         (json!({"mtu": 9000}), vec!["mtu", "9000", "1500"]),
+        (json!({"ipam": {"type": "host-local", "subnet": "10.56.217.0/33"}}), vec!["net3", "/33"]),
         (json!({"miimon": -5}), vec!["miimon", "-5"]),
         (json!({"miimon": "soon"}), vec!["miimon", "soon"]),
         (json!({"mode": "balance-xor"}), vec!["balance-xor", "net2", "trust"]),

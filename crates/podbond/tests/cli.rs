@@ -1,0 +1,68 @@
+//! The command line as scripts see it: exit statuses, and output that nobody takes.
+
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn podbond(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_podbond"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// `podbond plan` of a manifest on standard input.
+fn plan(manifest: &str) -> (Option<i32>, String) {
+    let mut command = podbond(&["plan", "-f", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
+    said(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn wrong_use_of_the_command_is_2() {
+    for arguments in [&["frobnicate"][..], &["apply"], &["delete"], &["delete", "pod"], &[]] {
+        let (status, said) = said(&podbond(arguments).output().unwrap());
+        assert_eq!(status, Some(2), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn bad_input_is_3() {
+    let policy = r#"{"apiVersion": "sriovnetwork.openshift.io/v1", "kind": "SriovNetworkNodePolicy",
+        "metadata": {"name": "p"}, "spec": {"resourceName": "r", "numVfs": 1,
+        "nicSelector": {"pfNames": ["no-such-pf"]}}}"#;
+    for (manifest, part) in [
+        ("kind: Pod\nmetadata: [\n", "standard input:3:1"),
+        ("kind: Pod\n", "apiVersion is missing"),
+        (policy, "default/p: spec.nicSelector matches no PF of this node"),
+    ] {
+        let (status, said) = plan(manifest);
+        assert_eq!(status, Some(3), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [&["status", "-o", "json"][..], &["completions", "bash"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = podbond(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(said(&output), (Some(0), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = podbond(&["completions", "bash"]).stdout(full).output().unwrap();
+    let (status, said) = said(&output);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.starts_with("podbond: standard output: No space left"), "{said}");
+}

@@ -1,0 +1,90 @@
+//! What a command that was killed, or an earlier life of the node, left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::node::{Snapshot, WithNetworks, apply, failed, ip, nad, pod, podbond, succeeded, words};
+
+const NETWORKS: &str = "demo/sriovnet1, demo/sriovnet2, demo/bond-net1";
+
+fn record_of(pod: &str) -> PathBuf {
+    Path::new("/var/lib/podbond/manifests/pods/demo").join(format!("{pod}.json"))
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn write(path: &Path, value: &Value) {
+    fs::write(path, value.to_string()).unwrap();
+}
+
+fn delete(pod: &str) -> std::process::Output {
+    podbond(&["delete", "pod", pod, "-n", "demo"])
+}
+
+#[test]
+fn a_pod_whose_apply_was_killed_is_made_anew_and_its_vfs_are_not_lost() {
+    let networks = WithNetworks::new();
+    let (before, manifest) = (Snapshot::take(), pod("killed", NETWORKS));
+    succeeded(&apply(&manifest));
+    // As if the command had been killed after it took one more VF and before it wrote that down.
+    let mut record = read(&record_of("killed"));
+    record["network_status"] = Value::Null;
+    write(&record_of("killed"), &record);
+    let vf = fs::canonicalize("/sys/class/net/pf0/device/virtfn3").unwrap();
+    let vf = vf.file_name().unwrap().to_string_lossy().into_owned();
+    let hold = json!({
+        "version": 1, "resource": "sriovnic1", "pod": "demo/killed", "interface": "net7",
+        "container_id": record["container_id"], "netns": "/run/netns/demo.killed",
+    });
+    write(&Path::new("/var/lib/podbond/vfs").join(format!("{vf}.json")), &hold);
+
+    let said = succeeded(&apply(&manifest));
+    assert_eq!(said.trim(), "Pod demo/killed created");
+    assert_ne!(read(&record_of("killed"))["container_id"], record["container_id"]);
+    let said = succeeded(&apply(&manifest));
+    assert_eq!(said.trim(), "Pod demo/killed unchanged");
+    succeeded(&delete("killed"));
+    assert_eq!(Snapshot::take(), before);
+    networks.end();
+}
+
+#[test]
+fn what_cannot_be_taken_away_of_an_earlier_sandbox_does_not_stand_in_the_way() {
+    let networks = WithNetworks::new();
+    let (before, manifest) = (Snapshot::take(), pod("reborn", NETWORKS));
+    succeeded(&apply(&manifest));
+    let sandbox = words(&read(&record_of("reborn"))["container_id"]);
+    ip("netns del demo.reborn");
+    let eth0 = Path::new("/var/lib/podbond/attachments").join(sandbox).join("eth0.json");
+    let (whole, mut without_plugin) = (read(&eth0), read(&eth0));
+    without_plugin["configs"][0]["type"] = "no-such-plugin".into();
+    write(&eth0, &without_plugin);
+
+    let applied = apply(&manifest);
+    succeeded(&applied);
+    let said = String::from_utf8_lossy(&applied.stderr).into_owned();
+    assert!(said.contains("no-such-plugin"), "{said}");
+    assert!(failed(&delete("reborn")).contains("no-such-plugin"));
+    write(&eth0, &whole);
+    succeeded(&delete("reborn"));
+    assert_eq!(Snapshot::take(), before);
+    networks.end();
+}
+
+#[test]
+fn a_sriovnetwork_is_deleted_by_name_and_takes_nothing_that_people_wrote() {
+    let networks = WithNetworks::new();
+    let namespace = "openshift-sriov-network-operator";
+    let delete = || podbond(&["delete", "sriovnetwork", "sriovnet1", "-n", namespace]);
+    succeeded(&delete());
+    assert!(failed(&delete()).contains("there is no sriovnetwork"));
+    succeeded(&apply(&nad("sriovnet1", r#"{"type": "sriov", "name": "own"}"#)));
+    let file = format!("{}/networks.yaml", crate::node::EXAMPLES);
+    succeeded(&podbond(&["delete", "-f", &file]));
+    succeeded(&podbond(&["delete", "nad", "sriovnet1", "-n", "demo"]));
+    networks.end();
+}
