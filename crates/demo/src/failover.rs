@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::look;
 use crate::node::{self, Pod, command, podbond};
 use crate::pings::Pings;
 use crate::{GATEWAY, POD, claim};
+use crate::{log, look};
 
 /// A longer silence is no fail-over.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub(crate) fn run(bond: &str) -> Result<(), Error> {
         );
         thread::sleep(wait);
     }
-    let begun = Instant::now();
+    let (begun, begun_at) = (Instant::now(), log::now()?);
     println!("{pf} is taken down");
     let mut down = command("ip", ["link", "set", &pf, "down"])
         .spawn()
@@ -54,6 +54,10 @@ pub(crate) fn run(bond: &str) -> Result<(), Error> {
     println!("{successor} has taken over (seen after {} ms)", begun.elapsed().as_millis());
     down.wait().map_err(|source| Error::start("ip link set down", source))?;
     thread::sleep(CALM);
+    println!("the kernel says, in ms after that:");
+    for line in log::since(begun_at)? {
+        println!("  {line}");
+    }
     judge(&end_flow(flow)?)?;
 
     node::run(command("ip", ["link", "set", &pf, "up"]))?;

@@ -9,18 +9,18 @@ use std::fs;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::node::{command, run};
+use crate::log;
 
 /// How often igbvf looks (its `igbvf_watchdog_task`), in s.
 const PERIOD: f64 = 2.0;
 
 /// A PF needs some time to go down before its VFs can see it, in s.
-const LEAD: f64 = 0.35;
+const LEAD: f64 = 0.22;
 
 /// How long to wait until the driver of the VF at `pci` is about to look at its link. None when the
 /// kernel's log does not tell, as with another driver.
 pub(crate) fn wait(pci: &str) -> Result<Option<Duration>, Error> {
-    let log = run(command("dmesg", ["--raw"]))?;
+    let log = log::read()?;
     let timers = fs::read_to_string("/proc/timer_list")
         .map_err(|source| Error::start("read /proc/timer_list", source))?;
     Ok(last_up(&log, pci).zip(Clock::read(&timers)).map(|(up, clock)| {
@@ -32,9 +32,7 @@ pub(crate) fn wait(pci: &str) -> Result<Option<Duration>, Error> {
 /// When the driver last said that the link came up, in s since boot: it says so when it looks.
 fn last_up(log: &str, pci: &str) -> Option<f64> {
     let wanted = format!("igbvf {pci}: Link is Up");
-    let line = log.lines().rev().find(|line| line.contains(&wanted))?;
-    let (_, time) = line.split_once('[')?;
-    time.split_once(']')?.0.trim().parse().ok()
+    log::lines(log).rev().find(|line| line.text.contains(&wanted)).map(|line| line.time)
 }
 
 /// The kernel's clocks at one moment.

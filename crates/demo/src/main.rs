@@ -4,6 +4,7 @@
 
 mod error;
 mod failover;
+mod log;
 mod look;
 mod node;
 mod pings;
