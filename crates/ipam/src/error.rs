@@ -6,7 +6,7 @@ use podbond_kernel::Error;
 pub fn failure(network: &str, error: &Error) -> Failure {
     let code = match error {
         Error::Refused { .. } | Error::NotTaken { .. } | Error::NoBonding { .. } => Code::KERNEL,
-        Error::NoSuchLink { .. } => Code::CONFLICT,
+        Error::NoSuchLink { .. } | Error::HasMaster { .. } => Code::CONFLICT,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
             Code::ContainerUnknown
         }

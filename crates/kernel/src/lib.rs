@@ -32,6 +32,7 @@ pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
 pub use netns::{NamedNetns, enter, is_netns};
+pub use pci::USERSPACE_DRIVERS;
 pub use route::Route;
 pub use step::Step;
 pub use sysfs::Sysfs;

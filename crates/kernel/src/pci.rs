@@ -14,8 +14,8 @@ use crate::{Error, Result, Sysfs};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Drivers that hand a function to a process, and give it no link.
-const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
+/// Drivers that give a PCI function to a process: it has no link, and its user sets address and MTU.
+pub const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
 
 impl Sysfs {
     /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left as it is.

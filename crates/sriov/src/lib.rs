@@ -25,5 +25,5 @@ mod testing;
 pub use config::Config;
 pub use error::Error;
 pub use observe::observe;
-pub use plan::{USERSPACE_DRIVERS, plan};
+pub use plan::plan;
 pub use plugin::Sriov;

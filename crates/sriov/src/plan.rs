@@ -1,12 +1,8 @@
-use podbond_kernel::{At, Link, LinkState, Netns, Step, Vf, VfSettings, View};
+use podbond_kernel::{At, Link, LinkState, Netns, Step, USERSPACE_DRIVERS, Vf, VfSettings, View};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::settings::{NotShown, settle};
 use crate::{Config, Error};
-
-/// Drivers that give a PCI function to a program: the VF has no link, and its user sets address and
-/// MTU.
-pub const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
 
 /// Whether the VF is bound to a driver that gives it no link.
 pub(crate) fn is_userspace(vf: &Vf) -> bool {
