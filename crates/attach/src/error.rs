@@ -1,11 +1,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use podbond_api::{KeyError, NETWORKS_ANNOTATION, ObjectKey};
+use podbond_api::{NETWORKS_ANNOTATION, ObjectKey};
 use podbond_cni::{Code, Command, ContainerId, Failure};
-use podbond_names::{LinkName, NameError};
+use podbond_names::LinkName;
 
 use crate::{Attachment, Record, Sandbox};
+
+mod input;
+
+pub use input::{ConfigError, ElementError, NetworksError};
 
 /// Why a pod's networks cannot be attached or detached. Each message begins with the object that
 /// it is about.
@@ -158,145 +162,6 @@ pub enum Error {
         cause: Box<Error>,
         /// What failed after that, in order.
         undoing: Vec<Error>,
-    },
-}
-
-/// What is wrong with a networks annotation. Reads on from the annotation's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NetworksError {
-    /// It looks like JSON and is not.
-    #[error("is not JSON: {problem} at line {line}, column {column}; correct it there")]
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What the parser met.
-        problem: String,
-    },
-    /// JSON, but no list.
-    #[error("is JSON but no list: write [{{\"name\": …}}, …]")]
-    NoList,
-    /// More networks than there are names `net<n>`.
-    #[error("has too many elements ({error}): remove some")]
-    TooLong {
-        /// What is wrong with the last one's name.
-        error: NameError,
-    },
-    /// "Only one network attachment may specify the `default-route` key" (multi-net-spec 1.3,
-    /// section 4.1.2.1.9).
-    #[error(
-        "elements {first} and {second} both have default-route: leave it on the one that the \
-         pod's default route shall lead through"
-    )]
-    TwoDefaultRoutes {
-        /// Place in the list of the earlier one, from 1.
-        first: usize,
-        /// Place in the list of the later one, from 1.
-        second: usize,
-    },
-    /// An element is wrong.
-    #[error("element {number} ({text}): {reason}")]
-    Element {
-        /// Place in the list, from 1.
-        number: usize,
-        /// The element as given.
-        text: String,
-        /// What is wrong with it.
-        reason: ElementError,
-    },
-}
-
-/// What is wrong with an element of a networks annotation. Reads on from the element.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ElementError {
-    /// Nothing between two commas.
-    #[error("it is empty: write [namespace/]name[@interface], or remove the comma")]
-    Empty,
-    /// An entry of the JSON list is no object.
-    #[error("it is no object: write {{\"name\": …}}")]
-    NoObject,
-    /// A character that separates parts is there twice.
-    #[error("it has more than one `{separator}`: write [namespace/]name[@interface]")]
-    Separator {
-        /// `/` or `@`.
-        separator: char,
-    },
-    /// A required field is absent or empty.
-    #[error("field {field} is missing: write {expected}")]
-    Missing {
-        /// The field.
-        field: &'static str,
-        /// What belongs there.
-        expected: &'static str,
-    },
-    /// A field holds what it cannot.
-    #[error("field {field} is {found}: write {expected}")]
-    Unexpected {
-        /// The field with its path, as `ips[0]`.
-        field: String,
-        /// The value in JSON.
-        found: String,
-        /// What belongs there.
-        expected: &'static str,
-    },
-    /// A default route has one next hop.
-    #[error("field default-route has two gateways of one family: write one for IPv4, one for IPv6")]
-    Gateways,
-    /// Not the name of an object or a namespace.
-    #[error("field {field}: {error}")]
-    Key {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        error: KeyError,
-    },
-    /// Not an interface name, MAC or PCI address.
-    #[error("field {field}: {error}")]
-    Name {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        error: NameError,
-    },
-}
-
-/// What is wrong with a network's configuration. Reads on from where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// It does not parse.
-    #[error("is not JSON: {problem} at line {line}, column {column}; correct it there")]
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What the parser met.
-        problem: String,
-    },
-    /// There is none.
-    #[error("is empty: write the network's CNI configuration, a JSON object with name and type")]
-    Empty,
-    /// Neither of one plugin nor of a list.
-    #[error("names no plugin: give it `type`, or `plugins`, a list of objects with `type`")]
-    NoPlugin,
-    /// An entry of `plugins` is no object.
-    #[error("is wrong in plugins[{position}], which is no object: write {{\"type\": …}}")]
-    NoObject {
-        /// Place in the list, from 0 as in JSON paths.
-        position: usize,
-    },
-    /// A field that must be an object is not.
-    #[error("is wrong in field {field}, which is no object: write {{…}}")]
-    Field {
-        /// The field, with its path.
-        field: String,
-    },
-    /// A plugin's configuration is invalid.
-    #[error("is invalid: {failure}")]
-    Plugin {
-        /// Why.
-        failure: Box<Failure>,
     },
 }
 
