@@ -109,6 +109,14 @@ pub enum Error {
         /// The bond or bridge that owns it.
         master: String,
     },
+    /// The bond would be its own port.
+    #[error(
+        "links: {name} is the name of the bond itself: name another link, or the bond otherwise"
+    )]
+    OwnPort {
+        /// The name.
+        name: LinkName,
+    },
     /// The name of the bond, or of a port on its way into the pod, is in use there.
     #[error("the pod has a link {name} already: choose another name for this attachment")]
     NameTaken {

@@ -62,6 +62,9 @@ impl fmt::Display for Warning {
 /// The view must hold, where they exist: the pod's link `ifname`, the ports, each port's master, and
 /// the VFs of those ports of which [`Config::needs_trust`] asks.
 pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
+    if config.ports.contains(ifname) {
+        return Err(Error::OwnPort { name: ifname.clone() });
+    }
     if view.link(Netns::Pod, ifname).is_some() {
         return Err(Error::NameTaken { name: ifname.clone() });
     }

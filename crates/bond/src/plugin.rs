@@ -98,19 +98,13 @@ impl Bond {
             Ok(made) => (made.unwrap_or_default(), None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let view = match request.netns.as_deref().filter(|path| is_netns(path)) {
-            Some(netns) => Kernel::with_pod(netns).map_err(Error::Kernel).and_then(|mut kernel| {
-                let mut view = View::default();
-                see_bond_and_ports(&mut kernel, &links.names, &request.ifname, &mut view)?;
-                Ok((kernel, view))
-            }),
-            // With the namespace the bond is gone too, and the kernel gives hardware links back,
-            // but down. Where none of them was up there is nothing left to do.
-            None if !links.names.iter().any(|name| brought_down(&made, name)) => {
-                return unread.into_iter().collect();
-            }
-            None => see_returned(&links.names, &made),
-        };
+        let netns = request.netns.as_deref().filter(|path| is_netns(path));
+        // With the namespace the bond is gone too, and the kernel gives hardware links back, but
+        // down. Where none of them was up there is nothing left to do.
+        if netns.is_none() && !links.names.iter().any(|name| brought_down(&made, name)) {
+            return unread.into_iter().collect();
+        }
+        let view = see_what_is_left(netns, &request.ifname, &links.names, &made);
         let left = view.map(|(mut kernel, view)| {
             let steps = removal(&links, &request.ifname, &view, &made);
             // Removing is undoing the inverse: it goes on past errors, and what is gone is none.
@@ -195,15 +189,28 @@ fn see_bond_and_ports(
     Ok(())
 }
 
-/// Those links of the node that ADD found up, as they are after their namespace has gone.
-fn see_returned(ports: &[LinkName], made: &[Step]) -> Result<(Kernel, View), Error> {
-    let mut kernel = Kernel::host()?;
+/// What [`removal`] needs to see: the pod's side where its namespace is alive, and those links of the
+/// node that ADD found up and that are not in the pod. A killed ADD left them where they were; from a
+/// namespace that is gone the kernel gives them back.
+fn see_what_is_left(
+    netns: Option<&Path>,
+    ifname: &LinkName,
+    ports: &[LinkName],
+    made: &[Step],
+) -> Result<(Kernel, View), Error> {
+    let mut kernel = netns.map_or_else(Kernel::host, Kernel::with_pod)?;
     let mut view = View::default();
+    if netns.is_some() {
+        see_bond_and_ports(&mut kernel, ports, ifname, &mut view)?;
+    }
     let end = Instant::now() + RETURN_PATIENCE;
     for name in ports.iter().filter(|name| brought_down(made, name)) {
+        if view.link(Netns::Pod, name).is_some() {
+            continue;
+        }
         let at = At::host(name.clone());
         let mut link = kernel.link(&at)?;
-        while link.is_none() && Instant::now() < end {
+        while link.is_none() && netns.is_none() && Instant::now() < end {
             sleep(RETURN_PAUSE);
             link = kernel.link(&at)?;
         }
