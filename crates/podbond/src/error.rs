@@ -78,6 +78,16 @@ pub(crate) enum Error {
         /// Its annotation when it was made.
         running: String,
     },
+    /// A namespace of the pod's name that podbond did not make.
+    #[error(
+        "pod {key}: the network namespace {} is there already and belongs to no pod: remove it with \
+         `ip netns del`, or give the pod another name",
+        crate::store::PodRecord::netns_name(key)
+    )]
+    NetnsTaken {
+        /// The pod.
+        key: ObjectKey,
+    },
     /// Another command holds the node's lock.
     #[error("another podbond command has been changing this node for {seconds} s ({}): try again when it is done", lock.display())]
     Locked {
@@ -105,7 +115,7 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// A command that cannot be started in a pod.
-    #[error("{}: {source}", program.display())]
+    #[error("cannot run {}: {source}", program.display())]
     Exec {
         /// The command.
         program: OsString,
@@ -148,7 +158,8 @@ impl Error {
             | Self::NotRoot { .. }
             | Self::NoSuchPod { .. }
             | Self::NoSuchObject { .. }
-            | Self::PodDiffers { .. } => 3,
+            | Self::PodDiffers { .. }
+            | Self::NetnsTaken { .. } => 3,
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
             Self::Exec { .. } => 126,
             _ => 1,

@@ -100,17 +100,12 @@ impl<'a> Node<'a> {
         // A holder is known by its container and interface: where its namespace was is not asked.
         let devices = NodeDevices { node: self, netns: Path::new("") };
         let errors = self.attacher(&devices).delete(container_id);
-        if errors.is_empty() {
-            // A command that was killed may have taken a VF and recorded no attachment of it yet.
-            return self
-                .ledger
-                .release_all(container_id.as_str())
-                .err()
-                .map(Error::from)
-                .into_iter()
-                .collect();
+        if !errors.is_empty() {
+            return errors.into_iter().map(|error| Error::Failed(error.into())).collect();
         }
-        errors.into_iter().map(|error| Error::Failed(error.into())).collect()
+        // A command that was killed may have taken a VF and recorded no attachment of it yet.
+        let released = self.ledger.release_all(container_id.as_str());
+        released.err().map(Error::from).into_iter().collect()
     }
 
     fn attacher<'n>(&'n self, devices: &'n NodeDevices<'n>) -> Attacher<'n> {

@@ -148,10 +148,12 @@ pub(crate) fn policy_notes(applied: &Applied) -> Vec<String> {
 
 /// Whether the pod is here as its manifest has it.
 pub(crate) fn is_running(node: &Node<'_>, pod: &Pod) -> Result<bool, Error> {
-    let Some(record) = node.store.pod(&pod.key)? else { return Ok(false) };
-    if !record.is_complete() || NamedNetns::find(&PodRecord::netns_name(&pod.key))?.is_none() {
-        return Ok(false);
-    }
+    let netns = NamedNetns::find(&PodRecord::netns_name(&pod.key))?;
+    let record = match (node.store.pod(&pod.key)?, netns) {
+        (Some(record), Some(_)) if record.is_complete() => record,
+        (None, Some(_)) => return Err(Error::NetnsTaken { key: pod.key.clone() }),
+        _ => return Ok(false),
+    };
     if record.networks.as_deref() == pod.networks() {
         Ok(true)
     } else {
@@ -230,11 +232,10 @@ fn fill(
         container_id: container_id.clone(),
         netns: netns.path().to_owned(),
     };
-    let attached = node.attach(&sandbox, chain);
-    if attached.is_err() {
-        netns.remove()?;
-    }
-    attached
+    node.attach(&sandbox, chain).map_err(|error| match netns.remove() {
+        Ok(()) => error,
+        Err(left) => Error::Several(vec![error, left.into()]),
+    })
 }
 
 /// A new ID, as a runtime would give: no two sandboxes share one, whatever their pods are called.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::node::{
-    Snapshot, WithNetworks, apply, apply_as_nobody, bond_config, failed, nad, pod, podbond,
+    Snapshot, WithNetworks, apply, apply_as_nobody, bond_config, failed, ip, nad, pod, podbond,
     succeeded,
 };
 
@@ -159,6 +159,13 @@ fn policies_that_no_card_can_meet_are_refused() {
     refused(&spec("pf0", 0), &["demo/bad", "numVfs"]);
     let empty = policy(&json!({"resourceName": "r", "numVfs": 1, "nicSelector": {}}));
     refused(&empty, &["demo/bad", "nicSelector"]);
+}
+
+#[test]
+fn a_namespace_of_the_pods_name_that_podbond_did_not_make_is_left_alone() {
+    ip("netns add demo.refused");
+    refused(&pod("refused", ""), &["demo/refused", "ip netns del"]);
+    ip("netns del demo.refused");
 }
 
 #[test]
