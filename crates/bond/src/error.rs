@@ -111,7 +111,8 @@ pub enum Error {
     },
     /// The bond would be its own port.
     #[error(
-        "links: {name} is the name of the bond itself: name another link, or the bond otherwise"
+        "links: {name} is the name of the bond itself: list the networks of its ports before the \
+         bond's in the pod's annotation, or name another link, or the bond otherwise"
     )]
     OwnPort {
         /// The name.

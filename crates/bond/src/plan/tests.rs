@@ -254,7 +254,7 @@ fn what_stands_in_the_way_is_named() {
     assert!(message(&name_taken).contains("the pod has a link net3 already"));
 
     let own = plan(&config_default, &name("net1"), &two_vfs(false)).unwrap_err().to_string();
-    assert!(own.contains("net1 is the name of the bond itself"), "{own}");
+    assert!(own.contains("net1 is the name of the bond itself: list"), "{own}");
 
     let mut small = two_vfs(false);
     small.pod[1].mtu = 1400;

@@ -74,7 +74,10 @@ fn podbond_plan(manifest: &str) -> std::process::Output {
 fn annotations_that_cannot_be_met_are_refused() {
     let networks = WithNetworks::new();
     let cases = [
-        ("demo/bond-net1, demo/sriovnet1, demo/sriovnet2", vec!["no net1", "before the bond's"]),
+        (
+            "demo/bond-net1, demo/sriovnet1, demo/sriovnet2",
+            vec!["net1", "bond itself", "before the bond's"],
+        ),
         ("demo/sriovnet1, demo/nowhere", vec!["nowhere in namespace demo", "demo/refused"]),
         ("demo/sriovnet1@a-name-of-17-char", vec!["a-name-of-17-char", "15"]),
         ("demo/sriovnet1@net2, demo/sriovnet2", vec!["net2"]),
