@@ -52,8 +52,8 @@ pub enum Error {
     /// A step touches the pod's namespace but none was opened, or it is gone.
     #[error("the pod's network namespace is gone")]
     NoPodNamespace,
-    /// A path that should be a network namespace is not there or is something else.
-    #[error("{} is not a network namespace: {reason}", path.display())]
+    /// A network namespace that cannot be made, entered or removed, or a path that is none.
+    #[error("network namespace {}: {reason}", path.display())]
     Namespace {
         /// The path as given.
         path: PathBuf,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, fstatfs};
 use rustix::mount::{
-    MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, unmount,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
@@ -153,11 +154,28 @@ pub fn is_netns(path: &Path) -> bool {
     open(path).is_ok()
 }
 
-/// Moves the calling thread into a namespace for good: for `podbond exec`, just before exec.
+/// Moves the calling thread into a namespace for good, with a `/sys` of its own that shows the
+/// links of that namespace, as `ip netns exec` does: for `podbond exec`, just before exec.
 pub fn enter(path: &Path) -> Result<()> {
     let netns = open(path)?;
-    set(netns.as_fd())
-        .map_err(|error| error_at(path, format!("it cannot be entered: {}", told(&error))))
+    let wrong = |what, error: &io::Error| error_at(path, format!("{what}: {}", told(error)));
+    set(netns.as_fd()).map_err(|error| wrong("it cannot be entered", &error))?;
+    show_own_sysfs().map_err(|error| wrong("its /sys cannot be mounted", &error.into()))
+}
+
+/// sysfs shows the links of the namespace in which it was mounted.
+fn show_own_sysfs() -> rustix::io::Result<()> {
+    new_mount_namespace()?;
+    // What is mounted here stays here.
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    unmount("/sys", UnmountFlags::DETACH)?;
+    mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None)
+}
+
+#[allow(unsafe_code, reason = "unshare(2) is unsafe where it unshares file descriptors")]
+fn new_mount_namespace() -> rustix::io::Result<()> {
+    // SAFETY: the flags hold NEWNS alone; file descriptors stay shared.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
 /// Opens a namespace for [`within`] and for moving links into it.
@@ -235,6 +253,6 @@ mod tests {
         assert!(!is_netns(Path::new("/proc/self/status")));
         assert!(!is_netns(Path::new("/proc/self/ns/no-such")));
         let error = open(Path::new("/dev/null")).unwrap_err().to_string();
-        assert!(error.starts_with("/dev/null is not a network namespace: "), "{error}");
+        assert!(error.starts_with("network namespace /dev/null: "), "{error}");
     }
 }

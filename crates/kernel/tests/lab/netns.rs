@@ -23,7 +23,7 @@ fn a_named_namespace_is_iproute2s_and_has_its_loopback_up() {
 fn a_name_is_given_once_and_may_be_given_again_after_its_removal() {
     let netns = NamedNetns::create("kernel-twice").unwrap();
     let error = NamedNetns::create("kernel-twice").unwrap_err().to_string();
-    assert_eq!(error, "/run/netns/kernel-twice is not a network namespace: the name is taken");
+    assert_eq!(error, "network namespace /run/netns/kernel-twice: the name is taken");
     assert!(is_netns(netns.path()));
     netns.clone().remove().unwrap();
     assert_eq!(NamedNetns::find("kernel-twice").unwrap(), None);

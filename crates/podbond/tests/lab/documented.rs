@@ -59,6 +59,12 @@ fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
     assert!(default.starts_with("default via 10.88.0.1 dev eth0"), "{default}");
     in_pod("bondpod1", &["ping", "-c", "2", "-i", "0.2", "-W", "5", "-I", "net3", "10.56.217.1"]);
 
+    let links = in_pod("bondpod1", &["ls", "/sys/class/net"]);
+    assert_eq!(
+        links.split_whitespace().collect::<Vec<_>>(),
+        ["bonding_masters", "eth0", "lo", "net1", "net2", "net3"]
+    );
+
     let entries = pod["networkStatus"].as_array().unwrap();
     let names: Vec<String> = entries.iter().map(|entry| words(&entry["name"])).collect();
     assert_eq!(names, ["default", "demo/sriovnet1", "demo/sriovnet2", "demo/bond-net1"]);
