@@ -66,13 +66,19 @@ fn json_that_does_not_parse_is_told_with_line_and_column() {
 }
 
 #[test]
-fn interface_names_that_no_link_can_have_are_refused() {
+fn interface_names_that_the_bond_cannot_have_are_refused() {
     let netns = Netns::with_links("names");
-    for (ifname, expected) in
-        [("sixteen-letters-", "at most 15"), ("a/b", "`/`"), ("net1", "net1 already")]
-    {
+    netns.ip("link add eth0 type dummy");
+    let links = netns.links();
+    for (ifname, expected) in [
+        ("sixteen-letters-", "at most 15"),
+        ("a/b", "`/`"),
+        ("eth0", "a link eth0 already"),
+        ("net1", "net1 is the name of the bond itself"),
+    ] {
         let error = add(&netns.path(), ifname).run(&bond_config(&json!({}))).unwrap_err();
         told(&error, &[expected]);
+        assert_eq!(netns.links(), links, "{ifname}");
     }
 }
 
