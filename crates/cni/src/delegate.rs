@@ -61,10 +61,13 @@ impl<'p> Delegates<'p> {
         }
     }
 
-    /// Whether the plugin that a configuration names can be called, so that a chain is refused
-    /// before its first plugin has changed anything.
+    /// Whether the plugin that a configuration names can be called, and its IPAM plugin, so that a
+    /// chain is refused before its first plugin has changed anything.
     pub fn look_up(&self, config: &NetConf, path: &[PathBuf]) -> Result<(), Failure> {
-        self.find(&config.plugin, path).map(|_| ())
+        for plugin in std::iter::once(&config.plugin).chain(&config.ipam) {
+            self.find(plugin, path)?;
+        }
+        Ok(())
     }
 
     /// Calls the IPAM plugin of `request.config` with the same configuration, as the specification

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use podbond_api::{Nad, ObjectKey, ResourceName};
 use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Sandbox, Source};
-use podbond_cni::{Code, ContainerId, Delegates, Failure};
+use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
 use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
 use podbond_names::PciAddress;
@@ -92,6 +92,11 @@ impl<'a> Node<'a> {
             note(format_args!("pod {}: {warning}", sandbox.pod));
         }
         Ok(added.statuses)
+    }
+
+    /// Whether the plugins that a configuration names are installed.
+    pub(crate) fn look_up(&self, config: &NetConf) -> Result<(), Failure> {
+        self.delegates.look_up(config, &self.plugin_path)
     }
 
     /// Takes a sandbox's attachments away, from their records alone. Where one stays, so does what

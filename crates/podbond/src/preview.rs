@@ -94,7 +94,8 @@ pub(crate) fn preview(
             // Each pod begins with nothing but its loopback.
             view.pod.clear();
             for attachment in &chain.attachments {
-                let preview = attach(kernel, &mut view, &mut pools, &pod.key, attachment);
+                let preview = installed(node, attachment)
+                    .and_then(|()| attach(kernel, &mut view, &mut pools, &pod.key, attachment));
                 attachments.push(preview.map_err(|error| named(error, pod, attachment))?);
             }
         }
@@ -112,6 +113,12 @@ fn networks(node: &Node<'_>, wanted: &Wanted) -> Result<Vec<NetworkPreview>, Err
         }
     }
     Ok(networks)
+}
+
+/// Refuses an attachment of which a plugin is not installed.
+fn installed(node: &Node<'_>, attachment: &Attachment) -> Result<(), Error> {
+    let configs = attachment.configs(None);
+    configs.iter().try_for_each(|config| node.look_up(config)).map_err(Error::Refused)
 }
 
 /// A refusal with the pod and interface that it is about.

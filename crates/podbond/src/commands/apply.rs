@@ -50,11 +50,19 @@ pub(crate) fn apply(node: &Node<'_>, args: &ApplyArgs) -> Result<(), Error> {
         }
         say(format_args!("{} {outcome}", wanted.origin(nad)));
     }
+    let mut errors = Vec::new();
     for (pod, chain) in &pods {
-        let outcome = if is_running(node, pod)? { UNCHANGED } else { create(node, pod, chain)? };
-        say(format_args!("Pod {} {outcome}", pod.key));
+        match apply_pod(node, pod, chain) {
+            Ok(outcome) => say(format_args!("Pod {} {outcome}", pod.key)),
+            // One pod's misfortune is not the next one's.
+            Err(error) => errors.push(error),
+        }
     }
-    Ok(())
+    Error::gather(errors)
+}
+
+fn apply_pod(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Error> {
+    if is_running(node, pod)? { Ok(UNCHANGED) } else { create(node, pod, chain) }
 }
 
 /// What keeping a NAD comes to.

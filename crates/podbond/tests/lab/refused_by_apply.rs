@@ -44,6 +44,10 @@ fn a_bond_that_cannot_be_is_refused_before_anything_is_made() {
         (json!({"mtu": 9000}), vec!["mtu", "9000", "1500"]),
         (json!({"ipam": {"type": "host-local", "subnet": "10.56.217.0/33"}}), vec!["net3", "/33"]),
         (json!({"miimon": -5}), vec!["miimon", "-5"]),
+        (
+            json!({"ipam": {"type": "not-installed"}}),
+            vec!["demo/refused", "not-installed", "CNI_PATH"],
+        ),
         (json!({"miimon": "soon"}), vec!["miimon", "soon"]),
         (json!({"mode": "balance-xor"}), vec!["balance-xor", "net2", "trust"]),
         (json!({"mode": "balance-rr"}), vec!["balance-rr", "net2", "trust"]),
@@ -169,6 +173,23 @@ fn a_namespace_of_the_pods_name_that_podbond_did_not_make_is_left_alone() {
     ip("netns add demo.refused");
     refused(&pod("refused", ""), &["demo/refused", "ip netns del"]);
     ip("netns del demo.refused");
+}
+
+#[test]
+fn a_pod_that_fails_is_undone_and_does_not_hold_up_the_next() {
+    let networks = WithNetworks::new();
+    let ipam = json!({"type": "static", "addresses": [{"address": "nonsense"}]});
+    succeeded(&apply(&nad("bad", &bond_config(&json!({ "ipam": ipam })).to_string())));
+    let before = Snapshot::take();
+    let next = pod("next", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1");
+    let applied = apply(&(pod("failing", NETWORKS) + "---\n" + &next));
+    assert_eq!(applied.status.code(), Some(1));
+    assert!(failed(&applied).contains("demo/failing"), "{applied:?}");
+    assert!(String::from_utf8_lossy(&applied.stdout).contains("Pod demo/next created"));
+    succeeded(&podbond(&["delete", "pod", "next", "-n", "demo"]));
+    assert_eq!(Snapshot::take(), before);
+    succeeded(&podbond(&["delete", "nad", "bad", "-n", "demo"]));
+    networks.end();
 }
 
 #[test]
