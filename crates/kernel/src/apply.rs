@@ -2,6 +2,7 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac};
 use rustix::io::Errno;
 
+use crate::bond::Unlike;
 use crate::netlink::{self, Attribute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::sysfs::write;
 use crate::{Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, netns};
@@ -16,6 +17,10 @@ impl Apply for Kernel {
             Step::RemoveBond { at, .. } => self.remove_bond(step, at),
             Step::Enslave { port, bond } => self.enslave(step, port, bond),
             Step::Release { port, bond } => self.release(step, port, bond),
+            Step::SetPort { port, to, .. } => self.set_port(step, port, to),
+            Step::SetPortRole { bond, role, to, .. } => {
+                self.set_port_role(step, bond, *role, to.as_ref())
+            }
             Step::Move { from, to } => self.relocate(step, from, to),
             Step::SetMtu { at, to, .. } => {
                 self.side(at.netns)?.set(step, &at.name, vec![Attribute::Mtu(*to)])
@@ -186,33 +191,38 @@ impl Kernel {
     }
 }
 
-/// The first property of a new bond that is not as it was asked for.
+/// The first property of a new bond that is not as it was asked for; unknown options before all.
 fn not_taken(bond: &Link, wanted: &BondOptions, mtu: u32, mac: Option<Mac>) -> Option<Error> {
-    let differ = |option: &str, wanted: String, shown: Option<String>| {
+    let object = format!("bond {}", bond.name);
+    let differ = |property: &str, wanted: String, shown: Option<String>| {
         let shown = shown.unwrap_or_else(|| "nothing".to_owned());
-        let object = format!("{} of bond {}", option, bond.name);
+        let object = format!("{property} of {object}");
         (wanted != shown).then_some(Error::NotTaken { object, wanted, shown })
     };
     let shown = bond.bond.as_ref();
-    macro_rules! option {
-        ($field:ident) => {
-            wanted.$field.and_then(|value| {
-                let shown = shown.and_then(|shown| shown.$field).map(|value| value.to_string());
-                differ(stringify!($field), value.to_string(), shown)
-            })
-        };
-    }
+    let unlike = shown.map(|shown| wanted.unlike(shown)).unwrap_or_default();
     differ("mode", wanted.mode.to_string(), shown.map(|shown| shown.mode.to_string()))
-        .or_else(|| option!(miimon))
-        .or_else(|| option!(fail_over_mac))
-        .or_else(|| option!(xmit_hash_policy))
-        .or_else(|| option!(all_slaves_active))
-        .or_else(|| option!(tlb_dynamic_lb))
+        .or_else(|| option_not_taken(&object, unlike))
         .or_else(|| differ("mtu", mtu.to_string(), Some(bond.mtu.to_string())))
         .or_else(|| {
             let shown = bond.mac.map(|mac| mac.to_string());
             mac.and_then(|mac| differ("mac", mac.to_string(), shown))
         })
+}
+
+/// A kernel that does not know an option acknowledges and ignores it, and shows nothing of it.
+pub(crate) fn option_not_taken(object: &str, unlike: Vec<Unlike>) -> Option<Error> {
+    let unknown = unlike.iter().filter(|unlike| unlike.shown.is_none());
+    let options: Vec<_> = unknown.map(|unlike| unlike.option).collect();
+    if !options.is_empty() {
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        return Some(Error::UnknownOptions { object: object.to_owned(), options, kernel });
+    }
+    unlike.into_iter().next().map(|Unlike { option, wanted, shown }| Error::NotTaken {
+        object: format!("{} of {object}", option.key),
+        wanted,
+        shown: shown.unwrap_or_default(),
+    })
 }
 
 /// What was wanted of a VF and what is shown instead, in words; none when all was taken.
