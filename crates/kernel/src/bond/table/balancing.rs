@@ -57,7 +57,7 @@ pub static TLB_DYNAMIC_LB: BondOption = BondOption::new("tlb_dynamic_lb", "tlbDy
     .example("0")
     .what(
         "Whether flows move between ports by their load (on), or stay where xmitHashPolicy puts them \
-         (off). balance-alb takes it from kernel 4.18 on.",
+         (off). Old kernels take it in balance-tlb alone.",
     );
 
 /// `IFLA_BOND_LP_INTERVAL`.

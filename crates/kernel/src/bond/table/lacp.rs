@@ -33,7 +33,7 @@ pub static LACP_ACTIVE: BondOption = BondOption::new("lacp_active", "lacpActive"
     .only_in(LACP)
     .since("5.15")
     .default("on")
-    .example("0")
+    .example("\"off\"")
     .what(
         "Whether LACPDUs are sent unasked (on), or only to a partner that sends some (off). Two \
          partners that are both off never form an aggregator.",
@@ -102,7 +102,7 @@ pub static COUPLED_CONTROL: BondOption = BondOption::new("coupled_control", "cou
     .only_in(LACP)
     .since("6.9")
     .default("on")
-    .example("0")
+    .example("\"off\"")
     .what(
         "Whether a port collects and distributes from one moment on (on), or may collect before it \
          distributes (off, the standard's independent control), which loses fewer frames when a port \
@@ -118,7 +118,7 @@ pub static BROADCAST_NEIGHBOR: BondOption = BondOption::new(
 .only_in(LACP)
 .since("6.17")
 .default("off")
-.example("1")
+.example("\"on\"")
 .what(
     "Whether ARP and neighbour discovery go out over every port: for switches that form one \
              aggregator without telling each other what they learnt.",
@@ -129,7 +129,7 @@ pub static LACP_STRICT: BondOption = BondOption::new("lacp_strict", "lacpStrict"
     .only_in(LACP)
     .since("7.2")
     .default("off")
-    .example("1")
+    .example("\"on\"")
     .what(
         "Whether a bond without a port that collects and distributes has no carrier (on), so that \
          what is above it sees that no partner answers. Some stable kernels have it too, 6.18.40 for \
