@@ -150,9 +150,33 @@ fn values_in_short(option: &BondOption) -> String {
     }
 }
 
+/// The options that one needs beside it, each with a value as JSON.
+fn needed(option: &BondOption) -> Vec<(&'static BondOption, &'static str)> {
+    let interval = (&table::ARP_INTERVAL, "100");
+    let target = (&table::ARP_IP_TARGET, "[\"10.56.217.1\"]");
+    if [&table::UPDELAY, &table::DOWNDELAY, &table::PEER_NOTIF_DELAY].contains(&option) {
+        vec![(&table::MIIMON, "100")]
+    } else if *option == table::ARP_INTERVAL {
+        vec![target]
+    } else if [&table::ARP_IP_TARGET, &table::NS_IP6_TARGET].contains(&option) {
+        vec![interval]
+    } else if [&table::ARP_VALIDATE, &table::ARP_ALL_TARGETS, &table::ARP_MISSED_MAX]
+        .contains(&option)
+    {
+        vec![interval, target]
+    } else {
+        Vec::new()
+    }
+}
+
 fn example(option: &BondOption) -> String {
     match option.scope {
-        Scope::Bond => format!("\"{}\": {}", option.key, option.example),
+        Scope::Bond => {
+            let needed = needed(option).into_iter().map(|(option, value)| (option.key, value));
+            let all = needed.chain([(option.key, option.example)]);
+            let all: Vec<String> = all.map(|(key, value)| format!("\"{key}\": {value}")).collect();
+            all.join(", ")
+        }
         Scope::Port => {
             format!(
                 "\"links\": [{{\"name\": \"net1\", \"{}\": {}}}, …]",
@@ -164,19 +188,24 @@ fn example(option: &BondOption) -> String {
 
 /// The example as a command: iproute2 takes lists with commas.
 fn iproute2(option: &BondOption) -> String {
-    let value: String =
-        option.example.chars().filter(|c| !matches!(c, '"' | '[' | ']' | ' ')).collect();
-    let name = option.iproute2;
+    let word = |option: &BondOption, json: &str| {
+        let value: String = json.chars().filter(|c| !matches!(c, '"' | '[' | ']' | ' ')).collect();
+        format!("{} {value}", option.iproute2)
+    };
+    let own = word(option, option.example);
     match (option.scope, option.kind) {
-        (Scope::Port, _) => format!("ip link set net1 type bond_slave {name} {value}"),
-        (Scope::Bond, Kind::Port) => format!("ip link set bond0 type bond {name} {value}"),
+        (Scope::Port, _) => format!("ip link set net1 type bond_slave {own}"),
+        (Scope::Bond, Kind::Port) => format!("ip link set bond0 type bond {own}"),
         (Scope::Bond, _) => {
             let mode = if option.modes.contains(&BondMode::ActiveBackup) {
                 BondMode::ActiveBackup
             } else {
                 option.modes[0]
             };
-            format!("ip link add bond0 type bond mode {mode} {name} {value}")
+            let mut words = vec![format!("ip link add bond0 type bond mode {mode}")];
+            words.extend(needed(option).into_iter().map(|(option, value)| word(option, value)));
+            words.push(own);
+            words.join(" ")
         }
     }
 }
@@ -223,7 +252,8 @@ mod tests {
     fn examples_read_as_a_person_would_write_them() {
         assert_eq!(
             iproute2(&table::ARP_IP_TARGET),
-            "ip link add bond0 type bond mode active-backup arp_ip_target 10.56.217.1,10.56.217.2"
+            "ip link add bond0 type bond mode active-backup arp_interval 100 \
+             arp_ip_target 10.56.217.1,10.56.217.2"
         );
         assert_eq!(iproute2(&table::PRIO), "ip link set net1 type bond_slave prio 10");
         assert_eq!(example(&table::LACP_RATE), "\"lacpRate\": \"fast\"");

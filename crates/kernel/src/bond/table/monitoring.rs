@@ -115,9 +115,10 @@ pub static ARP_VALIDATE: BondOption = BondOption::new("arp_validate", "arpValida
     .default("none")
     .example("\"all\"")
     .what(
-        "Which ports count as up only if what they hear are answers to the probes: the active one, \
-         the backups, all, or none (any frame will do). The filter values count no frames but ARP \
-         and neighbour discovery, on the ports that are not validated too. Needs arpInterval.",
+        "Which ports have to hear answers to the probes to count as up: the active one, the backups, \
+         all, or none, for which any traffic will do. filter, filter_active and filter_backup do the \
+         same for none, the active one and the backups, but count only ARP and neighbour discovery on \
+         every port. Needs arpInterval.",
     );
 
 /// `IFLA_BOND_ARP_ALL_TARGETS`.
