@@ -8,6 +8,7 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         Error::Refused { .. }
         | Error::NotTaken { .. }
         | Error::UnknownOptions { .. }
+        | Error::LaterValue { .. }
         | Error::NoBonding { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } | Error::HasMaster { .. } => Code::CONFLICT,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {

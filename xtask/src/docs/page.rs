@@ -26,7 +26,8 @@ editors.
   others; so is an unknown key. `\"strict\": true` refuses both.
 - **Kernel** is the first release whose netlink interface takes the option. An older kernel
   acknowledges and ignores it: podbond reads each option back, and fails the ADD with the name of the
-  option and of the kernel. Vendors' kernels may have an option earlier.
+  option and of the kernel. Stable and vendors' kernels may have an option earlier: what counts is
+  what the running one shows.
 - **CHECK** compares every option that the configuration gives with what the kernel shows.
 
 ";

@@ -73,6 +73,7 @@ fn in_iproute2(netns: &Netns, option: &BondOption) -> Option<String> {
     };
     match &info[option.name] {
         Value::Null => None,
+        Value::Bool(on) => Some(if *on { "on" } else { "off" }.to_owned()),
         Value::String(text) => Some(text.clone()),
         Value::Array(list) => Some(list.iter().map(words).collect::<Vec<_>>().join(" ")),
         other => Some(other.to_string()),
@@ -124,7 +125,7 @@ fn all_options_are_read_back_or_refused_by_name() {
                 let text = format!("{} {}", words(&error["msg"]), words(&error["details"]));
                 if is_withdrawn(option) {
                     proved.push(format!("{}: withdrawn: {text}", option.name));
-                    assert!(text.contains("use_carrier"), "{text}");
+                    assert!(text.contains("use_carrier") || text.contains("useCarrier"), "{text}");
                 } else {
                     assert!(kernel() < version(option.since), "{}: {text}", option.name);
                     assert!(text.contains(option.key), "{}: {text}", option.name);
@@ -189,4 +190,26 @@ fn all_violations_among_options_are_told_and_nothing_is_changed() {
     let error = call("ADD", &path).run(&strict).unwrap_err();
     assert!(words(&error["msg"]).contains("did you mean failOverMac?"), "{error}");
     assert_eq!(netns.links(), links);
+}
+
+#[test]
+fn a_value_of_an_option_that_the_kernel_is_too_old_for_is_told() {
+    let netns = Netns::with_links("options-later");
+    let path = netns.path();
+    let config = bond_config(&json!({
+        "mode": "802.3ad", "failOverMac": null, "ipam": null, "adSelect": "actor_port_prio",
+    }));
+    match call("ADD", &path).run(&config) {
+        Ok(_) => {
+            let shown = in_sysfs("options-later", &table::AD_SELECT).unwrap();
+            assert!(shown.starts_with("actor_port_prio"), "{shown}");
+        }
+        Err(error) => {
+            assert!(kernel() < (6, 18), "{error}");
+            let text = words(&error["msg"]);
+            assert!(text.contains("refuses adSelect actor_port_prio"), "{text}");
+            assert!(text.contains("kernel 6.18"), "{text}");
+        }
+    }
+    call("DEL", &path).run(&config).unwrap();
 }

@@ -161,6 +161,11 @@ pub fn find(name: &str) -> Option<&'static BondOption> {
     all().find(|option| option.name == name)
 }
 
+/// Values that are younger than their option, each with its first kernel. An older one refuses them
+/// as it refuses nonsense.
+pub static LATER_VALUES: &[(&BondOption, i64, &str)] =
+    &[(&XMIT_HASH_POLICY, 5, "5.12"), (&AD_SELECT, 3, "6.18")];
+
 /// The driver's times, counts and sizes are signed.
 const INT_MAX: i64 = i32::MAX as i64;
 
@@ -318,6 +323,14 @@ mod tests {
         let settable: Vec<u16> = (2..=34).filter(|number| *number != 23).collect();
         assert_eq!(numbers(Scope::Bond), settable);
         assert_eq!(numbers(Scope::Port), [5, 9, 10]);
+    }
+
+    #[test]
+    fn a_later_value_is_one_of_its_option_and_told_in_its_text() {
+        for (option, number, since) in LATER_VALUES {
+            let name = option.shown(&crate::OptionValue::Number(*number));
+            assert!(option.what.contains(&format!("{name} (kernel {since} and newer)")), "{name}");
+        }
     }
 
     #[test]
