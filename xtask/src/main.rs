@@ -1,8 +1,10 @@
-//! podbond's own tasks: the lab, tests, the executable for distribution, tidiness.
+//! podbond's own tasks: the lab, tests, the executable for distribution, the
+//! pages that are made from code, tidiness.
 
 mod build;
 mod demo;
 mod dist;
+mod docs;
 mod error;
 mod lab;
 mod metadata;
@@ -28,6 +30,7 @@ enum Task {
     Lab(lab::Arguments),
     Test(test::Arguments),
     Dist(dist::Arguments),
+    Docs(docs::Arguments),
     Tidy(tidy::Arguments),
 }
 
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -27,10 +27,11 @@ pub(crate) struct Arguments {}
 /// A rule.
 type Rule = fn(&Repository) -> Vec<Finding>;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     crates::dependencies_point_down,
     crates::each_crate_is_on_the_map,
     docs::links_lead_somewhere,
+    docs::pages_are_what_the_code_gives,
     manifests::lints_are_the_workspaces,
     manifests::each_dependency_has_its_reason,
     manifests::each_setting_has_its_reason,

@@ -1,5 +1,6 @@
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
+use podbond_kernel::bond::Unlike;
 use podbond_kernel::{BondOptions, LinkState, Netns, Step, View};
 use podbond_names::LinkName;
 
@@ -23,6 +24,7 @@ pub(crate) fn differences(
         return vec![format!("{ifname} is no bond")];
     };
     let mut differences = option_differences(&config.options, options);
+    differences.extend(primary_difference(config, options, view));
     if link.state == LinkState::Down {
         differences.push(format!("{ifname} is down"));
     }
@@ -35,7 +37,12 @@ pub(crate) fn differences(
             Some(port) if port.master != Some(link.index) => {
                 differences.push(format!("{name} is no port of {ifname}"));
             }
-            Some(_) => {}
+            Some(port) => {
+                let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
+                let wanted = config.port_options.get(name);
+                let unlike = wanted.map(|wanted| wanted.unlike(&shown)).unwrap_or_default();
+                differences.extend(told(&format!("{name} "), unlike));
+            }
         }
     }
     for step in found.missing(ifname, expected) {
@@ -51,37 +58,31 @@ pub(crate) fn differences(
 }
 
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {
-    let mut differences = Vec::new();
-    let mut compare = |option: &str, wanted: Option<String>, shown: Option<String>| {
-        if let Some(wanted) = wanted
-            && Some(&wanted) != shown.as_ref()
-        {
-            let shown = shown.unwrap_or_else(|| "not known to this kernel".to_owned());
-            differences.push(format!("{option} is {shown}, not {wanted}"));
-        }
-    };
-    let text = |value: Option<u32>| value.map(|value| value.to_string());
-    let toggle = |value: Option<bool>| value.map(|on| u8::from(on).to_string());
-    compare("mode", Some(wanted.mode.to_string()), Some(shown.mode.to_string()));
-    compare("miimon", text(wanted.miimon), text(shown.miimon));
-    compare(
-        "failOverMac",
-        wanted.fail_over_mac.map(|value| value.to_string()),
-        shown.fail_over_mac.map(|value| value.to_string()),
-    );
-    compare(
-        "xmitHashPolicy",
-        wanted.xmit_hash_policy.map(|value| value.to_string()),
-        shown.xmit_hash_policy.map(|value| value.to_string()),
-    );
-    compare("allSlavesActive", toggle(wanted.all_slaves_active), toggle(shown.all_slaves_active));
-    compare("tlbDynamicLb", toggle(wanted.tlb_dynamic_lb), toggle(shown.tlb_dynamic_lb));
-    differences
+    let mode =
+        (wanted.mode != shown.mode).then(|| format!("mode is {}, not {}", shown.mode, wanted.mode));
+    mode.into_iter().chain(told("", wanted.unlike(shown))).collect()
+}
+
+/// A sentence for each option that is not as wanted, `whose` being the port's name and a space.
+fn told(whose: &str, unlike: Vec<Unlike>) -> impl Iterator<Item = String> {
+    unlike.into_iter().map(move |Unlike { option, wanted, shown }| {
+        let shown = shown.unwrap_or_else(|| "not known to this kernel".to_owned());
+        format!("{whose}{} is {shown}, not {wanted}", option.key)
+    })
+}
+
+/// The primary port is compared; the active one is the driver's to choose after each fail-over.
+fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Option<String> {
+    let wanted = config.primary.as_ref()?;
+    let primary = view.pod.iter().find(|link| Some(link.index) == shown.primary_port);
+    let primary = primary.map_or("none", |link| link.name.as_str());
+    (primary != wanted.as_str()).then(|| format!("primary is {primary}, not {wanted}"))
 }
 
 #[cfg(test)]
 mod tests {
     use podbond_cni::NetConf;
+    use podbond_kernel::bond::table;
     use podbond_kernel::{BondMode, Link};
 
     use super::*;
@@ -135,7 +136,7 @@ mod tests {
         let bond = &mut view.pod[1];
         bond.state = LinkState::Down;
         bond.mtu = 1400;
-        bond.bond = Some(BondOptions { miimon: Some(50), ..BondOptions::new(BondMode::BalanceRr) });
+        bond.bond = Some(BondOptions::new(BondMode::BalanceRr).with(&table::MIIMON, 50));
         assert_eq!(
             told(&view),
             [

@@ -1,6 +1,8 @@
 use podbond_cni::{Code, Failure};
-use podbond_kernel::{BondMode, Netns};
+use podbond_kernel::{BondMode, Netns, WrongValue};
 use podbond_names::{LinkName, NameError};
+
+use crate::plan::Warning;
 
 /// Why a bond cannot be made, checked or removed.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +19,102 @@ pub enum Error {
         /// The value as written.
         given: String,
     },
-    /// Negative, or no number.
-    #[error("miimon: {given} is no time: give whole milliseconds from 0, like 100")]
-    Miimon {
+    /// A value that the option does not have.
+    #[error("{key}: {given} {reason}")]
+    Value {
+        /// The key, with the path to it.
+        key: String,
         /// The value as written.
         given: String,
+        /// Why it fits not.
+        reason: WrongValue,
+    },
+    /// One option under two keys, with two values.
+    #[error("{first} and {second} are one option and say different things: leave one out")]
+    TwoSpellings {
+        /// A key.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// An option that the driver refuses in this mode.
+    #[error("{key} belongs to {}, not to {mode}: leave it out, or change the mode", listed(.modes))]
+    OtherMode {
+        /// The key.
+        key: String,
+        /// The mode that was asked for.
+        mode: BondMode,
+        /// The modes that have the option.
+        modes: &'static [BondMode],
+    },
+    /// The driver watches ports in one way only.
+    #[error("miimon and arpInterval exclude each other: leave one of them out")]
+    TwoMonitors,
+    /// ARP monitoring that has nobody to ask.
+    #[error(
+        "arpInterval needs an address to ask for: give arpIpTarget or nsIp6Target, or watch carrier with miimon instead"
+    )]
+    NoTarget,
+    /// An option of ARP monitoring without it.
+    #[error("{key} has no effect without ARP monitoring: give arpInterval, or leave {key} out")]
+    NeedsArpInterval {
+        /// The key.
+        key: String,
+    },
+    /// A delay that the driver counts in intervals of miimon, without miimon.
+    #[error("{key} is counted in intervals of miimon, which is 0: give miimon, or leave {key} out")]
+    NeedsMiimon {
+        /// The key.
+        key: &'static str,
+    },
+    /// A delay that the driver would round.
+    #[error(
+        "{key}: {delay} ms is no multiple of miimon, {miimon} ms: give {} or {}",
+        .delay / .miimon * .miimon, (.delay / .miimon + 1) * .miimon
+    )]
+    NoMultiple {
+        /// The key.
+        key: &'static str,
+        /// The delay asked for, ms.
+        delay: i64,
+        /// The interval, ms.
+        miimon: i64,
+    },
+    /// A port is named that the bond does not have.
+    #[error("{key}: {name} is none of the links: name one of them")]
+    NoPort {
+        /// The key.
+        key: &'static str,
+        /// The name.
+        name: LinkName,
+    },
+    /// The kernel looks at no priority beside a primary port.
+    #[error("{key} has no effect beside primary: leave one of them out")]
+    PrioBesidePrimary {
+        /// The key.
+        key: String,
+    },
+    /// Each queue leads to one port.
+    #[error("{key}: {queue} is another link's already: give each link a queue of its own")]
+    QueueTwice {
+        /// The key.
+        key: String,
+        /// The queue.
+        queue: i64,
+    },
+    /// The bond would never have carrier.
+    #[error("minLinks: {wanted} ports are never up, there are {count} links: give {count} or less")]
+    MinLinks {
+        /// What was asked for.
+        wanted: i64,
+        /// How many links there are.
+        count: usize,
+    },
+    /// `strict`, and something has no effect.
+    #[error("{warning}; strict refuses it")]
+    Strict {
+        /// What has no effect.
+        warning: Warning,
     },
     /// Not an MTU that Ethernet can have.
     #[error(
@@ -35,36 +128,31 @@ pub enum Error {
         /// The largest possible.
         max: u32,
     },
-    /// None of the driver's three.
-    #[error("failOverMac: {given} is unknown: give 0 (none), 1 (active) or 2 (follow)")]
-    UnknownFailOverMac {
-        /// The value as written.
-        given: String,
-    },
-    /// None of the driver's policies.
-    #[error(
-        "xmitHashPolicy: {given} is unknown: give layer2, layer2+3, layer3+4, encap2+3, encap3+4 \
-         or vlan+srcmac"
-    )]
-    UnknownXmitHashPolicy {
-        /// The value as written.
-        given: String,
-    },
-    /// Neither on nor off.
-    #[error("{field}: {given} is neither on nor off: give 0 or 1")]
-    Toggle {
+    /// Neither true nor false.
+    #[error("{key}: {given} is neither true nor false")]
+    Switch {
         /// The key.
-        field: &'static str,
+        key: &'static str,
         /// The value as written.
         given: String,
     },
-    /// The option belongs to two modes.
+    /// `links` is no list.
     #[error(
-        "tlbDynamicLb has no meaning in mode {mode}: leave it out, or use balance-tlb or balance-alb"
+        "links: {given} is no list: give one like [{{\"name\": \"net1\"}}, {{\"name\": \"net2\"}}]"
     )]
-    TlbDynamicLbNeedsTlb {
-        /// The mode that was asked for.
-        mode: BondMode,
+    Links {
+        /// The value as written.
+        given: String,
+    },
+    /// An entry of `links` without a name.
+    #[error(
+        "links[{position}]: {given} is no object with a name: write it like {{\"name\": \"net1\"}}"
+    )]
+    LinkEntry {
+        /// The place in the list, from 0.
+        position: usize,
+        /// The entry as written.
+        given: String,
     },
     /// A bond of fewer than two ports protects nothing.
     #[error("links: {count} given, a bond needs at least two")]
@@ -138,7 +226,7 @@ pub enum Error {
     #[error("{untrusted}")]
     Untrusted {
         /// What would not work, and why.
-        untrusted: crate::plan::Warning,
+        untrusted: Warning,
     },
     /// A bond is needed where there is another kind of link, or none.
     #[error("the pod's link is not as asked for: {}", .differences.join("; "))]
@@ -159,6 +247,9 @@ pub enum Error {
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),
+    /// Several things are wrong with the configuration, all of them told.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Wrong(Vec<Error>),
     /// Several things went wrong, all of them told.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Error>),
@@ -174,7 +265,19 @@ fn mend_missing(netns: Netns) -> &'static str {
     }
 }
 
+fn listed(modes: &[BondMode]) -> String {
+    modes.iter().map(|mode| mode.name()).collect::<Vec<_>>().join(", ")
+}
+
 impl Error {
+    /// One error of all that is wrong with a configuration.
+    pub(crate) fn wrong(mut errors: Vec<Error>) -> Self {
+        match errors.len() {
+            1 => errors.remove(0),
+            _ => Self::Wrong(errors),
+        }
+    }
+
     /// The answer to the runtime, naming the network.
     pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {

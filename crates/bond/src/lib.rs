@@ -11,7 +11,7 @@ mod plan;
 mod plugin;
 mod record;
 
-pub use config::{Config, LinksAre};
+pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
 pub use plan::{Plan, Warning, plan};
 pub use plugin::Bond;

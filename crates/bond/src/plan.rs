@@ -1,6 +1,6 @@
 use std::fmt;
 
-use podbond_kernel::{At, BondMode, FailOverMac, Link, LinkState, Netns, Step, View};
+use podbond_kernel::{At, BondMode, FailOverMac, Link, LinkState, Netns, PortRole, Step, View};
 use podbond_names::LinkName;
 
 use crate::config::{Config, Links, LinksAre, UntrustedPorts};
@@ -32,6 +32,22 @@ pub enum Warning {
         /// The ports, in the order of the configuration.
         ports: Vec<LinkName>,
     },
+    /// A key that nobody knows.
+    UnknownKey {
+        /// The key, with the path to it.
+        key: String,
+        /// The key that was meant, as far as it can be guessed.
+        nearest: Option<String>,
+    },
+    /// An option that the driver takes in any mode, but uses in some only.
+    NoEffect {
+        /// The key, with the path to it.
+        key: String,
+        /// The mode.
+        mode: BondMode,
+        /// The modes that use it.
+        modes: &'static [BondMode],
+    },
 }
 
 impl fmt::Display for Warning {
@@ -53,6 +69,16 @@ impl fmt::Display for Warning {
                 fail_over_mac.number(),
                 list(ports)
             ),
+            Self::UnknownKey { key, nearest: Some(nearest) } => {
+                write!(f, "{key}: did you mean {nearest}? (an unknown key, without effect)")
+            }
+            Self::UnknownKey { key, nearest: None } => {
+                write!(f, "{key}: an unknown key, without effect")
+            }
+            Self::NoEffect { key, mode, modes } => {
+                let modes: Vec<&str> = modes.iter().map(|mode| mode.name()).collect();
+                write!(f, "{key} has no effect in mode {mode}, only in {}", modes.join(", "))
+            }
         }
     }
 }
@@ -78,7 +104,7 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Err
         Some(untrusted) if config.untrusted == UntrustedPorts::Refused => {
             return Err(Error::Untrusted { untrusted });
         }
-        found => found.into_iter().collect(),
+        found => config.warnings.iter().cloned().chain(found).collect(),
     };
     Ok(Plan { steps: steps(config, ifname, &ports, mtu), warnings })
 }
@@ -220,9 +246,18 @@ fn steps(config: &Config, ifname: &LinkName, ports: &[&Link], mtu: u32) -> Vec<S
         if found != port {
             steps.push(Step::Move { from: found, to: port.clone() });
         }
-        steps.push(Step::Enslave { port, bond: ifname.clone() });
+        steps.push(Step::Enslave { port: port.clone(), bond: ifname.clone() });
+        if let Some(options) = config.port_options.get(&link.name) {
+            steps.push(Step::SetPort { port, from: options.defaults(), to: options.clone() });
+        }
     }
-    steps.push(Step::SetState { at: bond, to: LinkState::Up });
+    let role = |role, port: &Option<LinkName>| {
+        let to = port.clone()?;
+        Some(Step::SetPortRole { bond: bond.clone(), role, from: None, to: Some(to) })
+    };
+    steps.extend(role(PortRole::Primary, &config.primary));
+    steps.push(Step::SetState { at: bond.clone(), to: LinkState::Up });
+    steps.extend(role(PortRole::Active, &config.active));
     steps
 }
 

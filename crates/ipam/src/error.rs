@@ -5,7 +5,11 @@ use podbond_kernel::Error;
 /// `details`.
 pub fn failure(network: &str, error: &Error) -> Failure {
     let code = match error {
-        Error::Refused { .. } | Error::NotTaken { .. } | Error::NoBonding { .. } => Code::KERNEL,
+        Error::Refused { .. }
+        | Error::NotTaken { .. }
+        | Error::UnknownOptions { .. }
+        | Error::LaterValue { .. }
+        | Error::NoBonding { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } | Error::HasMaster { .. } => Code::CONFLICT,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
             Code::ContainerUnknown

@@ -2,6 +2,8 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac};
 use rustix::io::Errno;
 
+use crate::bond::Unlike;
+use crate::bond::table;
 use crate::netlink::{self, Attribute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::sysfs::write;
 use crate::{Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, netns};
@@ -16,6 +18,10 @@ impl Apply for Kernel {
             Step::RemoveBond { at, .. } => self.remove_bond(step, at),
             Step::Enslave { port, bond } => self.enslave(step, port, bond),
             Step::Release { port, bond } => self.release(step, port, bond),
+            Step::SetPort { port, to, .. } => self.set_port(step, port, to),
+            Step::SetPortRole { bond, role, to, .. } => {
+                self.set_port_role(step, bond, *role, to.as_ref())
+            }
             Step::Move { from, to } => self.relocate(step, from, to),
             Step::SetMtu { at, to, .. } => {
                 self.side(at.netns)?.set(step, &at.name, vec![Attribute::Mtu(*to)])
@@ -75,6 +81,7 @@ impl Kernel {
                 Some(Errno::OPNOTSUPP) if error.extack() == Some(UNKNOWN_KIND) => {
                     Error::NoBonding { action: step.to_string() }
                 }
+                Some(Errno::INVAL) => later_value(&at.name, options, release()).unwrap_or(error),
                 _ => error,
             }
         })?;
@@ -186,33 +193,58 @@ impl Kernel {
     }
 }
 
-/// The first property of a new bond that is not as it was asked for.
+/// The first property of a new bond that is not as it was asked for; unknown options before all.
 fn not_taken(bond: &Link, wanted: &BondOptions, mtu: u32, mac: Option<Mac>) -> Option<Error> {
-    let differ = |option: &str, wanted: String, shown: Option<String>| {
+    let object = format!("bond {}", bond.name);
+    let differ = |property: &str, wanted: String, shown: Option<String>| {
         let shown = shown.unwrap_or_else(|| "nothing".to_owned());
-        let object = format!("{} of bond {}", option, bond.name);
+        let object = format!("{property} of {object}");
         (wanted != shown).then_some(Error::NotTaken { object, wanted, shown })
     };
     let shown = bond.bond.as_ref();
-    macro_rules! option {
-        ($field:ident) => {
-            wanted.$field.and_then(|value| {
-                let shown = shown.and_then(|shown| shown.$field).map(|value| value.to_string());
-                differ(stringify!($field), value.to_string(), shown)
-            })
-        };
-    }
+    let unlike = shown.map(|shown| wanted.unlike(shown)).unwrap_or_default();
     differ("mode", wanted.mode.to_string(), shown.map(|shown| shown.mode.to_string()))
-        .or_else(|| option!(miimon))
-        .or_else(|| option!(fail_over_mac))
-        .or_else(|| option!(xmit_hash_policy))
-        .or_else(|| option!(all_slaves_active))
-        .or_else(|| option!(tlb_dynamic_lb))
+        .or_else(|| option_not_taken(&object, unlike))
         .or_else(|| differ("mtu", mtu.to_string(), Some(bond.mtu.to_string())))
         .or_else(|| {
             let shown = bond.mac.map(|mac| mac.to_string());
             mac.and_then(|mac| differ("mac", mac.to_string(), shown))
         })
+}
+
+/// The running kernel's release, as `uname -r` tells it.
+fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Why a kernel of this release refused these options, if it is too old for a value of them.
+fn later_value(bond: &LinkName, options: &BondOptions, kernel: String) -> Option<Error> {
+    let (option, number, since) = table::LATER_VALUES.iter().find(|(option, number, since)| {
+        options.number(option) == Some(*number) && version(&kernel) < version(since)
+    })?;
+    let object = format!("bond {bond}");
+    Some(Error::LaterValue { object, option, number: *number, since, kernel })
+}
+
+/// Major and minor of a release like `6.12.48+deb13-amd64`.
+fn version(release: &str) -> [u32; 2] {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    [(); 2].map(|()| numbers.next().and_then(Result::ok).unwrap_or(0))
+}
+
+/// A kernel that does not know an option acknowledges and ignores it, and shows nothing of it.
+pub(crate) fn option_not_taken(object: &str, unlike: Vec<Unlike>) -> Option<Error> {
+    let unknown = unlike.iter().filter(|unlike| unlike.shown.is_none());
+    let options: Vec<_> = unknown.map(|unlike| unlike.option).collect();
+    if !options.is_empty() {
+        let object = object.to_owned();
+        return Some(Error::UnknownOptions { object, options, kernel: release() });
+    }
+    unlike.into_iter().next().map(|Unlike { option, wanted, shown }| Error::NotTaken {
+        object: format!("{} of {object}", option.key),
+        wanted,
+        shown: shown.unwrap_or_default(),
+    })
 }
 
 /// What was wanted of a VF and what is shown instead, in words; none when all was taken.
@@ -229,9 +261,41 @@ fn ignored(wanted: &VfSettings, shown: &VfSettings) -> Option<(String, String)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BondMode;
 
     fn settings(mac: Mac, trust: bool) -> VfSettings {
         VfSettings { mac: Some(mac), trust: Some(trust), ..VfSettings::default() }
+    }
+
+    #[test]
+    fn a_value_that_the_kernel_is_too_old_for_is_told_only_by_such_a_kernel() {
+        let options = BondOptions::new(BondMode::Lacp).with(&table::AD_SELECT, 3);
+        let told = |kernel: &str| {
+            let error = later_value(&"net3".parse().unwrap(), &options, kernel.to_owned());
+            error.map(|error| error.to_string())
+        };
+        assert_eq!(
+            told("6.12.48+deb13-amd64").unwrap(),
+            "bond net3: this kernel (6.12.48+deb13-amd64) refuses adSelect actor_port_prio, which \
+             came with kernel 6.18: give another value, or boot a newer kernel"
+        );
+        assert_eq!(told("7.0"), None);
+    }
+
+    #[test]
+    fn an_option_that_is_not_shown_is_not_known() {
+        let wanted = BondOptions::new(BondMode::Lacp)
+            .with(&table::MIIMON, 50)
+            .with(&table::LACP_STRICT, true);
+        let shown = BondOptions::new(BondMode::Lacp).with(&table::MIIMON, 100);
+        let error = option_not_taken("bond net3", wanted.unlike(&shown)).unwrap().to_string();
+        assert!(
+            error.contains("does not know lacpStrict (kernel 7.2 and newer): leave it"),
+            "{error}"
+        );
+        let shown = shown.with(&table::LACP_STRICT, true);
+        let error = option_not_taken("bond net3", wanted.unlike(&shown)).unwrap().to_string();
+        assert_eq!(error, "miimon of bond net3: the kernel accepted 50 but shows 100");
     }
 
     #[test]

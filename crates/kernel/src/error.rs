@@ -94,6 +94,36 @@ pub enum Error {
         /// The value that was read back.
         shown: String,
     },
+    /// The kernel acknowledged options that it does not know.
+    #[error("{object}: this kernel ({kernel}) does not know {}: leave {} out, or boot a newer kernel",
+        .options.iter().map(|option| format!("{} (kernel {} and newer)", option.key, option.since))
+            .collect::<Vec<_>>().join(", "),
+        if .options.len() == 1 { "it" } else { "them" })]
+    UnknownOptions {
+        /// The bond or port.
+        object: String,
+        /// What it does not know.
+        options: Vec<&'static crate::bond::table::BondOption>,
+        /// Its release, as `uname -r` tells it.
+        kernel: String,
+    },
+    /// The kernel refused a value that is younger than the option.
+    #[error(
+        "{object}: this kernel ({kernel}) refuses {} {}, which came with kernel {since}: give another value, or boot a newer kernel",
+        .option.key, .option.shown(&crate::OptionValue::Number(*.number))
+    )]
+    LaterValue {
+        /// The bond.
+        object: String,
+        /// The option.
+        option: &'static crate::bond::table::BondOption,
+        /// The number of the value.
+        number: i64,
+        /// The first kernel that has it.
+        since: &'static str,
+        /// The running one's release, as `uname -r` tells it.
+        kernel: String,
+    },
     /// An answer that is not of the form that rtnetlink(7) describes.
     #[error("{action}: the kernel's answer could not be read: {reason}")]
     Malformed {

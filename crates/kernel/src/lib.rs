@@ -11,13 +11,14 @@
 
 mod announce;
 mod apply;
-mod bond;
+pub mod bond;
 mod error;
 mod kernel;
 mod link;
 mod netlink;
 mod netns;
 mod pci;
+mod port;
 mod relocate;
 mod route;
 mod side;
@@ -27,14 +28,17 @@ mod transaction;
 mod vf;
 mod view;
 
-pub use bond::{BondMode, BondOptions, FailOverMac, PortState, XmitHashPolicy};
+pub use bond::{
+    BondMode, BondOptions, FailOverMac, OptionValue, PortOptions, PortState, WrittenValue,
+    WrongValue,
+};
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
 pub use netns::{NamedNetns, enter, is_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use route::Route;
-pub use step::Step;
+pub use step::{PortRole, Step};
 pub use sysfs::Sysfs;
 pub use transaction::{Apply, Failed, Transaction, transact, undo_all};
 pub use vf::{Vf, VfLinkState, VfSettings, VlanProtocol};

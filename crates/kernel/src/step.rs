@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::{At, BondOptions, LinkState, Route, VfSettings};
+use crate::bond::table::{self, BondOption};
+use crate::{At, BondOptions, LinkState, PortOptions, Route, VfSettings};
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
 /// that its inverse needs no look at the kernel and can be written down before the step is taken.
@@ -49,6 +50,27 @@ pub enum Step {
         port: At,
         /// The bond's name.
         bond: LinkName,
+    },
+    /// Change options of a port of a bond. Both sides hold the same options: those that change.
+    SetPort {
+        /// The port.
+        port: At,
+        /// What is.
+        from: PortOptions,
+        /// What is wanted.
+        to: PortOptions,
+    },
+    /// Give one of a bond's ports a role, or none of them. For the active port its link is waited
+    /// for, at most 5 s.
+    SetPortRole {
+        /// The bond.
+        bond: At,
+        /// The role.
+        role: PortRole,
+        /// The port that has it by our choice.
+        from: Option<LinkName>,
+        /// The port that gets it; none leaves the choice to the driver.
+        to: Option<LinkName>,
     },
     /// Move a link to another namespace and rename it in one message, or rename it in its own. On
     /// its way back to the node it is renamed first, so that the node never sees the pod's name. An
@@ -146,6 +168,26 @@ pub enum Step {
     },
 }
 
+/// What one port of a bond can be before the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortRole {
+    /// The one that is preferred.
+    Primary,
+    /// The one that carries the traffic now.
+    Active,
+}
+
+impl PortRole {
+    /// The option that gives it.
+    pub fn option(self) -> &'static BondOption {
+        match self {
+            Self::Primary => &table::PRIMARY,
+            Self::Active => &table::ACTIVE_SLAVE,
+        }
+    }
+}
+
 impl Step {
     /// The step that takes this one back.
     #[must_use]
@@ -155,6 +197,10 @@ impl Step {
             Self::RemoveBond { at, options, mtu, mac } => Self::AddBond { at, options, mtu, mac },
             Self::Enslave { port, bond } => Self::Release { port, bond },
             Self::Release { port, bond } => Self::Enslave { port, bond },
+            Self::SetPort { port, from, to } => Self::SetPort { port, from: to, to: from },
+            Self::SetPortRole { bond, role, from, to } => {
+                Self::SetPortRole { bond, role, from: to, to: from }
+            }
             Self::Move { from, to } => Self::Move { from: to, to: from },
             Self::SetMtu { at, from, to } => Self::SetMtu { at, from: to, to: from },
             Self::SetMac { at, from, to } => Self::SetMac { at, from: to, to: from },
@@ -182,11 +228,20 @@ impl fmt::Display for Step {
         let driver = |name: &Option<String>| name.clone().unwrap_or_else(|| "no driver".to_owned());
         match self {
             Self::AddBond { at, options, mtu, .. } => {
-                write!(f, "create bond {at} mode {} mtu {mtu}", options.mode)
+                write!(f, "create bond {at} mode {}", options.mode)?;
+                for (option, value) in options.iter() {
+                    write!(f, " {} {}", option.name, option.shown(value))?;
+                }
+                write!(f, " mtu {mtu}")
             }
             Self::RemoveBond { at, .. } => write!(f, "remove bond {at}"),
             Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
             Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
+            Self::SetPort { port, from, to } => write!(f, "set port {port} to {to} (was {from})"),
+            Self::SetPortRole { bond, role, to, .. } => {
+                let port = to.as_ref().map_or("none", LinkName::as_str);
+                write!(f, "set {} of {bond} to {port}", role.option().name)
+            }
             Self::Move { from, to } if from.netns == to.netns => {
                 write!(f, "rename {from} to {}", to.name)
             }
@@ -279,6 +334,17 @@ pub(crate) mod tests {
             Step::RemoveBond { at: At::pod(name("bond1")), options, mtu: 1500, mac: None },
             Step::Enslave { port: pod.clone(), bond: name("bond0") },
             Step::Release { port: At::pod(name("port")), bond: name("bond0") },
+            Step::SetPort {
+                port: At::pod(name("port")),
+                from: PortOptions::default(),
+                to: serde_json::from_str(r#"{"prio": -3, "queue_id": 2}"#).unwrap(),
+            },
+            Step::SetPortRole {
+                bond: At::pod(name("bond0")),
+                role: PortRole::Primary,
+                from: None,
+                to: Some(name("port")),
+            },
             Step::Move { from: host.clone(), to: At::pod(name("net1")) },
             Step::Move { from: host.clone(), to: At::host(name("other")) },
             Step::SetMtu { at: host.clone(), from: 1500, to: 9000 },
@@ -324,8 +390,9 @@ pub(crate) mod tests {
         let lines: Vec<String> = one_of_each().iter().map(ToString::to_string).collect();
         assert_eq!(lines[0], "create bond bond2 (pod) mode active-backup mtu 1500");
         assert_eq!(lines[2], "make free (pod) a port of bond0");
-        assert_eq!(lines[4], "move vf0 (host) to net1 (pod)");
-        assert_eq!(lines[5], "rename vf0 (host) to other");
-        assert_eq!(lines[9], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
+        assert_eq!(lines[5], "set primary of bond0 (pod) to port");
+        assert_eq!(lines[6], "move vf0 (host) to net1 (pod)");
+        assert_eq!(lines[7], "rename vf0 (host) to other");
+        assert_eq!(lines[11], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
     }
 }

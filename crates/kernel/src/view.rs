@@ -1,7 +1,7 @@
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::{At, Link, LinkState, Netns, Step, Vf};
+use crate::{At, Link, LinkState, Netns, PortRole, Step, Vf};
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
 /// alone; laying a plan's steps over a view gives what a later plan would find.
@@ -91,20 +91,13 @@ impl View {
                 link.master = None;
                 link.state = LinkState::Down;
             }),
-            Step::Move { from, to } => {
-                let links = self.links_mut(from.netns);
-                if let Some(position) = links.iter().position(|link| link.name == from.name) {
-                    let mut link = links.remove(position);
-                    // As `Kernel` does it: a name that was an altname changes places with it.
-                    for altname in &mut link.altnames {
-                        if altname == to.name.as_str() {
-                            from.name.as_str().clone_into(altname);
-                        }
-                    }
-                    link.name = to.name.clone();
-                    self.links_mut(to.netns).push(link);
+            Step::SetPort { port, to, .. } => self.change(port, |link| {
+                if let Some(state) = &mut link.port {
+                    state.options = state.options.overlaid(to);
                 }
-            }
+            }),
+            Step::SetPortRole { bond, role, to, .. } => self.give_role(bond, *role, to.as_ref()),
+            Step::Move { from, to } => self.relocate(from, to),
             Step::SetMtu { at, to, .. } => self.change(at, |link| link.mtu = *to),
             Step::SetMac { at, to, .. } => self.change(at, |link| link.mac = Some(*to)),
             Step::SetState { at, to } => self.change(at, |link| link.state = *to),
@@ -121,6 +114,33 @@ impl View {
             | Step::RemoveAddress { .. }
             | Step::AddRoute { .. }
             | Step::RemoveRoute { .. } => {}
+        }
+    }
+
+    fn give_role(&mut self, bond: &At, role: PortRole, to: Option<&LinkName>) {
+        let port = to.and_then(|name| self.link(bond.netns, name)).map(|link| link.index);
+        self.change(bond, |link| {
+            if let Some(options) = &mut link.bond {
+                match role {
+                    PortRole::Primary => options.primary_port = port,
+                    PortRole::Active => options.active_port = port,
+                }
+            }
+        });
+    }
+
+    fn relocate(&mut self, from: &At, to: &At) {
+        let links = self.links_mut(from.netns);
+        if let Some(position) = links.iter().position(|link| link.name == from.name) {
+            let mut link = links.remove(position);
+            // As `Kernel` does it: a name that was an altname changes places with it.
+            for altname in &mut link.altnames {
+                if altname == to.name.as_str() {
+                    from.name.as_str().clone_into(altname);
+                }
+            }
+            link.name = to.name.clone();
+            self.links_mut(to.netns).push(link);
         }
     }
 

@@ -16,10 +16,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Not inventory, its neighbour: who picks a device is a trait that attach is given.
     ("podbond-attach", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-api"]),
     ("podbond", PRODUCT),
-    // No part of the product: nothing of the product uses them, and they see it from outside.
+    // No part of the product: nothing of the product uses them.
     ("podbond-demo", &[]),
     ("podbond-lab", &[]),
-    ("xtask", &["podbond-lab"]),
+    // It writes the reference of the bond's options from the table in the code.
+    ("xtask", &["podbond-lab", "podbond-kernel", "podbond-bond"]),
 ];
 
 const LINK_PLUGIN: &[&str] = &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-ipam"];

@@ -1,6 +1,7 @@
 //! Documents.
 
 use super::{Finding, Repository};
+use crate::docs::pages;
 
 /// A relative link in a document names a file or directory of the repository.
 pub(super) fn links_lead_somewhere(repository: &Repository) -> Vec<Finding> {
@@ -28,6 +29,18 @@ pub(super) fn links_lead_somewhere(repository: &Repository) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The pages that `cargo xtask docs` writes are as it would write them.
+pub(super) fn pages_are_what_the_code_gives(repository: &Repository) -> Vec<Finding> {
+    let stale = pages().into_iter().filter_map(|(path, expected)| {
+        let text = repository.file(path).map_or("", |file| &file.text);
+        let mut lines = expected.lines().zip(text.lines());
+        let line = lines.position(|(expected, found)| expected != found).map_or(1, |line| line + 1);
+        let message = "not what the table in the code gives: run `cargo xtask docs`".to_owned();
+        (text != expected).then(|| Finding { path: path.to_owned(), line, message })
+    });
+    stale.collect()
 }
 
 /// The targets of `[text](target)` in a line.
@@ -61,5 +74,17 @@ mod tests {
                     [e](./lab/)\n";
         let files = [("docs/x.md", text), ("README.md", ""), ("docs/lab/y", "")];
         assert_eq!(places(&links_lead_somewhere(&Repository::of(&files))), [("docs/x.md", 2)]);
+    }
+
+    #[test]
+    fn a_page_that_was_changed_by_hand_is_found() {
+        let pages = pages();
+        let files: Vec<(&str, &str)> = pages.iter().map(|(path, text)| (*path, &**text)).collect();
+        assert_eq!(pages_are_what_the_code_gives(&Repository::of(&files)), []);
+        let (path, text) = files[0];
+        let changed = text.replacen("# ", "## ", 1);
+        let other = [(path, &*changed), files[1]];
+        assert_eq!(places(&pages_are_what_the_code_gives(&Repository::of(&other))), [(path, 1)]);
+        assert_eq!(pages_are_what_the_code_gives(&Repository::of(&[])).len(), 2);
     }
 }

@@ -20,7 +20,11 @@ fn config(changes: &Value) -> Config {
         "links": [{"name": "net1"}, {"name": "net2"}]
     });
     for (key, value) in changes.as_object().unwrap() {
-        conf[key] = value.clone();
+        if value.is_null() {
+            conf.as_object_mut().unwrap().remove(key);
+        } else {
+            conf[key] = value.clone();
+        }
     }
     Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap()).unwrap()
 }
@@ -67,7 +71,7 @@ fn the_documented_bond_is_made_in_as_few_steps_as_the_driver_needs() {
     assert_eq!(
         words(&plan.steps),
         [
-            "create bond net3 (pod) mode active-backup mtu 1500",
+            "create bond net3 (pod) mode active-backup fail_over_mac active miimon 100 mtu 1500",
             "bring net1 (pod) down",
             "make net1 (pod) a port of net3",
             "bring net2 (pod) down",
@@ -205,13 +209,14 @@ fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
         Err(error) => Some(error.to_string()),
     };
     for mode in ["balance-rr", "balance-xor"] {
-        let message = refused(json!({ "mode": mode }), &two_vfs(false)).unwrap();
+        let message =
+            refused(json!({ "mode": mode, "failOverMac": null }), &two_vfs(false)).unwrap();
         // The first port keeps its address, since the bond takes it.
         assert!(message.contains("behind net2 are not trusted"), "{message}");
-        assert_eq!(refused(json!({ "mode": mode }), &two_vfs(true)), None);
+        assert_eq!(refused(json!({ "mode": mode, "failOverMac": null }), &two_vfs(true)), None);
         let mut same = two_vfs(false);
         same.pod[1].mac = same.pod[0].mac;
-        assert_eq!(refused(json!({ "mode": mode }), &same), None);
+        assert_eq!(refused(json!({ "mode": mode, "failOverMac": null }), &same), None);
     }
     for fail_over_mac in [0, 2] {
         let changes = json!({ "failOverMac": fail_over_mac });
@@ -223,7 +228,8 @@ fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
 
 #[test]
 fn allow_untrusted_turns_the_refusal_into_a_warning() {
-    let config = config(&json!({"mode": "balance-rr", "allowUntrusted": true}));
+    let config =
+        config(&json!({"mode": "balance-rr", "failOverMac": null, "allowUntrusted": true}));
     let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
     assert!(matches!(&plan.warnings[..], [Warning::SharedMacOverUntrusted { ports, .. }]
         if *ports == [name("net2")]));
@@ -265,4 +271,39 @@ fn what_stands_in_the_way_is_named() {
     let moving = config(&json!({"linksInContainer": false}));
     let error = plan(&moving, &name("net3"), &on_host).unwrap_err();
     assert!(matches!(error, Error::NameTaken { name } if name.as_str() == "net1"));
+}
+
+#[test]
+fn ports_get_their_options_and_roles_when_the_driver_takes_them() {
+    let links = json!([{"name": "net1", "queueId": 2}, {"name": "net2", "queueId": "3"}]);
+    let config = config(&json!({"links": links, "primary": "net2", "activeSlave": "net1"}));
+    let steps = plan(&config, &name("net3"), &two_vfs(false)).unwrap().steps;
+    assert_eq!(
+        words(&steps)[2..],
+        [
+            "make net1 (pod) a port of net3",
+            "set port net1 (pod) to queue_id 2 (was queue_id 0)",
+            "bring net2 (pod) down",
+            "make net2 (pod) a port of net3",
+            "set port net2 (pod) to queue_id 3 (was queue_id 0)",
+            "set primary of net3 (pod) to net2",
+            "bring net3 (pod) up",
+            "set active_slave of net3 (pod) to net1",
+        ]
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let config = config(&json!({"failoverMac": 1, "xmitHashPolicy": "layer2"}));
+    let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
+    let told: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "failoverMac: did you mean failOverMac? (an unknown key, without effect)",
+            "xmitHashPolicy has no effect in mode active-backup, only in balance-xor, 802.3ad, \
+             balance-tlb, balance-alb",
+        ]
+    );
 }

@@ -1,12 +1,15 @@
-use netlink_packet_core::{Parseable, parse_u8};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use netlink_packet_core::{DefaultNla, Parseable, parse_u8, parse_u32};
 use netlink_packet_route::link::{
-    BondAllPortActive, BondPortState, InfoBond, InfoBondPort, InfoData, InfoKind, LinkInfo,
-    MiiStatus,
+    BondPortState, InfoBond, InfoBondPort, InfoData, InfoKind, InfoPortData, InfoPortKind,
+    LinkInfo, MiiStatus,
 };
 
 use super::attributes;
 use super::link::read_mac;
-use crate::{BondMode, BondOptions, FailOverMac, PortState, XmitHashPolicy};
+use crate::bond::table::{self, BondOption, Family, Kind, Scope, Width};
+use crate::bond::{BondMode, BondOptions, OptionValue, PortOptions, PortState};
 
 /// `IFLA_INFO_KIND` of a bond, and `IFLA_INFO_SLAVE_KIND` of its ports.
 pub(super) const KIND: &str = "bond";
@@ -16,28 +19,94 @@ const IFLA_BOND_MODE: u16 = 1;
 
 /// `IFLA_LINKINFO` of a new bond.
 pub(super) fn link_info(options: &BondOptions) -> Vec<LinkInfo> {
-    let BondOptions {
-        mode,
-        miimon,
-        fail_over_mac,
-        xmit_hash_policy,
-        all_slaves_active,
-        tlb_dynamic_lb,
-        active_port: _,
-    } = options;
-    let mut data = vec![InfoBond::Mode(mode.number().into())];
-    data.extend(miimon.map(InfoBond::MiiMon));
-    data.extend(fail_over_mac.map(|value| InfoBond::FailOverMac(value.number().into())));
-    data.extend(xmit_hash_policy.map(|value| InfoBond::XmitHashPolicy(value.number().into())));
-    data.extend(all_slaves_active.map(|on| {
-        InfoBond::AllPortsActive(if on {
-            BondAllPortActive::Delivered
-        } else {
-            BondAllPortActive::Dropped
-        })
-    }));
-    data.extend(tlb_dynamic_lb.map(InfoBond::TlbDynamicLb));
+    let mode = DefaultNla::new(IFLA_BOND_MODE, vec![options.mode.number()]);
+    let options = options.iter().map(|(option, value)| encode(option, value));
+    of_bond(std::iter::once(mode).chain(options).map(InfoBond::Other).collect())
+}
+
+/// `IFLA_LINKINFO` that names one of a bond's ports, or none of them.
+pub(super) fn port_role(option: &BondOption, port: Option<u32>) -> Vec<LinkInfo> {
+    let index = port.unwrap_or(0).to_ne_bytes().to_vec();
+    of_bond(vec![InfoBond::Other(DefaultNla::new(option.attribute, index))])
+}
+
+fn of_bond(data: Vec<InfoBond>) -> Vec<LinkInfo> {
     vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(InfoData::Bond(data))]
+}
+
+/// `IFLA_LINKINFO` of a port of a bond.
+pub(super) fn port_info(options: &PortOptions) -> Vec<LinkInfo> {
+    let data = options.iter().map(|(option, value)| InfoBondPort::Other(encode(option, value)));
+    vec![
+        LinkInfo::PortKind(InfoPortKind::Bond),
+        LinkInfo::PortData(InfoPortData::BondPort(data.collect())),
+    ]
+}
+
+fn encode(option: &BondOption, value: &OptionValue) -> DefaultNla {
+    let bytes = match value {
+        // The lower bytes, in the machine's order; a row's range fits its width.
+        OptionValue::Number(number) => match option.width {
+            Width::One => number.to_le_bytes()[..1].to_vec(),
+            Width::Two => {
+                let [low, high, ..] = number.to_le_bytes();
+                u16::from_le_bytes([low, high]).to_ne_bytes().to_vec()
+            }
+            Width::Four => {
+                let [a, b, c, d, ..] = number.to_le_bytes();
+                u32::from_le_bytes([a, b, c, d]).to_ne_bytes().to_vec()
+            }
+        },
+        OptionValue::Mac(mac) => mac.bytes().to_vec(),
+        OptionValue::Addresses(list) => nested(list),
+    };
+    DefaultNla::new(option.attribute, bytes)
+}
+
+/// A nested list, numbered from 0.
+fn nested(list: &[IpAddr]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (position, address) in (0_u16..).zip(list) {
+        let octets = match address {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        // Header and payload are multiples of four bytes: nothing is to be padded.
+        let length = if address.is_ipv4() { 8_u16 } else { 20 };
+        bytes.extend(length.to_ne_bytes());
+        bytes.extend(position.to_ne_bytes());
+        bytes.extend(octets);
+    }
+    bytes
+}
+
+/// A value as the kernel shows it; none when it is not of the form that the row says.
+fn decode(option: &BondOption, bytes: &[u8]) -> Option<OptionValue> {
+    match option.kind {
+        Kind::Mac => read_mac(bytes).map(OptionValue::Mac),
+        Kind::Addresses(family) => {
+            let list = attributes(bytes).map(|nla| match family {
+                Family::V4 => <[u8; 4]>::try_from(nla.value()).map(|b| Ipv4Addr::from(b).into()),
+                Family::V6 => <[u8; 16]>::try_from(nla.value()).map(|b| Ipv6Addr::from(b).into()),
+            });
+            list.collect::<Result<_, _>>().ok().map(OptionValue::Addresses)
+        }
+        Kind::Switch | Kind::Number { .. } | Kind::Named(_) | Kind::Port => {
+            let signed = matches!(option.kind, Kind::Number { min, .. } if min < 0);
+            let number = match bytes {
+                [byte] => i64::from(*byte),
+                [a, b] => i64::from(u16::from_ne_bytes([*a, *b])),
+                [a, b, c, d] if signed => i64::from(i32::from_ne_bytes([*a, *b, *c, *d])),
+                [a, b, c, d] => i64::from(u32::from_ne_bytes([*a, *b, *c, *d])),
+                _ => return None,
+            };
+            Some(OptionValue::Number(number))
+        }
+    }
+}
+
+fn row(scope: Scope, attribute: u16) -> Option<&'static BondOption> {
+    table::all().find(|option| option.scope == scope && option.attribute == attribute)
 }
 
 /// `IFLA_INFO_DATA` of a bond; none when it has no mode, or one that is not known here.
@@ -47,21 +116,17 @@ pub(super) fn read_options(data: &[u8]) -> Option<BondOptions> {
         .and_then(|nla| parse_u8(nla.value()).ok())
         .and_then(BondMode::from_number)?;
     let mut options = BondOptions::new(mode);
-    for option in attributes(data).filter_map(|nla| InfoBond::parse(&nla).ok()) {
-        match option {
-            InfoBond::MiiMon(ms) => options.miimon = Some(ms),
-            InfoBond::FailOverMac(value) => {
-                options.fail_over_mac = FailOverMac::from_number(value.into());
+    for nla in attributes(data) {
+        let Some(option) = row(Scope::Bond, nla.kind()) else { continue };
+        if option.kind == Kind::Port {
+            let port = parse_u32(nla.value()).ok().filter(|index| *index != 0);
+            if *option == table::PRIMARY {
+                options.primary_port = port;
+            } else {
+                options.active_port = port;
             }
-            InfoBond::XmitHashPolicy(value) => {
-                options.xmit_hash_policy = XmitHashPolicy::from_number(value.into());
-            }
-            InfoBond::AllPortsActive(value) => {
-                options.all_slaves_active = Some(value == BondAllPortActive::Delivered);
-            }
-            InfoBond::TlbDynamicLb(on) => options.tlb_dynamic_lb = Some(on),
-            InfoBond::ActivePort(index) => options.active_port = Some(index),
-            _ => {}
+        } else if let Some(value) = decode(option, nla.value()) {
+            options.set(option, value);
         }
     }
     Some(options)
@@ -73,17 +138,24 @@ pub(super) fn read_port(data: &[u8]) -> Option<PortState> {
     let mut mii_up = None;
     let mut link_failures = 0;
     let mut permanent_mac = None;
-    for item in attributes(data).filter_map(|nla| InfoBondPort::parse(&nla).ok()) {
-        match item {
-            InfoBondPort::BondPortState(state) => active = Some(state == BondPortState::Active),
+    let mut options = PortOptions::default();
+    for nla in attributes(data) {
+        if let Some(option) = row(Scope::Port, nla.kind()) {
+            if let Some(value) = decode(option, nla.value()) {
+                options.set(option, value);
+            }
+            continue;
+        }
+        match InfoBondPort::parse(&nla) {
+            Ok(InfoBondPort::BondPortState(state)) => active = Some(state == BondPortState::Active),
             // A port that is going down still carries traffic until its delay is over.
-            InfoBondPort::MiiStatus(status) => {
+            Ok(InfoBondPort::MiiStatus(status)) => {
                 mii_up = Some(matches!(status, MiiStatus::Up | MiiStatus::GoingDown));
             }
-            InfoBondPort::LinkFailureCount(count) => link_failures = count,
-            InfoBondPort::PermHwaddr(bytes) => permanent_mac = read_mac(&bytes),
+            Ok(InfoBondPort::LinkFailureCount(count)) => link_failures = count,
+            Ok(InfoBondPort::PermHwaddr(bytes)) => permanent_mac = read_mac(&bytes),
             _ => {}
         }
     }
-    Some(PortState { active: active?, mii_up: mii_up?, link_failures, permanent_mac })
+    Some(PortState { active: active?, mii_up: mii_up?, link_failures, permanent_mac, options })
 }

@@ -5,7 +5,8 @@ use netlink_packet_route::link::{
 use podbond_names::{LinkName, Mac};
 
 use super::{Attribute, Message, attributes, bond};
-use crate::{BondOptions, Link, LinkState};
+use crate::bond::table::BondOption;
+use crate::{BondOptions, Link, LinkState, PortOptions};
 
 /// `sizeof(struct ifinfomsg)`.
 pub(super) const HEADER_BYTES: usize = 16;
@@ -106,6 +107,18 @@ pub(crate) fn add_bond(
     ];
     attributes.extend(mac.map(|mac| LinkAttribute::Address(mac.bytes().to_vec())));
     Message::NewLink(message(0, attributes))
+}
+
+/// `RTM_NEWLINK` that names one of a bond's ports, or none of them. `RTM_SETLINK` does not look at
+/// `IFLA_LINKINFO`.
+pub(crate) fn set_port_role(index: u32, option: &BondOption, port: Option<u32>) -> Message {
+    let info = LinkAttribute::LinkInfo(bond::port_role(option, port));
+    Message::NewLink(message(index, vec![info]))
+}
+
+/// `RTM_NEWLINK` that sets options of a bond's port.
+pub(crate) fn set_port(index: u32, options: &PortOptions) -> Message {
+    Message::NewLink(message(index, vec![LinkAttribute::LinkInfo(bond::port_info(options))]))
 }
 
 /// `RTM_DELLINK`.
@@ -212,11 +225,12 @@ fn read_info(info: &[u8], link: &mut Link) {
 mod tests {
     use netlink_packet_core::Emitable;
     use netlink_packet_route::link::{
-        InfoBondPort, InfoKind, InfoPortData, InfoPortKind, LinkInfo, MiiStatus,
+        InfoBond, InfoBondPort, InfoData, InfoKind, InfoPortData, InfoPortKind, LinkInfo, MiiStatus,
     };
 
     use super::*;
-    use crate::{BondMode, FailOverMac, XmitHashPolicy};
+    use crate::bond::table::{self, Kind, Scope};
+    use crate::{BondMode, OptionValue, WrittenValue};
 
     fn payload(message: &LinkMessage) -> Vec<u8> {
         let mut payload = vec![0; message.buffer_len()];
@@ -235,46 +249,72 @@ mod tests {
         LinkAttribute::IfName(text.to_owned())
     }
 
-    #[test]
-    fn every_bond_option_reads_back_as_sent() {
-        let wanted = BondOptions {
-            miimon: Some(100),
-            fail_over_mac: Some(FailOverMac::Active),
-            xmit_hash_policy: Some(XmitHashPolicy::Layer34),
-            all_slaves_active: Some(true),
-            tlb_dynamic_lb: Some(false),
-            ..BondOptions::new(BondMode::BalanceTlb)
-        };
-        let mac = Mac::new([2, 0, 0, 0, 0, 1]);
-        let bond = "net3".parse().unwrap();
-        let Message::NewLink(mut message) = add_bond(&bond, &wanted, 1400, Some(mac)) else {
-            panic!("not RTM_NEWLINK")
-        };
-        message.header.link_layer_type = LinkLayerType::Ether;
-        let link = read_link(&payload(&message)).unwrap();
-        assert_eq!((link.name, link.mtu, link.mac), (bond, 1400, Some(mac)));
-        assert_eq!(link.kind.as_deref(), Some("bond"));
-        assert_eq!(link.bond, Some(wanted));
+    /// All options of this scope, each with its example.
+    fn examples(scope: Scope) -> impl Iterator<Item = (&'static BondOption, OptionValue)> {
+        let wanted = move |option: &&BondOption| option.scope == scope && option.kind != Kind::Port;
+        table::all().filter(wanted).map(|option| {
+            let written: WrittenValue = serde_json::from_str(option.example).unwrap();
+            (option, option.read(&written).unwrap())
+        })
     }
 
     #[test]
-    fn every_mode_and_policy_has_the_codecs_number() {
+    fn every_bond_option_reads_back_as_sent() {
+        let mac = Mac::new([2, 0, 0, 0, 0, 1]);
+        let bond = "net3".parse().unwrap();
         for &mode in BondMode::ALL {
-            for &policy in XmitHashPolicy::ALL {
-                for &fail_over_mac in FailOverMac::ALL {
-                    let wanted = BondOptions {
-                        fail_over_mac: Some(fail_over_mac),
-                        xmit_hash_policy: Some(policy),
-                        ..BondOptions::new(mode)
-                    };
-                    let message = shown(vec![
-                        name("bond0"),
-                        LinkAttribute::LinkInfo(bond::link_info(&wanted)),
-                    ]);
-                    assert_eq!(read_link(&payload(&message)).unwrap().bond, Some(wanted));
-                }
+            let mut wanted = BondOptions::new(mode);
+            examples(Scope::Bond).for_each(|(option, value)| wanted.set(option, value));
+            assert_eq!(wanted.iter().count(), 30);
+            let Message::NewLink(mut message) = add_bond(&bond, &wanted, 1400, Some(mac)) else {
+                panic!("not RTM_NEWLINK")
+            };
+            message.header.link_layer_type = LinkLayerType::Ether;
+            let link = read_link(&payload(&message)).unwrap();
+            assert_eq!((&link.name, link.mtu, link.mac), (&bond, 1400, Some(mac)));
+            assert_eq!(link.kind.as_deref(), Some("bond"));
+            assert_eq!(link.bond, Some(wanted));
+        }
+    }
+
+    #[test]
+    fn the_codec_knows_each_option_by_the_same_number_and_width() {
+        let mut wanted = BondOptions::new(BondMode::Lacp);
+        let known = [
+            (&table::MIIMON, InfoBond::MiiMon(50)),
+            (&table::ARP_MISSED_MAX, InfoBond::MissedMax(3)),
+            (&table::AD_ACTOR_SYS_PRIO, InfoBond::AdActorSysPrio(4096)),
+            (&table::PEER_NOTIF_DELAY, InfoBond::PeerNotifDelay(200)),
+            (&table::TLB_DYNAMIC_LB, InfoBond::TlbDynamicLb(false)),
+            (&table::LP_INTERVAL, InfoBond::LpInterval(5)),
+        ];
+        examples(Scope::Bond).for_each(|(option, value)| wanted.set(option, value));
+        let mut buffer = Vec::new();
+        for info in bond::link_info(&wanted) {
+            if let LinkInfo::Data(InfoData::Bond(data)) = info {
+                buffer = vec![0; data.as_slice().buffer_len()];
+                data.as_slice().emit(&mut buffer);
             }
         }
+        for (option, expected) in known {
+            let nla = attributes(&buffer).find(|nla| nla.kind() == option.attribute).unwrap();
+            assert_eq!(InfoBond::parse(&nla).unwrap(), expected, "{}", option.name);
+        }
+    }
+
+    #[test]
+    fn every_option_of_a_port_reads_back_as_sent() {
+        let mut wanted = PortOptions::default();
+        examples(Scope::Port).for_each(|(option, value)| wanted.set(option, value));
+        wanted.set(&table::PRIO, OptionValue::Number(-3));
+        let mut info = bond::port_info(&wanted);
+        let Some(LinkInfo::PortData(InfoPortData::BondPort(data))) = info.get_mut(1) else {
+            panic!("no IFLA_INFO_SLAVE_DATA")
+        };
+        data.push(InfoBondPort::BondPortState(netlink_packet_route::link::BondPortState::Active));
+        data.push(InfoBondPort::MiiStatus(MiiStatus::Up));
+        let message = shown(vec![name("net1"), LinkAttribute::LinkInfo(info)]);
+        assert_eq!(read_link(&payload(&message)).unwrap().port.unwrap().options, wanted);
     }
 
     #[test]

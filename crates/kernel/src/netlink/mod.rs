@@ -14,7 +14,7 @@ pub(crate) use ip::{
 };
 pub(crate) use link::{
     Props, Which, add_altname, add_bond, all_links, drop_altname, get_link, read_link, remove_link,
-    set_link, set_state,
+    set_link, set_port, set_port_role, set_state,
 };
 pub(crate) use socket::Socket;
 pub(crate) use vf::{read_vfs, set_vf};

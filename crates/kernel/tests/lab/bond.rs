@@ -1,6 +1,5 @@
-use podbond_kernel::{
-    BondMode, BondOptions, FailOverMac, LinkState, Netns, Step, XmitHashPolicy, transact,
-};
+use podbond_kernel::bond::table;
+use podbond_kernel::{BondMode, BondOptions, FailOverMac, LinkState, Netns, Step, transact};
 use podbond_names::Mac;
 
 use crate::pod::{Pod, errno, name, pod};
@@ -12,11 +11,9 @@ fn add_bond(options: BondOptions) -> Step {
 }
 
 fn active_backup() -> BondOptions {
-    BondOptions {
-        miimon: Some(100),
-        fail_over_mac: Some(FailOverMac::Active),
-        ..BondOptions::new(BondMode::ActiveBackup)
-    }
+    BondOptions::new(BondMode::ActiveBackup)
+        .with(&table::MIIMON, 100)
+        .with(&table::FAIL_OVER_MAC, FailOverMac::Active)
 }
 
 fn enslave(port: &str) -> Step {
@@ -36,13 +33,14 @@ fn every_mode_is_made_with_its_options_and_shown_as_made() {
     for &mode in BondMode::ALL {
         let balances = matches!(mode, BondMode::BalanceTlb | BondMode::BalanceAlb);
         let hashes = matches!(mode, BondMode::BalanceXor | BondMode::Lacp);
-        let options = BondOptions {
-            miimon: Some(50),
-            all_slaves_active: Some(true),
-            xmit_hash_policy: hashes.then_some(XmitHashPolicy::Layer34),
-            tlb_dynamic_lb: balances.then_some(false),
-            ..BondOptions::new(mode)
-        };
+        let mut options =
+            BondOptions::new(mode).with(&table::MIIMON, 50).with(&table::ALL_SLAVES_ACTIVE, true);
+        if hashes {
+            options = options.with(&table::XMIT_HASH_POLICY, 1);
+        }
+        if balances {
+            options = options.with(&table::TLB_DYNAMIC_LB, false);
+        }
         let mac = Mac::new([2, 0, 0, 0, 0, mode.number()]);
         let add =
             Step::AddBond { at: pod("bond0"), options: options.clone(), mtu: 1400, mac: Some(mac) };
@@ -50,10 +48,8 @@ fn every_mode_is_made_with_its_options_and_shown_as_made() {
         let bond = node.shown(&pod("bond0"));
         assert_eq!((bond.mtu, bond.mac, bond.state), (1400, Some(mac), LinkState::Down));
         let shown = bond.bond.unwrap();
-        assert_eq!((shown.mode, shown.miimon), (mode, Some(50)));
-        assert_eq!(shown.all_slaves_active, Some(true));
-        assert!(!hashes || shown.xmit_hash_policy == Some(XmitHashPolicy::Layer34));
-        assert!(!balances || shown.tlb_dynamic_lb == Some(false));
+        assert_eq!(shown.mode, mode);
+        assert_eq!(options.unlike(&shown), []);
         node.must(&add.inverse());
         assert_eq!(node.link(&pod("bond0")).unwrap(), None);
     }

@@ -6,5 +6,6 @@ mod bond_plugin;
 mod documented;
 mod interrupted;
 mod node;
+mod options;
 mod refused_by_apply;
 mod refused_by_plugin;

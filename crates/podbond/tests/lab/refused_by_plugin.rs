@@ -26,7 +26,7 @@ fn wrong() -> Vec<(Value, Vec<&'static str>)> {
         (json!({"mtu": 9000}), vec!["mtu", "9000", "1500", "net1"]),
         (json!({"miimon": -1}), vec!["miimon", "-1", "milliseconds"]),
         (json!({"miimon": "often"}), vec!["miimon", "often", "milliseconds"]),
-        (json!({"failOverMac": 7}), vec!["failOverMac", "7", "1 (active)"]),
+        (json!({"failOverMac": 7}), vec!["failOverMac", "7", "active (1)"]),
         (subnet("10.56.217.0/33"), vec!["subnet", "10.56.217.0/33"]),
         (subnet("10.56.217.1/24"), vec!["subnet", "10.56.217.1/24"]),
         (subnet("nonsense"), vec!["subnet", "nonsense"]),

@@ -1,7 +1,17 @@
+//! The bonding driver: its modes, and its options as one table, from which they are read, checked,
+//! sent, read back and documented.
+
+mod options;
+pub mod table;
+mod value;
+
 use std::fmt;
 
 use podbond_names::Mac;
 use serde::{Deserialize, Serialize};
+
+pub use options::{BondOptions, PortOptions, Unlike};
+pub use value::{OptionValue, WrittenValue, WrongValue};
 
 /// Makes an enumeration of the bonding driver: its names are the kernel's own.
 macro_rules! driver_enum {
@@ -14,6 +24,9 @@ macro_rules! driver_enum {
         impl $name {
             /// Every value, in the kernel's order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Number and name of every value.
+            pub const NAMED: &'static [(i64, &'static str)] = &[$(($value, $text),)+];
 
             /// The kernel's number.
             pub const fn number(self) -> u8 {
@@ -91,65 +104,6 @@ driver_enum! {
     }
 }
 
-driver_enum! {
-    /// `IFLA_BOND_XMIT_HASH_POLICY`: what is hashed to choose the port of a frame.
-    XmitHashPolicy {
-        /// MAC addresses and packet type.
-        Layer2 = 0, "layer2";
-        /// IP addresses and ports.
-        Layer34 = 1, "layer3+4";
-        /// MAC and IP addresses.
-        Layer23 = 2, "layer2+3";
-        /// As layer2+3, of the encapsulated packet.
-        Encap23 = 3, "encap2+3";
-        /// As layer3+4, of the encapsulated packet.
-        Encap34 = 4, "encap3+4";
-        /// VLAN ID and source MAC address.
-        VlanSrcMac = 5, "vlan+srcmac";
-    }
-}
-
-/// A bond's options: what is wanted of a new one (absent options keep the driver's default), or
-/// all that the kernel shows of an existing one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BondOptions {
-    /// `IFLA_BOND_MODE`.
-    pub mode: BondMode,
-    /// `IFLA_BOND_MIIMON`: carrier is looked at every so many ms; 0 never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub miimon: Option<u32>,
-    /// `IFLA_BOND_FAIL_OVER_MAC`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fail_over_mac: Option<FailOverMac>,
-    /// `IFLA_BOND_XMIT_HASH_POLICY`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub xmit_hash_policy: Option<XmitHashPolicy>,
-    /// `IFLA_BOND_ALL_SLAVES_ACTIVE`: frames that arrive on an inactive port are delivered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub all_slaves_active: Option<bool>,
-    /// `IFLA_BOND_TLB_DYNAMIC_LB`: balance-tlb moves flows by load.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tlb_dynamic_lb: Option<bool>,
-    /// `IFLA_BOND_ACTIVE_SLAVE`: the index of the active port. Shown only, never set here.
-    #[serde(skip)]
-    pub active_port: Option<u32>,
-}
-
-impl BondOptions {
-    /// A bond of this mode with the driver's defaults.
-    pub fn new(mode: BondMode) -> Self {
-        Self {
-            mode,
-            miimon: None,
-            fail_over_mac: None,
-            xmit_hash_policy: None,
-            all_slaves_active: None,
-            tlb_dynamic_lb: None,
-            active_port: None,
-        }
-    }
-}
-
 /// What a bond knows of one of its ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortState {
@@ -161,4 +115,7 @@ pub struct PortState {
     pub link_failures: u32,
     /// `IFLA_BOND_SLAVE_PERM_HWADDR`: the address the port had before it was enslaved.
     pub permanent_mac: Option<Mac>,
+    /// Its options, as the kernel shows them.
+    #[serde(default)]
+    pub options: PortOptions,
 }

@@ -1,0 +1,184 @@
+//! Which keys a configuration may have, beside the options of the driver.
+
+use podbond_kernel::bond::table::{self, Scope};
+use serde_json::{Map, Value};
+
+use crate::plan::Warning;
+
+/// A key of the plugin's own.
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// What JSON it takes, as a JSON Schema says it.
+    pub schema: &'static str,
+    /// What it means when it is absent.
+    pub default: &'static str,
+    /// A value, as JSON.
+    pub example: &'static str,
+    /// What it does.
+    pub what: &'static str,
+}
+
+/// The plugin's own keys: all that is neither CNI's nor an option of the driver.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "mode",
+        schema: r#"{"enum": ["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb", 0, 1, 2, 3, 4, 5, 6, "0", "1", "2", "3", "4", "5", "6"]}"#,
+        default: "none: it must be given",
+        example: "\"active-backup\"",
+        what: "The mode, by name or number: balance-rr (0), active-backup (1), balance-xor (2), \
+               broadcast (3), 802.3ad (4), balance-tlb (5), balance-alb (6).",
+    },
+    Key {
+        name: "links",
+        schema: "",
+        default: "none: two or more must be given",
+        example: r#"[{"name": "net1"}, {"name": "net2"}]"#,
+        what: "The links that become the ports, each by name and with what options it has of its own.",
+    },
+    Key {
+        name: "linksInContainer",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the links are in the pod already, made by networks that stand earlier in its \
+               annotation (true), or are links of the node that are moved into the pod (false).",
+    },
+    Key {
+        name: "mtu",
+        schema: r#"{"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, {"type": "string", "pattern": "^[0-9]+$"}]}"#,
+        default: "the smallest MTU of the links",
+        example: "1500",
+        what: "The MTU of the bond and its ports, in bytes: 68 to 65535, and no more than each port has.",
+    },
+    Key {
+        name: "allowUntrusted",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether a bond that would change the MAC address of VFs that are not trusted is made \
+               all the same, with a warning. It carries no traffic over these ports.",
+    },
+    Key {
+        name: "strict",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether unknown keys, and options without effect in the mode, are refused (true) or \
+               warned of (false).",
+    },
+];
+
+/// Keys of the CNI specification, and those that meta-plugins and the incumbent put beside them.
+const OTHERS: &[&str] = &[
+    "args",
+    "capabilities",
+    "cniVersion",
+    "deviceID",
+    "disableCheck",
+    "disableGC",
+    "dns",
+    "ifname",
+    "ipMasq",
+    "ipam",
+    "logFile",
+    "logLevel",
+    "name",
+    "pciBusID",
+    "prevResult",
+    "resourceName",
+    "runtimeConfig",
+    "type",
+];
+
+/// A warning for each key that nobody knows. Those with a domain, like `cni.dev/…`, belong to others.
+pub(super) fn unknown(raw: &Map<String, Value>) -> Vec<Warning> {
+    let own = KEYS.iter().map(|key| key.name);
+    let mut known: Vec<&str> = own.chain(of_options(Scope::Bond)).collect();
+    let mut warnings = unknown_of(raw, "", &known, OTHERS);
+    known = of_options(Scope::Port).chain(["name"]).collect();
+    let entries = raw.get("links").and_then(Value::as_array);
+    for (position, entry) in entries.into_iter().flatten().enumerate() {
+        if let Some(entry) = entry.as_object() {
+            warnings.extend(unknown_of(entry, &format!("links[{position}]."), &known, &[]));
+        }
+    }
+    warnings
+}
+
+fn of_options(scope: Scope) -> impl Iterator<Item = &'static str> {
+    let options = table::all().filter(move |option| option.scope == scope);
+    options.flat_map(|option| option.aliases.iter().copied().chain([option.key]))
+}
+
+fn unknown_of(
+    object: &Map<String, Value>,
+    place: &str,
+    known: &[&str],
+    others: &[&str],
+) -> Vec<Warning> {
+    let unknown = object.keys().filter(|key| {
+        !known.contains(&key.as_str()) && !others.contains(&key.as_str()) && !key.contains('/')
+    });
+    let warning = |key: &String| Warning::UnknownKey {
+        key: format!("{place}{key}"),
+        nearest: nearest(key, known).map(str::to_owned),
+    };
+    unknown.map(warning).collect()
+}
+
+/// The known key that was meant, when one is near: the kernel's own spelling, another case, or up
+/// to a third of the letters wrong.
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let plain = |text: &str| -> Vec<char> {
+        let letters = text.chars().filter(|c| !matches!(c, '_' | '-'));
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let key = plain(key);
+    let near = known.iter().map(|known| (distance(&key, &plain(known)), *known));
+    let (distance, known) = near.min()?;
+    (distance <= known.len() / 3).then_some(known)
+}
+
+/// The edit distance: how many letters are to be put in, taken away or replaced.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_that_was_meant_is_found() {
+        let known: Vec<&str> = of_options(Scope::Bond).chain(KEYS.iter().map(|k| k.name)).collect();
+        for (key, meant) in [
+            ("failoverMac", Some("failOverMac")),
+            ("fail_over_mac", Some("failOverMac")),
+            ("linkInContainer", Some("linksInContainer")),
+            ("miimom", Some("miimon")),
+            ("xmit-hash-policy", Some("xmitHashPolicy")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(key, &known), meant, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_distance_counts_edits() {
+        let distance = |a: &str, b: &str| {
+            super::distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+        };
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("", "abc"), distance("abc", "abc")), (3, 0));
+    }
+}

@@ -1,0 +1,233 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// The documented configuration with keys replaced, or taken away by null.
+fn parse(changes: Value) -> Result<Config, Error> {
+    let mut conf = json!({
+        "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "mode": "active-backup",
+        "failOverMac": 1, "linksInContainer": true, "miimon": "100", "mtu": 1500,
+        "links": [{"name": "net1"}, {"name": "net2"}],
+        "ipam": {"type": "host-local", "subnet": "10.56.217.0/24",
+                 "routes": [{"dst": "0.0.0.0/0"}], "gateway": "10.56.217.1"}
+    });
+    let Value::Object(changes) = changes else { unreachable!("changes are an object") };
+    for (key, value) in changes {
+        if value.is_null() {
+            conf.as_object_mut().unwrap().remove(&key);
+        } else {
+            conf[key] = value;
+        }
+    }
+    Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap())
+}
+
+#[test]
+fn the_documented_configuration_is_read_as_it_is_meant() {
+    let config = parse(json!({})).unwrap();
+    assert_eq!(config.options.mode, BondMode::ActiveBackup);
+    assert_eq!(config.options.number(&table::MIIMON), Some(100));
+    assert_eq!(config.fail_over_mac(), FailOverMac::Active);
+    assert_eq!(config.mtu, Some(1500));
+    assert_eq!(config.links_are, LinksAre::InPod);
+    assert_eq!(config.ports.iter().map(LinkName::as_str).collect::<Vec<_>>(), ["net1", "net2"]);
+}
+
+#[test]
+fn modes_are_read_by_name_and_by_number_in_both_spellings() {
+    for mode in BondMode::ALL {
+        for given in [json!(mode.name()), json!(mode.number()), json!(mode.number().to_string())] {
+            let config = parse(json!({ "mode": given })).unwrap();
+            assert_eq!(config.options.mode, *mode);
+        }
+    }
+}
+
+#[test]
+fn absent_keys_take_their_defaults() {
+    let config =
+        parse(json!({"miimon": null, "mtu": null, "failOverMac": null, "linksInContainer": null}))
+            .unwrap();
+    assert_eq!(config.options.number(&table::MIIMON), Some(DEFAULT_MIIMON));
+    assert_eq!(config.mtu, None);
+    assert_eq!(config.options.fail_over_mac(), None);
+    assert_eq!(config.links_are, LinksAre::OnHost);
+}
+
+#[test]
+fn the_incumbents_spellings_are_read() {
+    let config = parse(json!({
+        "mode": "balance-tlb", "miimon": 50, "mtu": 0, "failOverMac": "follow",
+        "allSlavesActive": 1, "tlbDynamicLb": 0, "xmitHashPolicy": "layer3+4"
+    }))
+    .unwrap();
+    assert_eq!(config.options.number(&table::MIIMON), Some(50));
+    assert_eq!(config.mtu, None);
+    assert_eq!(config.options.fail_over_mac(), Some(FailOverMac::Follow));
+    assert_eq!(config.options.number(&table::ALL_SLAVES_ACTIVE), Some(1));
+    assert_eq!(config.options.number(&table::TLB_DYNAMIC_LB), Some(0));
+    assert_eq!(config.options.number(&table::XMIT_HASH_POLICY), Some(1));
+}
+
+#[test]
+fn each_wrong_value_is_refused_with_its_field_and_the_value() {
+    let cases = [
+        (json!({"mode": null}), "mode is missing"),
+        (json!({"mode": "active_backup"}), "mode: \"active_backup\""),
+        (json!({"mode": 7}), "mode: 7"),
+        (json!({"mode": true}), "mode: true"),
+        (json!({"miimon": -1}), "miimon: -1"),
+        (json!({"miimon": "-100"}), "miimon: \"-100\""),
+        (json!({"miimon": "fast"}), "miimon: \"fast\""),
+        (json!({"miimon": 3_000_000_000_u32}), "miimon: 3000000000"),
+        (json!({"miimon": 99.5}), "miimon: 99.5 is no whole number"),
+        (json!({"mode": ["balance-rr"]}), "mode: [\"balance-rr\"] is no bonding mode"),
+        (json!({"mtu": 67}), "mtu: 67"),
+        (json!({"mtu": 70000}), "mtu: 70000"),
+        (json!({"mtu": "big"}), "mtu: \"big\""),
+        (json!({"failOverMac": 3}), "failOverMac: 3"),
+        (json!({"xmitHashPolicy": "layer4"}), "xmitHashPolicy: \"layer4\""),
+        (json!({"allSlavesActive": 2}), "allSlavesActive: 2"),
+        (json!({"tlbDynamicLb": 1}), "tlbDynamicLb"),
+        (json!({"links": [{"name": "net1"}]}), "links: 1 given"),
+        (json!({"links": []}), "links: 0 given"),
+        (json!({"links": [{"name": "net1"}, {"name": "net1"}]}), "net1 is given twice"),
+        (json!({"links": [{"name": "net1"}, {"name": "a/b"}]}), "links[1].name"),
+        (json!({"links": [{"name": "net1"}, {"nam": "net2"}]}), "links[1]"),
+        (
+            json!({"links": ["net1", "net2"]}),
+            "links[0]: \"net1\" is no object with a name: write it like {\"name\": \"net1\"}",
+        ),
+        (json!({"ipam": {"type": "bond"}}), "ipam.type"),
+    ];
+    for (changes, expected) in cases {
+        let message = parse(changes.clone()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{changes}: {message}");
+    }
+}
+
+#[test]
+fn the_links_are_read_from_a_configuration_that_is_refused() {
+    let conf = |links: Value| {
+        let conf = json!({"type": "bond", "name": "n", "mode": "none", "miimon": [],
+                          "linksInContainer": true, "links": links});
+        Links::of(&NetConf::parse(conf.to_string().as_bytes()).unwrap())
+    };
+    let names = vec!["net1".parse().unwrap()];
+    let links = conf(json!([{"name": "net1"}, {"name": "a/b"}, "net2"]));
+    assert_eq!(links, Links { names, are: LinksAre::InPod });
+    assert_eq!(conf(json!("net1")).names, []);
+}
+
+/// What is told of a configuration with these changes, one by one.
+fn told(changes: Value) -> Vec<String> {
+    match parse(changes) {
+        Ok(_) => Vec::new(),
+        Err(Error::Wrong(errors)) => errors.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+#[test]
+fn every_violation_is_told_at_once() {
+    let told = told(json!({
+        "mode": "802.3ad", "failOverMac": null, "arpInterval": 100, "primary": "net9",
+        "updelay": 250, "minLinks": 3, "lacpRate": "medium",
+        "links": [{"name": "net1", "queueId": 1, "prio": 1}, {"name": "net2", "queueId": 1}]
+    }));
+    assert_eq!(
+        told,
+        [
+            "lacpRate: \"medium\" is unknown: give slow (0) or fast (1)",
+            "arpInterval belongs to balance-rr, active-backup, balance-xor, broadcast, not to \
+             802.3ad: leave it out, or change the mode",
+            "primary belongs to active-backup, balance-tlb, balance-alb, not to 802.3ad: leave it \
+             out, or change the mode",
+            "links[0].prio belongs to active-backup, balance-tlb, balance-alb, not to 802.3ad: \
+             leave it out, or change the mode",
+            "updelay: 250 ms is no multiple of miimon, 100 ms: give 200 or 300",
+            "primary: net9 is none of the links: name one of them",
+            "links[1].queueId: 1 is another link's already: give each link a queue of its own",
+            "minLinks: 3 ports are never up, there are 2 links: give 2 or less",
+        ]
+    );
+}
+
+#[test]
+fn each_rule_between_options_is_kept() {
+    let cases = [
+        (json!({"arpInterval": 100, "arpIpTarget": "10.0.0.1"}), "exclude each other"),
+        (json!({"miimon": null, "arpInterval": 100}), "needs an address to ask for"),
+        (json!({"arpIpTarget": ["10.0.0.1"]}), "arpIpTarget has no effect without ARP"),
+        (json!({"missedMax": 3}), "missedMax has no effect without ARP"),
+        (json!({"miimon": 0, "downdelay": 100}), "downdelay is counted in intervals of miimon"),
+        (
+            json!({"miimon": null, "arpInterval": 100, "arpIpTarget": "10.0.0.1", "updelay": 100}),
+            "updelay is counted in intervals of miimon",
+        ),
+        (json!({"numGratArp": 2, "numUnsolNa": 3}), "numGratArp and numUnsolNa are one option"),
+        (json!({"activeSlave": "net3"}), "activeSlave: net3 is none of the links"),
+        (
+            json!({"primary": "net1", "links": [{"name": "net1", "prio": 2}, {"name": "net2"}]}),
+            "links[0].prio has no effect beside primary",
+        ),
+        (json!({"mode": "balance-rr", "lacpRate": 1}), "lacpRate belongs to 802.3ad"),
+        (json!({"linksInContainer": 1}), "linksInContainer: 1 is neither true nor false"),
+    ];
+    for (changes, expected) in cases {
+        let told = told(changes.clone());
+        assert!(told.len() == 1 && told[0].contains(expected), "{changes}: {told:?}");
+    }
+}
+
+#[test]
+fn arp_monitoring_takes_the_place_of_miimon() {
+    let config = parse(json!({"miimon": null, "arpInterval": 100, "arpIpTarget": "10.0.0.1"}));
+    assert_eq!(config.unwrap().options.number(&table::MIIMON), Some(0));
+}
+
+#[test]
+fn strict_refuses_what_has_no_effect() {
+    let changes = json!({"strict": true, "failoverMac": 1, "cni.dev/x": 1, "lpInterval": 2});
+    assert_eq!(
+        told(changes),
+        [
+            "failoverMac: did you mean failOverMac? (an unknown key, without effect); strict \
+             refuses it",
+            "lpInterval has no effect in mode active-backup, only in balance-tlb, balance-alb; \
+             strict refuses it",
+        ]
+    );
+}
+
+#[test]
+fn every_option_of_the_table_is_read_by_its_key() {
+    for option in table::all().filter(|option| option.kind != Kind::Port) {
+        let value: Value = serde_json::from_str(option.example).unwrap();
+        let mut changes = json!({
+            "mode": option.modes[0].name(), "failOverMac": null, "miimon": null,
+        });
+        match option.scope {
+            Scope::Bond => {
+                changes[option.key] = value;
+                if option.attribute == table::ARP_INTERVAL.attribute {
+                    changes["arpIpTarget"] = json!("10.0.0.1");
+                } else if parse(changes.clone()).is_err() {
+                    changes["arpInterval"] = json!(100);
+                    changes["arpIpTarget"].as_array_mut().is_none().then(|| {
+                        changes["arpIpTarget"] = json!(["10.0.0.1"]);
+                    });
+                }
+                let config = parse(changes).unwrap();
+                assert!(config.options.get(option).is_some(), "{}", option.key);
+            }
+            Scope::Port => {
+                changes["links"] = json!([{"name": "net1"}, {"name": "net2"}]);
+                changes["links"][1][option.key] = value;
+                let config = parse(changes).unwrap();
+                let name: LinkName = "net2".parse().unwrap();
+                assert!(config.port_options[&name].number(option).is_some(), "{}", option.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask docs`: the pages that are made from code, so that they cannot say otherwise.
+
+mod page;
+mod schema;
+
+use std::{fs, process::ExitCode};
+
+use clap::Args;
+
+use crate::{
+    error::{Error, FileContext},
+    workspace::root,
+};
+
+/// Write the pages that are made from code: docs/bond-options.md, docs/bond.schema.json
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+/// The pages, each by its path in the repository.
+pub(crate) fn pages() -> [(&'static str, String); 2] {
+    [("docs/bond-options.md", page::page()), ("docs/bond.schema.json", schema::schema())]
+}
+
+pub(crate) fn run(_: &Arguments) -> Result<ExitCode, Error> {
+    for (path, text) in pages() {
+        let full = root().join(path);
+        if let Some(directory) = full.parent() {
+            fs::create_dir_all(directory).file("make", directory)?;
+        }
+        fs::write(&full, text).file("write", &full)?;
+        println!("{path}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
