@@ -71,9 +71,14 @@ impl Sysfs {
     }
 
     /// The links that stand on top of a link (its `upper_<name>` links): the bond or bridge that it
-    /// is a port of, its VLANs, and the like, as far as they are in this namespace.
+    /// is a port of, its VLANs, and the like, as far as they are in this namespace. An error where
+    /// sysfs does not show the link: it must not pass for one that nothing stands on.
     pub fn uppers_of(&self, link: &LinkName) -> Result<Vec<LinkName>> {
-        let mut uppers: Vec<LinkName> = list(&self.link(link))?
+        let path = self.link(link);
+        if let Err(source) = fs::metadata(&path) {
+            return Err(Error::File { action: "read", path, source });
+        }
+        let mut uppers: Vec<LinkName> = list(&path)?
             .iter()
             .filter_map(|name| name.strip_prefix("upper_")?.parse().ok())
             .collect();
@@ -228,11 +233,13 @@ mod tests {
         for upper in ["upper_ens1f0.7", "upper_bond0", "lower_other", "uppercase"] {
             symlink("../elsewhere", link.join(upper)).unwrap();
         }
+        fs::create_dir_all(root.path().join("class/net/bare0")).unwrap();
+        assert_eq!(sysfs.uppers_of(&"bare0".parse().unwrap()).unwrap(), []);
         let (name, other) = ("ens1f0".parse().unwrap(), "dummy0".parse().unwrap());
         let uppers = ["bond0", "ens1f0.7"].map(|name| name.parse().unwrap());
         assert_eq!(sysfs.uppers_of(&name).unwrap(), uppers);
         assert_eq!(sysfs.driver_of(&name).unwrap().as_deref(), Some("igb"));
-        assert_eq!(sysfs.uppers_of(&other).unwrap(), []);
+        assert!(matches!(sysfs.uppers_of(&other), Err(Error::File { .. })));
         assert_eq!(sysfs.driver_of(&other).unwrap(), None);
     }
 
