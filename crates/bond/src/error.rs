@@ -244,6 +244,35 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Links of the node that the administrator's rules keep from bonds.
+    #[error("{}", .refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    HostLinks {
+        /// The reason for each of them.
+        refusals: Vec<crate::guard::Refusal>,
+    },
+    /// The administrator's file is there and cannot be read.
+    #[error("read {}: {source}; no link of the node is taken before it can be read", path.display())]
+    RulesUnread {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The administrator's file does not say what such a file says.
+    #[error(
+        "{}, line {line}, column {column}: {problem}; no link of the node is taken before the file \
+         is mended", path.display()
+    )]
+    RulesMalformed {
+        /// The file.
+        path: std::path::PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),
@@ -287,7 +316,8 @@ impl Error {
                 Code::CONFLICT
             }
             Self::Differs { .. } => Code::DIFFERS,
-            Self::Record { .. } => Code::Io,
+            Self::Record { .. } | Self::RulesUnread { .. } => Code::Io,
+            Self::RulesMalformed { .. } => Code::Decode,
             Self::Several(_) => Code::KERNEL,
             _ => Code::InvalidConfig,
         };

@@ -2,16 +2,22 @@
 //!
 //! Four stages, each in its own file: [`Config`] is what was asked for (pure), [`plan`] turns it and
 //! what the kernel shows into steps (pure), [`Bond`] applies them in one transaction, and CHECK
-//! compares the same wish with what is.
+//! compares the same wish with what is. Before links of the node are planned with, the
+//! administrator's rules say which of them a bond may take ([`Bond::guard`]).
 
 mod check;
 mod config;
 mod error;
+mod glob;
+mod guard;
+mod host_links;
 mod plan;
 mod plugin;
 mod record;
+mod rules;
 
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
+pub use guard::Refusal;
 pub use plan::{Plan, Warning, plan};
 pub use plugin::Bond;

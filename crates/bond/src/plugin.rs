@@ -10,6 +10,7 @@ use podbond_names::LinkName;
 use crate::check::differences;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
+use crate::host_links::guard;
 use crate::plan::{brought_down, plan, removal};
 use crate::record::Records;
 
@@ -24,19 +25,38 @@ const RETURN_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub struct Bond {
     state: PathBuf,
+    rules: PathBuf,
 }
 
 impl Default for Bond {
-    /// With its records where a node keeps them.
+    /// With its records and the administrator's file where a node keeps them.
     fn default() -> Self {
-        Self { state: PathBuf::from("/var/lib/podbond/bond") }
+        Self {
+            state: PathBuf::from("/var/lib/podbond/bond"),
+            rules: PathBuf::from("/etc/podbond/config.toml"),
+        }
     }
 }
 
 impl Bond {
     /// With its records in `dir`.
     pub fn with_records_in(dir: impl Into<PathBuf>) -> Self {
-        Self { state: dir.into() }
+        Self { state: dir.into(), ..Self::default() }
+    }
+
+    /// With `file` for the administrator's, which says what links of the node a bond may take.
+    #[must_use]
+    pub fn with_rules_from(self, file: impl Into<PathBuf>) -> Self {
+        Self { rules: file.into(), ..self }
+    }
+
+    /// Refuses a bond over links of the node that it may not take: NADs are written by tenants,
+    /// and a link on which the node depends is not theirs.
+    pub fn guard(&self, kernel: &mut Kernel, config: &Config) -> Result<(), Error> {
+        match config.links_are {
+            LinksAre::OnHost => guard(kernel, &config.ports, &self.rules),
+            LinksAre::InPod => Ok(()),
+        }
     }
 
     fn records(&self) -> Records {
@@ -46,6 +66,7 @@ impl Bond {
     fn make(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Error> {
         let config = Config::parse(&request.config)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
+        self.guard(&mut kernel, &config)?;
         let view = observe(&mut kernel, &config, &request.ifname)?;
         let plan = plan(&config, &request.ifname, &view)?;
         for warning in &plan.warnings {

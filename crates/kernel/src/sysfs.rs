@@ -70,6 +70,27 @@ impl Sysfs {
         Ok(links)
     }
 
+    /// The links that stand on top of a link (its `upper_<name>` links): the bond or bridge that it
+    /// is a port of, its VLANs, and the like, as far as they are in this namespace. An error where
+    /// sysfs does not show the link: it must not pass for one that nothing stands on.
+    pub fn uppers_of(&self, link: &LinkName) -> Result<Vec<LinkName>> {
+        let path = self.link(link);
+        if let Err(source) = fs::metadata(&path) {
+            return Err(Error::File { action: "read", path, source });
+        }
+        let mut uppers: Vec<LinkName> = list(&path)?
+            .iter()
+            .filter_map(|name| name.strip_prefix("upper_")?.parse().ok())
+            .collect();
+        uppers.sort();
+        Ok(uppers)
+    }
+
+    /// The name of the driver of a link's device, on any bus; none for a link without a device.
+    pub fn driver_of(&self, link: &LinkName) -> Result<Option<String>> {
+        target(&self.link(link).join("device/driver"))
+    }
+
     /// One attribute of a function (`vendor`, `device`, `sriov_totalvfs`, …), without white space
     /// at its ends; none where the function has no such attribute.
     pub fn attribute(&self, pci: PciAddress, name: &str) -> Result<Option<String>> {
@@ -79,6 +100,11 @@ impl Sysfs {
             Err(error) if is_absent(&error) => Ok(None),
             Err(source) => Err(Error::File { action: "read", path, source }),
         }
+    }
+
+    /// The directory of a link.
+    fn link(&self, name: &LinkName) -> PathBuf {
+        self.root.join("class/net").join(name.as_str())
     }
 
     /// The directory of a function.
@@ -196,6 +222,25 @@ mod tests {
         assert_eq!(sysfs.links_of(pci(VF0)).unwrap(), []);
         assert_eq!(sysfs.attribute(pci(PF), "sriov_totalvfs").unwrap().as_deref(), Some("7"));
         assert_eq!(sysfs.attribute(pci(VF0), "sriov_totalvfs").unwrap(), None);
+    }
+
+    #[test]
+    fn what_stands_on_a_link_and_what_drives_it_is_read() {
+        let (root, sysfs) = tree();
+        let link = root.path().join("class/net/ens1f0");
+        fs::create_dir_all(link.join("device")).unwrap();
+        symlink("../../../bus/pci/drivers/igb", link.join("device/driver")).unwrap();
+        for upper in ["upper_ens1f0.7", "upper_bond0", "lower_other", "uppercase"] {
+            symlink("../elsewhere", link.join(upper)).unwrap();
+        }
+        fs::create_dir_all(root.path().join("class/net/bare0")).unwrap();
+        assert_eq!(sysfs.uppers_of(&"bare0".parse().unwrap()).unwrap(), []);
+        let (name, other) = ("ens1f0".parse().unwrap(), "dummy0".parse().unwrap());
+        let uppers = ["bond0", "ens1f0.7"].map(|name| name.parse().unwrap());
+        assert_eq!(sysfs.uppers_of(&name).unwrap(), uppers);
+        assert_eq!(sysfs.driver_of(&name).unwrap().as_deref(), Some("igb"));
+        assert!(matches!(sysfs.uppers_of(&other), Err(Error::File { .. })));
+        assert_eq!(sysfs.driver_of(&other).unwrap(), None);
     }
 
     #[test]

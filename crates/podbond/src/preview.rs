@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain, DeviceRequest};
+use podbond_bond::Bond;
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
 use podbond_inventory::{Applied, Holder, Inventory};
@@ -161,7 +162,7 @@ fn attach(
     let configs = attachment.configs(device);
     let mut calls = Vec::new();
     for (position, config) in configs.iter().enumerate() {
-        let call = call(config, &attachment.ifname, view).map_err(Error::Refused)?;
+        let call = call(kernel, config, &attachment.ifname, view).map_err(Error::Refused)?;
         if call.steps.is_some() {
             has_addresses(config).map_err(Error::Refused)?;
         }
@@ -186,12 +187,20 @@ fn refused(error: podbond_inventory::Error) -> Error {
     }
 }
 
-fn call(config: &NetConf, ifname: &LinkName, view: &View) -> Result<Call, Failure> {
+fn call(
+    kernel: &mut Kernel,
+    config: &NetConf,
+    ifname: &LinkName,
+    view: &View,
+) -> Result<Call, Failure> {
     let network = &config.name;
     let (steps, warnings) = match config.plugin.as_str() {
         "bond" => {
             let plan = podbond_bond::Config::parse(config)
-                .and_then(|bond| podbond_bond::plan(&bond, ifname, view))
+                .and_then(|bond| {
+                    Bond::default().guard(kernel, &bond)?;
+                    podbond_bond::plan(&bond, ifname, view)
+                })
                 .map_err(|error| error.into_failure(network))?;
             (Some(plan.steps), plan.warnings.iter().map(ToString::to_string).collect())
         }

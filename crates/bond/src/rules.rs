@@ -1,0 +1,147 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::Error;
+use crate::glob::Glob;
+
+/// Which links of the node a bond may take: `[host-links]` of the administrator's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// The administrator says nothing of it: links that carry nothing.
+    Unused,
+    /// Those that one of these patterns describes, and no other.
+    Listed(Vec<Pattern>),
+}
+
+/// What a link must be like: each key that is given must match, and one is given.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pattern {
+    pub(crate) name: Option<Glob>,
+    pub(crate) driver: Option<Glob>,
+    pub(crate) pci: Option<Glob>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "host-links")]
+    host_links: Option<HostLinks>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostLinks {
+    allow: Vec<Spanned<Pattern>>,
+}
+
+impl Rules {
+    /// Reads the administrator's file. One that is not there says nothing.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Unused),
+            Err(source) => Err(Error::RulesUnread { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let malformed = |byte, problem| {
+            let (line, column) = place(text, byte);
+            Error::RulesMalformed { path: path.to_owned(), line, column, problem }
+        };
+        let file: File = toml::from_str(text).map_err(|error| {
+            let byte = error.span().map_or(0, |span| span.start);
+            malformed(byte, error.message().replace('\n', ", "))
+        })?;
+        let Some(HostLinks { allow }) = file.host_links else { return Ok(Self::Unused) };
+        let without_keys = allow.iter().find(|pattern| pattern.as_ref().is_empty());
+        if let Some(pattern) = without_keys {
+            let problem = "a pattern without keys: give name, driver or pci".to_owned();
+            return Err(malformed(pattern.span().start, problem));
+        }
+        Ok(Self::Listed(allow.into_iter().map(Spanned::into_inner).collect()))
+    }
+}
+
+impl Pattern {
+    fn is_empty(&self) -> bool {
+        self.name.is_none() && self.driver.is_none() && self.pci.is_none()
+    }
+}
+
+/// Line and column of a byte, both from 1, the column in characters.
+fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Rules, String> {
+        Rules::parse(text, Path::new("config.toml")).map_err(|error| error.to_string())
+    }
+
+    fn glob(text: &str) -> Glob {
+        text.to_owned().try_into().unwrap()
+    }
+
+    #[test]
+    fn patterns_are_read_in_both_of_tomls_spellings() {
+        let expected = Rules::Listed(vec![
+            Pattern { name: Some(glob("ens*f*v*")), driver: None, pci: None },
+            Pattern { name: None, driver: Some(glob("igbvf")), pci: Some(glob("0000:03:*")) },
+        ]);
+        let short = "[host-links]\nallow = [\n  { name = \"ens*f*v*\" }, # VFs\n  \
+                     { driver = \"igbvf\", pci = \"0000:03:*\" },\n]\n";
+        let long = "[[host-links.allow]]\nname = \"ens*f*v*\"\n\n\
+                    [[host-links.allow]]\ndriver = \"igbvf\"\npci = \"0000:03:*\"\n";
+        assert_eq!(parse(short), Ok(expected.clone()));
+        assert_eq!(parse(long), Ok(expected));
+    }
+
+    #[test]
+    fn a_file_without_the_table_says_nothing_and_an_empty_list_allows_none() {
+        assert_eq!(parse(""), Ok(Rules::Unused));
+        assert_eq!(parse("# nothing yet\n"), Ok(Rules::Unused));
+        assert_eq!(parse("[host-links]\nallow = []\n"), Ok(Rules::Listed(Vec::new())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_file_line_and_column() {
+        for (text, expected) in [
+            ("[host-links]\nallow = [\n", "line 2, column 10"),
+            ("[host-links]\nallow = 7\n", "line 2, column 9"),
+            ("[host-links]\n", "line 1, column 1: missing field `allow`"),
+            ("[host-links]\nallow = []\ndeny = []\n", "line 3, column 1: unknown field `deny`"),
+            ("[hostlinks]\nallow = []\n", "line 1, column 2: unknown field `hostlinks`"),
+            (
+                "[host-links]\nallow = [{ nane = \"x\" }]\n",
+                "line 2, column 12: unknown field `nane`",
+            ),
+            ("[host-links]\nallow = [\n  {},\n]\n", "line 3, column 3: a pattern without keys"),
+            ("[host-links]\nallow = [{ name = \"\" }]\n", "line 2, column 19: an empty pattern"),
+            ("[host-links]\nallow = [{ name = 7 }]\n", "line 2, column 19: invalid type"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with("config.toml, "), "{error}");
+            assert!(error.contains(expected), "{expected:?} is not in: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_there_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Rules::read(&dir.path().join("config.toml")).unwrap(), Rules::Unused);
+        let error = Rules::read(dir.path()).unwrap_err();
+        assert!(matches!(error, Error::RulesUnread { .. }), "{error}");
+    }
+}
