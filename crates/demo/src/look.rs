@@ -1,9 +1,9 @@
 //! When the VF's driver looks at its link.
 //!
-//! A real card tells its VFs at once that the PF went down. QEMU's does not: it raises the wrong
-//! interrupt of the VF, so that igbvf learns of it only from its own timer, every 2 s. So that the
-//! demo shows how long a bond takes, and not how the emulated card falls short, the PF goes down
-//! just before the timer.
+//! igbvf has an interrupt by which its PF can tell it that the link is gone. On QEMU's card it never
+//! comes (in the lab `/proc/interrupts` counts none), so that the driver learns of it only from its
+//! own timer, every 2 s: a PF that goes down at any moment is noticed up to 2 s late. So that the
+//! demo shows what the bond does, the PF goes down just before the timer, and the demo says so.
 
 use std::fs;
 use std::time::Duration;
