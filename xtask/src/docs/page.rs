@@ -41,9 +41,9 @@ const RULES: &str = "\
 - arpInterval needs arpIpTarget or nsIp6Target, and these, arpValidate, arpAllTargets and
   arpMissedMax need arpInterval.
 - primary and activeSlave name one of the links.
-- prio is not looked at beside primary.
+- prio rules while the primary is down.
 - Each queueId but 0 is one link's own.
-- minLinks is at most the number of links.
+- minLinks is at most the number of links. lacpStrict needs it to be 1 or more.
 
 ";
 
