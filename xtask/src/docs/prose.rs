@@ -21,8 +21,8 @@ editors.
   others; so is an unknown key. `\"strict\": true` refuses both.
 - **Kernel** is the first release whose netlink interface takes the option. An older kernel
   acknowledges and ignores it: podbond reads each option back, and fails the ADD with the name of the
-  option and of the kernel. Stable and vendors' kernels may have an option earlier: what counts is
-  what the running one shows.
+  option and of the kernel. Stable and vendors' kernels may have an option earlier, as Debian's
+  6.1.0-50 has coupledControl and actorPortPrio: what counts is what the running one shows.
 - **iproute2** is how `ip link` says it. A release of iproute2 knows the options of the kernel of its
   time: to a newer one it answers `unknown command`.
 - **Live** tells whether `ip link set` may change the option of a bond that stands. podbond itself sets

@@ -26,12 +26,13 @@ pub static XMIT_HASH_POLICY: BondOption = BondOption::new("xmit_hash_policy", "x
     .example("\"layer3+4\"")
     .what(
         "What of a frame is hashed to choose its port. layer2: MAC addresses and the EtherType, \
-         so that all IP traffic to one router takes one port. layer2+3: IP addresses too. \
+         so that all IPv4 traffic to one router takes one port. layer2+3: IP addresses too. \
          layer3+4: IP addresses and ports, which spreads best; fragments of a connection may take \
          another port than its other frames. encap2+3, encap3+4: the same of the inner packet of \
-         a tunnel. vlan+srcmac (kernel 5.12 and newer): VLAN ID and source MAC. One connection \
-         never takes two ports. It rules what is sent; what is received over which port, the \
-         switch decides. balance-tlb and balance-alb use it only with tlbDynamicLb off.",
+         a tunnel. vlan+srcmac (kernel 5.12 and newer): VLAN ID and source MAC. Fragments apart, \
+         one connection never takes two ports. The policy rules what is sent; over which port an \
+         answer comes, the switch decides. balance-tlb and balance-alb use it only with \
+         tlbDynamicLb off.",
     );
 
 /// `IFLA_BOND_PACKETS_PER_SLAVE`.

@@ -96,7 +96,7 @@ pub static PEER_NOTIF_DELAY: BondOption = BondOption::new("peer_notif_delay", "p
     .needs(&[("miimon", "100")])
     .what(
         "The time between two of the announcements of numGratArp, in ms; 0 sends one each miimon. \
-         A multiple of miimon, which it needs.",
+         A multiple of miimon, which it needs: with arpInterval one is sent each arpInterval.",
     );
 
 /// `IFLA_BOND_RESEND_IGMP`.

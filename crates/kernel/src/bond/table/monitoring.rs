@@ -27,10 +27,10 @@ pub static MIIMON: BondOption = BondOption::new("miimon", "miimon", 3)
     .default("100; 0 where arpInterval is set")
     .example("50")
     .what(
-        "How often the carrier of each port is looked at, in ms; a fail-over takes this long at \
-         most, and downdelay besides. Carrier ends at the next switch, so what dies behind it is \
-         not seen; arpInterval sees it. Excludes arpInterval. 0 looks never: without either \
-         monitor the driver holds every port to be up for ever, and sends into dead links.",
+        "How often the carrier of each port is looked at, in ms: a port that lost it is given up \
+         within this time, and downdelay besides. Carrier ends at the next switch, so what dies \
+         behind it is not seen; arpInterval sees it. Excludes arpInterval. 0 looks never: without \
+         either monitor the driver holds every port to be up for ever, and sends into dead links.",
     );
 
 /// `IFLA_BOND_UPDELAY`.
@@ -42,7 +42,9 @@ pub static UPDELAY: BondOption = BondOption::new("updelay", "updelay", 4)
     .what(
         "How long a port's carrier must have been back before the port is used again, in ms: for \
          switches that have a link up before they forward (spanning tree, a reboot). A multiple \
-         of miimon, which it needs. While no other port is usable, the bond does not wait.",
+         of miimon, which it needs. While no other port is usable, the bond does not wait; but \
+         balance-rr and broadcast do, so that a bond whose ports all failed at once stays down \
+         that much longer.",
     );
 
 /// `IFLA_BOND_DOWNDELAY`.

@@ -43,7 +43,6 @@ pub static ACTOR_PORT_PRIO: BondOption = BondOption::new("actor_port_prio", "act
     .default("255")
     .example("100")
     .what(
-        "The port's priority in LACPDUs, where the lower goes first for the partner. With \
-         adSelect actor_port_prio the kernel chooses the aggregator by it, and there the higher \
-         goes first.",
+        "The port's priority in LACPDUs, where the lower goes first for the partner. With adSelect \
+         actor_port_prio the kernel chooses the aggregator by it, and there the higher goes first.",
     );
