@@ -241,3 +241,23 @@ fn priorities_rule_while_the_primary_is_down() {
     }
     call("DEL", &path).run(&config).unwrap();
 }
+
+#[test]
+fn iproute2_has_each_option_by_the_word_that_the_table_says() {
+    let said = |arguments: &[&str]| {
+        let output = Command::new("ip").args(arguments).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let own = said(&["-V"]);
+    let own = version(own.split("iproute2-").nth(1).unwrap());
+    let help = [(Scope::Bond, "bond"), (Scope::Port, "bond_slave")];
+    for (scope, kind) in help {
+        let help = said(&["link", "help", kind]);
+        let words: Vec<&str> = help.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        // A release of iproute2 knows the options of the kernel of its time.
+        let known = table::all().filter(|o| o.scope == scope && version(o.since) < own);
+        for option in known {
+            assert!(words.contains(&option.iproute2), "{} is not in: {help}", option.iproute2);
+        }
+    }
+}
