@@ -1,6 +1,7 @@
 //! `cargo xtask docs`: the pages that are made from code, so that they cannot say otherwise.
 
 mod page;
+mod prose;
 mod schema;
 
 use std::{fs, process::ExitCode};

@@ -88,12 +88,6 @@ pub enum Error {
         /// The name.
         name: LinkName,
     },
-    /// The kernel looks at no priority beside a primary port.
-    #[error("{key} has no effect beside primary: leave one of them out")]
-    PrioBesidePrimary {
-        /// The key.
-        key: String,
-    },
     /// Each queue leads to one port.
     #[error("{key}: {queue} is another link's already: give each link a queue of its own")]
     QueueTwice {
@@ -110,6 +104,12 @@ pub enum Error {
         /// How many links there are.
         count: usize,
     },
+    /// No port at all is enough for `minLinks` 0.
+    #[error(
+        "lacpStrict has no effect without minLinks, which is 0: give minLinks 1 or more, or leave \
+         lacpStrict out"
+    )]
+    StrictWithoutMinLinks,
     /// `strict`, and something has no effect.
     #[error("{warning}; strict refuses it")]
     Strict {

@@ -124,6 +124,17 @@ pub enum Error {
         /// The running one's release, as `uname -r` tells it.
         kernel: String,
     },
+    /// The driver answers EPERM where a queue is another port's, or more than the bond has.
+    #[error(
+        "port {port}: the bonding driver refuses queueId {queue}: give each port a queue of its own, \
+         at most 16, or load the bonding module with a larger tx_queues"
+    )]
+    NoQueue {
+        /// The port.
+        port: LinkName,
+        /// The queue.
+        queue: i64,
+    },
     /// An answer that is not of the form that rtnetlink(7) describes.
     #[error("{action}: the kernel's answer could not be read: {reason}")]
     Malformed {

@@ -18,7 +18,12 @@ impl Kernel {
     pub(crate) fn set_port(&mut self, step: &Step, port: &At, to: &PortOptions) -> Result<()> {
         let side = self.side(port.netns)?;
         let message = netlink::set_port(side.index(&port.name)?, to);
-        side.change(step, &port.name, &message, 0)?;
+        side.change(step, &port.name, &message, 0).map_err(|error| match to.queue() {
+            Some(queue) if error.errno() == Some(Errno::PERM) => {
+                Error::NoQueue { port: port.name.clone(), queue }
+            }
+            _ => error,
+        })?;
         let shown = side.must_have(&port.name)?.port.map(|port| port.options).unwrap_or_default();
         let object = format!("port {}", port.name);
         option_not_taken(&object, to.unlike(&shown)).map_or(Ok(()), Err)

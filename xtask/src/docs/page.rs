@@ -4,48 +4,17 @@ use std::fmt::{self, Write};
 
 use podbond_bond::{KEYS, Key};
 use podbond_kernel::BondMode;
-use podbond_kernel::bond::table::{self, BondOption, Elsewhere, Family, GROUPS, Kind, Scope};
+use podbond_kernel::bond::table::{
+    self, BondOption, Change, Elsewhere, Family, GROUPS, Kind, Scope,
+};
 
-const HEAD: &str = "\
-# Bond options
+use super::prose::{HEAD, LEGEND, MODES_AT_WORK, RULES};
 
-Every key of a `bond` network's configuration. The options of the kernel's bonding driver are all
-there, each under the kernel's own name in camelCase (`arp_missed_max` is `arpMissedMax`).
-
-This page is made from the table from which podbond reads, checks and sends the options; `cargo
-xtask docs` writes it, and [bond.schema.json](bond.schema.json), a JSON Schema of the same keys for
-editors.
-
-- **Spelling.** A number may be written as text (`\"100\"`), a name as the kernel's number (`1` for
-  `active-backup`), a switch as `true`/`false`, `on`/`off` or `1`/`0`, addresses as a list or as text
-  with commas.
-- **Times** are in milliseconds, except where the kernel counts seconds: lpInterval.
-- **An option that is left out** keeps the driver's default, miimon apart.
-- **Wrong values and combinations** are refused before anything is changed, all of them in one
-  message. An option that the driver takes in any mode but uses only in some is a warning in the
-  others; so is an unknown key. `\"strict\": true` refuses both.
-- **Kernel** is the first release whose netlink interface takes the option. An older kernel
-  acknowledges and ignores it: podbond reads each option back, and fails the ADD with the name of the
-  option and of the kernel. Stable and vendors' kernels may have an option earlier: what counts is
-  what the running one shows.
-- **CHECK** compares every option that the configuration gives with what the kernel shows.
-
-";
-
-const RULES: &str = "\
-## What options demand of each other
-
-- miimon and arpInterval exclude each other, as in the kernel. Without either, miimon is 100.
-- updelay, downdelay and peerNotifDelay need miimon, and are multiples of it. The kernel would round
-  them down.
-- arpInterval needs arpIpTarget or nsIp6Target, and these, arpValidate, arpAllTargets and
-  arpMissedMax need arpInterval.
-- primary and activeSlave name one of the links.
-- prio is not looked at beside primary.
-- Each queueId but 0 is one link's own.
-- minLinks is at most the number of links.
-
-";
+const MODES_TITLE: &str = "The modes";
+const AT_A_GLANCE: &str = "All options at a glance";
+const MODES: &str = "Which option in which mode";
+const RULES_TITLE: &str = "What options demand of each other";
+const OWN_KEYS: &str = "Keys of the plugin itself";
 
 /// The whole page.
 pub(super) fn page() -> String {
@@ -56,22 +25,15 @@ pub(super) fn page() -> String {
 }
 
 fn write_page(page: &mut String) -> fmt::Result {
-    writeln!(page, "## All options at a glance\n")?;
-    writeln!(page, "| key | values | default | modes | kernel |\n|---|---|---|---|---|")?;
+    write_contents(page)?;
+    writeln!(page, "## {MODES_TITLE}\n\n{MODES_AT_WORK}## {AT_A_GLANCE}\n")?;
+    writeln!(page, "| key | values | default | kernel |\n|---|---|---|---|")?;
     for option in table::all() {
-        let of_port = if option.scope == Scope::Port { "links[]." } else { "" };
-        writeln!(
-            page,
-            "| [{of_port}{key}](#{anchor}) | {} | {} | {} | {} |",
-            values_in_short(option),
-            option.default,
-            modes(option.modes),
-            option.since,
-            key = option.key,
-            anchor = option.key.to_lowercase(),
-        )?;
+        let (values, key) = (values_in_short(option), linked(option));
+        writeln!(page, "| {key} | {values} | {} | {} |", option.default, option.since)?;
     }
-    writeln!(page, "\n{RULES}## Keys of the plugin itself\n")?;
+    write_modes(page)?;
+    writeln!(page, "## {RULES_TITLE}\n\n{RULES}## {OWN_KEYS}\n")?;
     for key in KEYS {
         write_key(page, key)?;
     }
@@ -84,6 +46,43 @@ fn write_page(page: &mut String) -> fmt::Result {
     // One newline at the end of a file.
     page.truncate(page.trim_end().len());
     writeln!(page)
+}
+
+/// The chapters, each with a link.
+fn write_contents(page: &mut String) -> fmt::Result {
+    let tables = [MODES_TITLE, AT_A_GLANCE, MODES, RULES_TITLE, OWN_KEYS];
+    for title in tables.into_iter().chain(GROUPS.iter().map(|group| group.title)) {
+        writeln!(page, "- [{title}](#{})", anchor(title))?;
+    }
+    writeln!(page)
+}
+
+/// Which option does what in which mode.
+fn write_modes(page: &mut String) -> fmt::Result {
+    let names: Vec<&str> = BondMode::ALL.iter().map(|mode| mode.name()).collect();
+    writeln!(page, "\n## {MODES}\n\n{LEGEND}| key | {} |", names.join(" | "))?;
+    writeln!(page, "|---|{}", ":-:|".repeat(names.len()))?;
+    for option in table::all() {
+        let sign = |mode| match option.elsewhere {
+            _ if option.modes.contains(mode) => " ● ",
+            Elsewhere::Ignored => " ○ ",
+            Elsewhere::Refused => " ",
+        };
+        let signs: Vec<&str> = BondMode::ALL.iter().map(sign).collect();
+        writeln!(page, "| {} |{}|", linked(option), signs.join("|"))?;
+    }
+    writeln!(page)
+}
+
+/// The anchor that a heading gets.
+fn anchor(title: &str) -> String {
+    let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>().to_lowercase()
+}
+
+fn linked(option: &BondOption) -> String {
+    let of_port = if option.scope == Scope::Port { "links[]." } else { "" };
+    format!("[{of_port}{key}](#{})", anchor(option.key), key = option.key)
 }
 
 fn write_key(page: &mut String, key: &Key) -> fmt::Result {
@@ -105,6 +104,12 @@ fn write_option(page: &mut String, option: &BondOption) -> fmt::Result {
     };
     writeln!(page, "- Modes: {}{elsewhere}", modes(option.modes))?;
     writeln!(page, "- Kernel: {} and newer", option.since)?;
+    let change = match option.change {
+        Change::Always => "at any time",
+        Change::WhileDown => "while the bond is down",
+        Change::WithoutPorts => "while the bond has no ports",
+    };
+    writeln!(page, "- Live: {change}")?;
     writeln!(page, "- iproute2: `{}`", iproute2(option))?;
     if !option.aliases.is_empty() {
         let aliases: Vec<String> = option.aliases.iter().map(|key| format!("`{key}`")).collect();
@@ -152,28 +157,14 @@ fn values_in_short(option: &BondOption) -> String {
 }
 
 /// The options that one needs beside it, each with a value as JSON.
-fn needed(option: &BondOption) -> Vec<(&'static BondOption, &'static str)> {
-    let interval = (&table::ARP_INTERVAL, "100");
-    let target = (&table::ARP_IP_TARGET, "[\"10.56.217.1\"]");
-    if [&table::UPDELAY, &table::DOWNDELAY, &table::PEER_NOTIF_DELAY].contains(&option) {
-        vec![(&table::MIIMON, "100")]
-    } else if *option == table::ARP_INTERVAL {
-        vec![target]
-    } else if [&table::ARP_IP_TARGET, &table::NS_IP6_TARGET].contains(&option) {
-        vec![interval]
-    } else if [&table::ARP_VALIDATE, &table::ARP_ALL_TARGETS, &table::ARP_MISSED_MAX]
-        .contains(&option)
-    {
-        vec![interval, target]
-    } else {
-        Vec::new()
-    }
+fn needed(option: &BondOption) -> impl Iterator<Item = (&'static BondOption, &'static str)> {
+    option.needs.iter().filter_map(|(name, value)| Some((table::find(name)?, *value)))
 }
 
 fn example(option: &BondOption) -> String {
     match option.scope {
         Scope::Bond => {
-            let needed = needed(option).into_iter().map(|(option, value)| (option.key, value));
+            let needed = needed(option).map(|(option, value)| (option.key, value));
             let all = needed.chain([(option.key, option.example)]);
             let all: Vec<String> = all.map(|(key, value)| format!("\"{key}\": {value}")).collect();
             all.join(", ")
@@ -204,7 +195,7 @@ fn iproute2(option: &BondOption) -> String {
                 option.modes[0]
             };
             let mut words = vec![format!("ip link add bond0 type bond mode {mode}")];
-            words.extend(needed(option).into_iter().map(|(option, value)| word(option, value)));
+            words.extend(needed(option).map(|(option, value)| word(option, value)));
             words.push(own);
             words.join(" ")
         }
@@ -238,14 +229,46 @@ mod tests {
         for option in table::all() {
             let chapter = page.split(&format!("\n### {}\n", option.key)).nth(1).unwrap();
             let chapter = chapter.split("\n##").next().unwrap();
-            for part in
-                ["Values: ", "Default: ", "Modes: ", "Kernel: ", "iproute2: `ip link", "Example: `"]
-            {
+            for part in [
+                "Values: ",
+                "Default: ",
+                "Modes: ",
+                "Kernel: ",
+                "Live: ",
+                "iproute2: `ip link",
+                "Example: `",
+            ] {
                 assert!(chapter.contains(&format!("\n- {part}")), "{}: {part}", option.key);
             }
         }
         for key in KEYS {
             assert!(page.contains(&format!("\n### {}\n", key.name)), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn every_link_of_the_page_leads_to_a_heading() {
+        let page = page();
+        let headings = page.lines().filter_map(|line| line.strip_prefix("##"));
+        let headings: Vec<String> =
+            headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect();
+        let links: Vec<&str> =
+            page.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        assert!(links.len() > 2 * table::all().count());
+        for link in links {
+            assert!(headings.iter().any(|heading| heading == link), "{link}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_modes_tells_effect_without_effect_and_refused() {
+        let page = page();
+        for row in [
+            "| [queueId](#queueid) | ● | ● | ○ | ○ | ○ | ○ | ○ |"
+                .replace("[queueId", "[links[].queueId"),
+            "| [lacpRate](#lacprate) | | | | | ● | | |".to_owned(),
+        ] {
+            assert!(page.contains(&row), "{row}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use podbond_bond::KEYS;
 use podbond_kernel::BondMode;
-use podbond_kernel::bond::table::{self, BondOption, Family, Kind, Scope};
+use podbond_kernel::bond::table::{self, BondOption, Elsewhere, Family, Kind, Scope};
 use serde_json::{Map, Value, json};
 
 /// The key whose entries have options of their own.
@@ -30,8 +30,44 @@ pub(super) fn schema() -> String {
         "type": "object",
         "required": ["type", "name", "mode", LINKS],
         "properties": properties,
+        "dependentSchemas": modes_of_options(),
+        "allOf": modes_of_port_options(),
     });
     format!("{schema:#}\n")
+}
+
+/// An option that is refused in other modes wants one of its own, under each of its keys.
+fn modes_of_options() -> Map<String, Value> {
+    let mut schemas = Map::new();
+    for option in table::all().filter(|option| option.scope == Scope::Bond) {
+        let Some(modes) = only_in(option) else { continue };
+        for key in option.aliases.iter().chain([&option.key]) {
+            schemas.insert((*key).to_owned(), modes.clone());
+        }
+    }
+    schemas
+}
+
+/// The same for the options in the entries of `links`.
+fn modes_of_port_options() -> Vec<Value> {
+    let options = table::all().filter(|option| option.scope == Scope::Port);
+    let rules = options.filter_map(|option| {
+        let given = json!({"properties": {LINKS: {"contains": {"required": [option.key]}}}});
+        Some(json!({"if": given, "then": only_in(option)?}))
+    });
+    rules.collect()
+}
+
+/// What the mode must be where the option is given; none where it may be any.
+fn only_in(option: &BondOption) -> Option<Value> {
+    if option.elsewhere == Elsewhere::Ignored {
+        return None;
+    }
+    let spellings = option.modes.iter().flat_map(|mode| {
+        let number = mode.number();
+        [json!(mode.name()), json!(number), json!(number.to_string())]
+    });
+    Some(json!({"properties": {"mode": {"enum": spellings.collect::<Vec<_>>()}}}))
 }
 
 fn links() -> Value {
@@ -72,7 +108,7 @@ fn values(option: &BondOption) -> Value {
         Kind::Switch => json!({"enum": [true, false, 1, 0, "1", "0", "on", "off"]}),
         Kind::Number { min, max, .. } => json!({"anyOf": [
             {"type": "integer", "minimum": min, "maximum": max},
-            {"type": "string", "pattern": "^-?[0-9]+$"},
+            {"type": "string", "pattern": digits(min, max)},
         ]}),
         Kind::Named(names) => {
             let texts = names.iter().map(|(_, name)| json!(name));
@@ -80,21 +116,29 @@ fn values(option: &BondOption) -> Value {
             json!({"enum": texts.chain(numbers).collect::<Vec<_>>()})
         }
         Kind::Addresses(family) => {
-            let format = match family {
-                Family::V4 => "ipv4",
-                Family::V6 => "ipv6",
+            // The format, and what an address looks like in a list with commas.
+            let (format, address) = match family {
+                Family::V4 => ("ipv4", r"[0-9]{1,3}(\.[0-9]{1,3}){3}"),
+                Family::V6 => ("ipv6", r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"),
             };
             json!({"anyOf": [
                 {"type": "array", "minItems": 1, "maxItems": 16, "uniqueItems": true,
                  "items": {"type": "string", "format": format}},
-                {"type": "string", "minLength": 1},
+                {"type": "string", "pattern": format!("^ *{address} *(, *{address} *){{0,15}}$")},
             ]})
         }
         Kind::Mac => json!({
-            "type": "string", "pattern": "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$",
+            "type": "string", "pattern": "^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}){5}$",
         }),
         Kind::Port => json!({"type": "string", "minLength": 1, "maxLength": 15}),
     }
+}
+
+/// A pattern for a number in this range as text: its sign, and how many digits it can have.
+fn digits(min: i64, max: i64) -> String {
+    let sign = if min < 0 { "-?" } else { "" };
+    let longest = max.to_string().len().max(min.unsigned_abs().to_string().len());
+    format!("^{sign}[0-9]{{1,{longest}}}$")
 }
 
 #[cfg(test)]

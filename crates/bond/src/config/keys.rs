@@ -46,10 +46,11 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "mtu",
-        schema: r#"{"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, {"type": "string", "pattern": "^[0-9]+$"}]}"#,
+        schema: r#"{"anyOf": [{"const": 0}, {"type": "integer", "minimum": 68, "maximum": 65535}, {"type": "string", "pattern": "^[0-9]{1,5}$"}]}"#,
         default: "the smallest MTU of the links",
         example: "1500",
-        what: "The MTU of the bond and its ports, in bytes: 68 to 65535, and no more than each port has.",
+        what: "The MTU of the bond and its ports, in bytes: 68 to 65535, and no more than each port has. 0 is \
+               as good as absent.",
     },
     Key {
         name: "allowUntrusted",

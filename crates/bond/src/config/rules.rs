@@ -27,6 +27,7 @@ pub(super) fn check(draft: &Draft, wrong: &mut Vec<Error>, warnings: &mut Vec<Wa
     monitoring(draft, wrong);
     delays(draft, wrong);
     ports(draft, wrong);
+    partner(draft, wrong);
 }
 
 /// Whether an option is one of the mode's; so long as there is no mode, of any.
@@ -88,10 +89,6 @@ fn ports(draft: &Draft, wrong: &mut Vec<Error>) {
         }
     }
     let of_ports = || draft.of_ports.iter().flatten();
-    let primary = draft.role(&table::PRIMARY).is_some() && fits(draft, &table::PRIMARY);
-    for given in of_ports().filter(|given| primary && *given.option == table::PRIO) {
-        wrong.push(Error::PrioBesidePrimary { key: given.key.clone() });
-    }
     let mut queues = Vec::new();
     for given in of_ports().filter(|given| *given.option == table::QUEUE_ID) {
         match given.value {
@@ -107,5 +104,17 @@ fn ports(draft: &Draft, wrong: &mut Vec<Error>) {
         && usize::try_from(wanted).is_ok_and(|wanted| wanted > count)
     {
         wrong.push(Error::MinLinks { wanted, count });
+    }
+}
+
+/// The driver compares the ports that `lacpStrict` counts with `minLinks`, whose default is 0.
+fn partner(draft: &Draft, wrong: &mut Vec<Error>) {
+    let strict = draft.number(&table::LACP_STRICT) == Some(1) && fits(draft, &table::LACP_STRICT);
+    let none_is_enough = match draft.given(&table::MIN_LINKS) {
+        Some(given) => given.value == Some(OptionValue::Number(0)),
+        None => true,
+    };
+    if strict && none_is_enough {
+        wrong.push(Error::StrictWithoutMinLinks);
     }
 }

@@ -167,16 +167,24 @@ fn each_rule_between_options_is_kept() {
         ),
         (json!({"numGratArp": 2, "numUnsolNa": 3}), "numGratArp and numUnsolNa are one option"),
         (json!({"activeSlave": "net3"}), "activeSlave: net3 is none of the links"),
-        (
-            json!({"primary": "net1", "links": [{"name": "net1", "prio": 2}, {"name": "net2"}]}),
-            "links[0].prio has no effect beside primary",
-        ),
         (json!({"mode": "balance-rr", "lacpRate": 1}), "lacpRate belongs to 802.3ad"),
+        (
+            json!({"mode": 4, "failOverMac": null, "lacpStrict": true}),
+            "lacpStrict has no effect without minLinks",
+        ),
         (json!({"linksInContainer": 1}), "linksInContainer: 1 is neither true nor false"),
     ];
     for (changes, expected) in cases {
         let told = told(changes.clone());
         assert!(told.len() == 1 && told[0].contains(expected), "{changes}: {told:?}");
+    }
+    for changes in [
+        json!({"mode": 4, "failOverMac": null, "lacpStrict": true, "minLinks": 1}),
+        json!({"mode": 4, "failOverMac": null, "lacpStrict": false}),
+        // The priorities rule while the primary is down.
+        json!({"primary": "net1", "links": [{"name": "net1"}, {"name": "net2", "prio": 2}]}),
+    ] {
+        assert_eq!(told(changes.clone()), [""; 0], "{changes}");
     }
 }
 
@@ -209,15 +217,11 @@ fn every_option_of_the_table_is_read_by_its_key() {
         });
         match option.scope {
             Scope::Bond => {
-                changes[option.key] = value;
-                if option.attribute == table::ARP_INTERVAL.attribute {
-                    changes["arpIpTarget"] = json!("10.0.0.1");
-                } else if parse(changes.clone()).is_err() {
-                    changes["arpInterval"] = json!(100);
-                    changes["arpIpTarget"].as_array_mut().is_none().then(|| {
-                        changes["arpIpTarget"] = json!(["10.0.0.1"]);
-                    });
+                for (name, value) in option.needs {
+                    let needed = table::find(name).unwrap();
+                    changes[needed.key] = serde_json::from_str(value).unwrap();
                 }
+                changes[option.key] = value;
                 let config = parse(changes).unwrap();
                 assert!(config.options.get(option).is_some(), "{}", option.key);
             }

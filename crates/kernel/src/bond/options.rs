@@ -140,6 +140,11 @@ impl PortOptions {
         }
     }
 
+    /// The transmit queue that is to lead to the port; none where it is 0, for none.
+    pub(crate) fn queue(&self) -> Option<i64> {
+        self.number(&table::QUEUE_ID).filter(|queue| *queue != 0)
+    }
+
     /// The options that are given, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static BondOption, &OptionValue)> {
         pairs(&self.values)

@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use podbond_kernel::WrittenValue;
 use podbond_kernel::bond::table::{self, BondOption, Kind, Scope};
@@ -29,21 +31,12 @@ fn version(text: &str) -> (u32, u32) {
 fn config_with(option: &BondOption) -> Value {
     let example: Value = serde_json::from_str(option.example).unwrap();
     let mut changes = json!({
-        "mode": option.modes[0].name(), "failOverMac": null, "ipam": null, "cniVersion": "1.0.0",
+        "mode": option.modes[0].name(), "failOverMac": null, "miimon": null, "ipam": null,
+        "cniVersion": "1.0.0",
     });
-    let of_arp = [
-        "arp_interval",
-        "arp_ip_target",
-        "ns_ip6_target",
-        "arp_validate",
-        "arp_all_targets",
-        "arp_missed_max",
-    ];
-    if of_arp.contains(&option.name) {
-        changes["mode"] = json!("active-backup");
-        changes["miimon"] = Value::Null;
-        changes["arpInterval"] = json!(200);
-        changes["arpIpTarget"] = json!("10.56.217.9");
+    for (name, value) in option.needs {
+        let needed = table::find(name).unwrap();
+        changes[needed.key] = serde_json::from_str(value).unwrap();
     }
     match option.scope {
         Scope::Bond => changes[option.key] = example,
@@ -212,4 +205,59 @@ fn a_value_of_an_option_that_the_kernel_is_too_old_for_is_told() {
         }
     }
     call("DEL", &path).run(&config).unwrap();
+}
+
+#[test]
+fn a_queue_that_the_bond_has_not_is_told() {
+    let netns = Netns::with_links("options-queue");
+    let path = netns.path();
+    let with_queue = |queue: u32| {
+        let links = json!([{"name": "net1"}, {"name": "net2", "queueId": queue}]);
+        bond_config(&json!({"ipam": null, "links": links}))
+    };
+    call("ADD", &path).run(&with_queue(16)).unwrap();
+    call("DEL", &path).run(&with_queue(16)).unwrap();
+    let error = call("ADD", &path).run(&with_queue(17)).unwrap_err();
+    let text = words(&error["msg"]);
+    assert!(text.contains("port net2: the bonding driver refuses queueId 17"), "{text}");
+    assert_eq!(netns.link("bond0"), Value::Null);
+}
+
+#[test]
+fn priorities_rule_while_the_primary_is_down() {
+    let netns = Netns::with_links("options-prio");
+    let path = netns.path();
+    netns.ip("link add net3 type dummy");
+    let links = json!([{"name": "net1"}, {"name": "net2"}, {"name": "net3", "prio": 1}]);
+    let config = bond_config(&json!({"ipam": null, "links": links, "primary": "net1"}));
+    call("ADD", &path).run(&config).unwrap();
+    let active = || in_sysfs("options-prio", &table::ACTIVE_SLAVE).unwrap();
+    assert_eq!(active(), "net1");
+    netns.ip("link set net1 down");
+    let end = Instant::now() + Duration::from_mins(1);
+    while active() != "net3" {
+        assert!(Instant::now() < end, "{} is active", active());
+        sleep(Duration::from_millis(100));
+    }
+    call("DEL", &path).run(&config).unwrap();
+}
+
+#[test]
+fn iproute2_has_each_option_by_the_word_that_the_table_says() {
+    let said = |arguments: &[&str]| {
+        let output = Command::new("ip").args(arguments).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let own = said(&["-V"]);
+    let own = version(own.split("iproute2-").nth(1).unwrap());
+    let help = [(Scope::Bond, "bond"), (Scope::Port, "bond_slave")];
+    for (scope, kind) in help {
+        let help = said(&["link", "help", kind]);
+        let words: Vec<&str> = help.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        // A release of iproute2 knows the options of the kernel of its time.
+        let known = table::all().filter(|o| o.scope == scope && version(o.since) < own);
+        for option in known {
+            assert!(words.contains(&option.iproute2), "{} is not in: {help}", option.iproute2);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Which port a frame goes out over.
 
-use super::{BondMode, BondOption, INT_MAX, Width};
+use super::{BondMode, BondOption, Change, INT_MAX, Width};
 
 pub(super) const OPTIONS: &[&BondOption] =
     &[&XMIT_HASH_POLICY, &PACKETS_PER_SLAVE, &TLB_DYNAMIC_LB, &LP_INTERVAL];
@@ -21,20 +21,18 @@ pub static XMIT_HASH_POLICY: BondOption = BondOption::new("xmit_hash_policy", "x
             (5, "vlan+srcmac"),
         ],
     )
-    .useful_in(&[
-        BondMode::BalanceXor,
-        BondMode::Lacp,
-        BondMode::BalanceTlb,
-        BondMode::BalanceAlb,
-    ])
+    .useful_in(&[BondMode::BalanceXor, BondMode::Lacp, BondMode::BalanceTlb, BondMode::BalanceAlb])
     .default("layer2")
     .example("\"layer3+4\"")
     .what(
-        "What of a frame is hashed to choose its port. layer2: MAC addresses, so that all traffic to \
-         one router takes one port. layer2+3: IP addresses too. layer3+4: IP addresses and ports, \
-         which spreads best; fragments may take another port. encap2+3, encap3+4: the same of the \
-         inner packet of a tunnel. vlan+srcmac (kernel 5.12 and newer): VLAN ID and source MAC. \
-         Balancing by load uses it only with tlbDynamicLb off.",
+        "What of a frame is hashed to choose its port. layer2: MAC addresses and the EtherType, \
+         so that all IPv4 traffic to one router takes one port. layer2+3: IP addresses too. \
+         layer3+4: IP addresses and ports, which spreads best; fragments of a connection may take \
+         another port than its other frames. encap2+3, encap3+4: the same of the inner packet of \
+         a tunnel. vlan+srcmac (kernel 5.12 and newer): VLAN ID and source MAC. Fragments apart, \
+         one connection never takes two ports. The policy rules what is sent; over which port an \
+         answer comes, the switch decides. balance-tlb and balance-alb use it only with \
+         tlbDynamicLb off.",
     );
 
 /// `IFLA_BOND_PACKETS_PER_SLAVE`.
@@ -47,17 +45,22 @@ pub static PACKETS_PER_SLAVE: BondOption = BondOption::new(
 .only_in(&[BondMode::BalanceRr])
 .default("1")
 .example("4")
-.what("How many frames go out over one port before the next has its turn; 0 chooses at random.");
+.what(
+    "How many frames go out over one port before the next has its turn; 0 chooses at random. \
+         Frames of one connection take different ways and may overtake each other, which TCP \
+         takes for loss.",
+);
 
 /// `IFLA_BOND_TLB_DYNAMIC_LB`.
 pub static TLB_DYNAMIC_LB: BondOption = BondOption::new("tlb_dynamic_lb", "tlbDynamicLb", 27)
     .only_in(BY_LOAD)
+    .changed(Change::WhileDown)
     .since("4.3")
     .default("on")
     .example("0")
     .what(
-        "Whether flows move between ports by their load (on), or stay where xmitHashPolicy puts them \
-         (off). Old kernels take it in balance-tlb alone.",
+        "Whether flows move between ports by their load (on), or stay where xmitHashPolicy puts \
+         them (off). Old kernels take it in balance-tlb alone.",
     );
 
 /// `IFLA_BOND_LP_INTERVAL`.
@@ -68,5 +71,6 @@ pub static LP_INTERVAL: BondOption = BondOption::new("lp_interval", "lpInterval"
     .example("5")
     .what(
         "The time between the learning packets that tell each port's switch which addresses are \
-         behind it, in seconds, as the kernel has it.",
+         behind it. In seconds, not milliseconds: the kernel counts it so. In balance-tlb they \
+         are sent only with tlbDynamicLb on.",
     );

@@ -45,10 +45,14 @@ pub struct BondOption {
     pub modes: &'static [BondMode],
     /// What happens to it in other modes.
     pub elsewhere: Elsewhere,
+    /// When the driver lets it be changed.
+    pub change: Change,
     /// The first kernel whose rtnetlink takes it.
     pub since: &'static str,
     /// A value that is not the default, as JSON.
     pub example: &'static str,
+    /// What it needs to have an effect: options by name, each with a value as JSON.
+    pub needs: &'static [(&'static str, &'static str)],
     /// What it does.
     pub what: &'static str,
 }
@@ -62,13 +66,24 @@ pub enum Scope {
     Port,
 }
 
-/// What the driver does with an option in a mode that has no use for it.
+/// What happens to an option in a mode that has no use for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Elsewhere {
-    /// It refuses it.
+    /// It is refused: by the driver, or, for the targets of a monitor that the driver refuses, by us.
     Refused,
-    /// It takes it, to no effect.
+    /// The driver takes it, to no effect.
     Ignored,
+}
+
+/// When the driver lets an option be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// At any time.
+    Always,
+    /// While the bond is down: `BOND_OPTFLAG_IFDOWN`.
+    WhileDown,
+    /// While the bond has no ports: `BOND_OPTFLAG_NOSLAVES`.
+    WithoutPorts,
 }
 
 /// How wide a number is in its attribute.
@@ -192,8 +207,10 @@ impl BondOption {
             default: "",
             modes: BondMode::ALL,
             elsewhere: Elsewhere::Ignored,
+            change: Change::Always,
             since: "3.14",
             example: "",
+            needs: &[],
             what: "",
         }
     }
@@ -236,7 +253,7 @@ impl BondOption {
         self
     }
 
-    /// The driver refuses it in other modes.
+    /// It is refused in other modes.
     const fn only_in(mut self, modes: &'static [BondMode]) -> Self {
         self.modes = modes;
         self.elsewhere = Elsewhere::Refused;
@@ -246,6 +263,11 @@ impl BondOption {
     /// The driver takes it in other modes, to no effect.
     const fn useful_in(mut self, modes: &'static [BondMode]) -> Self {
         self.modes = modes;
+        self
+    }
+
+    const fn changed(mut self, change: Change) -> Self {
+        self.change = change;
         self
     }
 
@@ -261,6 +283,11 @@ impl BondOption {
 
     const fn example(mut self, json: &'static str) -> Self {
         self.example = json;
+        self
+    }
+
+    const fn needs(mut self, options: &'static [(&'static str, &'static str)]) -> Self {
+        self.needs = options;
         self
     }
 
@@ -342,6 +369,10 @@ mod tests {
             if option.kind != Kind::Port {
                 let value = option.read(&written).unwrap();
                 assert_ne!(option.shown(&value), option.default, "{}", option.name);
+            }
+            for (name, json) in option.needs {
+                let written: WrittenValue = serde_json::from_str(json).unwrap();
+                assert!(find(name).unwrap().read(&written).is_ok(), "{}: {name}", option.name);
             }
         }
     }
