@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_state::{Lock, create, remove, write};
+use podbond_state::{Lock, create, is_unfinished, remove, write};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -45,15 +45,20 @@ impl Store {
         Ok(Self { dir: dir.to_owned(), _lock: lock })
     }
 
-    /// All leases, in the order of their addresses.
+    /// All leases, in the order of their addresses. What one who was killed has left of writing a
+    /// file is removed: nobody writes without the lock.
     pub(crate) fn leases(&self) -> Result<Vec<Lease>, Error> {
         let entries = fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
         let mut leases = Vec::new();
         for entry in entries {
             let name = entry.map_err(Error::io("list", &self.dir))?.file_name();
+            let path = self.dir.join(&name);
+            let Some(name) = name.to_str() else { continue };
+            if is_unfinished(name) {
+                let _ = fs::remove_file(&path);
+            }
             // The lock and the addresses given last are no addresses.
-            let Some(address) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            let path = self.dir.join(name);
+            let Ok(address) = name.parse() else { continue };
             match read(&path) {
                 Ok(content) => leases.push(Lease { address, holder: Holder::parse(&content) }),
                 // Somebody removed it by hand, without the lock.
@@ -156,6 +161,14 @@ mod tests {
         let expected =
             [lease("10.0.0.9", "old"), lease("10.0.0.10", "c1\r\neth0"), lease("fd00::5", "")];
         assert_eq!(store(dir.path()).leases().unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_not_written_to_its_end_is_no_lease_and_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".10.0.0.9.new"), "c1\r\nnet3").unwrap();
+        assert_eq!(store(dir.path()).leases().unwrap(), []);
+        assert!(!dir.path().join(".10.0.0.9.new").exists());
     }
 
     #[test]

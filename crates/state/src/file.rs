@@ -137,7 +137,8 @@ fn unfinished(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn is_unfinished(name: &str) -> bool {
+/// Whether this is the name of a file that is being written, or was when its writer was killed.
+pub fn is_unfinished(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(UNFINISHED)
 }
 
