@@ -56,8 +56,12 @@ fn cargo_static(arguments: &[&str]) -> Command {
 }
 
 /// A package's executable for the lab: quick to build, small enough to copy into each machine.
+/// podbond's can be told where to die.
 pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
-    let arguments = ["build", "--package", package, "--profile", "lab"];
+    let mut arguments = vec!["build", "--package", package, "--profile", "lab"];
+    if package == "podbond" {
+        arguments.extend(["--features", "faults"]);
+    }
     one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 

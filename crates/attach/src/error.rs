@@ -141,6 +141,9 @@ pub enum Error {
         /// The system's words.
         problem: String,
     },
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    State(#[from] podbond_state::Error),
     /// A record cannot be understood.
     #[error(
         "record {} {problem}: remove the file once nothing of the attachment is left on the node",
@@ -241,7 +244,7 @@ impl Error {
             Self::NoNetns { .. } => Code::InvalidEnvironment,
             Self::AlreadyAttached { .. } => Code::CONFLICT,
             Self::DefaultRoute { .. } => Code::KERNEL,
-            Self::File { .. } => Code::Io,
+            Self::File { .. } | Self::State(_) => Code::Io,
             Self::Record { .. } => Code::Decode,
             Self::Undoing { cause, .. } => cause.code(),
             _ => Code::InvalidConfig,

@@ -1,10 +1,9 @@
-use std::fs;
-use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use podbond_api::ObjectKey;
 use podbond_cni::{CniResult, ContainerId, NetConf};
 use podbond_names::{LinkName, PciAddress};
+use podbond_state::{names, read as read_file, remove, sweep, write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -13,9 +12,6 @@ use crate::{Error, NetnsRef, NetworkStatus};
 
 /// The layout of a record. Another number is not understood: to guess would remove wrong things.
 const VERSION: u64 = 1;
-
-/// What a record's file is called until it is written: `eth0.json.tmp`.
-const UNFINISHED: &str = "tmp";
 
 /// What is written down of an attachment before its first plugin is called: all that its DEL needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,7 +77,7 @@ impl Records {
 
     /// The sandboxes that have records.
     pub fn containers(&self) -> Result<Vec<ContainerId>, Error> {
-        let names = file_names(&self.directory)?;
+        let names = names(&self.directory)?;
         Ok(names.into_iter().filter_map(|name| ContainerId::try_from(name).ok()).collect())
     }
 
@@ -89,9 +85,9 @@ impl Records {
     /// be read.
     pub fn of(&self, container_id: &ContainerId) -> (Vec<Record>, Vec<Error>) {
         let directory = self.directory.join(container_id.as_str());
-        let names = match file_names(&directory) {
+        let names = match names(&directory) {
             Ok(names) => names,
-            Err(error) => return (Vec::new(), vec![error]),
+            Err(error) => return (Vec::new(), vec![error.into()]),
         };
         let (mut records, mut errors) = (Vec::new(), Vec::new());
         for ifname in names.iter().filter_map(|name| name.strip_suffix(".json")) {
@@ -124,72 +120,36 @@ impl Records {
         self.directory.join(record.container_id.as_str()).join(file)
     }
 
-    /// Writes a record whole or not at all, even when the machine stops: what follows must be
-    /// undone from it.
+    /// Writes a record whole or not at all: what follows must be undone from it.
     pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
         let path = self.path(record);
-        let write = || -> io::Result<()> {
-            let mut value = serde_json::to_value(record)?;
-            value["version"] = VERSION.into();
-            fs::create_dir_all(path.parent().unwrap_or(&self.directory))?;
-            let unfinished = path.with_added_extension(UNFINISHED);
-            let mut file = fs::File::create(&unfinished)?;
-            file.write_all(value.to_string().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)
+        let wrong = |error: serde_json::Error| Error::Record {
+            path: path.clone(),
+            problem: format!("cannot be written ({error})"),
         };
-        write().map_err(|error| Error::file("write", &path, &error))
+        let mut value = serde_json::to_value(record).map_err(wrong)?;
+        value["version"] = VERSION.into();
+        Ok(write(&path, value.to_string().as_bytes())?)
     }
 
     /// Removes a record, and the sandbox's directory with the last one.
     pub(crate) fn remove(&self, record: &Record) -> Result<(), Error> {
-        remove_file(&self.path(record))?;
+        remove(&self.path(record))?;
         self.remove_unfinished(&record.container_id)
     }
 
     /// Removes what a crash left of writing a record: nothing had been done for it yet. The
     /// sandbox's directory goes too, once it is empty.
     pub(crate) fn remove_unfinished(&self, container_id: &ContainerId) -> Result<(), Error> {
-        let directory = self.directory.join(container_id.as_str());
-        let unfinished = |name: &&String| Path::new(name).extension() == Some(UNFINISHED.as_ref());
-        for name in file_names(&directory)?.iter().filter(unfinished) {
-            remove_file(&directory.join(name))?;
-        }
-        // It stays while there are records in it.
-        let _ = fs::remove_dir(&directory);
-        Ok(())
+        Ok(sweep(&self.directory.join(container_id.as_str()))?)
     }
-}
-
-fn remove_file(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::file("remove", path, &error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The names in a directory; none where it is absent. Names that are not UTF-8 are not ours.
-fn file_names(directory: &Path) -> Result<Vec<String>, Error> {
-    let failed = |error| Error::file("read directory", directory, &error);
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(failed)?.file_name().into_string());
-    }
-    names.sort();
-    Ok(names)
 }
 
 fn read(path: &Path, container_id: &ContainerId, ifname: &str) -> Result<Record, Error> {
     let wrong = |problem: String| Error::Record { path: path.to_owned(), problem };
-    let text = fs::read_to_string(path).map_err(|error| Error::file("read", path, &error))?;
-    let mut value: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|error| wrong(format!("does not parse ({error})")))?;
+    let text = read_file(path)?.unwrap_or_default();
+    let mut value: Map<String, Value> = serde_json::from_slice(&text)
+        .map_err(|error| wrong(format!("does not parse ({error})")))?;
     let version = value.remove("version").unwrap_or_default();
     if version != VERSION {
         return Err(wrong(format!(

@@ -54,8 +54,8 @@ pub(crate) enum Error {
          {ifname}: its file in {} is missing or another's", dir.display()
     )]
     Lost { network: String, container: String, ifname: LinkName, address: IpAddr, dir: PathBuf },
-    #[error("{} is locked by another process for more than {seconds} s: look for it with `fuser {}`", path.display(), path.display())]
-    Locked { path: PathBuf, seconds: u64 },
+    #[error(transparent)]
+    State(#[from] podbond_state::Error),
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{}", Several(.0))]
@@ -76,12 +76,9 @@ impl fmt::Display for Several<'_> {
 
 impl Error {
     /// The same for an error of a file operation.
-    pub(crate) fn io(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl Fn(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io { action, path: path.clone(), source }
     }
 
     /// No error, the only one, or all of them.
@@ -103,8 +100,8 @@ impl Error {
             Self::Exhausted { .. } => Code::EXHAUSTED,
             Self::Duplicate { .. } | Self::Taken { .. } => Code::CONFLICT,
             Self::NoLease { .. } | Self::Lost { .. } => Code::DIFFERS,
-            Self::Locked { .. } => Code::TryAgain,
-            Self::Io { .. } => Code::Io,
+            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
+            Self::State(_) | Self::Io { .. } => Code::Io,
             Self::Several(errors) => errors.first().map_or(Code::Io, Self::code),
         }
     }

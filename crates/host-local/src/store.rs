@@ -1,21 +1,18 @@
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Read};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use podbond_state::{Lock, create, is_unfinished, remove, write};
+use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::lease::{Holder, Lease};
 
 /// How long a command waits for the others: each holds the lock for milliseconds.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
-
-/// How often it tries.
-const LOCK_RETRY: Duration = Duration::from_millis(2);
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest lease file that is read, in bytes: an ID and a name.
 const MAX_LEASE: u64 = 4096;
@@ -23,19 +20,15 @@ const MAX_LEASE: u64 = 4096;
 /// The directory of a network's leases, locked for as long as this lives.
 pub(crate) struct Store {
     dir: PathBuf,
-    /// Closing it unlocks. The file stays: removing it would let two processes lock two files.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
     /// Makes the directory if need be, and locks it.
     pub(crate) fn create(dir: &Path) -> Result<Self, Error> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(dir)
-            .map_err(Error::io("make the directory", dir))?;
-        Self::lock(dir, LOCK_WAIT)
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
+        made.map_err(Error::io("make the directory", dir))?;
+        Self::lock(dir, LOCK_PATIENCE)
     }
 
     /// Locks the directory; none if it is not there.
@@ -43,43 +36,29 @@ impl Store {
         match fs::metadata(dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("look at", dir)(error)),
-            Ok(_) => Self::lock(dir, LOCK_WAIT).map(Some),
+            Ok(_) => Self::lock(dir, LOCK_PATIENCE).map(Some),
         }
     }
 
-    fn lock(dir: &Path, wait: Duration) -> Result<Self, Error> {
-        let path = dir.join("lock");
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
-        let start = Instant::now();
-        loop {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { dir: dir.to_owned(), _lock: lock }),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(Error::io("lock", path)(errno.into())),
-            }
-            if start.elapsed() >= wait {
-                return Err(Error::Locked { path, seconds: wait.as_secs() });
-            }
-            thread::sleep(LOCK_RETRY);
-        }
+    fn lock(dir: &Path, patience: Duration) -> Result<Self, Error> {
+        let lock = Lock::take(&dir.join("lock"), patience)?;
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
     }
 
-    /// All leases, in the order of their addresses.
+    /// All leases, in the order of their addresses. What one who was killed has left of writing a
+    /// file is removed: nobody writes without the lock.
     pub(crate) fn leases(&self) -> Result<Vec<Lease>, Error> {
         let entries = fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
         let mut leases = Vec::new();
         for entry in entries {
             let name = entry.map_err(Error::io("list", &self.dir))?.file_name();
+            let path = self.dir.join(&name);
+            let Some(name) = name.to_str() else { continue };
+            if is_unfinished(name) {
+                let _ = fs::remove_file(&path);
+            }
             // The lock and the addresses given last are no addresses.
-            let Some(address) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            let path = self.dir.join(name);
+            let Ok(address) = name.parse() else { continue };
             match read(&path) {
                 Ok(content) => leases.push(Lease { address, holder: Holder::parse(&content) }),
                 // Somebody removed it by hand, without the lock.
@@ -97,50 +76,28 @@ impl Store {
         read(&self.last_reserved_path(set)).ok()?.trim().parse().ok()
     }
 
-    /// Makes a lease. What is left of one that was never finished is replaced.
+    /// Makes a lease. A file without content is nobody's and is replaced: one who was killed between
+    /// making and writing it left it, as the reference plugin may.
     pub(crate) fn reserve(&self, address: IpAddr, holder: &Holder) -> Result<(), Error> {
         let path = self.path(address);
-        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = create().or_else(|error| {
-            let unfinished =
-                error.kind() == ErrorKind::AlreadyExists && fs::metadata(&path)?.len() == 0;
-            if !unfinished {
-                return Err(error);
+        let lease = holder.content();
+        match create(&path, lease.as_bytes()) {
+            Err(error) if error.errno() == Some(Errno::EXIST) && is_empty(&path) => {
+                remove(&path)?;
+                Ok(create(&path, lease.as_bytes())?)
             }
-            fs::remove_file(&path)?;
-            create()
-        });
-        let written = file.and_then(|mut file| {
-            file.write_all(holder.content().as_bytes()).inspect_err(|_| {
-                // It is ours: nobody else writes under the lock.
-                let _ = fs::remove_file(&path);
-            })
-        });
-        written.map_err(Error::io("write the lease", path))
+            created => Ok(created?),
+        }
     }
 
     /// Notes the address that was given last from a range set.
     pub(crate) fn set_last_reserved(&self, set: usize, address: IpAddr) -> Result<(), Error> {
-        let path = self.last_reserved_path(set);
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(address.to_string().as_bytes()))
-            .map_err(Error::io("write", path))
+        Ok(write(&self.last_reserved_path(set), address.to_string().as_bytes())?)
     }
 
     /// Removes a lease; success if there is none.
     pub(crate) fn release(&self, address: IpAddr) -> Result<(), Error> {
-        let path = self.path(address);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::io("remove the lease", path)(error))
-            }
-            _ => Ok(()),
-        }
+        Ok(remove(&self.path(address))?)
     }
 
     /// Rust and Go write addresses in the same form (RFC 5952).
@@ -151,6 +108,10 @@ impl Store {
     fn last_reserved_path(&self, set: usize) -> PathBuf {
         self.dir.join(format!("last_reserved_ip.{set}"))
     }
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -200,6 +161,14 @@ mod tests {
         let expected =
             [lease("10.0.0.9", "old"), lease("10.0.0.10", "c1\r\neth0"), lease("fd00::5", "")];
         assert_eq!(store(dir.path()).leases().unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_not_written_to_its_end_is_no_lease_and_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".10.0.0.9.new"), "c1\r\nnet3").unwrap();
+        assert_eq!(store(dir.path()).leases().unwrap(), []);
+        assert!(!dir.path().join(".10.0.0.9.new").exists());
     }
 
     #[test]

@@ -1,4 +1,3 @@
-use std::io;
 use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, ResourceName, VfRange};
@@ -195,16 +194,9 @@ pub enum Error {
         /// What could not be put back, and why.
         left: Vec<String>,
     },
-    /// One of our own records cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// `read`, `write`, `lock`, …
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// Something cannot be remembered, or another process works on it and does not end.
+    #[error(transparent)]
+    State(#[from] podbond_state::Error),
     /// One of our own records does not make sense.
     #[error("the record {} is damaged: {problem}; remove the file if no pod uses what it names", path.display())]
     Damaged {

@@ -1,10 +1,11 @@
-use std::fs;
-use std::io;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ResourceName;
 use podbond_kernel::Sysfs;
 use podbond_names::PciAddress;
+use podbond_state::read;
 
 use crate::files::{Files, lock};
 use crate::holder::Hold;
@@ -111,8 +112,9 @@ impl Ledger {
         let _lock = lock(&self.state)?;
         let name = vf.to_string();
         match self.holds.read_record::<Hold>(&name)? {
-            Some(hold) if hold.holder.is_same(holder) => self.holds.remove(&name),
-            _ => Ok(()),
+            Some(hold) if !hold.holder.is_same(holder) => Ok(()),
+            // Also where there is none: one who was killed may have begun to write it.
+            _ => self.holds.remove(&name),
         }
     }
 
@@ -136,15 +138,9 @@ impl Ledger {
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }
-        let path = self.plugin_records.join(name);
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let netns = PathBuf::from(text.trim());
-                Ok(Some(netns).filter(|netns| netns.exists()).map(Occupant::Netns))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::File { action: "read", path, source }),
-        }
+        let netns = read(&self.plugin_records.join(name))?
+            .map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned())));
+        Ok(netns.filter(|netns| netns.exists()).map(Occupant::Netns))
     }
 }
 

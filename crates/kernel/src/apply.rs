@@ -1,4 +1,5 @@
 use ipnet::IpNet;
+use podbond_faults::{Change, around};
 use podbond_names::{LinkName, Mac};
 use rustix::io::Errno;
 
@@ -13,6 +14,13 @@ const UNKNOWN_KIND: &str = "Unknown device type";
 
 impl Apply for Kernel {
     fn apply(&mut self, step: &Step) -> Result<()> {
+        let refused = |source| Error::Refused { action: step.to_string(), source, extack: None };
+        around(Change { kind: step.kind(), what: step }, refused, || self.change(step))
+    }
+}
+
+impl Kernel {
+    fn change(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::AddBond { at, options, mtu, mac } => self.add_bond(step, at, options, *mtu, *mac),
             Step::RemoveBond { at, .. } => self.remove_bond(step, at),
@@ -63,9 +71,7 @@ impl Apply for Kernel {
             }
         }
     }
-}
 
-impl Kernel {
     fn add_bond(
         &mut self,
         step: &Step,

@@ -1,3 +1,5 @@
+mod kind;
+
 use std::fmt;
 
 use ipnet::IpNet;

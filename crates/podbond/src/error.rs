@@ -88,14 +88,9 @@ pub(crate) enum Error {
         /// The pod.
         key: ObjectKey,
     },
-    /// Another command holds the node's lock.
-    #[error("another podbond command has been changing this node for {seconds} s ({}): try again when it is done", lock.display())]
-    Locked {
-        /// How long was waited, in seconds.
-        seconds: u64,
-        /// The lock's file.
-        lock: PathBuf,
-    },
+    /// A record cannot be read or written, or another command has been changing the node too long.
+    #[error(transparent)]
+    State(#[from] podbond_state::Error),
     /// A record that does not say what a record says.
     #[error("{} is no record of podbond's: {reason}; remove it if it is damaged", path.display())]
     Record {

@@ -1,6 +1,5 @@
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use podbond_api::{Nad, ObjectKey, ResourceName};
 use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Sandbox, Source};
@@ -8,7 +7,7 @@ use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
 use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
 use podbond_names::PciAddress;
-use rustix::fs::{FlockOperation, flock};
+use podbond_state::Lock;
 
 use crate::error::Error;
 use crate::output::note;
@@ -51,23 +50,12 @@ impl<'a> Node<'a> {
 
     /// Keeps other commands from changing the node until the guard is dropped. `command` is the
     /// name of the one that asks; only root may.
-    pub(crate) fn lock(&self, command: &'static str) -> Result<File, Error> {
+    pub(crate) fn lock(&self, command: &'static str) -> Result<Lock, Error> {
         let uid = rustix::process::geteuid();
         if !uid.is_root() {
             return Err(Error::NotRoot { command, uid: uid.as_raw() });
         }
-        let path = self.state.join("command.lock");
-        let failed = |source| Error::File { action: "open", path: path.clone(), source };
-        fs::create_dir_all(&self.state).map_err(failed)?;
-        let file = File::create(&path).map_err(failed)?;
-        let begun = Instant::now();
-        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            if begun.elapsed() > LOCK_PATIENCE {
-                return Err(Error::Locked { seconds: LOCK_PATIENCE.as_secs(), lock: path });
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(file)
+        Ok(Lock::take(&self.state.join("command.lock"), LOCK_PATIENCE)?)
     }
 
     /// The namespace of a pod that runs here.
@@ -178,7 +166,8 @@ pub(crate) fn device_failure(error: podbond_inventory::Error) -> Failure {
         E::NoFreeVf { .. } | E::NoVfs { .. } => Code::EXHAUSTED,
         E::Held { .. } | E::InUse { .. } => Code::CONFLICT,
         E::Kernel(_) => Code::KERNEL,
-        E::File { .. } | E::Damaged { .. } => Code::Io,
+        E::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
+        E::State(_) | E::Damaged { .. } => Code::Io,
         _ => Code::InvalidConfig,
     };
     Failure::new(code, error)

@@ -182,7 +182,7 @@ fn attach(
 fn refused(error: podbond_inventory::Error) -> Error {
     use podbond_inventory::Error as E;
     match error {
-        E::Kernel(_) | E::File { .. } | E::Damaged { .. } => Error::Inventory(error),
+        E::Kernel(_) | E::State(_) | E::Damaged { .. } => Error::Inventory(error),
         _ => Error::Refused(device_failure(error)),
     }
 }

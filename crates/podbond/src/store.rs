@@ -1,8 +1,6 @@
 //! What was applied, kept on disk so that later commands know it: a NAD as its manifest, a pod as
 //! the sandbox that was made for it.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use podbond_api::{Nad, Namespace, Object, ObjectKey, Pod, read_manifests};
@@ -96,7 +94,7 @@ impl Store {
     }
 
     pub(crate) fn put_nad(&self, nad: &Nad) -> Result<(), Error> {
-        self.write(&self.path("nads", &nad.key), &nad.to_manifest())
+        Self::write(&self.path("nads", &nad.key), &nad.to_manifest())
     }
 
     /// Whether there was one.
@@ -109,7 +107,7 @@ impl Store {
     }
 
     pub(crate) fn put_pod(&self, record: &PodRecord) -> Result<(), Error> {
-        self.write(&self.path("pods", &record.pod), record)
+        Self::write(&self.path("pods", &record.pod), record)
     }
 
     pub(crate) fn remove_pod(&self, key: &ObjectKey) -> Result<bool, Error> {
@@ -147,23 +145,22 @@ impl Store {
         directory.join(format!("{}.json", key.name))
     }
 
-    /// Written whole and renamed into place, so that no reader sees half of it.
-    fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), Error> {
-        let failed = |source| Error::File { action: "write", path: path.to_owned(), source };
-        let directory = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(directory).map_err(failed)?;
-        let bytes = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
-        let new = path.with_extension("new");
-        fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).map_err(failed)
+    fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+        let wrong = |error: serde_json::Error| Error::Record {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        Ok(podbond_state::write(path, &serde_json::to_vec_pretty(value).map_err(wrong)?)?)
     }
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { action: "read", path: path.to_owned(), source }),
-    }
+    let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
+    let wrong = |error: std::string::FromUtf8Error| Error::Record {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    String::from_utf8(bytes).map(Some).map_err(wrong)
 }
 
 fn read_nad(path: &Path) -> Result<Option<Nad>, Error> {
@@ -187,23 +184,15 @@ fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
     }
 }
 
+/// Whether there was one.
 fn remove(path: &Path) -> Result<bool, Error> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(Error::File { action: "remove", path: path.to_owned(), source }),
-    }
+    let was_there = path.exists();
+    podbond_state::remove(path)?;
+    Ok(was_there)
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error::File { action: "read", path: dir.to_owned(), source };
-    match fs::read_dir(dir) {
-        Ok(entries) => {
-            entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(failed(source)),
-    }
+    Ok(podbond_state::names(dir)?.into_iter().map(|name| dir.join(name)).collect())
 }
 
 #[cfg(test)]

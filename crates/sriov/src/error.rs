@@ -132,14 +132,6 @@ pub enum Error {
         /// `CNI_NETNS` of its holder.
         netns: PathBuf,
     },
-    /// Another process works on the VF and does not end.
-    #[error("deviceID: VF {pci} is being worked on by another process: try again; the lock is {}", path.display())]
-    Locked {
-        /// The VF.
-        pci: PciAddress,
-        /// The file that is locked.
-        path: PathBuf,
-    },
     /// The name is in use in the pod.
     #[error("the pod has a link {name} already: choose another name for this attachment")]
     NameTaken {
@@ -176,16 +168,9 @@ pub enum Error {
     /// What the IPAM plugin said, or what went wrong while the VF was given to the pod.
     #[error(transparent)]
     Attaching(#[from] Failure),
-    /// A record could not be kept.
-    #[error("{action} {}: {source}", path.display())]
-    Record {
-        /// `read`, `write`, `lock` or `remove`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    /// A record or a claim could not be kept, or another process works on the VF and does not end.
+    #[error(transparent)]
+    State(#[from] podbond_state::Error),
     /// Several things went wrong, all of them told.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Error>),
@@ -226,10 +211,10 @@ impl Error {
             | Self::Held { .. }
             | Self::NameTaken { .. }
             | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::Locked { .. } => Code::TryAgain,
+            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
             Self::NotRestored { .. } | Self::Several(_) => Code::KERNEL,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::Record { .. } => Code::Io,
+            Self::State(_) => Code::Io,
             Self::NetnsMissing => Code::InvalidEnvironment,
             _ => Code::InvalidConfig,
         };

@@ -15,7 +15,7 @@ use crate::observe::{look, observe};
 use crate::plan::{is_userspace, plan};
 use crate::release::{Release, release};
 use crate::state::Record;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::{Config, Error};
 
 /// How long DEL waits for a link that the kernel is giving back from a namespace that is gone, and
@@ -99,7 +99,7 @@ impl Sriov {
         }
         for (path, record) in self.store.records_of(pci)? {
             bring_back(kernel, &record)?;
-            store::remove(&path)?;
+            podbond_state::remove(&path)?;
         }
         self.store.remove_claim(pci)
     }
@@ -109,7 +109,7 @@ impl Sriov {
         let Some(record) = Store::load(&path)? else {
             // Nothing but a lease can be there.
             delegates.ipam(Command::Del, request)?;
-            return store::remove(&path);
+            return Ok(podbond_state::remove(&path)?);
         };
         let _lock = self.store.lock(record.device)?;
         // The link goes before the lease, so that no address is given out while it is still in use;
@@ -120,7 +120,7 @@ impl Sriov {
         let lease = delegates.ipam(Command::Del, &Request { config, ..request.clone() });
         let errors = [vf, lease.map(drop).map_err(Error::Attaching)];
         Error::all(errors.into_iter().filter_map(Result::err).collect())?;
-        store::remove(&path)
+        Ok(podbond_state::remove(&path)?)
     }
 
     /// Takes back the VFs of this network's attachments that are not valid any more.
@@ -140,7 +140,7 @@ impl Sriov {
         let take_back = |(path, record): (PathBuf, Record)| {
             let _lock = self.store.lock(record.device)?;
             self.bring_back_if_held(None, &record)?;
-            store::remove(&path)
+            Ok(podbond_state::remove(&path)?)
         };
         invalid.filter_map(|entry| take_back(entry).err()).collect()
     }
@@ -174,7 +174,7 @@ impl Sriov {
     /// VF that is as it was.
     fn forget(&self, path: &Path, pci: PciAddress) {
         let _ = self.store.remove_claim(pci);
-        let _ = store::remove(path);
+        let _ = podbond_state::remove(path);
     }
 }
 

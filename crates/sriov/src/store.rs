@@ -1,13 +1,11 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use podbond_cni::ContainerId;
 use podbond_kernel::is_netns;
 use podbond_names::{LinkName, PciAddress};
+use podbond_state::{Lock, names, read, remove, write};
 
 use crate::Error;
 use crate::state::Record;
@@ -15,9 +13,6 @@ use crate::state::Record;
 /// How long a VF is waited for that another process is working on: as long as the incumbent waits,
 /// since an IPAM plugin may ask a server.
 const LOCK_PATIENCE: Duration = Duration::from_mins(1);
-
-/// How often a lock is tried again.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The files of the plugin, in the incumbent's places:
 ///
@@ -29,10 +24,6 @@ pub(crate) struct Store {
     dir: PathBuf,
 }
 
-/// While it lives, no other process works on the VF.
-#[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
-
 impl Store {
     pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -40,23 +31,8 @@ impl Store {
 
     /// Waits until no other process works on the VF.
     pub(crate) fn lock(&self, pci: PciAddress) -> Result<Lock, Error> {
-        let dir = self.dir.join("pci/vf_lock");
-        let path = dir.join(format!("{pci}.lock"));
-        let wrong = |source| Error::Record { action: "lock", path: path.clone(), source };
-        make_dir(&dir).map_err(wrong)?;
-        let mut open = OpenOptions::new();
-        let file = open.create(true).append(true).mode(0o600).open(&path).map_err(wrong)?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock(file)),
-                Err(TryLockError::Error(source)) => return Err(wrong(source)),
-                Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_PATIENCE => {
-                    return Err(Error::Locked { pci, path });
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            }
-        }
+        let path = self.dir.join("pci/vf_lock").join(format!("{pci}.lock"));
+        Ok(Lock::take(&path, LOCK_PATIENCE)?)
     }
 
     /// The namespace path of whoever took the VF last, alive or not.
@@ -90,18 +66,12 @@ impl Store {
 
     /// All records, with their files.
     pub(crate) fn records(&self) -> Result<Vec<(PathBuf, Record)>, Error> {
-        let wrong = |source| Error::Record { action: "read", path: self.dir.clone(), source };
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(wrong)?,
-        };
         let mut records = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(wrong)?;
-            if !entry.file_type().map_err(wrong)?.is_file() {
-                continue;
+        for name in names(&self.dir)? {
+            let path = self.dir.join(name);
+            if path.is_file() {
+                records.extend(Self::load(&path)?.map(|record| (path, record)));
             }
-            records.extend(Self::load(&entry.path())?.map(|record| (entry.path(), record)));
         }
         Ok(records)
     }
@@ -110,14 +80,16 @@ impl Store {
     pub(crate) fn save(&self, path: &Path, record: &Record) -> Result<(), Error> {
         write(path, &record.to_json())?;
         match &record.netns {
-            Some(netns) => write(&self.claim_path(record.device), netns.as_os_str().as_bytes()),
+            Some(netns) => {
+                Ok(write(&self.claim_path(record.device), netns.as_os_str().as_bytes())?)
+            }
             None => Ok(()),
         }
     }
 
     /// Gives up the claim on a VF; success when there is none.
     pub(crate) fn remove_claim(&self, pci: PciAddress) -> Result<(), Error> {
-        remove(&self.claim_path(pci))
+        Ok(remove(&self.claim_path(pci))?)
     }
 
     fn claim_path(&self, pci: PciAddress) -> PathBuf {
@@ -125,46 +97,9 @@ impl Store {
     }
 }
 
-/// Removes a file; success when there is none.
-pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::Record { action: "remove", path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Record { action: "read", path: path.to_owned(), source }),
-    }
-}
-
-/// Writes a file whole: another process sees it complete or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(path.file_name().unwrap_or_default());
-    let temporary = dir.join(hidden);
-    let write = || {
-        make_dir(dir)?;
-        let mut open = OpenOptions::new();
-        let mut file = open.create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
-        io::Write::write_all(&mut file, bytes)?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|source| Error::Record { action: "write", path: path.to_owned(), source })
-}
-
-fn make_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use serde_json::json;

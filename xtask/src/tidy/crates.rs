@@ -5,16 +5,21 @@ use super::{Finding, Repository};
 /// Which of our crates each of them may use: the rows of ARCHITECTURE.md, the lowest first.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("podbond-names", &[]),
-    ("podbond-kernel", &["podbond-names"]),
+    ("podbond-faults", &[]),
+    ("podbond-state", &["podbond-faults"]),
+    ("podbond-kernel", &["podbond-names", "podbond-faults"]),
     ("podbond-api", &["podbond-names"]),
     ("podbond-cni", &["podbond-names"]),
     ("podbond-ipam", &["podbond-names", "podbond-kernel", "podbond-cni"]),
-    ("podbond-host-local", &["podbond-names", "podbond-cni"]),
+    ("podbond-host-local", &["podbond-names", "podbond-state", "podbond-cni"]),
     ("podbond-bond", LINK_PLUGIN),
     ("podbond-sriov", LINK_PLUGIN),
-    ("podbond-inventory", &["podbond-names", "podbond-kernel", "podbond-api"]),
+    ("podbond-inventory", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-api"]),
     // Not inventory, its neighbour: who picks a device is a trait that attach is given.
-    ("podbond-attach", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-api"]),
+    (
+        "podbond-attach",
+        &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-api"],
+    ),
     ("podbond", PRODUCT),
     // No part of the product: nothing of the product uses them.
     ("podbond-demo", &[]),
@@ -23,10 +28,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["podbond-lab", "podbond-kernel", "podbond-bond"]),
 ];
 
-const LINK_PLUGIN: &[&str] = &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-ipam"];
+const LINK_PLUGIN: &[&str] =
+    &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-ipam"];
 
 const PRODUCT: &[&str] = &[
     "podbond-names",
+    "podbond-faults",
+    "podbond-state",
     "podbond-kernel",
     "podbond-api",
     "podbond-cni",

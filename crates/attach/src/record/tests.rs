@@ -1,3 +1,5 @@
+use std::fs;
+
 use podbond_cni::Version;
 use serde_json::json;
 
@@ -57,7 +59,7 @@ fn records_come_in_the_order_of_their_chain_and_leave_no_directory_behind() {
     assert_eq!(records.containers().unwrap(), [id("c1"), id("c2")]);
     assert_eq!(records.all().0, [first.clone(), second.clone(), other]);
     // An unfinished write of a crash goes with its record.
-    fs::write(records.path(&first).with_added_extension("tmp"), "{").unwrap();
+    fs::write(records.path(&first).with_file_name(".net1.json.new"), "{").unwrap();
     for gone in [&first, &second, &second] {
         records.remove(gone).unwrap();
     }

@@ -200,7 +200,7 @@ fn delete_succeeds_where_there_is_nothing() {
     assert_eq!(node.delete(&sandbox), []);
     // Nor does what a crash left of writing the first record.
     fs::create_dir_all(node.path("attachments/c")).unwrap();
-    fs::write(node.path("attachments/c/eth0.json.tmp"), "{").unwrap();
+    fs::write(node.path("attachments/c/.eth0.json.new"), "{").unwrap();
     assert_eq!(node.delete(&sandbox), []);
     node.assert_empty();
     node.add(&sandbox, &node.chain_of("old")).unwrap();

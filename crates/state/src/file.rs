@@ -1,0 +1,234 @@
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use podbond_faults::{Change, around};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::Error;
+
+/// The largest file that is read, in bytes. The largest that is written holds the configurations of
+/// one attachment.
+pub const MAX_SIZE: u64 = 1 << 20;
+
+/// How the hidden name ends under which a file is written.
+const UNFINISHED: &str = ".new";
+
+/// A file's content; none where there is no such file.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let failed = Error::file("read", path);
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(&failed)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(&failed)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a file whole, and its directory if need be: another process sees it complete or not at
+/// all. Only root may read it, as it may hold what a tenant wrote into a configuration.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    place(path, bytes, RenameFlags::empty())
+}
+
+/// The same for a file that must not be there: none but the first of those who write it succeeds,
+/// the others get `EEXIST`.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    place(path, bytes, RenameFlags::NOREPLACE)
+}
+
+fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
+    let failed = Error::file("write", path);
+    let write = Change { kind: "write", what: &path.display() };
+    let rename = Change { kind: "rename", what: &path.display() };
+    around(write, &failed, || {
+        let beside = unfinished(path);
+        let mut open = OpenOptions::new();
+        open.create(true).write(true).truncate(true).mode(0o600);
+        let file = match open.open(&beside) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                make_dir(path.parent().unwrap_or(Path::new("/")))?;
+                open.open(&beside)
+            }
+            file => file,
+        };
+        let written = file.and_then(|mut file| file.write_all(bytes)).map_err(&failed);
+        let renamed = written.and_then(|()| {
+            around(rename, &failed, || {
+                let renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                renamed.map_err(|errno| failed(errno.into()))
+            })
+        });
+        renamed.inspect_err(|_| {
+            // A full disk: what there is of it helps nobody.
+            let _ = fs::remove_file(&beside);
+        })
+    })
+}
+
+/// Removes a file, and what a killed process may have left of writing it; success when there is
+/// none.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    let failed = Error::file("remove", path);
+    around(Change { kind: "remove", what: &path.display() }, &failed, || {
+        [path, &unfinished(path)]
+            .into_iter()
+            .try_for_each(|path| gone(fs::remove_file(path)))
+            .map_err(&failed)
+    })
+}
+
+/// Removes what killed processes have left of writing files in a directory, and the directory
+/// itself once it is empty; success when there is none.
+pub fn sweep(dir: &Path) -> Result<(), Error> {
+    let failed = Error::file("list", dir);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(&failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(&failed)?;
+        if entry.file_name().to_str().is_some_and(is_unfinished) {
+            let path = entry.path();
+            gone(fs::remove_file(&path)).map_err(Error::file("remove", &path))?;
+        }
+    }
+    around(Change { kind: "remove", what: &dir.display() }, Error::file("remove", dir), || {
+        // It stays while there is something in it.
+        let _ = fs::remove_dir(dir);
+        Ok(())
+    })
+}
+
+/// The names in a directory, in order; none where there is no such directory. Files that are not
+/// written to their end, and names that are not UTF-8, are left out.
+pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
+    let failed = Error::file("list", dir);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(&failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(&failed)?.file_name().into_string();
+        names.extend(name.ok().filter(|name| !is_unfinished(name)));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Makes a directory, and those above it, that only root may enter.
+pub fn make_dir(dir: &Path) -> Result<(), Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(Error::file("make the directory", dir))
+}
+
+/// What a file is called until it is written.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(UNFINISHED);
+    path.with_file_name(name)
+}
+
+/// Whether this is the name of a file that is being written, or was when its writer was killed.
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(UNFINISHED)
+}
+
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_back_as_written_until_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert_eq!(read(&path).unwrap(), None);
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_created_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        create(&path, b"one").unwrap();
+        let error = create(&path, b"two").unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EXIST));
+        assert_eq!(read(&path).unwrap().unwrap(), b"one");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_not_written_to_its_end_is_not_seen_and_goes_with_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        fs::write(unfinished(&path), "half").unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(names(dir.path()).unwrap(), Vec::<String>::new());
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_directory_is_swept_of_what_was_not_finished_and_goes_once_it_is_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("c1");
+        write(&dir.join("a"), b"").unwrap();
+        fs::write(unfinished(&dir.join("b")), "half").unwrap();
+        sweep(&dir).unwrap();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        remove(&dir.join("a")).unwrap();
+        sweep(&dir).unwrap();
+        sweep(&dir).unwrap();
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn names_are_in_order_and_none_where_nothing_is() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b", "a", ".c"] {
+            write(&dir.path().join(name), b"").unwrap();
+        }
+        assert_eq!(names(dir.path()).unwrap(), [".c", "a", "b"]);
+        assert_eq!(names(&dir.path().join("x")).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_huge_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("b is larger than 1048576 bytes: it is no file of podbond's"));
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let error = write(Path::new("/proc/no/such"), b"").unwrap_err().to_string();
+        assert!(error.starts_with("cannot make the directory /proc/no: "), "{error}");
+    }
+}

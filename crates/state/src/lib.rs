@@ -1,0 +1,14 @@
+//! What podbond remembers between two calls: files that are written whole, and locks with a time
+//! limit that name their holder.
+//!
+//! A process may be killed at any point: a reader finds the old file or the new one. Nothing is
+//! synced to the disk: a machine that loses power loses the kernel's links with it, and what is
+//! torn by then is tolerated by whoever reads it.
+
+mod error;
+mod file;
+mod lock;
+
+pub use error::Error;
+pub use file::{MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, write};
+pub use lock::Lock;
