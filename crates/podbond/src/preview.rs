@@ -249,6 +249,7 @@ fn unknown_link(name: &LinkName) -> Link {
         carrier: true,
         master: None,
         parent: None,
+        vlan: None,
         bond: None,
         port: None,
     }
