@@ -44,6 +44,12 @@ const RULES: &str = "\
 - prio is not looked at beside primary.
 - Each queueId but 0 is one link's own.
 - minLinks is at most the number of links.
+- mac is refused in active-backup with failOverMac active: the driver gives the bond the active
+  port's address, whatever it was given.
+- vlanProto needs vlan.
+- balance-tlb and balance-alb need ports whose MAC addresses differ, and the driver refuses others.
+  Where two links have the same one, the later gets a locally administered address for as long as the
+  bond lives, with a warning.
 
 ";
 
