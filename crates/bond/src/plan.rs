@@ -75,7 +75,7 @@ impl fmt::Display for Warning {
                 "mode: {mode} {}, and the VFs behind {} are not trusted to change theirs: set \
                  trust to on in their networks",
                 if mode.keeps_macs_apart() {
-                    "gives the port that carries the bond's address another, and takes it back"
+                    "changes the addresses of ports when it takes them and at a fail-over"
                 } else {
                     "gives every port the same address"
                 },

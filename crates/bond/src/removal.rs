@@ -50,10 +50,9 @@ fn stands_on(link: &Link, bond: &Link) -> bool {
 /// in their place, and up if they were. `before` is the view that [`dissolution`] was made from,
 /// `now` what is left after it. Pure.
 ///
-/// Ports are those links that the bond had, or that ADD took, as `made`, its record, tells: any other
-/// link of the pod by such a name is left alone. The driver gives a port back what it had when it
-/// was enslaved, unless somebody changed that meanwhile. Two ports are never left with one address:
-/// the later gets that of its hardware, or one of its own.
+/// The driver gives a port back what it had when it was enslaved, unless somebody changed that
+/// meanwhile. Two ports are never left with one address: the later gets that of its hardware, or
+/// one of its own.
 pub(crate) fn giving_back(
     links: &Links,
     ifname: &LinkName,
@@ -61,78 +60,117 @@ pub(crate) fn giving_back(
     now: &View,
     made: &Made,
 ) -> Vec<Step> {
-    let index = bond_of(ifname, before, made).map(|bond| bond.index);
-    let was_port = |name: &LinkName| {
-        let port = before.link(Netns::Pod, name);
-        index.is_some() && port.is_some_and(|port| port.master == index)
-    };
-    let in_pod = |name: &LinkName| {
-        let port = now.link(Netns::Pod, name);
-        port.filter(|_| was_port(name) || made.took(name, links.are))
-    };
-    // Another bond's by now: what we did not enslave we do not take.
-    let free = |name: &LinkName| in_pod(name).filter(|port| port.master.is_none());
-    let own_mac = |name: &LinkName| {
-        let known = made.port(name).and_then(|port| port.mac);
-        let to_driver = || before.link(Netns::Pod, name)?.port.as_ref()?.permanent_mac;
-        known.or_else(|| to_driver().filter(|_| was_port(name))).or_else(|| free(name)?.mac)
-    };
-    let station = |name: &LinkName| {
-        let (port, mac) = (name.clone(), own_mac(name)?);
-        free(name).map(|link| Station { port, mac, spare: link.permanent_mac })
-    };
-    let stations: Vec<Station> = links.names.iter().filter_map(station).collect();
-    let doubles = doubles(&stations, None);
-    let mac_of = |name: &LinkName| {
-        let double = doubles.iter().find(|double| double.port == *name);
-        double.map(|double| double.instead).or_else(|| own_mac(name))
-    };
-
-    let mut steps = Vec::new();
-    for name in &links.names {
-        let (here, home) = (At::pod(name.clone()), At::host(name.clone()));
-        let port = free(name);
-        if port.is_none() && in_pod(name).is_some() {
-            continue;
+    let bond = bond_of(ifname, before, made).map(|bond| bond.index);
+    let left = Left { are: links.are, before, now, made, bond };
+    let macs = left.macs(&links.names);
+    let steps = links.names.iter().map(|name| {
+        let mac = macs.iter().find(|(port, _)| port == name).map(|(_, mac)| *mac);
+        match links.are {
+            LinksAre::InPod => left.back_in_pod(name, mac),
+            LinksAre::OnHost => left.back_on_host(name, mac),
         }
-        let mut state = port.map(|port| port.state);
-        let down = |at: &At, steps: &mut Vec<Step>| {
-            steps.push(Step::SetState { at: at.clone(), to: LinkState::Down });
-            Some(LinkState::Down)
-        };
-        if links.are == LinksAre::OnHost && state == Some(LinkState::Up) {
-            state = down(&here, &mut steps);
-        }
-        if let Some(port) = port {
-            let mtu = made.port(name).map_or(port.mtu, |found| found.mtu);
-            steps.extend(own(&here, port, mac_of(name), mtu));
-        }
-        let (at, up_again) = match links.are {
-            // Without a record: the earlier attachments that made them left them up.
-            LinksAre::InPod if made.is_empty() => (here, was_port(name)),
-            LinksAre::InPod => (here.clone(), made.brought_down(&here)),
-            LinksAre::OnHost => {
-                if port.is_some() {
-                    steps.push(Step::Move { from: here, to: home.clone() });
-                } else {
-                    state = now.link(Netns::Host, name).map(|link| link.state);
-                }
-                (home.clone(), made.brought_down(&home))
-            }
-        };
-        if up_again && state == Some(LinkState::Down) {
-            steps.push(Step::SetState { at, to: LinkState::Up });
-        }
-    }
-    steps
+    });
+    steps.flatten().collect()
 }
 
-/// The steps that give a link this address and MTU.
-fn own(at: &At, link: &Link, mac: Option<Mac>, mtu: u32) -> impl Iterator<Item = Step> {
-    let mtu = (mtu != link.mtu).then(|| Step::SetMtu { at: at.clone(), from: link.mtu, to: mtu });
-    let change = link.mac.zip(mac).filter(|(from, to)| from != to);
-    let mac = change.map(|(from, to)| Step::SetMac { at: at.clone(), from, to });
-    mtu.into_iter().chain(mac)
+/// What is left of a bond's ports.
+struct Left<'v> {
+    are: LinksAre,
+    before: &'v View,
+    now: &'v View,
+    made: &'v Made,
+    /// The index that the bond had.
+    bond: Option<u32>,
+}
+
+impl<'v> Left<'v> {
+    fn was_port(&self, name: &LinkName) -> bool {
+        let port = self.before.link(Netns::Pod, name);
+        self.bond.is_some() && port.is_some_and(|port| port.master == self.bond)
+    }
+
+    /// The port, if it is in the pod: a link that the bond had, or that ADD took, as its record tells.
+    /// Any other link by such a name is left alone.
+    fn in_pod(&self, name: &LinkName) -> Option<&'v Link> {
+        let ours = self.was_port(name) || self.made.took(name, self.are);
+        self.now.link(Netns::Pod, name).filter(|_| ours)
+    }
+
+    /// The port, if it is in the pod and not another bond's by now: what we did not enslave we do not
+    /// take.
+    fn free(&self, name: &LinkName) -> Option<&'v Link> {
+        self.in_pod(name).filter(|port| port.master.is_none())
+    }
+
+    /// The address that each port gets.
+    fn macs(&self, names: &[LinkName]) -> Vec<(LinkName, Mac)> {
+        let station = |name: &LinkName| {
+            let link = self.free(name)?;
+            let found = self.made.port(name).and_then(|port| port.mac);
+            // As the driver noted it, for a bond of which there is no record.
+            let noted = || {
+                let port = self.before.link(Netns::Pod, name).filter(|_| self.was_port(name))?;
+                port.port.as_ref()?.permanent_mac
+            };
+            let mac = found.or_else(noted).or(link.mac)?;
+            Some(Station { port: name.clone(), mac, spare: link.permanent_mac })
+        };
+        let stations: Vec<Station> = names.iter().filter_map(station).collect();
+        let doubles = doubles(&stations, None);
+        let mac = |station: Station| {
+            let double = doubles.iter().find(|double| double.port == station.port);
+            (station.port, double.map_or(station.mac, |double| double.instead))
+        };
+        stations.into_iter().map(mac).collect()
+    }
+
+    fn back_in_pod(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
+        let Some(port) = self.free(name) else { return Vec::new() };
+        let here = At::pod(name.clone());
+        let mut steps = self.own(&here, port, mac);
+        let was_up = if self.made.is_empty() {
+            // Without a record: the earlier attachments that made them left them up.
+            self.was_port(name)
+        } else {
+            self.made.brought_down(&here)
+        };
+        if was_up && port.state == LinkState::Down {
+            steps.push(Step::SetState { at: here, to: LinkState::Up });
+        }
+        steps
+    }
+
+    fn back_on_host(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
+        let (here, home) = (At::pod(name.clone()), At::host(name.clone()));
+        let mut steps = Vec::new();
+        let state = match (self.free(name), self.in_pod(name)) {
+            (Some(port), _) => {
+                if port.state == LinkState::Up {
+                    steps.push(Step::SetState { at: here.clone(), to: LinkState::Down });
+                }
+                steps.extend(self.own(&here, port, mac));
+                steps.push(Step::Move { from: here, to: home.clone() });
+                Some(LinkState::Down)
+            }
+            (None, Some(_)) => None,
+            // It never went, or came back with a namespace that is gone.
+            (None, None) => self.now.link(Netns::Host, name).map(|link| link.state),
+        };
+        if self.made.brought_down(&home) && state == Some(LinkState::Down) {
+            steps.push(Step::SetState { at: home, to: LinkState::Up });
+        }
+        steps
+    }
+
+    /// The steps that give a port of the pod the MTU that it had, and this address.
+    fn own(&self, at: &At, port: &Link, mac: Option<Mac>) -> Vec<Step> {
+        let from = port.mtu;
+        let mtu = self.made.port(&port.name).map(|found| found.mtu).filter(|to| *to != from);
+        let mtu = mtu.map(|to| Step::SetMtu { at: at.clone(), from, to });
+        let mac = port.mac.zip(mac).filter(|(from, to)| from != to);
+        let mac = mac.map(|(from, to)| Step::SetMac { at: at.clone(), from, to });
+        mtu.into_iter().chain(mac).collect()
+    }
 }
 
 /// Whether a step gives a port what its hardware may refuse to take. A VF that is not trusted any
