@@ -1,7 +1,7 @@
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
 use podbond_kernel::bond::Unlike;
-use podbond_kernel::{BondOptions, LinkState, Netns, Step, View};
+use podbond_kernel::{BondOptions, Link, LinkState, Netns, Step, View, VlanTag};
 use podbond_names::LinkName;
 
 use crate::config::Config;
@@ -17,25 +17,29 @@ pub(crate) fn differences(
     expected: &CniResult,
     found: &Found,
 ) -> Vec<String> {
-    let Some(link) = view.link(Netns::Pod, ifname) else {
-        return vec![format!("{ifname} is gone")];
+    let bond = config.bond_name(ifname);
+    let Some(link) = view.link(Netns::Pod, &bond) else {
+        return vec![format!("{bond} is gone")];
     };
     let Some(options) = &link.bond else {
-        return vec![format!("{ifname} is no bond")];
+        return vec![format!("{bond} is no bond")];
     };
     let mut differences = option_differences(&config.options, options);
     differences.extend(primary_difference(config, options, view));
-    if link.state == LinkState::Down {
-        differences.push(format!("{ifname} is down"));
+    differences.extend(link_differences(config, link));
+    if let (Some(wanted), Some(shown)) = (config.mac, link.mac)
+        && wanted != shown
+    {
+        differences.push(format!("mac is {shown}, not {wanted}"));
     }
-    if let Some(mtu) = config.mtu.filter(|mtu| *mtu != link.mtu) {
-        differences.push(format!("mtu is {}, not {mtu}", link.mtu));
+    if let Some(tag) = config.vlan {
+        differences.extend(vlan_differences(config, ifname, tag, link, view));
     }
     for name in &config.ports {
         match view.link(Netns::Pod, name) {
             None => differences.push(format!("port {name} is gone")),
             Some(port) if port.master != Some(link.index) => {
-                differences.push(format!("{name} is no port of {ifname}"));
+                differences.push(format!("{name} is no port of {bond}"));
             }
             Some(port) => {
                 let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
@@ -55,6 +59,32 @@ pub(crate) fn differences(
         }
     }
     differences
+}
+
+/// What the bond and the VLAN interface on it have in common.
+fn link_differences(config: &Config, link: &Link) -> impl Iterator<Item = String> {
+    let (name, is) = (&link.name, link.mtu);
+    let down = (link.state == LinkState::Down).then(|| format!("{name} is down"));
+    let mtu = config.mtu.filter(|mtu| *mtu != is);
+    down.into_iter().chain(mtu.map(|mtu| format!("mtu of {name} is {is}, not {mtu}")))
+}
+
+fn vlan_differences(
+    config: &Config,
+    ifname: &LinkName,
+    tag: VlanTag,
+    bond: &Link,
+    view: &View,
+) -> Vec<String> {
+    let Some(link) = view.link(Netns::Pod, ifname) else {
+        return vec![format!("{ifname} is gone")];
+    };
+    let Some(vlan) = link.vlan else {
+        return vec![format!("{ifname} is no VLAN interface")];
+    };
+    let tag = (vlan.tag != tag).then(|| format!("{ifname} is {}, not {tag}", vlan.tag));
+    let moved = (vlan.lower != bond.index).then(|| format!("{ifname} is not on {}", bond.name));
+    tag.into_iter().chain(moved).chain(link_differences(config, link)).collect()
 }
 
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {
@@ -81,16 +111,16 @@ fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use podbond_cni::NetConf;
+    use podbond_cni::{Args, NetConf};
     use podbond_kernel::bond::table;
-    use podbond_kernel::{BondMode, Link};
+    use podbond_kernel::{BondMode, Vlan, VlanProtocol};
 
     use super::*;
 
     fn config() -> Config {
         let conf = br#"{"type": "bond", "cniVersion": "1.0.0", "name": "n", "mode": "balance-xor",
             "mtu": 1500, "linksInContainer": true, "links": [{"name": "net1"}, {"name": "net2"}]}"#;
-        Config::parse(&NetConf::parse(conf).unwrap()).unwrap()
+        Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap()
     }
 
     fn link(index: u32, name: &str, master: Option<u32>, bond: Option<BondOptions>) -> Link {
@@ -107,6 +137,7 @@ mod tests {
             carrier: false,
             master,
             parent: None,
+            vlan: None,
             bond,
             port: None,
         }
@@ -143,7 +174,7 @@ mod tests {
                 "mode is balance-rr, not balance-xor",
                 "miimon is 50, not 100",
                 "net3 is down",
-                "mtu is 1400, not 1500",
+                "mtu of net3 is 1400, not 1500",
                 "port net1 is gone",
                 "net2 is no port of net3",
             ]
@@ -156,5 +187,46 @@ mod tests {
         let mut view = as_made();
         view.pod[2].bond = None;
         assert_eq!(told(&view), ["net3 is no bond"]);
+    }
+
+    #[test]
+    fn a_vlan_interface_is_compared_with_its_tag_and_the_bond_beneath() {
+        let conf = br#"{"type": "bond", "cniVersion": "1.0.0", "name": "n", "mode": "balance-xor",
+            "mac": "02:00:00:00:00:01", "vlan": 100, "mtu": 1500, "linksInContainer": true,
+            "links": [{"name": "net1"}, {"name": "net2"}]}"#;
+        let config = Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap();
+        let told = |view: &View| {
+            let (name, found) = ("net3".parse().unwrap(), Found::default());
+            differences(&config, &name, view, &CniResult::default(), &found)
+        };
+        let mut view = as_made();
+        view.pod[2].name = "net3-bond".parse().unwrap();
+        view.pod[2].mac = config.mac;
+        assert_eq!(told(&view), ["net3 is gone"]);
+        view.pod.push(link(5, "net3", None, None));
+        assert_eq!(told(&view), ["net3 is no VLAN interface"]);
+        view.pod[3].vlan = config.vlan.map(|tag| Vlan { tag, lower: 4 });
+        assert_eq!(told(&view), Vec::<String>::new());
+
+        let tag = VlanTag { id: 7, protocol: VlanProtocol::Dot1Ad };
+        view.pod[3] = Link {
+            vlan: Some(Vlan { tag, lower: 2 }),
+            mtu: 1400,
+            state: LinkState::Down,
+            ..view.pod[3].clone()
+        };
+        view.pod[2].mac = Some("02:00:00:00:00:09".parse().unwrap());
+        assert_eq!(
+            told(&view),
+            [
+                "mac is 02:00:00:00:00:09, not 02:00:00:00:00:01",
+                "net3 is vlan 7 proto 802.1ad, not vlan 100",
+                "net3 is not on net3-bond",
+                "net3 is down",
+                "mtu of net3 is 1400, not 1500",
+            ]
+        );
+        view.pod.remove(2);
+        assert_eq!(told(&view), ["net3-bond is gone"]);
     }
 }

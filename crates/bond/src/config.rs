@@ -1,19 +1,22 @@
 mod keys;
 mod rules;
+mod vlan;
 
 use std::collections::BTreeMap;
 
-use podbond_cni::NetConf;
+use podbond_cni::{Args, MacSource, NetConf};
 use podbond_kernel::bond::table::{self, BondOption, Kind, Scope};
 use podbond_kernel::{
-    BondMode, BondOptions, FailOverMac, Netns, OptionValue, PortOptions, WrittenValue, WrongValue,
+    BondMode, BondOptions, FailOverMac, Netns, OptionValue, PortOptions, VlanTag, WrittenValue,
+    WrongValue,
 };
-use podbond_names::LinkName;
+use podbond_names::{LinkName, Mac};
 use serde_json::{Map, Value};
 
 pub use keys::{KEYS, Key};
 
 use crate::Error;
+use crate::beneath::bond_beneath;
 use crate::plan::Warning;
 
 /// How often carrier is looked at when the configuration does not say, in ms. Without any
@@ -59,6 +62,11 @@ pub enum UntrustedPorts {
 pub struct Config {
     /// The options of the bond, those absent left to the driver.
     pub options: BondOptions,
+    /// The bond's own address, from `runtimeConfig.mac`, `CNI_ARGS` or `mac`; none leaves it to the
+    /// driver.
+    pub mac: Option<Mac>,
+    /// `vlan` and `vlanProto`: the tag of the VLAN interface that stands on the bond.
+    pub vlan: Option<VlanTag>,
     /// `mtu` in bytes; none takes the smallest of the ports'.
     pub mtu: Option<u32>,
     /// `links`: two or more, no name twice.
@@ -117,6 +125,7 @@ struct Draft {
     /// The options of each port, in the order of `ports`.
     of_ports: Vec<Vec<Given>>,
     roles: Vec<(&'static BondOption, LinkName)>,
+    mac: Option<(MacSource, Mac)>,
 }
 
 impl Draft {
@@ -147,7 +156,7 @@ impl Draft {
 impl Config {
     /// Reads the plugin's keys and checks each, and what they mean together. The error tells all
     /// that is wrong.
-    pub fn parse(conf: &NetConf) -> Result<Self, Error> {
+    pub fn parse(conf: &NetConf, args: &Args) -> Result<Self, Error> {
         let mut wrong = Vec::new();
         if conf.ipam.as_deref() == Some("bond") {
             wrong.push(Error::BondAsIpam);
@@ -160,6 +169,8 @@ impl Config {
             draft.options.extend(given);
         }
         let mtu = keep(mtu(present(raw, "mtu")), &mut wrong).flatten();
+        draft.mac = keep(mac(conf, args), &mut wrong).flatten();
+        let vlan = vlan::tag(raw, &mut wrong);
         links(present(raw, "links"), &mut draft, &mut wrong);
         let switch = |key, wrong: &mut _| keep(switch(key, present(raw, key)), wrong) == Some(true);
         let in_container = switch("linksInContainer", &mut wrong);
@@ -173,6 +184,8 @@ impl Config {
         match draft.mode {
             Some(mode) if wrong.is_empty() => Ok(Self {
                 options: options(mode, &draft),
+                mac: draft.mac.map(|(_, mac)| mac),
+                vlan,
                 mtu,
                 port_options: port_options(&draft),
                 primary: draft.role(&table::PRIMARY),
@@ -188,6 +201,12 @@ impl Config {
             }),
             _ => Err(Error::wrong(wrong)),
         }
+    }
+
+    /// The name of the bond for an attachment with this interface: its own, or that of the link
+    /// beneath it where the interface is a VLAN's.
+    pub(crate) fn bond_name(&self, ifname: &LinkName) -> LinkName {
+        if self.vlan.is_some() { bond_beneath(ifname) } else { ifname.clone() }
     }
 
     /// Whose address the bond and its ports carry; the driver's default is `none`.
@@ -253,6 +272,15 @@ fn mode(given: Option<&Value>) -> Result<BondMode, Error> {
     let by_number = by_number.and_then(BondMode::from_number);
     let mode = by_number.or_else(|| given.as_str().and_then(BondMode::from_name));
     mode.ok_or_else(|| Error::UnknownMode { given: given.to_string() })
+}
+
+fn mac(conf: &NetConf, args: &Args) -> Result<Option<(MacSource, Mac)>, Error> {
+    let own = match present(&conf.raw, "mac") {
+        None => None,
+        Some(Value::String(text)) => Some(text.as_str()),
+        Some(given) => return Err(Error::MacNoText { given: given.to_string() }),
+    };
+    Ok(conf.wanted_mac(args, own)?)
 }
 
 fn mtu(given: Option<&Value>) -> Result<Option<u32>, Error> {

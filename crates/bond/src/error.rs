@@ -1,4 +1,4 @@
-use podbond_cni::{Code, Failure};
+use podbond_cni::{Code, Failure, MacSource, WrongMac};
 use podbond_kernel::{BondMode, Netns, WrongValue};
 use podbond_names::{LinkName, NameError};
 
@@ -110,6 +110,41 @@ pub enum Error {
          lacpStrict out"
     )]
     StrictWithoutMinLinks,
+    /// A MAC address that no interface can have.
+    #[error(transparent)]
+    Mac(#[from] WrongMac),
+    /// A MAC address that is no text.
+    #[error("mac: {given} is no text: put it in quotes, like \"02:00:00:56:d9:01\"")]
+    MacNoText {
+        /// The value as written.
+        given: String,
+    },
+    /// The bond would not keep its address.
+    #[error(
+        "{field}: with failOverMac 1 (active) the bond always carries the active port's address: \
+         leave {field} out, or set failOverMac to 0 (none) or 2 (follow), for which VFs need trust on"
+    )]
+    MacOfActivePort {
+        /// Where the address was given.
+        field: MacSource,
+    },
+    /// Not a VLAN ID.
+    #[error("vlan: {given} is no VLAN ID: give a whole number from 1 to {max}, or leave it out")]
+    Vlan {
+        /// The value as written.
+        given: String,
+        /// The largest possible.
+        max: u16,
+    },
+    /// Not a protocol of VLAN tags.
+    #[error("vlanProto: {given} is unknown: give 802.1q or 802.1ad")]
+    VlanProtocol {
+        /// The value as written.
+        given: String,
+    },
+    /// A part of a VLAN tag without the tag.
+    #[error("vlanProto needs a vlan: give vlan too, from 1 to 4094, or leave vlanProto out")]
+    NeedsVlan,
     /// `strict`, and something has no effect.
     #[error("{warning}; strict refuses it")]
     Strict {
@@ -212,6 +247,20 @@ pub enum Error {
         /// The name.
         name: LinkName,
     },
+    /// The name of the bond beneath a VLAN interface is in use.
+    #[error(
+        "vlan: the bond beneath {vlan} would be called {bond}, and {}: choose another name for this \
+         attachment", match .by { Clash::Pod => "the pod has a link of that name already",
+                                  Clash::Port => "one of the links is called so" }
+    )]
+    BeneathTaken {
+        /// The VLAN interface.
+        vlan: LinkName,
+        /// The bond.
+        bond: LinkName,
+        /// What has the name.
+        by: Clash,
+    },
     /// The bond would have frames that a port cannot carry.
     #[error("mtu: {wanted} is larger than the {} of port {port}: lower mtu, or raise the port's", .port_mtu)]
     MtuAbovePort {
@@ -284,6 +333,15 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
+/// What has the name that a bond would get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clash {
+    /// A link of the pod.
+    Pod,
+    /// One of the ports on its way into the pod.
+    Port,
+}
+
 const MODES: &str = "balance-rr (0), active-backup (1), balance-xor (2), broadcast (3), 802.3ad (4), \
                      balance-tlb (5), balance-alb (6)";
 
@@ -312,9 +370,10 @@ impl Error {
         let code = match &self {
             Self::Config(failure) => return failure.clone(),
             Self::Kernel(error) => return podbond_ipam::failure(network, error),
-            Self::NoSuchPort { .. } | Self::PortTaken { .. } | Self::NameTaken { .. } => {
-                Code::CONFLICT
-            }
+            Self::NoSuchPort { .. }
+            | Self::PortTaken { .. }
+            | Self::NameTaken { .. }
+            | Self::BeneathTaken { .. } => Code::CONFLICT,
             Self::Differs { .. } => Code::DIFFERS,
             Self::Record { .. } | Self::RulesUnread { .. } => Code::Io,
             Self::RulesMalformed { .. } => Code::Decode,

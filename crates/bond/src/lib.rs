@@ -5,19 +5,23 @@
 //! compares the same wish with what is. Before links of the node are planned with, the
 //! administrator's rules say which of them a bond may take ([`Bond::guard`]).
 
+mod beneath;
 mod check;
 mod config;
+mod digest;
 mod error;
 mod glob;
 mod guard;
 mod host_links;
+mod macs;
 mod plan;
 mod plugin;
 mod record;
+mod removal;
 mod rules;
 
 pub use config::{Config, KEYS, Key, LinksAre};
-pub use error::Error;
+pub use error::{Clash, Error};
 pub use guard::Refusal;
 pub use plan::{Plan, Warning, plan};
 pub use plugin::Bond;

@@ -1,10 +1,11 @@
 use std::fmt;
 
 use podbond_kernel::{At, BondMode, FailOverMac, Link, LinkState, Netns, PortRole, Step, View};
-use podbond_names::LinkName;
+use podbond_names::{LinkName, Mac};
 
-use crate::config::{Config, Links, LinksAre, UntrustedPorts};
-use crate::error::Error;
+use crate::config::{Config, LinksAre, UntrustedPorts};
+use crate::error::{Clash, Error};
+use crate::macs::{Double, Station, doubles};
 
 /// What ADD will do to the links, and what it has to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,8 @@ pub struct Plan {
 /// Something that is legal and will not do what it is meant to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// The mode gives all ports one address, and these VFs may not take it.
+    /// The mode gives all ports one address, or changes theirs with one another, and these VFs may
+    /// not take another.
     SharedMacOverUntrusted {
         /// The mode.
         mode: BondMode,
@@ -31,6 +33,19 @@ pub enum Warning {
         fail_over_mac: FailOverMac,
         /// The ports, in the order of the configuration.
         ports: Vec<LinkName>,
+    },
+    /// A port has the address of an earlier one, with which the mode cannot do.
+    EqualMacs {
+        /// The mode.
+        mode: BondMode,
+        /// The later port.
+        port: LinkName,
+        /// The earlier one.
+        other: LinkName,
+        /// The address of both.
+        mac: Mac,
+        /// What the later one gets instead, for the bond's life.
+        instead: Mac,
     },
     /// A key that nobody knows.
     UnknownKey {
@@ -57,9 +72,20 @@ impl fmt::Display for Warning {
         match self {
             Self::SharedMacOverUntrusted { mode, ports } => write!(
                 f,
-                "mode: {mode} gives every port the same address, and the VFs behind {} are not \
-                 trusted to change theirs: set trust to on in their networks",
+                "mode: {mode} {}, and the VFs behind {} are not trusted to change theirs: set \
+                 trust to on in their networks",
+                if mode.keeps_macs_apart() {
+                    "changes the addresses of ports when it takes them and at a fail-over"
+                } else {
+                    "gives every port the same address"
+                },
                 list(ports)
+            ),
+            Self::EqualMacs { mode, port, other, mac, instead } => write!(
+                f,
+                "links: {port} has the MAC address of {other}, {mac}, and {mode} needs ports that \
+                 differ: {port} gets {instead} for as long as the bond lives; give it an address \
+                 of its own in its network"
             ),
             Self::FailOverOverUntrusted { fail_over_mac, ports } => write!(
                 f,
@@ -85,97 +111,68 @@ impl fmt::Display for Warning {
 
 /// The steps that make the bond `ifname` from what the view shows. Pure.
 ///
-/// The view must hold, where they exist: the pod's link `ifname`, the ports, each port's master, and
+/// The view must hold, where they exist: the pod's link `ifname`, or both that and the bond beneath it
+/// where the configuration has a VLAN, the ports, each port's master, and
 /// the VFs of those ports of which [`Config::needs_trust`] asks.
 pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
-    if config.ports.contains(ifname) {
-        return Err(Error::OwnPort { name: ifname.clone() });
-    }
-    if view.link(Netns::Pod, ifname).is_some() {
-        return Err(Error::NameTaken { name: ifname.clone() });
-    }
+    names_are_free(config, ifname, view)?;
     let ports = config
         .ports
         .iter()
         .map(|name| free_port(config, name, view))
         .collect::<Result<Vec<_>, _>>()?;
     let mtu = mtu(config, &ports)?;
-    let warnings = match untrusted(config, &ports, view) {
-        Some(untrusted) if config.untrusted == UntrustedPorts::Refused => {
-            return Err(Error::Untrusted { untrusted });
-        }
-        found => config.warnings.iter().cloned().chain(found).collect(),
+    let untrusted = untrusted(config, &ports, view);
+    if let Some(untrusted) =
+        untrusted.clone().filter(|_| config.untrusted == UntrustedPorts::Refused)
+    {
+        return Err(Error::Untrusted { untrusted });
+    }
+    let doubles = doubles_of(config, &ports);
+    let equal = doubles.iter().cloned().map(|Double { port, other, mac, instead }| {
+        Warning::EqualMacs { mode: config.options.mode, port, other, mac, instead }
+    });
+    let warnings = config.warnings.iter().cloned().chain(untrusted).chain(equal).collect();
+    Ok(Plan { steps: steps(config, ifname, &ports, mtu, &doubles), warnings })
+}
+
+fn names_are_free(config: &Config, ifname: &LinkName, view: &View) -> Result<(), Error> {
+    let in_pod = |name| view.link(Netns::Pod, name).is_some();
+    if config.ports.contains(ifname) {
+        return Err(Error::OwnPort { name: ifname.clone() });
+    }
+    if in_pod(ifname) {
+        return Err(Error::NameTaken { name: ifname.clone() });
+    }
+    let bond = config.bond_name(ifname);
+    let by = match () {
+        () if bond == *ifname => return Ok(()),
+        () if config.ports.contains(&bond) => Clash::Port,
+        () if in_pod(&bond) => Clash::Pod,
+        () => return Ok(()),
     };
-    Ok(Plan { steps: steps(config, ifname, &ports, mtu), warnings })
+    Err(Error::BeneathTaken { vlan: ifname.clone(), bond, by })
 }
 
-/// The steps that take the bond away again, from what the view shows of it and its ports. Ports are
-/// those links that the bond has, or that ADD moved, as `made`, its steps, tell: any other link of
-/// the pod by such a name is left alone. They go back to where they were, and are up if they were.
-/// Pure.
-pub(crate) fn removal(links: &Links, ifname: &LinkName, view: &View, made: &[Step]) -> Vec<Step> {
-    let bond = view.link(Netns::Pod, ifname).and_then(|link| Some((link, link.bond.clone()?)));
-    let index = bond.as_ref().map(|(link, _)| link.index);
-    let mut steps = Vec::new();
-    let mut seen = view.clone();
-    if let Some((link, options)) = bond {
-        let (at, mtu) = (At::pod(ifname.clone()), link.mtu);
-        // The driver frees and closes its ports with the bond: one message instead of one a port.
-        steps.push(Step::RemoveBond { at, options, mtu, mac: None });
-        seen.apply(&steps);
+/// Ports with an earlier port's address, where the mode cannot do with them: the driver refuses the
+/// later one.
+fn doubles_of(config: &Config, ports: &[&Link]) -> Vec<Double> {
+    if !config.options.mode.keeps_macs_apart() {
+        return Vec::new();
     }
-    for name in &links.names {
-        let (here, home) = (At::pod(name.clone()), At::host(name.clone()));
-        let was_port =
-            view.link(Netns::Pod, name).is_some_and(|p| index.is_some() && p.master == index);
-        let port = seen.link(Netns::Pod, name);
-        match links.are {
-            // The earlier attachments that made them left them up.
-            LinksAre::InPod if was_port => {
-                steps.push(Step::SetState { at: here, to: LinkState::Up });
-            }
-            LinksAre::InPod => {}
-            LinksAre::OnHost => {
-                let moved = Step::Move { from: home.clone(), to: here.clone() };
-                let port = port.filter(|_| was_port || made.contains(&moved));
-                // Another bond's by now: what we did not enslave we do not take.
-                if port.is_some_and(|port| port.master.is_some()) {
-                    continue;
-                }
-                let is_up = |link: &Link| link.state == LinkState::Up;
-                if let Some(port) = port {
-                    if is_up(port) {
-                        steps.push(Step::SetState { at: here.clone(), to: LinkState::Down });
-                    }
-                    steps.push(Step::Move { from: here, to: home.clone() });
-                }
-                let waits =
-                    port.is_some() || view.link(Netns::Host, name).is_some_and(|l| !is_up(l));
-                if waits && brought_down(made, name) {
-                    steps.push(Step::SetState { at: home, to: LinkState::Up });
-                }
-            }
-        }
-    }
-    steps
-}
-
-/// Whether ADD, which took these steps, found this link of the node up.
-pub(crate) fn brought_down(made: &[Step], name: &LinkName) -> bool {
-    made.contains(&Step::SetState { at: At::host(name.clone()), to: LinkState::Down })
+    let station =
+        |port: &&Link| Some(Station { port: port.name.clone(), mac: port.mac?, spare: None });
+    let stations: Vec<Station> = ports.iter().filter_map(station).collect();
+    doubles(&stations, config.mac)
 }
 
 impl Config {
     /// Whether ports may have to change their address, so that it matters if they are trusted VFs.
+    ///
+    /// Also in balance-tlb and balance-alb, where each port has an address of its own: the driver
+    /// gives a new port the bond's first, and changes those of two ports at a fail-over.
     pub fn needs_trust(&self) -> bool {
-        match self.options.mode {
-            BondMode::ActiveBackup => self.fail_over_mac() != FailOverMac::Active,
-            BondMode::BalanceRr | BondMode::BalanceXor | BondMode::Broadcast | BondMode::Lacp => {
-                true
-            }
-            // Each port keeps its own address there while all are well.
-            BondMode::BalanceTlb | BondMode::BalanceAlb => false,
-        }
+        self.options.mode != BondMode::ActiveBackup || self.fail_over_mac() != FailOverMac::Active
     }
 }
 
@@ -214,11 +211,12 @@ fn untrusted(config: &Config, ports: &[&Link], view: &View) -> Option<Warning> {
         return None;
     }
     let mode = config.options.mode;
-    // With one address for all, the bond takes the first port's: ports that have it keep it.
-    let shared = ports.first().and_then(|port| port.mac);
+    // With one address for all, it is the bond's own or the first port's: ports that have it keep it.
+    let shared = config.mac.or_else(|| ports.first()?.mac);
+    let each = mode == BondMode::ActiveBackup || mode.keeps_macs_apart();
     let untrusted: Vec<LinkName> = ports
         .iter()
-        .filter(|port| mode == BondMode::ActiveBackup || port.mac != shared)
+        .filter(|port| each || port.mac != shared)
         .filter(|port| view.vf_of(port).is_some_and(|vf| vf.settings.trust == Some(false)))
         .map(|port| port.name.clone())
         .collect();
@@ -232,10 +230,16 @@ fn untrusted(config: &Config, ports: &[&Link], view: &View) -> Option<Warning> {
     }
 }
 
-fn steps(config: &Config, ifname: &LinkName, ports: &[&Link], mtu: u32) -> Vec<Step> {
-    let bond = At::pod(ifname.clone());
-    let mut steps =
-        vec![Step::AddBond { at: bond.clone(), options: config.options.clone(), mtu, mac: None }];
+fn steps(
+    config: &Config,
+    ifname: &LinkName,
+    ports: &[&Link],
+    mtu: u32,
+    doubles: &[Double],
+) -> Vec<Step> {
+    let bond = At::pod(config.bond_name(ifname));
+    let (options, mac) = (config.options.clone(), config.mac);
+    let mut steps = vec![Step::AddBond { at: bond.clone(), options, mtu, mac }];
     for link in ports {
         let found = At { netns: config.links_are.netns(), name: link.name.clone() };
         let port = At::pod(link.name.clone());
@@ -246,7 +250,11 @@ fn steps(config: &Config, ifname: &LinkName, ports: &[&Link], mtu: u32) -> Vec<S
         if found != port {
             steps.push(Step::Move { from: found, to: port.clone() });
         }
-        steps.push(Step::Enslave { port: port.clone(), bond: ifname.clone() });
+        if let Some(double) = doubles.iter().find(|double| double.port == link.name) {
+            let (from, to) = (double.mac, double.instead);
+            steps.push(Step::SetMac { at: port.clone(), from, to });
+        }
+        steps.push(Step::Enslave { port: port.clone(), bond: bond.name.clone() });
         if let Some(options) = config.port_options.get(&link.name) {
             steps.push(Step::SetPort { port, from: options.defaults(), to: options.clone() });
         }
@@ -258,6 +266,11 @@ fn steps(config: &Config, ifname: &LinkName, ports: &[&Link], mtu: u32) -> Vec<S
     steps.extend(role(PortRole::Primary, &config.primary));
     steps.push(Step::SetState { at: bond.clone(), to: LinkState::Up });
     steps.extend(role(PortRole::Active, &config.active));
+    if let Some(tag) = config.vlan {
+        let at = At::pod(ifname.clone());
+        steps.push(Step::AddVlan { at: at.clone(), lower: bond.name, tag, mtu });
+        steps.push(Step::SetState { at, to: LinkState::Up });
+    }
     steps
 }
 

@@ -7,12 +7,14 @@ use podbond_ipam::{Addresses, Found, attach};
 use podbond_kernel::{At, Kernel, Netns, Step, View, is_netns, undo_all};
 use podbond_names::LinkName;
 
+use crate::beneath::bond_beneath;
 use crate::check::differences;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
 use crate::host_links::guard;
-use crate::plan::{brought_down, plan, removal};
-use crate::record::Records;
+use crate::plan::plan;
+use crate::record::{Made, Records};
+use crate::removal::{dissolution, giving_back, may_be_refused};
 
 /// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
 /// does so at its leisure, and links without hardware never come.
@@ -64,7 +66,7 @@ impl Bond {
     }
 
     fn make(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Error> {
-        let config = Config::parse(&request.config)?;
+        let config = Config::parse(&request.config, &request.args)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
         let view = observe(&mut kernel, &config, &request.ifname)?;
@@ -72,18 +74,20 @@ impl Bond {
         for warning in &plan.warnings {
             eprintln!("bond: network {}: warning: {warning}", request.config.name);
         }
-        let keeps_record = config.links_are == LinksAre::OnHost;
-        if keeps_record {
-            self.records().write(&request.container_id, &request.ifname, &plan.steps)?;
-        }
+        let made = Made::of(&plan, &config, &view);
+        self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
         attach(&mut kernel, plan.steps, Addresses::OnLink, request, delegates, finish)
             .inspect_err(|_| {
-                // Without need once the ports are the node's again. If one could not be put back,
-                // the DEL with which a runtime answers a failed ADD tries it once more.
-                let mut is_back =
+                // Without need once all is undone. If something could not be, the DEL with which a
+                // runtime answers a failed ADD tries it once more.
+                let mut is_gone =
                     |name: &LinkName| matches!(kernel.link(&At::pod(name.clone())), Ok(None));
-                if keeps_record && config.ports.iter().all(&mut is_back) {
+                let ports_are_back = match config.links_are {
+                    LinksAre::OnHost => config.ports.iter().all(&mut is_gone),
+                    LinksAre::InPod => true,
+                };
+                if ports_are_back && is_gone(&config.bond_name(&request.ifname)) {
                     let _ = self.records().remove(&request.container_id, &request.ifname);
                 }
             })
@@ -110,29 +114,21 @@ impl Bond {
     /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
     fn unmake(&self, request: &Request) -> Vec<Error> {
         let links = Links::of(&request.config);
-        let record = match links.are {
-            LinksAre::OnHost => self.records().read(&request.container_id, &request.ifname),
-            LinksAre::InPod => Ok(None),
-        };
         // A record that cannot be read is an error, but keeps nothing else from being put back.
+        let record = self.records().read(&request.container_id, &request.ifname);
         let (made, unread) = match record {
             Ok(made) => (made.unwrap_or_default(), None),
-            Err(error) => (Vec::new(), Some(error)),
+            Err(error) => (Made::default(), Some(error)),
         };
         let netns = request.netns.as_deref().filter(|path| is_netns(path));
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
         // down. Where none of them was up there is nothing left to do.
-        if netns.is_none() && !links.names.iter().any(|name| brought_down(&made, name)) {
+        let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
+        if netns.is_none() && !links.names.iter().any(was_up) {
             return unread.into_iter().collect();
         }
-        let view = see_what_is_left(netns, &request.ifname, &links.names, &made);
-        let left = view.map(|(mut kernel, view)| {
-            let steps = removal(&links, &request.ifname, &view, &made);
-            // Removing is undoing the inverse: it goes on past errors, and what is gone is none.
-            let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
-            undo_all(&mut kernel, &inverses).into_iter().map(Error::Kernel).collect()
-        });
-        let left = left.unwrap_or_else(|error| vec![error]);
+        let left = take_apart(netns, &links, request, &made);
+        let left = left.unwrap_or_else(|error| vec![Error::Kernel(error)]);
         unread.into_iter().chain(left).collect()
     }
 }
@@ -157,10 +153,10 @@ impl Plugin for Bond {
 }
 
 fn verify(request: &Request) -> Result<(), Error> {
-    let config = Config::parse(&request.config)?;
+    let config = Config::parse(&request.config, &request.args)?;
     let mut kernel = Kernel::with_pod(netns(request)?)?;
     let mut view = View::default();
-    see_bond_and_ports(&mut kernel, &config.ports, &request.ifname, &mut view)?;
+    see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
     let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
     let expected = request.config.prev_result.clone().unwrap_or_default();
     let differences = differences(&config, &request.ifname, &view, &expected, &found);
@@ -174,7 +170,7 @@ fn netns(request: &Request) -> Result<&Path, Error> {
 /// What [`plan`] needs to see, and no more.
 fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<View, Error> {
     let mut view = View::default();
-    see_bond_and_ports(kernel, &config.ports, ifname, &mut view)?;
+    see_bond_and_ports(kernel, config, ifname, &mut view)?;
     if config.links_are == LinksAre::OnHost {
         for name in &config.ports {
             view.host.extend(kernel.link(&At::host(name.clone()))?);
@@ -198,38 +194,87 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
     Ok(view)
 }
 
-fn see_bond_and_ports(
+/// Adds those of the pod's links to a view that are there.
+fn see_pod<'n>(
     kernel: &mut Kernel,
-    ports: &[LinkName],
-    ifname: &LinkName,
+    names: impl IntoIterator<Item = &'n LinkName>,
     view: &mut View,
-) -> Result<(), Error> {
-    for name in std::iter::once(ifname).chain(ports) {
+) -> podbond_kernel::Result<()> {
+    for name in names {
         view.pod.extend(kernel.link(&At::pod(name.clone()))?);
     }
     Ok(())
 }
 
-/// What [`removal`] needs to see: the pod's side where its namespace is alive, and those links of the
-/// node that ADD found up and that are not in the pod. A killed ADD left them where they were; from a
-/// namespace that is gone the kernel gives them back.
-fn see_what_is_left(
-    netns: Option<&Path>,
+/// Adds the interface of an attachment to a view, the bond beneath it, and its ports.
+fn see_bond_and_ports(
+    kernel: &mut Kernel,
+    config: &Config,
     ifname: &LinkName,
-    ports: &[LinkName],
-    made: &[Step],
-) -> Result<(Kernel, View), Error> {
+    view: &mut View,
+) -> podbond_kernel::Result<()> {
+    let bond = config.bond_name(ifname);
+    see_pod(kernel, [ifname].into_iter().chain(Some(&bond).filter(|bond| *bond != ifname)), view)?;
+    see_pod(kernel, &config.ports, view)
+}
+
+/// Takes the steps that DEL takes; gives the errors of those that failed.
+fn take_apart(
+    netns: Option<&Path>,
+    links: &Links,
+    request: &Request,
+    made: &Made,
+) -> podbond_kernel::Result<Vec<Error>> {
+    let ifname = &request.ifname;
     let mut kernel = netns.map_or_else(Kernel::host, Kernel::with_pod)?;
-    let mut view = View::default();
+    let mut before = View::default();
     if netns.is_some() {
-        see_bond_and_ports(&mut kernel, ports, ifname, &mut view)?;
+        see_pod(&mut kernel, [ifname, &bond_beneath(ifname)], &mut before)?;
+        see_pod(&mut kernel, &links.names, &mut before)?;
     }
+    let steps = dissolution(ifname, &before, made);
+    let mut errors = take(&mut kernel, &steps);
+    // Seen again: what the driver has given its ports back is for the kernel to say.
+    let mut now = View::default();
+    if netns.is_some() {
+        see_pod(&mut kernel, &links.names, &mut now)?;
+    }
+    see_returned(&mut kernel, netns, &links.names, made, &mut now)?;
+    let steps = giving_back(links, ifname, &before, &now, made);
+    for step in steps {
+        let failed = take(&mut kernel, std::slice::from_ref(&step));
+        if may_be_refused(&step) {
+            let network = &request.config.name;
+            for error in failed {
+                eprintln!("bond: network {network}: warning: {error}");
+            }
+        } else {
+            errors.extend(failed);
+        }
+    }
+    Ok(errors)
+}
+
+/// Takes steps, going on past errors; what is gone is none. It is the undoing of their inverses.
+fn take(kernel: &mut Kernel, steps: &[Step]) -> Vec<Error> {
+    let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
+    undo_all(kernel, &inverses).into_iter().map(Error::Kernel).collect()
+}
+
+/// Adds those links of the node to a view that ADD found up and that are not in the pod. A killed ADD
+/// left them where they were; from a namespace that is gone the kernel gives them back.
+fn see_returned(
+    kernel: &mut Kernel,
+    netns: Option<&Path>,
+    ports: &[LinkName],
+    made: &Made,
+    view: &mut View,
+) -> podbond_kernel::Result<()> {
     let end = Instant::now() + RETURN_PATIENCE;
-    for name in ports.iter().filter(|name| brought_down(made, name)) {
-        if view.link(Netns::Pod, name).is_some() {
+    for at in ports.iter().map(|name| At::host(name.clone())).filter(|at| made.brought_down(at)) {
+        if view.link(Netns::Pod, &at.name).is_some() {
             continue;
         }
-        let at = At::host(name.clone());
         let mut link = kernel.link(&at)?;
         while link.is_none() && netns.is_none() && Instant::now() < end {
             sleep(RETURN_PAUSE);
@@ -237,11 +282,11 @@ fn see_what_is_left(
         }
         view.host.extend(link);
     }
-    Ok((kernel, view))
+    Ok(())
 }
 
-/// Announces the bond's addresses and gives the result: "exactly one interface", the bond, since a
-/// meta-plugin writes one status entry for each interface that has a sandbox.
+/// Announces the addresses and gives the result: "exactly one interface", the bond or the VLAN's on
+/// it, since a meta-plugin writes one status entry for each interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
     request: &Request,

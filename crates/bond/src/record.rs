@@ -3,19 +3,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use podbond_cni::ContainerId;
-use podbond_kernel::Step;
-use podbond_names::LinkName;
+use podbond_kernel::{At, Link, LinkState, Step, View};
+use podbond_names::{LinkName, Mac};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::config::{Config, LinksAre};
+use crate::{Error, Plan};
 
 /// The version of the record's form that this code writes and reads.
 const VERSION: u32 = 1;
 
-/// Where ADD notes, before it changes anything, which steps it will take with links of the node, so
-/// that DEL can put them back as they were (a port that was up is up again), also when the pod's
-/// namespace is gone. A bond over links that are the pod's already needs no record: the driver gives
-/// its ports their address and MTU back, and they were up.
+/// Where ADD notes, before it changes anything, which steps it will take and what its ports are like,
+/// so that DEL can put them back as they were, whoever has changed or removed the bond meanwhile;
+/// links of the node also when the pod's namespace is gone.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     dir: PathBuf,
@@ -24,7 +24,69 @@ pub(crate) struct Records {
 #[derive(Serialize, Deserialize)]
 struct Record {
     version: u32,
-    steps: Vec<Step>,
+    #[serde(flatten)]
+    made: Made,
+}
+
+/// What ADD set out to do, and what it found. Empty where there is no record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// The steps.
+    pub(crate) steps: Vec<Step>,
+    /// The ports as they were, in the order of the configuration. Records had none once.
+    #[serde(default)]
+    pub(crate) ports: Vec<PortBefore>,
+}
+
+/// A port as ADD found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortBefore {
+    pub(crate) name: LinkName,
+    pub(crate) mac: Option<Mac>,
+    /// Bytes.
+    pub(crate) mtu: u32,
+}
+
+impl Made {
+    /// What a plan for these links means to do with what the view shows.
+    pub(crate) fn of(plan: &Plan, config: &Config, view: &View) -> Self {
+        let links =
+            config.ports.iter().filter_map(|name| view.link(config.links_are.netns(), name));
+        let port =
+            |link: &Link| PortBefore { name: link.name.clone(), mac: link.mac, mtu: link.mtu };
+        Self { steps: plan.steps.clone(), ports: links.map(port).collect() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The port of this name, as ADD found it.
+    pub(crate) fn port(&self, name: &LinkName) -> Option<&PortBefore> {
+        self.ports.iter().find(|port| port.name == *name)
+    }
+
+    /// Whether ADD was to make this link of the pod a port; a link of the node is one from the time
+    /// when it is moved in.
+    pub(crate) fn took(&self, name: &LinkName, are: LinksAre) -> bool {
+        let here = At::pod(name.clone());
+        self.steps.iter().any(|step| match step {
+            Step::Move { from, to } => *from == At::host(name.clone()) && *to == here,
+            Step::Enslave { port, .. } => are == LinksAre::InPod && *port == here,
+            _ => false,
+        })
+    }
+
+    /// Whether ADD was to make the pod's bond of this name.
+    pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
+        let bond = At::pod(name.clone());
+        self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
+    }
+
+    /// Whether ADD found this link up.
+    pub(crate) fn brought_down(&self, at: &At) -> bool {
+        self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })
+    }
 }
 
 impl Records {
@@ -37,11 +99,11 @@ impl Records {
         &self,
         container: &ContainerId,
         ifname: &LinkName,
-        steps: &[Step],
+        made: &Made,
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
         let temporary = self.dir.join(format!(".{ifname}:{container}"));
-        let record = Record { version: VERSION, steps: steps.to_vec() };
+        let record = Record { version: VERSION, made: made.clone() };
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
             fs::write(&temporary, serde_json::to_vec(&record)?)?;
@@ -50,12 +112,12 @@ impl Records {
         write().map_err(|source| Error::Record { action: "write", path: path.clone(), source })
     }
 
-    /// The steps that ADD took; none where there is no record, or one of another version.
+    /// What ADD did; none where there is no record, or one of another version.
     pub(crate) fn read(
         &self,
         container: &ContainerId,
         ifname: &LinkName,
-    ) -> Result<Option<Vec<Step>>, Error> {
+    ) -> Result<Option<Made>, Error> {
         let path = self.path(container, ifname);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -63,7 +125,7 @@ impl Records {
             Err(source) => return Err(Error::Record { action: "read", path, source }),
         };
         let record = serde_json::from_slice::<Record>(&bytes).ok();
-        Ok(record.filter(|record| record.version == VERSION).map(|record| record.steps))
+        Ok(record.filter(|record| record.version == VERSION).map(|record| record.made))
     }
 
     /// Removes the record; success when there is none.
@@ -86,8 +148,6 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
-    use podbond_kernel::{At, LinkState};
-
     use super::*;
 
     fn container() -> ContainerId {
@@ -102,8 +162,11 @@ mod tests {
         assert!(records.read(&id, &name).unwrap().is_none());
         let steps =
             vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
-        records.write(&id, &name, &steps).unwrap();
-        assert_eq!(records.read(&id, &name).unwrap(), Some(steps));
+        let port = |mac| PortBefore { name: "eth1".parse().unwrap(), mac, mtu: 9000 };
+        let ports = vec![port(None), port(Some(Mac::new([2, 0, 0, 0, 0, 1])))];
+        let made = Made { steps, ports };
+        records.write(&id, &name, &made).unwrap();
+        assert_eq!(records.read(&id, &name).unwrap(), Some(made));
         records.remove(&id, &name).unwrap();
         records.remove(&id, &name).unwrap();
         assert!(records.read(&id, &name).unwrap().is_none());
@@ -116,6 +179,17 @@ mod tests {
             records.path(&ContainerId::try_from(id.to_owned()).unwrap(), &name.parse().unwrap())
         };
         assert_ne!(path("a-b", "c"), path("a", "b-c"));
+    }
+
+    #[test]
+    fn a_record_without_ports_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(dir.path());
+        let (id, name) = (container(), "bond0".parse().unwrap());
+        let text = r#"{"version":1,"steps":[{"step":"set-state","at":{"netns":"host","name":"a"},"to":"down"}]}"#;
+        fs::write(records.path(&id, &name), text).unwrap();
+        let made = records.read(&id, &name).unwrap().unwrap();
+        assert!(made.brought_down(&At::host("a".parse().unwrap())) && made.ports.is_empty());
     }
 
     #[test]

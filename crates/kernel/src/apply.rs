@@ -7,9 +7,11 @@ use crate::bond::Unlike;
 use crate::bond::table;
 use crate::netlink::{self, Attribute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::sysfs::write;
-use crate::{Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, netns};
+use crate::{
+    Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, VlanTag, netns,
+};
 
-/// How rtnetlink answers to `IFLA_INFO_KIND` "bond" when neither it nor modprobe knows bonds.
+/// How rtnetlink answers to an `IFLA_INFO_KIND` that neither it nor modprobe knows.
 const UNKNOWN_KIND: &str = "Unknown device type";
 
 impl Apply for Kernel {
@@ -23,7 +25,9 @@ impl Kernel {
     fn change(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::AddBond { at, options, mtu, mac } => self.add_bond(step, at, options, *mtu, *mac),
-            Step::RemoveBond { at, .. } => self.remove_bond(step, at),
+            Step::RemoveBond { at, .. } => self.remove_if(step, at, |link| link.bond.is_some()),
+            Step::AddVlan { at, lower, tag, mtu } => self.add_vlan(step, at, lower, *tag, *mtu),
+            Step::RemoveVlan { at, .. } => self.remove_if(step, at, |link| link.vlan.is_some()),
             Step::Enslave { port, bond } => self.enslave(step, port, bond),
             Step::Release { port, bond } => self.release(step, port, bond),
             Step::SetPort { port, to, .. } => self.set_port(step, port, to),
@@ -100,15 +104,34 @@ impl Kernel {
         Err(error)
     }
 
-    fn remove_bond(&mut self, step: &Step, at: &At) -> Result<()> {
+    fn add_vlan(
+        &mut self,
+        step: &Step,
+        at: &At,
+        lower: &LinkName,
+        tag: VlanTag,
+        mtu: u32,
+    ) -> Result<()> {
         let side = self.side(at.netns)?;
-        // The name may belong to something else by now: that is not ours to remove.
-        let bond = side.must_have(&at.name)?;
-        if bond.bond.is_none() {
+        let message = netlink::add_vlan(&at.name, side.index(lower)?, tag, mtu);
+        side.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
+            if error.errno() == Some(Errno::OPNOTSUPP) && error.extack() == Some(UNKNOWN_KIND) {
+                Error::NoVlans { action: step.to_string() }
+            } else {
+                error
+            }
+        })
+    }
+
+    /// Removes a link, unless the name belongs to something else by now: that is not ours to remove.
+    fn remove_if(&mut self, step: &Step, at: &At, is_it: fn(&Link) -> bool) -> Result<()> {
+        let side = self.side(at.netns)?;
+        let link = side.must_have(&at.name)?;
+        if !is_it(&link) {
             return Err(Error::NoSuchLink { name: at.name.clone(), netns: at.netns });
         }
         side.forget(&at.name);
-        side.change(step, &at.name, &netlink::remove_link(bond.index), 0)
+        side.change(step, &at.name, &netlink::remove_link(link.index), 0)
     }
 
     fn enslave(&mut self, step: &Step, port: &At, bond: &LinkName) -> Result<()> {

@@ -25,6 +25,14 @@ pub enum Error {
         /// What was asked.
         action: String,
     },
+    /// The kernel knows no VLAN interfaces.
+    #[error(
+        "{action}: this kernel has no VLAN interfaces: load them with `modprobe 8021q`, or boot a kernel that has them (CONFIG_VLAN_8021Q)"
+    )]
+    NoVlans {
+        /// What was asked.
+        action: String,
+    },
     /// A link that a step names is not there (any more).
     #[error("there is no link {name} in the {netns}")]
     NoSuchLink {

@@ -27,6 +27,7 @@ mod sysfs;
 mod transaction;
 mod vf;
 mod view;
+mod vlan;
 
 pub use bond::{
     BondMode, BondOptions, FailOverMac, OptionValue, PortOptions, PortState, WrittenValue,
@@ -41,5 +42,6 @@ pub use route::Route;
 pub use step::{PortRole, Step};
 pub use sysfs::Sysfs;
 pub use transaction::{Apply, Failed, Transaction, transact, undo_all};
-pub use vf::{Vf, VfLinkState, VfSettings, VlanProtocol};
+pub use vf::{Vf, VfLinkState, VfSettings};
 pub use view::View;
+pub use vlan::{Vlan, VlanProtocol, VlanTag};

@@ -3,6 +3,7 @@ use std::fmt;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
+use crate::Vlan;
 use crate::bond::{BondOptions, PortState};
 
 /// The two network namespaces that a plugin deals with.
@@ -97,6 +98,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// `IFLA_PARENT_DEV_NAME` (kernel 5.14 and newer): the PCI function behind the link.
     pub parent: Option<PciAddress>,
+    /// `IFLA_INFO_DATA` and `IFLA_LINK` of a VLAN interface.
+    pub vlan: Option<Vlan>,
     /// `IFLA_INFO_DATA` of a bond.
     pub bond: Option<BondOptions>,
     /// `IFLA_INFO_SLAVE_DATA` of a bond's port.

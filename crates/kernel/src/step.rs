@@ -1,13 +1,12 @@
 mod kind;
-
-use std::fmt;
+mod words;
 
 use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::bond::table::{self, BondOption};
-use crate::{At, BondOptions, LinkState, PortOptions, Route, VfSettings};
+use crate::{At, BondOptions, LinkState, PortOptions, Route, VfSettings, VlanTag};
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
 /// that its inverse needs no look at the kernel and can be written down before the step is taken.
@@ -37,6 +36,29 @@ pub enum Step {
         /// Its own address, if it was given one.
         #[serde(skip_serializing_if = "Option::is_none")]
         mac: Option<Mac>,
+    },
+    /// Create a VLAN interface on a link of the same namespace; it stays down. It has the address of
+    /// the link beneath, also when that changes.
+    AddVlan {
+        /// The VLAN interface.
+        at: At,
+        /// The name of the link beneath.
+        lower: LinkName,
+        /// The tag of its frames.
+        tag: VlanTag,
+        /// Its MTU in bytes, at most that of the link beneath.
+        mtu: u32,
+    },
+    /// Remove a VLAN interface. The inverse of [`Step::AddVlan`].
+    RemoveVlan {
+        /// The VLAN interface.
+        at: At,
+        /// The name of the link beneath.
+        lower: LinkName,
+        /// The tag that it is made with again on the way back.
+        tag: VlanTag,
+        /// Its MTU in bytes.
+        mtu: u32,
     },
     /// Make a link that is down a port of a bond in the same namespace. The driver opens the port
     /// and gives it the bond's MTU. A link that is a port of something else is refused.
@@ -197,6 +219,8 @@ impl Step {
         match self.clone() {
             Self::AddBond { at, options, mtu, mac } => Self::RemoveBond { at, options, mtu, mac },
             Self::RemoveBond { at, options, mtu, mac } => Self::AddBond { at, options, mtu, mac },
+            Self::AddVlan { at, lower, tag, mtu } => Self::RemoveVlan { at, lower, tag, mtu },
+            Self::RemoveVlan { at, lower, tag, mtu } => Self::AddVlan { at, lower, tag, mtu },
             Self::Enslave { port, bond } => Self::Release { port, bond },
             Self::Release { port, bond } => Self::Enslave { port, bond },
             Self::SetPort { port, from, to } => Self::SetPort { port, from: to, to: from },
@@ -224,177 +248,5 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
-    /// One line for `podbond plan`, in the imperative.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let driver = |name: &Option<String>| name.clone().unwrap_or_else(|| "no driver".to_owned());
-        match self {
-            Self::AddBond { at, options, mtu, .. } => {
-                write!(f, "create bond {at} mode {}", options.mode)?;
-                for (option, value) in options.iter() {
-                    write!(f, " {} {}", option.name, option.shown(value))?;
-                }
-                write!(f, " mtu {mtu}")
-            }
-            Self::RemoveBond { at, .. } => write!(f, "remove bond {at}"),
-            Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
-            Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
-            Self::SetPort { port, from, to } => write!(f, "set port {port} to {to} (was {from})"),
-            Self::SetPortRole { bond, role, to, .. } => {
-                let port = to.as_ref().map_or("none", LinkName::as_str);
-                write!(f, "set {} of {bond} to {port}", role.option().name)
-            }
-            Self::Move { from, to } if from.netns == to.netns => {
-                write!(f, "rename {from} to {}", to.name)
-            }
-            Self::Move { from, to } => write!(f, "move {from} to {to}"),
-            Self::SetMtu { at, from, to } => write!(f, "set mtu of {at} to {to} (was {from})"),
-            Self::SetMac { at, from, to } => write!(f, "set mac of {at} to {to} (was {from})"),
-            Self::SetState { at, to } => write!(f, "bring {at} {to}"),
-            Self::SetVf { pf, vf, from, to } => {
-                write!(f, "set VF {vf} of {pf} to {to} (was {from})")
-            }
-            Self::SetNumVfs { pf, from, to } => write!(f, "make {to} VFs of {pf} (were {from})"),
-            Self::BindDriver { pci, from, to } => {
-                write!(f, "bind {pci} to {} (was {})", driver(to), driver(from))
-            }
-            Self::AddAddress { at, address } => write!(f, "add address {address} to {at}"),
-            Self::RemoveAddress { at, address } => write!(f, "remove address {address} from {at}"),
-            Self::AddRoute { at, route } => write!(f, "append route {route} through {at}"),
-            Self::RemoveRoute { at, route } => write!(f, "remove route {route} through {at}"),
-        }
-    }
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::{BondMode, Link, Vf, View};
-
-    fn name(text: &str) -> LinkName {
-        text.parse().unwrap()
-    }
-
-    fn link(index: u32, text: &str) -> Link {
-        Link {
-            index,
-            name: name(text),
-            altnames: Vec::new(),
-            kind: None,
-            mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
-            permanent_mac: None,
-            mtu: 1500,
-            max_mtu: 9216,
-            state: LinkState::Down,
-            carrier: false,
-            master: None,
-            parent: None,
-            bond: None,
-            port: None,
-        }
-    }
-
-    /// A node with one VF, which is also known as net1, and a pod with a bond of one port, a link
-    /// that is free, and a bond without ports.
-    fn view() -> View {
-        let bond = Link {
-            kind: Some("bond".to_owned()),
-            bond: Some(BondOptions::new(BondMode::ActiveBackup)),
-            ..link(5, "bond0")
-        };
-        let port = Link { master: Some(5), state: LinkState::Up, ..link(6, "port") };
-        let spare = Link { name: name("bond1"), index: 8, mac: None, max_mtu: 0, ..bond.clone() };
-        View {
-            host: vec![Link { altnames: vec!["net1".to_owned()], ..link(3, "vf0") }],
-            pod: vec![bond, port, link(7, "free"), spare],
-            vfs: vec![Vf {
-                pci: "0000:01:10.0".parse().unwrap(),
-                pf: "0000:01:00.0".parse().unwrap(),
-                pf_link: name("pf0"),
-                index: 0,
-                driver: None,
-                settings: VfSettings { vlan: Some(0), ..VfSettings::default() },
-            }],
-        }
-    }
-
-    /// One step of each kind, as the view above allows it.
-    pub(crate) fn one_of_each() -> Vec<Step> {
-        let (host, pod) = (At::host(name("vf0")), At::pod(name("free")));
-        let options = BondOptions::new(BondMode::ActiveBackup);
-        let pci = "0000:01:00.0".parse().unwrap();
-        let address = "10.56.217.7/24".parse().unwrap();
-        let route: Route = serde_json::from_str(r#"{"destination":"0.0.0.0/0"}"#).unwrap();
-        let vlan = |vlan| VfSettings { vlan: Some(vlan), ..VfSettings::default() };
-        vec![
-            Step::AddBond {
-                at: At::pod(name("bond2")),
-                options: options.clone(),
-                mtu: 1500,
-                mac: None,
-            },
-            Step::RemoveBond { at: At::pod(name("bond1")), options, mtu: 1500, mac: None },
-            Step::Enslave { port: pod.clone(), bond: name("bond0") },
-            Step::Release { port: At::pod(name("port")), bond: name("bond0") },
-            Step::SetPort {
-                port: At::pod(name("port")),
-                from: PortOptions::default(),
-                to: serde_json::from_str(r#"{"prio": -3, "queue_id": 2}"#).unwrap(),
-            },
-            Step::SetPortRole {
-                bond: At::pod(name("bond0")),
-                role: PortRole::Primary,
-                from: None,
-                to: Some(name("port")),
-            },
-            Step::Move { from: host.clone(), to: At::pod(name("net1")) },
-            Step::Move { from: host.clone(), to: At::host(name("other")) },
-            Step::SetMtu { at: host.clone(), from: 1500, to: 9000 },
-            Step::SetMac { at: host.clone(), from: Mac::new([2, 0, 0, 0, 0, 1]), to: Mac::ZERO },
-            Step::SetState { at: host.clone(), to: LinkState::Up },
-            Step::SetVf { pf: name("pf0"), vf: 0, from: vlan(0), to: vlan(9) },
-            Step::SetNumVfs { pf: pci, from: 0, to: 4 },
-            Step::BindDriver { pci, from: None, to: Some("vfio-pci".to_owned()) },
-            Step::AddAddress { at: pod.clone(), address },
-            Step::RemoveAddress { at: pod.clone(), address },
-            Step::AddRoute { at: pod.clone(), route: route.clone() },
-            Step::RemoveRoute { at: pod, route },
-        ]
-    }
-
-    #[test]
-    fn the_inverse_of_an_inverse_is_the_step() {
-        for step in one_of_each() {
-            assert_ne!(step.inverse(), step);
-            assert_eq!(step.inverse().inverse(), step);
-        }
-    }
-
-    #[test]
-    fn a_step_and_its_inverse_leave_a_view_as_it_was() {
-        for step in one_of_each() {
-            let mut view = view();
-            view.apply(&[step.clone(), step.inverse()]);
-            assert_eq!(view, self::view(), "{step}");
-        }
-    }
-
-    #[test]
-    fn steps_survive_being_written_down() {
-        for step in one_of_each() {
-            let text = serde_json::to_string(&step).unwrap();
-            assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step, "{text}");
-        }
-    }
-
-    #[test]
-    fn each_kind_of_step_says_what_it_does() {
-        let lines: Vec<String> = one_of_each().iter().map(ToString::to_string).collect();
-        assert_eq!(lines[0], "create bond bond2 (pod) mode active-backup mtu 1500");
-        assert_eq!(lines[2], "make free (pod) a port of bond0");
-        assert_eq!(lines[5], "set primary of bond0 (pod) to port");
-        assert_eq!(lines[6], "move vf0 (host) to net1 (pod)");
-        assert_eq!(lines[7], "rename vf0 (host) to other");
-        assert_eq!(lines[11], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
-    }
-}
+pub(crate) mod tests;

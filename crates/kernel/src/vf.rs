@@ -3,25 +3,7 @@ use std::fmt;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
-/// The `EtherType` of a VF's VLAN tag: `ifla_vf_vlan_info.vlan_proto`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VlanProtocol {
-    /// 0x8100, a customer tag.
-    #[serde(rename = "802.1q")]
-    Dot1Q,
-    /// 0x88a8, a service tag.
-    #[serde(rename = "802.1ad")]
-    Dot1Ad,
-}
-
-impl fmt::Display for VlanProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dot1Q => "802.1q",
-            Self::Dot1Ad => "802.1ad",
-        })
-    }
-}
+use crate::VlanProtocol;
 
 /// `IFLA_VF_LINK_STATE`: what the PF tells the VF of its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

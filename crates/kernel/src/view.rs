@@ -1,7 +1,7 @@
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::{At, Link, LinkState, Netns, PortRole, Step, Vf};
+use crate::{At, Link, LinkState, Netns, PortRole, Step, Vf, Vlan};
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
 /// alone; laying a plan's steps over a view gives what a later plan would find.
@@ -50,28 +50,25 @@ impl View {
     fn apply_one(&mut self, step: &Step) {
         match step {
             Step::AddBond { at, options, mtu, mac } => {
-                let index = self.next_index();
-                self.links_mut(at.netns).push(Link {
-                    index,
-                    name: at.name.clone(),
-                    altnames: Vec::new(),
-                    kind: Some("bond".to_owned()),
-                    mac: *mac,
-                    permanent_mac: None,
-                    mtu: *mtu,
-                    max_mtu: 0,
-                    state: LinkState::Down,
-                    carrier: false,
-                    master: None,
-                    parent: None,
-                    bond: Some(options.clone()),
-                    port: None,
-                });
+                let made = self.made(at, "bond", *mtu);
+                let bond = Link { mac: *mac, bond: Some(options.clone()), ..made };
+                self.links_mut(at.netns).push(bond);
+            }
+            Step::AddVlan { at, lower, tag, mtu } => {
+                let Some(lower) = self.link(at.netns, lower) else { return };
+                let vlan = Some(Vlan { tag: *tag, lower: lower.index });
+                let link = Link { mac: lower.mac, vlan, ..self.made(at, "vlan", *mtu) };
+                self.links_mut(at.netns).push(link);
+            }
+            Step::RemoveVlan { at, .. } => {
+                self.links_mut(at.netns).retain(|link| link.name != at.name);
             }
             Step::RemoveBond { at, .. } => {
                 let index = self.link(at.netns, &at.name).map(|bond| bond.index);
                 let links = self.links_mut(at.netns);
-                links.retain(|link| link.name != at.name);
+                // A VLAN interface goes with the link beneath.
+                let on_it = |link: &Link| link.vlan.is_some_and(|vlan| Some(vlan.lower) == index);
+                links.retain(|link| link.name != at.name && !on_it(link));
                 for port in
                     links.iter_mut().filter(|link| link.master.is_some() && link.master == index)
                 {
@@ -114,6 +111,27 @@ impl View {
             | Step::RemoveAddress { .. }
             | Step::AddRoute { .. }
             | Step::RemoveRoute { .. } => {}
+        }
+    }
+
+    /// A new link of this kind, down.
+    fn made(&self, at: &At, kind: &str, mtu: u32) -> Link {
+        Link {
+            index: self.next_index(),
+            name: at.name.clone(),
+            altnames: Vec::new(),
+            kind: Some(kind.to_owned()),
+            mac: None,
+            permanent_mac: None,
+            mtu,
+            max_mtu: 0,
+            state: LinkState::Down,
+            carrier: false,
+            master: None,
+            parent: None,
+            vlan: None,
+            bond: None,
+            port: None,
         }
     }
 

@@ -23,6 +23,12 @@ impl Mac {
     pub const fn bytes(self) -> [u8; 6] {
         self.0
     }
+
+    /// Whether one station can have it: it is neither a group's (the lowest bit of the first byte)
+    /// nor all zeros.
+    pub fn is_stations(self) -> bool {
+        self != Self::ZERO && self.0[0] & 1 == 0
+    }
 }
 
 impl FromStr for Mac {
@@ -63,6 +69,18 @@ mod tests {
     fn reads_both_separators_and_writes_the_kernels_form() {
         for text in ["02:00:00:AB:cd:01", "02-00-00-ab-cd-01"] {
             assert_eq!(text.parse::<Mac>().unwrap().to_string(), "02:00:00:ab:cd:01");
+        }
+    }
+
+    #[test]
+    fn groups_and_zeros_are_no_stations() {
+        for (text, expected) in [
+            ("02:00:00:00:00:01", true),
+            ("00:00:00:00:00:00", false),
+            ("01:00:5e:00:00:01", false),
+            ("ff:ff:ff:ff:ff:ff", false),
+        ] {
+            assert_eq!(text.parse::<Mac>().unwrap().is_stations(), expected, "{text}");
         }
     }
 

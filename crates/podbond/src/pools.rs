@@ -168,6 +168,7 @@ fn vf_link(pci: PciAddress, name: LinkName, mac: Mac, mtu: u32) -> Link {
         carrier: false,
         master: None,
         parent: Some(pci),
+        vlan: None,
         bond: None,
         port: None,
     }

@@ -196,7 +196,7 @@ fn call(
     let network = &config.name;
     let (steps, warnings) = match config.plugin.as_str() {
         "bond" => {
-            let plan = podbond_bond::Config::parse(config)
+            let plan = podbond_bond::Config::parse(config, &Args::default())
                 .and_then(|bond| {
                     Bond::default().guard(kernel, &bond)?;
                     podbond_bond::plan(&bond, ifname, view)
@@ -249,6 +249,7 @@ fn unknown_link(name: &LinkName) -> Link {
         carrier: true,
         master: None,
         parent: None,
+        vlan: None,
         bond: None,
         port: None,
     }

@@ -1,4 +1,3 @@
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use podbond_cni::{Args, NetConf};
@@ -29,27 +28,6 @@ pub struct Config {
     pub settings: VfSettings,
 }
 
-/// Where a MAC address was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacSource {
-    /// Capability `mac`.
-    Runtime,
-    /// Key `MAC` of `CNI_ARGS`.
-    Args,
-    /// Key `mac` of the configuration.
-    Config,
-}
-
-impl fmt::Display for MacSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Runtime => "runtimeConfig.mac",
-            Self::Args => "CNI_ARGS: MAC",
-            Self::Config => "mac",
-        })
-    }
-}
-
 impl Config {
     /// Reads the plugin's keys and checks each. Other keys are let be, `logLevel` and `logFile`
     /// among them: what there is to say goes to the runtime.
@@ -57,7 +35,7 @@ impl Config {
         let keys = Keys(&conf.raw);
         let device = keys.text("deviceID")?.ok_or(Error::DeviceMissing)?;
         let device = device.parse().map_err(Error::Device)?;
-        let mac = mac(conf, args, keys)?;
+        let mac = conf.wanted_mac(args, keys.text("mac")?)?.map(|(_, mac)| mac);
         let settings = VfSettings {
             mac,
             spoofchk: keys.choice("spoofchk", &[("on", true), ("off", false)])?,
@@ -115,28 +93,6 @@ fn rates(keys: Keys<'_>) -> Result<VfSettings, Error> {
         return Err(Error::Rates { min, max });
     }
     Ok(VfSettings { min_tx_rate: Some(min), max_tx_rate: Some(max), ..VfSettings::default() })
-}
-
-fn mac(conf: &NetConf, args: &Args, keys: Keys<'_>) -> Result<Option<Mac>, Error> {
-    let parse = |source, text: &str| {
-        text.parse().map_err(|reason| Error::MacMalformed { field: source, reason })
-    };
-    let given = if let Some(mac) = conf.runtime.mac {
-        Some((MacSource::Runtime, mac))
-    } else if let Some(text) = args.get("MAC").filter(|text| !text.is_empty()) {
-        Some((MacSource::Args, parse(MacSource::Args, text)?))
-    } else if let Some(text) = keys.text("mac")? {
-        Some((MacSource::Config, parse(MacSource::Config, text)?))
-    } else {
-        None
-    };
-    match given {
-        // The lowest bit of the first byte marks a group of stations.
-        Some((source, mac)) if mac == Mac::ZERO || mac.bytes()[0] & 1 == 1 => {
-            Err(Error::MacUnusable { field: source, mac })
-        }
-        given => Ok(given.map(|(_, mac)| mac)),
-    }
 }
 
 /// The configuration's keys, found as the incumbent finds them: without regard to case, the exact

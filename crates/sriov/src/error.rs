@@ -1,9 +1,7 @@
 use std::path::PathBuf;
 
-use podbond_cni::{Code, Failure};
-use podbond_names::{LinkName, Mac, NameError, PciAddress};
-
-use crate::config::MacSource;
+use podbond_cni::{Code, Failure, WrongMac};
+use podbond_names::{LinkName, NameError, PciAddress};
 
 /// Why a VF cannot be given to a pod, checked or taken back.
 #[derive(Debug, thiserror::Error)]
@@ -64,24 +62,9 @@ pub enum Error {
         /// Mbit/s.
         max: u32,
     },
-    /// Not a MAC address.
-    #[error("{field}: {reason}")]
-    MacMalformed {
-        /// Where it was given.
-        field: MacSource,
-        /// What is wrong with it.
-        reason: NameError,
-    },
-    /// All zeros, or the address of a group.
-    #[error(
-        "{field}: {mac} is no station's address: give one whose first byte is even, not all zeros"
-    )]
-    MacUnusable {
-        /// Where it was given.
-        field: MacSource,
-        /// The address.
-        mac: Mac,
-    },
+    /// A MAC address that no interface can have.
+    #[error(transparent)]
+    Mac(#[from] WrongMac),
     /// `CNI_NETNS` is missing, which ADD and CHECK need.
     #[error("CNI_NETNS is missing: give the path of the pod's network namespace")]
     NetnsMissing,

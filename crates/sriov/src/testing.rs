@@ -47,6 +47,7 @@ pub(crate) fn link(name: &str) -> Link {
         carrier: false,
         master: None,
         parent: Some(pci()),
+        vlan: None,
         bond: None,
         port: None,
     }

@@ -44,11 +44,16 @@ Refused, each with its reason:
 - minLinks beyond the number of links.
 - lacpStrict without minLinks.
 - One option under two of its names with two values.
+- mac in active-backup with failOverMac active: the driver gives the bond the active port's address,
+  whatever it was given.
+- vlanProto without vlan.
 
 Taken, and to be known:
 
 - miimon 0 without arpInterval: nothing is watched, nothing fails over.
 - primary beside prio: the primary goes first, the priorities rule while it is down.
+- balance-tlb and balance-alb over two links with the same MAC address, which the driver would refuse:
+  the later gets a locally administered address for as long as the bond lives, with a warning.
 - failOverMac none or follow, and the modes that give all ports one address, over VFs that are not
   trusted: refused unless allowUntrusted is set.
 

@@ -49,8 +49,41 @@ pub static KEYS: &[Key] = &[
         schema: r#"{"anyOf": [{"const": 0}, {"type": "integer", "minimum": 68, "maximum": 65535}, {"type": "string", "pattern": "^[0-9]{1,5}$"}]}"#,
         default: "the smallest MTU of the links",
         example: "1500",
-        what: "The MTU of the bond and its ports, in bytes: 68 to 65535, and no more than each port has. 0 is \
-               as good as absent.",
+        what: "The MTU of the bond, its ports and the VLAN interface on it, in bytes: 68 to 65535, and \
+               no more than each port has. 0 is as good as absent. After DEL each port has the MTU that \
+               it had before.",
+    },
+    Key {
+        name: "mac",
+        schema: r#"{"type": "string", "pattern": "^([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5})?$"}"#,
+        default: "the first port's address, or with failOverMac active the active port's",
+        example: "\"02:00:00:56:d9:01\"",
+        what: "The MAC address of the bond: one station's, not all zeros. The capability mac \
+               (runtimeConfig.mac) goes before it, and so does MAC of CNI_ARGS. The driver gives the \
+               address to every port that sends, so that VFs need trust. Refused in active-backup \
+               with failOverMac active, where the bond always carries the active port's address. \
+               After DEL each port has the address that it had before, unless two would have the \
+               same one: then the later has its hardware's, or a locally administered one.",
+    },
+    Key {
+        name: "vlan",
+        schema: r#"{"anyOf": [{"type": "integer", "minimum": 0, "maximum": 4094}, {"type": "string", "pattern": "^[0-9]+$"}]}"#,
+        default: "none, as is 0: the bond itself is the pod's interface",
+        example: "100",
+        what: "The VLAN ID, 1 to 4094, of a VLAN interface on the bond. It is the pod's interface \
+               then: it has the name of the attachment, the addresses and the routes, and the MTU and \
+               MAC address of the bond. The bond beneath is named for it: net3-bond beneath net3, so \
+               that ip link shows net3@net3-bond. An attachment with more than ten letters keeps six \
+               of them, followed by four hexadecimal digits. A tag that the VFs get from their own \
+               network's vlan stands around this one.",
+    },
+    Key {
+        name: "vlanProto",
+        schema: r#"{"enum": ["802.1q", "802.1ad", "802.1Q", "802.1AD", ""]}"#,
+        default: "802.1q",
+        example: "\"802.1ad\"",
+        what: "The protocol of the VLAN interface's tag: 802.1q, or 802.1ad for a service tag. It \
+               needs vlan.",
     },
     Key {
         name: "allowUntrusted",

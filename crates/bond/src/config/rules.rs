@@ -1,7 +1,7 @@
 //! What options mean together: per mode, and between each other.
 
-use podbond_kernel::OptionValue;
 use podbond_kernel::bond::table::{self, BondOption, Elsewhere};
+use podbond_kernel::{BondMode, FailOverMac, OptionValue};
 
 use super::{Draft, Given};
 use crate::Error;
@@ -28,6 +28,7 @@ pub(super) fn check(draft: &Draft, wrong: &mut Vec<Error>, warnings: &mut Vec<Wa
     delays(draft, wrong);
     ports(draft, wrong);
     partner(draft, wrong);
+    address(draft, wrong);
 }
 
 /// Whether an option is one of the mode's; so long as there is no mode, of any.
@@ -79,6 +80,16 @@ fn delays(draft: &Draft, wrong: &mut Vec<Error>) {
         } else if delay % miimon != 0 {
             wrong.push(Error::NoMultiple { key, delay, miimon });
         }
+    }
+}
+
+/// With `fail_over_mac` active the driver gives the bond the active port's address, whatever it was
+/// given, and answers later changes with success without making them.
+fn address(draft: &Draft, wrong: &mut Vec<Error>) {
+    let of_the_active = draft.mode == Some(BondMode::ActiveBackup)
+        && draft.number(&table::FAIL_OVER_MAC) == Some(FailOverMac::Active.number().into());
+    if let Some((field, _)) = draft.mac.filter(|_| of_the_active) {
+        wrong.push(Error::MacOfActivePort { field });
     }
 }
 

@@ -1,3 +1,4 @@
+use podbond_kernel::VlanProtocol;
 use serde_json::{Value, json};
 
 use super::*;
@@ -19,7 +20,7 @@ fn parse(changes: Value) -> Result<Config, Error> {
             conf[key] = value;
         }
     }
-    Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap())
+    Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap(), &Args::default())
 }
 
 #[test]
@@ -99,6 +100,15 @@ fn each_wrong_value_is_refused_with_its_field_and_the_value() {
             "links[0]: \"net1\" is no object with a name: write it like {\"name\": \"net1\"}",
         ),
         (json!({"ipam": {"type": "bond"}}), "ipam.type"),
+        (json!({"mac": "nonsense"}), "mac: MAC address \"nonsense\" is malformed"),
+        (json!({"mac": 7}), "mac: 7 is no text: put it in quotes"),
+        (json!({"mac": "01:00:5e:00:00:01"}), "mac: 01:00:5e:00:00:01 is no station's address"),
+        (json!({"vlan": 4095}), "vlan: 4095 is no VLAN ID: give a whole number from 1 to 4094"),
+        (json!({"vlan": -1}), "vlan: -1 is no VLAN ID"),
+        (json!({"vlan": "ten"}), "vlan: \"ten\" is no VLAN ID"),
+        (json!({"vlan": 7, "vlanProto": "qinq"}), "vlanProto: \"qinq\" is unknown: give 802.1q or"),
+        (json!({"vlanProto": "802.1q"}), "vlanProto needs a vlan"),
+        (json!({"vlan": 0, "vlanProto": "802.1ad"}), "vlanProto needs a vlan"),
     ];
     for (changes, expected) in cases {
         let message = parse(changes.clone()).unwrap_err().to_string();
@@ -185,6 +195,37 @@ fn each_rule_between_options_is_kept() {
         json!({"primary": "net1", "links": [{"name": "net1"}, {"name": "net2", "prio": 2}]}),
     ] {
         assert_eq!(told(changes.clone()), [""; 0], "{changes}");
+    }
+}
+
+#[test]
+fn the_tag_of_a_vlan_interface_is_read_in_both_spellings() {
+    let tag = |changes| parse(changes).unwrap().vlan.map(|tag| (tag.id, tag.protocol));
+    let (dot1q, dot1ad) = (VlanProtocol::Dot1Q, VlanProtocol::Dot1Ad);
+    assert_eq!(tag(json!({})), None);
+    assert_eq!(tag(json!({"vlan": 0})), None);
+    assert_eq!(tag(json!({"vlan": 4094})), Some((4094, dot1q)));
+    assert_eq!(tag(json!({"vlan": "100", "vlanProto": "802.1Q"})), Some((100, dot1q)));
+    assert_eq!(tag(json!({"vlan": 1, "vlanProto": "802.1ad"})), Some((1, dot1ad)));
+}
+
+#[test]
+fn an_address_of_its_own_is_refused_where_the_bond_carries_the_active_ports() {
+    let wish = json!({"mac": "02:00:00:00:00:03"});
+    let message = parse(wish.clone()).unwrap_err().to_string();
+    assert!(message.starts_with("mac: with failOverMac 1 (active)"), "{message}");
+    let runtime = parse(json!({"runtimeConfig": wish})).unwrap_err().to_string();
+    assert!(runtime.contains("leave runtimeConfig.mac out"), "{runtime}");
+    for changes in [
+        json!({"failOverMac": 0}),
+        json!({"failOverMac": null}),
+        json!({"failOverMac": "follow"}),
+        json!({"mode": "balance-xor"}),
+    ] {
+        let mut changes = changes;
+        changes["mac"] = wish["mac"].clone();
+        let mac = parse(changes.clone()).unwrap().mac.unwrap().to_string();
+        assert_eq!(mac, "02:00:00:00:00:03", "{changes}");
     }
 }
 

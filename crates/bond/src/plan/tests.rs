@@ -1,4 +1,4 @@
-use podbond_cni::NetConf;
+use podbond_cni::{Args, NetConf};
 use podbond_kernel::{Vf, VfSettings};
 use podbond_names::PciAddress;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn config(changes: &Value) -> Config {
             conf[key] = value.clone();
         }
     }
-    Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap()).unwrap()
+    Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap(), &Args::default()).unwrap()
 }
 
 fn link(index: u32, text: &str) -> Link {
@@ -43,6 +43,7 @@ fn link(index: u32, text: &str) -> Link {
         carrier: true,
         master: None,
         parent: u8::try_from(index).ok().map(pci),
+        vlan: None,
         bond: None,
         port: None,
     }
@@ -117,77 +118,6 @@ fn undoing_the_plan_gives_the_view_back() {
         view.host.sort_by_key(|link| link.index);
         assert_eq!(view, before);
     }
-}
-
-fn links(are: LinksAre) -> Links {
-    Links { names: vec![name("net1"), name("net2")], are }
-}
-
-/// A view with two links of the node, and the steps that bonded them in the pod.
-fn bonded_from_host() -> (View, Vec<Step>) {
-    let mut before = two_vfs(false);
-    std::mem::swap(&mut before.host, &mut before.pod);
-    before.host[1].state = LinkState::Down;
-    let config = config(&json!({"linksInContainer": false}));
-    let made = plan(&config, &name("net3"), &before).unwrap().steps;
-    (before, made)
-}
-
-#[test]
-fn removal_leaves_nothing_of_the_bond_and_gives_links_of_the_node_back_as_they_were() {
-    let (before, made) = bonded_from_host();
-    let mut view = before.clone();
-    view.apply(&made);
-    let on_host = links(LinksAre::OnHost);
-    view.apply(&removal(&on_host, &name("net3"), &view, &made));
-    assert_eq!(view, before);
-    let again = removal(&on_host, &name("net3"), &view, &made);
-    assert_eq!(again, [], "a second removal has nothing to do");
-}
-
-#[test]
-fn removal_gives_back_what_another_plugin_moved_or_a_killed_add_left() {
-    let (before, made) = bonded_from_host();
-    let on_host = links(LinksAre::OnHost);
-    // The incumbent keeps no record: that it is the bond's port tells enough.
-    let mut view = before.clone();
-    view.apply(&made);
-    view.apply(&removal(&on_host, &name("net3"), &view, &[]));
-    assert_eq!((view.host.len(), view.pod.len()), (2, 0));
-    // After each step that an ADD may have come to.
-    for reached in 0..made.len() {
-        let mut view = before.clone();
-        view.apply(&made[..reached]);
-        view.apply(&removal(&on_host, &name("net3"), &view, &made));
-        view.host.sort_by_key(|link| link.index);
-        assert_eq!(view, before, "after {reached} steps");
-    }
-}
-
-#[test]
-fn a_link_of_the_node_that_came_back_with_a_dead_namespace_is_up_again_if_it_was() {
-    let (mut view, made) = bonded_from_host();
-    view.host[0].state = LinkState::Down;
-    let steps = removal(&links(LinksAre::OnHost), &name("net3"), &view, &made);
-    assert_eq!(words(&steps), ["bring net1 (host) up"]);
-}
-
-#[test]
-fn removal_touches_no_link_that_is_not_a_bond_or_its_port() {
-    let mut view = two_vfs(false);
-    view.pod.push(link(4, "net3"));
-    for are in [LinksAre::InPod, LinksAre::OnHost] {
-        assert_eq!(removal(&links(are), &name("net3"), &view, &[]), []);
-    }
-}
-
-#[test]
-fn ports_that_stay_in_the_pod_are_up_without_the_bond() {
-    let before = two_vfs(false);
-    let mut view = before.clone();
-    view.apply(&plan(&config(&json!({})), &name("net3"), &before).unwrap().steps);
-    view.apply(&removal(&links(LinksAre::InPod), &name("net3"), &view, &[]));
-    assert_eq!(view, before);
 }
 
 #[test]
@@ -306,4 +236,74 @@ fn what_has_no_effect_is_a_warning() {
              balance-tlb, balance-alb",
         ]
     );
+}
+
+#[test]
+fn a_vlan_interface_stands_on_a_bond_that_is_named_for_it() {
+    let config = config(&json!({"vlan": 100, "mtu": null, "mac": "02:00:00:00:00:77",
+                                "failOverMac": 0, "linksInContainer": true}));
+    let mut view = two_vfs(true);
+    view.pod[1].mtu = 1400;
+    let steps = words(&plan(&config, &name("net3"), &view).unwrap().steps);
+    assert_eq!(
+        [&steps[..1], &steps[steps.len() - 3..]].concat(),
+        [
+            "create bond net3-bond (pod) mode active-backup fail_over_mac none miimon 100 mtu 1400 \
+             address 02:00:00:00:00:77",
+            "bring net3-bond (pod) up",
+            "create vlan 100 net3 (pod) on net3-bond mtu 1400",
+            "bring net3 (pod) up",
+        ]
+    );
+    let refused =
+        |view: &View, ifname: &str| plan(&config, &name(ifname), view).unwrap_err().to_string();
+    view.pod.push(link(9, "net3-bond"));
+    let message = refused(&view, "net3");
+    assert!(
+        message.contains("beneath net3 would be called net3-bond, and the pod has"),
+        "{message}"
+    );
+    view.pod[2].name = name("net3");
+    assert!(refused(&view, "net3").contains("the pod has a link net3 already"));
+}
+
+#[test]
+fn a_port_with_an_earlier_ones_address_gets_another_where_the_mode_needs_it() {
+    let mut view = two_vfs(true);
+    view.pod[1].mac = view.pod[0].mac;
+    let planned = |mode: &str, view: &View| {
+        plan(&config(&json!({"mode": mode, "failOverMac": null})), &name("net3"), view).unwrap()
+    };
+    for mode in ["balance-tlb", "balance-alb"] {
+        let plan = planned(mode, &view);
+        let [Warning::EqualMacs { port, other, mac, instead, .. }] = &plan.warnings[..] else {
+            panic!("{:?}", plan.warnings)
+        };
+        assert_eq!((port.as_str(), other.as_str(), Some(*mac)), ("net2", "net1", view.pod[0].mac));
+        let set = format!("set mac of net2 (pod) to {instead} (was {mac})");
+        assert_eq!(
+            words(&plan.steps)[3..6],
+            ["bring net2 (pod) down".to_owned(), set, "make net2 (pod) a port of net3".to_owned()]
+        );
+        let said = plan.warnings[0].to_string();
+        assert!(said.contains("net2 has the MAC address of net1"), "{said}");
+    }
+    for mode in ["balance-rr", "802.3ad"] {
+        let plan = planned(mode, &view);
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+        assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetMac { .. })));
+    }
+}
+
+#[test]
+fn an_address_of_the_bonds_own_is_one_that_all_ports_must_take() {
+    let wanted = json!({"mode": "balance-xor", "failOverMac": null, "mac": "02:00:00:00:00:77"});
+    let message = plan(&config(&wanted), &name("net3"), &two_vfs(false)).unwrap_err().to_string();
+    assert!(message.contains("behind net1, net2 are not trusted"), "{message}");
+    assert!(plan(&config(&wanted), &name("net3"), &two_vfs(true)).is_ok());
+    for mode in ["balance-tlb", "balance-alb"] {
+        let changes = json!({"mode": mode, "failOverMac": null});
+        let error = plan(&config(&changes), &name("net3"), &two_vfs(false)).unwrap_err();
+        assert!(error.to_string().contains("behind net1, net2 are not trusted"), "{error}");
+    }
 }

@@ -104,6 +104,14 @@ driver_enum! {
     }
 }
 
+impl BondMode {
+    /// Whether each port has a MAC address of its own, one of them the bond's, and the driver refuses
+    /// a port with another port's.
+    pub const fn keeps_macs_apart(self) -> bool {
+        matches!(self, Self::BalanceTlb | Self::BalanceAlb)
+    }
+}
+
 /// What a bond knows of one of its ports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortState {

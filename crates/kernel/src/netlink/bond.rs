@@ -7,7 +7,7 @@ use netlink_packet_route::link::{
 };
 
 use super::attributes;
-use super::link::read_mac;
+use super::shown::read_mac;
 use crate::bond::table::{self, BondOption, Family, Kind, Scope, Width};
 use crate::bond::{BondMode, BondOptions, OptionValue, PortOptions, PortState};
 

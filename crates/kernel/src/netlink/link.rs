@@ -1,31 +1,13 @@
-use netlink_packet_core::{NlaBuffer, Parseable, parse_string, parse_u8, parse_u32};
+//! What is asked of links, and what is changed.
+
 use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage, Prop,
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, Prop,
 };
 use podbond_names::{LinkName, Mac};
 
-use super::{Attribute, Message, attributes, bond};
+use super::{Attribute, Message, bond, vlan};
 use crate::bond::table::BondOption;
-use crate::{BondOptions, Link, LinkState, PortOptions};
-
-/// `sizeof(struct ifinfomsg)`.
-pub(super) const HEADER_BYTES: usize = 16;
-
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_CARRIER: u16 = 33;
-const IFLA_MAX_MTU: u16 = 51;
-const IFLA_PROP_LIST: u16 = 52;
-const IFLA_PERM_ADDRESS: u16 = 54;
-const IFLA_PARENT_DEV_NAME: u16 = 56;
-
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
-const IFLA_INFO_SLAVE_KIND: u16 = 4;
-const IFLA_INFO_SLAVE_DATA: u16 = 5;
+use crate::{BondOptions, LinkState, PortOptions, VlanTag};
 
 /// Which link a question is about.
 #[derive(Clone, Copy)]
@@ -109,6 +91,17 @@ pub(crate) fn add_bond(
     Message::NewLink(message(0, attributes))
 }
 
+/// `RTM_NEWLINK` of a VLAN interface on the link of this index.
+pub(crate) fn add_vlan(name: &LinkName, lower: u32, tag: VlanTag, mtu: u32) -> Message {
+    let attributes = vec![
+        LinkAttribute::IfName(name.to_string()),
+        LinkAttribute::Mtu(mtu),
+        LinkAttribute::Link(lower),
+        LinkAttribute::LinkInfo(vlan::link_info(tag)),
+    ];
+    Message::NewLink(message(0, attributes))
+}
+
 /// `RTM_NEWLINK` that names one of a bond's ports, or none of them. `RTM_SETLINK` does not look at
 /// `IFLA_LINKINFO`.
 pub(crate) fn set_port_role(index: u32, option: &BondOption, port: Option<u32>) -> Message {
@@ -140,114 +133,19 @@ fn altname(name: &LinkName) -> Vec<LinkAttribute> {
     vec![LinkAttribute::PropList(vec![Prop::AltIfName(name.to_string())])]
 }
 
-/// Reads an `RTM_NEWLINK`. Its name is what it cannot do without; any other attribute that cannot
-/// be read counts as absent.
-pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
-    let header = LinkHeader::parse(payload).map_err(|error| error.to_string())?;
-    let ethernet = header.link_layer_type == LinkLayerType::Ether;
-    let up = header.flags.contains(LinkFlags::Up);
-    let mac = |nla: &NlaBuffer<&[u8]>| read_mac(nla.value()).filter(|_| ethernet);
-    let mut name = None;
-    let mut link = Link {
-        index: header.index,
-        // Replaced below: there is no link without IFLA_IFNAME.
-        name: placeholder()?,
-        altnames: Vec::new(),
-        kind: None,
-        mac: None,
-        permanent_mac: None,
-        mtu: 0,
-        max_mtu: 0,
-        state: if up { LinkState::Up } else { LinkState::Down },
-        carrier: false,
-        master: None,
-        parent: None,
-        bond: None,
-        port: None,
-    };
-    for nla in attributes(payload.get(HEADER_BYTES..).unwrap_or(&[])) {
-        match nla.kind() {
-            IFLA_IFNAME => name = parse_string(nla.value()).ok(),
-            IFLA_ADDRESS => link.mac = mac(&nla),
-            IFLA_PERM_ADDRESS => link.permanent_mac = mac(&nla),
-            IFLA_MTU => link.mtu = parse_u32(nla.value()).unwrap_or(0),
-            IFLA_MAX_MTU => link.max_mtu = parse_u32(nla.value()).unwrap_or(0),
-            IFLA_MASTER => link.master = parse_u32(nla.value()).ok(),
-            IFLA_CARRIER => link.carrier = up && parse_u8(nla.value()).is_ok_and(|c| c != 0),
-            IFLA_PROP_LIST => link.altnames = read_altnames(nla.value()),
-            IFLA_PARENT_DEV_NAME => {
-                link.parent = parse_string(nla.value()).ok().and_then(|name| name.parse().ok());
-            }
-            IFLA_LINKINFO => read_info(nla.value(), &mut link),
-            _ => {}
-        }
-    }
-    let name = name.ok_or("it has no readable name")?;
-    link.name = name.parse().map_err(|error| format!("{error}"))?;
-    Ok(link)
-}
-
-fn placeholder() -> Result<LinkName, String> {
-    "unnamed".parse().map_err(|error| format!("{error}"))
-}
-
-pub(super) fn read_mac(bytes: &[u8]) -> Option<Mac> {
-    bytes.try_into().ok().map(Mac::new)
-}
-
-fn read_altnames(list: &[u8]) -> Vec<String> {
-    attributes(list)
-        .filter_map(|nla| match Prop::parse(&nla) {
-            Ok(Prop::AltIfName(name)) => Some(name),
-            _ => None,
-        })
-        .collect()
-}
-
-fn read_info(info: &[u8], link: &mut Link) {
-    let mut port_kind = None;
-    for nla in attributes(info) {
-        match nla.kind() {
-            IFLA_INFO_KIND => link.kind = parse_string(nla.value()).ok(),
-            IFLA_INFO_DATA if link.kind.as_deref() == Some(bond::KIND) => {
-                link.bond = bond::read_options(nla.value());
-            }
-            IFLA_INFO_SLAVE_KIND => port_kind = parse_string(nla.value()).ok(),
-            IFLA_INFO_SLAVE_DATA if port_kind.as_deref() == Some(bond::KIND) => {
-                link.port = bond::read_port(nla.value());
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use netlink_packet_core::Emitable;
+    use netlink_packet_core::{Emitable, Parseable};
     use netlink_packet_route::link::{
-        InfoBond, InfoBondPort, InfoData, InfoKind, InfoPortData, InfoPortKind, LinkInfo, MiiStatus,
+        InfoBond, InfoBondPort, InfoData, InfoPortData, LinkInfo, LinkLayerType, MiiStatus,
     };
 
+    use super::super::attributes;
+    use super::super::shown::read_link;
+    use super::super::shown::tests::{name, payload, shown};
     use super::*;
     use crate::bond::table::{self, Kind, Scope};
     use crate::{BondMode, OptionValue, WrittenValue};
-
-    fn payload(message: &LinkMessage) -> Vec<u8> {
-        let mut payload = vec![0; message.buffer_len()];
-        message.emit(&mut payload);
-        payload
-    }
-
-    fn shown(attributes: Vec<LinkAttribute>) -> LinkMessage {
-        let mut message = message(7, attributes);
-        message.header.link_layer_type = LinkLayerType::Ether;
-        message.header.flags = LinkFlags::Up;
-        message
-    }
-
-    fn name(text: &str) -> LinkAttribute {
-        LinkAttribute::IfName(text.to_owned())
-    }
 
     /// All options of this scope, each with its example.
     fn examples(scope: Scope) -> impl Iterator<Item = (&'static BondOption, OptionValue)> {
@@ -315,62 +213,6 @@ mod tests {
         data.push(InfoBondPort::MiiStatus(MiiStatus::Up));
         let message = shown(vec![name("net1"), LinkAttribute::LinkInfo(info)]);
         assert_eq!(read_link(&payload(&message)).unwrap().port.unwrap().options, wanted);
-    }
-
-    #[test]
-    fn a_port_shows_its_bond_its_state_and_the_function_behind_it() {
-        let mac = Mac::new([2, 0, 0, 0, 0, 9]);
-        let port = vec![
-            InfoBondPort::BondPortState(netlink_packet_route::link::BondPortState::Backup),
-            InfoBondPort::MiiStatus(MiiStatus::Up),
-            InfoBondPort::LinkFailureCount(3),
-            InfoBondPort::PermHwaddr(mac.bytes().to_vec()),
-        ];
-        let message = shown(vec![
-            name("net1"),
-            LinkAttribute::Controller(12),
-            LinkAttribute::Carrier(1),
-            LinkAttribute::MaxMtu(9216),
-            LinkAttribute::PermAddress(mac.bytes().to_vec()),
-            LinkAttribute::PropList(vec![Prop::AltIfName("enp1s0f0v0".to_owned())]),
-            LinkAttribute::ParentDevName("0000:01:10.0".to_owned()),
-            LinkAttribute::LinkInfo(vec![
-                LinkInfo::PortKind(InfoPortKind::Bond),
-                LinkInfo::PortData(InfoPortData::BondPort(port)),
-            ]),
-        ]);
-        let link = read_link(&payload(&message)).unwrap();
-        assert_eq!((link.index, link.master, link.carrier), (7, Some(12), true));
-        assert_eq!((link.max_mtu, link.permanent_mac), (9216, Some(mac)));
-        assert_eq!(link.altnames, ["enp1s0f0v0"]);
-        assert_eq!(link.parent, Some("0000:01:10.0".parse().unwrap()));
-        assert_eq!(link.kind, None);
-        let port = link.port.unwrap();
-        assert!(!port.active && port.mii_up);
-        assert_eq!((port.link_failures, port.permanent_mac), (3, Some(mac)));
-    }
-
-    #[test]
-    fn a_link_that_is_down_has_no_carrier() {
-        let mut message = shown(vec![name("net1"), LinkAttribute::Carrier(1)]);
-        message.header.flags = LinkFlags::empty();
-        let link = read_link(&payload(&message)).unwrap();
-        assert_eq!((link.state, link.carrier), (LinkState::Down, false));
-    }
-
-    #[test]
-    fn an_attribute_that_cannot_be_read_does_not_hide_the_link() {
-        use netlink_packet_core::DefaultNla;
-        let message = shown(vec![
-            name("net1"),
-            LinkAttribute::Other(DefaultNla::new(IFLA_MTU, vec![1])),
-            LinkAttribute::Other(DefaultNla::new(IFLA_PROP_LIST, vec![9, 9, 9, 9, 9])),
-            LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other("new".to_owned()))]),
-        ]);
-        let link = read_link(&payload(&message)).unwrap();
-        assert_eq!((link.name.as_str(), link.mtu), ("net1", 0));
-        assert_eq!(link.kind.as_deref(), Some("new"));
-        assert!(read_link(&payload(&shown(Vec::new()))).is_err());
     }
 
     #[test]

@@ -5,17 +5,20 @@ mod answer;
 mod bond;
 mod ip;
 mod link;
+mod shown;
 mod socket;
 mod vf;
+mod vlan;
 
 pub(crate) use ip::{
     addresses_of, append_route, new_address, read_address, read_route, remove_address,
     remove_route, routes_of,
 };
 pub(crate) use link::{
-    Props, Which, add_altname, add_bond, all_links, drop_altname, get_link, read_link, remove_link,
+    Props, Which, add_altname, add_bond, add_vlan, all_links, drop_altname, get_link, remove_link,
     set_link, set_port, set_port_role, set_state,
 };
+pub(crate) use shown::read_link;
 pub(crate) use socket::Socket;
 pub(crate) use vf::{read_vfs, set_vf};
 

@@ -5,7 +5,8 @@ use netlink_packet_route::link::{
     VlanProtocol as CodecProtocol,
 };
 
-use super::link::{HEADER_BYTES, read_mac, set_link};
+use super::link::set_link;
+use super::shown::{HEADER_BYTES, read_mac};
 use super::{Message, attributes};
 use crate::{VfLinkState, VfSettings, VlanProtocol};
 

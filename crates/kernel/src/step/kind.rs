@@ -6,6 +6,8 @@ impl Step {
         match self {
             Self::AddBond { .. } => "add-bond",
             Self::RemoveBond { .. } => "remove-bond",
+            Self::AddVlan { .. } => "add-vlan",
+            Self::RemoveVlan { .. } => "remove-vlan",
             Self::Enslave { .. } => "enslave",
             Self::Release { .. } => "release",
             Self::SetPort { .. } => "set-port",

@@ -8,3 +8,4 @@ mod moves;
 mod netns;
 mod pod;
 mod vfs;
+mod vlan;

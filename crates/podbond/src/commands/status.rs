@@ -1,5 +1,5 @@
 use podbond_api::ObjectKey;
-use podbond_kernel::{At, Kernel, Link, LinkState, NamedNetns, Netns};
+use podbond_kernel::{At, Kernel, Link, LinkState, NamedNetns, Netns, VlanProtocol};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
 use serde_json::Value;
@@ -36,6 +36,8 @@ struct InterfaceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<FunctionStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    vlan: Option<VlanStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bond: Option<BondStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<PortStatus>,
@@ -51,6 +53,16 @@ struct FunctionStatus {
     pf: Option<LinkName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vf: Option<u16>,
+}
+
+/// A VLAN interface. The bond beneath it is an interface of its own.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VlanStatus {
+    id: u16,
+    protocol: VlanProtocol,
+    /// The link beneath.
+    on: Option<LinkName>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +133,11 @@ fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
             mtu: link.mtu,
             addresses: addresses.iter().map(ToString::to_string).collect(),
             function: function(kernel, link)?,
+            vlan: link.vlan.map(|vlan| VlanStatus {
+                id: vlan.tag.id,
+                protocol: vlan.tag.protocol,
+                on: named(Some(vlan.lower)),
+            }),
             bond: link.bond.as_ref().map(|bond| BondStatus {
                 mode: bond.mode.name(),
                 active_port: named(bond.active_port),
@@ -164,11 +181,11 @@ fn table(pods: &[PodStatus]) -> Table {
             interface.port.as_ref().is_some_and(|port| port.bond.is_some())
         };
         for interface in pod.interfaces.iter().filter(|interface| !is_port(interface)) {
-            let mode = interface.bond.as_ref().map(|bond| bond.mode.to_owned()).unwrap_or_default();
+            let (name, mode) = name_and_mode(interface);
             let [pf, vf] = function_cells(interface);
             table.row([
                 std::mem::take(&mut pod_cell),
-                interface.name.to_string(),
+                name,
                 mode,
                 String::new(),
                 link_state(interface),
@@ -193,6 +210,22 @@ fn table(pods: &[PodStatus]) -> Table {
         }
     }
     table
+}
+
+/// A VLAN interface is named with the link beneath it, as iproute2 does; its bond has a row of its
+/// own, with the mode and the ports.
+fn name_and_mode(interface: &InterfaceStatus) -> (String, String) {
+    let name = interface.name.to_string();
+    match &interface.vlan {
+        Some(VlanStatus { id, on: Some(lower), .. }) => {
+            (format!("{name}@{lower}"), format!("vlan {id}"))
+        }
+        Some(VlanStatus { id, on: None, .. }) => (name, format!("vlan {id}")),
+        None => {
+            let mode = interface.bond.as_ref().map(|bond| bond.mode.to_owned());
+            (name, mode.unwrap_or_default())
+        }
+    }
 }
 
 fn function_cells(interface: &InterfaceStatus) -> [String; 2] {
@@ -241,6 +274,7 @@ mod tests {
             mtu: 1500,
             addresses: vec!["fe80::1/64".to_owned()],
             function: None,
+            vlan: None,
             bond: None,
             port: None,
         }
@@ -289,6 +323,38 @@ mod tests {
             ]
         );
         assert!(lines.iter().all(|line| line.chars().count() <= 100));
+    }
+
+    #[test]
+    fn a_vlan_interface_stands_below_its_bond_and_the_bonds_ports() {
+        let bond = Some(BondStatus { mode: "balance-xor", active_port: None });
+        let bond = InterfaceStatus { bond, ..interface("net3-bond") };
+        let of = |name: &str| {
+            let bond = Some(bond.name.clone());
+            let port = Some(PortStatus { bond, active: true, link_failures: 0 });
+            InterfaceStatus { port, ..self::port(name, "pf0") }
+        };
+        let (id, protocol) = (100, VlanProtocol::Dot1Q);
+        let vlan = Some(VlanStatus { id, protocol, on: Some(bond.name.clone()) });
+        let addresses = vec!["10.56.217.2/24".to_owned()];
+        let vlan = InterfaceStatus { addresses, vlan, ..interface("net3") };
+        let pod = PodStatus {
+            namespace: "demo".to_owned(),
+            name: "p".to_owned(),
+            netns: Some("/run/netns/demo.p".to_owned()),
+            interfaces: vec![of("net1"), of("net2"), bond, vlan],
+            network_status: Value::Null,
+        };
+        assert_eq!(
+            table(&[pod]).lines(),
+            [
+                "POD     LINK            MODE         PORT  STATE       PF   VF  ADDRESSES",
+                "demo/p  net3-bond       balance-xor        up",
+                "                                     net1  up, active  pf0  0",
+                "                                     net2  up, active  pf0  0",
+                "        net3@net3-bond  vlan 100           up                   10.56.217.2/24",
+            ]
+        );
     }
 
     #[test]

@@ -184,6 +184,18 @@ pub(crate) fn sweep() {
     succeeded(&podbond(&["delete", "-f", EXAMPLES]));
 }
 
+/// The pod as `podbond status` shows it to machines.
+pub(crate) fn status(name: &str) -> Value {
+    let text = succeeded(&podbond(&["status", "-n", "demo", name, "-o", "json"]));
+    serde_json::from_str::<Value>(&text).unwrap()[0].take()
+}
+
+/// One interface of it.
+pub(crate) fn interface<'s>(status: &'s Value, name: &str) -> &'s Value {
+    let all = status["interfaces"].as_array().unwrap();
+    all.iter().find(|interface| interface["name"] == name).unwrap_or_else(|| panic!("{status}"))
+}
+
 /// A pod's manifest with these networks.
 pub(crate) fn pod(name: &str, networks: &str) -> String {
     format!(
