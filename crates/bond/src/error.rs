@@ -283,15 +283,16 @@ pub enum Error {
         /// One sentence for each difference.
         differences: Vec<String>,
     },
-    /// The record of what ADD changed could not be kept.
-    #[error("{action} {}: {source}", path.display())]
-    Record {
-        /// `read`, `write` or `remove`.
-        action: &'static str,
+    /// The record of what ADD changes could not be kept.
+    #[error(transparent)]
+    State(#[from] podbond_state::Error),
+    /// The record of what ADD changes cannot be put into words.
+    #[error("cannot write {}: {problem}", path.display())]
+    Unwritten {
         /// The file.
         path: std::path::PathBuf,
         /// Why not.
-        source: std::io::Error,
+        problem: String,
     },
     /// Links of the node that the administrator's rules keep from bonds.
     #[error("{}", .refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -375,7 +376,7 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::BeneathTaken { .. } => Code::CONFLICT,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::Record { .. } | Self::RulesUnread { .. } => Code::Io,
+            Self::State(_) | Self::Unwritten { .. } | Self::RulesUnread { .. } => Code::Io,
             Self::RulesMalformed { .. } => Code::Decode,
             Self::Several(_) => Code::KERNEL,
             _ => Code::InvalidConfig,

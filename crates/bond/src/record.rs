@@ -1,5 +1,3 @@
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use podbond_cni::ContainerId;
@@ -102,14 +100,9 @@ impl Records {
         made: &Made,
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
-        let temporary = self.dir.join(format!(".{ifname}:{container}"));
-        let record = Record { version: VERSION, made: made.clone() };
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&self.dir)?;
-            fs::write(&temporary, serde_json::to_vec(&record)?)?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|source| Error::Record { action: "write", path: path.clone(), source })
+        let record = serde_json::to_vec(&Record { version: VERSION, made: made.clone() })
+            .map_err(|error| Error::Unwritten { path: path.clone(), problem: error.to_string() })?;
+        Ok(podbond_state::write(&path, &record)?)
     }
 
     /// What ADD did; none where there is no record, or one of another version.
@@ -119,24 +112,14 @@ impl Records {
         ifname: &LinkName,
     ) -> Result<Option<Made>, Error> {
         let path = self.path(container, ifname);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Record { action: "read", path, source }),
-        };
+        let Some(bytes) = podbond_state::read(&path)? else { return Ok(None) };
         let record = serde_json::from_slice::<Record>(&bytes).ok();
         Ok(record.filter(|record| record.version == VERSION).map(|record| record.made))
     }
 
     /// Removes the record; success when there is none.
     pub(crate) fn remove(&self, container: &ContainerId, ifname: &LinkName) -> Result<(), Error> {
-        let path = self.path(container, ifname);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(Error::Record { action: "remove", path, source })
-            }
-            _ => Ok(()),
-        }
+        Ok(podbond_state::remove(&self.path(container, ifname))?)
     }
 
     /// Both parts are validated names without `/`, so that the path stays in its directory, and
@@ -148,6 +131,8 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn container() -> ContainerId {
