@@ -13,7 +13,7 @@ const KEPT_BYTES: usize = 6;
 
 /// The name of the bond beneath a VLAN interface: `net3-bond` beneath `net3`, so that `ip link` shows
 /// `net3@net3-bond`. A VLAN interface with more than ten bytes keeps the first six of them and has
-/// four hexadecimal digits for the others: `uplink4f1a-bond` beneath `uplink-storage`.
+/// four hexadecimal digits for the others: `uplink4f7c-bond` beneath `uplink-storage`.
 ///
 /// It is the same in each call, so that DEL and CHECK find the bond again.
 pub(crate) fn bond_beneath(vlan: &LinkName) -> LinkName {
@@ -24,7 +24,8 @@ pub(crate) fn bond_beneath(vlan: &LinkName) -> LinkName {
         let kept = &whole[..whole.floor_char_boundary(KEPT_BYTES)];
         format!("{kept}{:04x}", digest(&[whole.as_bytes()]) & 0xffff)
     };
-    // Part of a link's name and what no name of a link is refused for; not empty, not too long.
+    // It cannot fail: the beginning of a link's name with letters that a name may have, at most 15
+    // bytes of them.
     format!("{short}{ENDING}").parse().unwrap_or_else(|_| vlan.clone())
 }
 
@@ -44,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_bonds_of_long_names_differ_where_these_do() {
-        assert_eq!(beneath("uplink-storage"), beneath("uplink-storage"));
+        assert_eq!(beneath("uplink-storage"), "uplink4f7c-bond");
         assert_ne!(beneath("uplink-storage"), beneath("uplink-storag2"));
         for vlan in [
             "uplink-storage",

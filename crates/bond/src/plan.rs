@@ -111,9 +111,9 @@ impl fmt::Display for Warning {
 
 /// The steps that make the bond `ifname` from what the view shows. Pure.
 ///
-/// The view must hold, where they exist: the pod's link `ifname`, or both that and the bond beneath it
-/// where the configuration has a VLAN, the ports, each port's master, and
-/// the VFs of those ports of which [`Config::needs_trust`] asks.
+/// The view must hold, where they exist: the pod's link `ifname`, the bond beneath it where the
+/// configuration has a VLAN, the ports, each port's master, and the VFs of those ports of which
+/// [`Config::needs_trust`] asks.
 pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
     names_are_free(config, ifname, view)?;
     let ports = config
@@ -122,17 +122,18 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Err
         .map(|name| free_port(config, name, view))
         .collect::<Result<Vec<_>, _>>()?;
     let mtu = mtu(config, &ports)?;
-    let untrusted = untrusted(config, &ports, view);
-    if let Some(untrusted) =
-        untrusted.clone().filter(|_| config.untrusted == UntrustedPorts::Refused)
-    {
-        return Err(Error::Untrusted { untrusted });
+    let mut warnings = config.warnings.clone();
+    match untrusted(config, &ports, view) {
+        Some(untrusted) if config.untrusted == UntrustedPorts::Refused => {
+            return Err(Error::Untrusted { untrusted });
+        }
+        found => warnings.extend(found),
     }
     let doubles = doubles_of(config, &ports);
-    let equal = doubles.iter().cloned().map(|Double { port, other, mac, instead }| {
-        Warning::EqualMacs { mode: config.options.mode, port, other, mac, instead }
-    });
-    let warnings = config.warnings.iter().cloned().chain(untrusted).chain(equal).collect();
+    let mode = config.options.mode;
+    warnings.extend(doubles.iter().cloned().map(|Double { port, other, mac, instead }| {
+        Warning::EqualMacs { mode, port, other, mac, instead }
+    }));
     Ok(Plan { steps: steps(config, ifname, &ports, mtu, &doubles), warnings })
 }
 
@@ -145,13 +146,15 @@ fn names_are_free(config: &Config, ifname: &LinkName, view: &View) -> Result<(),
         return Err(Error::NameTaken { name: ifname.clone() });
     }
     let bond = config.bond_name(ifname);
-    let by = match () {
-        () if bond == *ifname => return Ok(()),
-        () if config.ports.contains(&bond) => Clash::Port,
-        () if in_pod(&bond) => Clash::Pod,
-        () => return Ok(()),
+    let by = if bond == *ifname {
+        None
+    } else if config.ports.contains(&bond) {
+        Some(Clash::Port)
+    } else {
+        in_pod(&bond).then_some(Clash::Pod)
     };
-    Err(Error::BeneathTaken { vlan: ifname.clone(), bond, by })
+    let taken = |by| Err(Error::BeneathTaken { vlan: ifname.clone(), bond: bond.clone(), by });
+    by.map_or(Ok(()), taken)
 }
 
 /// Ports with an earlier port's address, where the mode cannot do with them: the driver refuses the

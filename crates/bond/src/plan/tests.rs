@@ -265,6 +265,11 @@ fn a_vlan_interface_stands_on_a_bond_that_is_named_for_it() {
     );
     view.pod[2].name = name("net3");
     assert!(refused(&view, "net3").contains("the pod has a link net3 already"));
+    view.pod[2].name = name("net3-bond");
+    let links = json!([{"name": "net1"}, {"name": "net3-bond"}]);
+    let config = self::config(&json!({"vlan": 100, "links": links}));
+    let message = plan(&config, &name("net3"), &view).unwrap_err().to_string();
+    assert!(message.contains("would be called net3-bond, and one of the links"), "{message}");
 }
 
 #[test]
