@@ -12,7 +12,7 @@ use crate::check::differences;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
 use crate::host_links::guard;
-use crate::plan::plan;
+use crate::plan::{Plan, plan};
 use crate::record::{Made, Records};
 use crate::removal::{dissolution, giving_back, may_be_refused};
 
@@ -69,25 +69,19 @@ impl Bond {
         let config = Config::parse(&request.config, &request.args)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
-        let view = observe(&mut kernel, &config, &request.ifname)?;
-        let plan = plan(&config, &request.ifname, &view)?;
-        for warning in &plan.warnings {
+        let (planned, made) = prepare(&mut kernel, &config, &request.ifname)?;
+        for warning in &planned.warnings {
             eprintln!("bond: network {}: warning: {warning}", request.config.name);
         }
-        let made = Made::of(&plan, &config, &view);
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
-        attach(&mut kernel, plan.steps, Addresses::OnLink, request, delegates, finish)
+        attach(&mut kernel, planned.steps, Addresses::OnLink, request, delegates, finish)
             .inspect_err(|_| {
-                // Without need once all is undone. If something could not be, the DEL with which a
-                // runtime answers a failed ADD tries it once more.
-                let mut is_gone =
-                    |name: &LinkName| matches!(kernel.link(&At::pod(name.clone())), Ok(None));
-                let ports_are_back = match config.links_are {
-                    LinksAre::OnHost => config.ports.iter().all(&mut is_gone),
-                    LinksAre::InPod => true,
-                };
-                if ports_are_back && is_gone(&config.bond_name(&request.ifname)) {
+                // Without need once all is as it was, so that the same would be done again. If
+                // something could not be undone, the DEL with which a runtime answers a failed ADD
+                // tries it once more.
+                let again = prepare(&mut kernel, &config, &request.ifname);
+                if again.is_ok_and(|(_, again)| again == made) {
                     let _ = self.records().remove(&request.container_id, &request.ifname);
                 }
             })
@@ -165,6 +159,14 @@ fn verify(request: &Request) -> Result<(), Error> {
 
 fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::Kernel(podbond_kernel::Error::NoPodNamespace))
+}
+
+/// The plan for what the kernel shows now, and what is to be noted of it.
+fn prepare(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<(Plan, Made), Error> {
+    let view = observe(kernel, config, ifname)?;
+    let plan = plan(config, ifname, &view)?;
+    let made = Made::of(&plan, config, &view);
+    Ok((plan, made))
 }
 
 /// What [`plan`] needs to see, and no more.

@@ -37,8 +37,8 @@ pub enum Step {
         #[serde(skip_serializing_if = "Option::is_none")]
         mac: Option<Mac>,
     },
-    /// Create a VLAN interface on a link of the same namespace; it stays down. It has the address of
-    /// the link beneath, also when that changes.
+    /// Create a VLAN interface on a link of the same namespace; it stays down. While it is up it has
+    /// the address of the link beneath, also when that changes.
     AddVlan {
         /// The VLAN interface.
         at: At,
