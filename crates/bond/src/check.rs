@@ -1,7 +1,7 @@
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
 use podbond_kernel::bond::Unlike;
-use podbond_kernel::{BondOptions, LinkState, Netns, Step, View};
+use podbond_kernel::{BondOptions, LinkState, Netns, View};
 use podbond_names::LinkName;
 
 use crate::config::Config;
@@ -28,7 +28,9 @@ pub(crate) fn differences(
     if link.state == LinkState::Down {
         differences.push(format!("{ifname} is down"));
     }
-    if let Some(mtu) = config.mtu.filter(|mtu| *mtu != link.mtu) {
+    // A plugin that follows in the chain may have changed it, and told so in its result.
+    let mtu = expected.interfaces.iter().find(|it| it.name == *ifname).and_then(|it| it.mtu);
+    if let Some(mtu) = mtu.or(config.mtu).filter(|mtu| *mtu != link.mtu) {
         differences.push(format!("mtu is {}, not {mtu}", link.mtu));
     }
     for name in &config.ports {
@@ -45,15 +47,7 @@ pub(crate) fn differences(
             }
         }
     }
-    for step in found.missing(ifname, expected) {
-        match step {
-            Step::AddAddress { address, .. } => {
-                differences.push(format!("address {address} is gone"));
-            }
-            Step::AddRoute { route, .. } => differences.push(format!("route {route} is gone")),
-            _ => {}
-        }
-    }
+    differences.extend(found.differences(ifname, expected));
     differences
 }
 

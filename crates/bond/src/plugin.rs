@@ -240,8 +240,9 @@ fn see_what_is_left(
     Ok((kernel, view))
 }
 
-/// Announces the bond's addresses and gives the result: "exactly one interface", the bond, since a
-/// meta-plugin writes one status entry for each interface that has a sandbox.
+/// Announces the bond's addresses and gives the result: beside what the plugins before it in a chain
+/// made exactly one interface, the bond, since a meta-plugin writes one status entry for each
+/// interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
     request: &Request,
@@ -252,6 +253,7 @@ fn answer(
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     // First, since the bond may take another port's address while it waits for its carrier.
     if let Some(result) = &ipam {
+        podbond_ipam::settle(kernel, request, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let link = kernel.link(&at).map_err(refused)?;
@@ -263,5 +265,5 @@ fn answer(
         socket_path: None,
         pci_id: None,
     };
-    Ok(podbond_ipam::result(ipam, interface))
+    Ok(podbond_ipam::result(request.config.prev_result.as_ref(), ipam, interface))
 }

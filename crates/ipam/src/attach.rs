@@ -1,7 +1,8 @@
 use podbond_cni::{CniResult, Code, Command, Delegates, Failure, Request};
 use podbond_kernel::{Apply, Step, Transaction, transact};
 
-use crate::{failure, steps};
+use crate::meaning::steps;
+use crate::{dad, failure};
 
 /// Where the addresses and routes of a lease go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub fn attach<K: Apply, T>(
     delegates: &Delegates<'_>,
     finish: impl FnOnce(&mut K, Option<CniResult>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let dad = dad(&request.config)?;
     let mut leased = false;
     let outcome = transact(kernel, |transaction| {
         apply(transaction, link, &request.config.name)?;
@@ -40,7 +42,7 @@ pub fn attach<K: Apply, T>(
                 return Err(no_address(request));
             }
             if addresses == Addresses::OnLink {
-                apply(transaction, steps(&request.ifname, result), &request.config.name)?;
+                apply(transaction, steps(&request.ifname, result, dad), &request.config.name)?;
             }
         }
         finish(transaction.kernel(), ipam)

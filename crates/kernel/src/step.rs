@@ -4,8 +4,7 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::bond::table::{self, BondOption};
-use crate::{At, BondOptions, LinkState, PortOptions, Route, VfSettings};
+use crate::{At, BondOptions, Dad, LinkState, PortOptions, PortRole, Route, VfSettings};
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
 /// that its inverse needs no look at the kernel and can be written down before the step is taken.
@@ -136,13 +135,15 @@ pub enum Step {
         /// The driver it gets; none leaves it unbound.
         to: Option<String>,
     },
-    /// Add an address with its prefix to a link, usable at once. IPv6 is switched on for the link
-    /// where it is off.
+    /// Add an address with its prefix to a link. IPv6 is switched on for the link where it is off.
     AddAddress {
         /// The link.
         at: At,
         /// The address and its prefix length.
         address: IpNet,
+        /// Whether it is usable at once.
+        #[serde(default, skip_serializing_if = "Dad::is_off")]
+        dad: Dad,
     },
     /// Remove an address. The inverse of [`Step::AddAddress`].
     RemoveAddress {
@@ -150,9 +151,13 @@ pub enum Step {
         at: At,
         /// The address and its prefix length.
         address: IpNet,
+        /// How it is added again on the way back.
+        #[serde(default, skip_serializing_if = "Dad::is_off")]
+        dad: Dad,
     },
     /// Append a route through a link: it may stand beside one with the same destination. Without a
-    /// scope it has that of the link when it has no gateway, else the universe's.
+    /// scope it has that of the link when it has no gateway, else the universe's. A route that is
+    /// there already, as it is wanted, is no error.
     AddRoute {
         /// The link.
         at: At,
@@ -166,26 +171,6 @@ pub enum Step {
         /// The route.
         route: Route,
     },
-}
-
-/// What one port of a bond can be before the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PortRole {
-    /// The one that is preferred.
-    Primary,
-    /// The one that carries the traffic now.
-    Active,
-}
-
-impl PortRole {
-    /// The option that gives it.
-    pub fn option(self) -> &'static BondOption {
-        match self {
-            Self::Primary => &table::PRIMARY,
-            Self::Active => &table::ACTIVE_SLAVE,
-        }
-    }
 }
 
 impl Step {
@@ -214,8 +199,8 @@ impl Step {
             Self::SetVf { pf, vf, from, to } => Self::SetVf { pf, vf, from: to, to: from },
             Self::SetNumVfs { pf, from, to } => Self::SetNumVfs { pf, from: to, to: from },
             Self::BindDriver { pci, from, to } => Self::BindDriver { pci, from: to, to: from },
-            Self::AddAddress { at, address } => Self::RemoveAddress { at, address },
-            Self::RemoveAddress { at, address } => Self::AddAddress { at, address },
+            Self::AddAddress { at, address, dad } => Self::RemoveAddress { at, address, dad },
+            Self::RemoveAddress { at, address, dad } => Self::AddAddress { at, address, dad },
             Self::AddRoute { at, route } => Self::RemoveRoute { at, route },
             Self::RemoveRoute { at, route } => Self::AddRoute { at, route },
         }
@@ -256,8 +241,10 @@ impl fmt::Display for Step {
             Self::BindDriver { pci, from, to } => {
                 write!(f, "bind {pci} to {} (was {})", driver(to), driver(from))
             }
-            Self::AddAddress { at, address } => write!(f, "add address {address} to {at}"),
-            Self::RemoveAddress { at, address } => write!(f, "remove address {address} from {at}"),
+            Self::AddAddress { at, address, .. } => write!(f, "add address {address} to {at}"),
+            Self::RemoveAddress { at, address, .. } => {
+                write!(f, "remove address {address} from {at}")
+            }
             Self::AddRoute { at, route } => write!(f, "append route {route} through {at}"),
             Self::RemoveRoute { at, route } => write!(f, "remove route {route} through {at}"),
         }
@@ -353,8 +340,8 @@ pub(crate) mod tests {
             Step::SetVf { pf: name("pf0"), vf: 0, from: vlan(0), to: vlan(9) },
             Step::SetNumVfs { pf: pci, from: 0, to: 4 },
             Step::BindDriver { pci, from: None, to: Some("vfio-pci".to_owned()) },
-            Step::AddAddress { at: pod.clone(), address },
-            Step::RemoveAddress { at: pod.clone(), address },
+            Step::AddAddress { at: pod.clone(), address, dad: Dad::Off },
+            Step::RemoveAddress { at: pod.clone(), address, dad: Dad::On },
             Step::AddRoute { at: pod.clone(), route: route.clone() },
             Step::RemoveRoute { at: pod, route },
         ]
