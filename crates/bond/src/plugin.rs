@@ -90,12 +90,18 @@ impl Bond {
             .map_err(Error::Config)
     }
 
-    /// The link goes before the lease, so that no address is given out while it is still in use; an
-    /// error in one does not keep the other.
+    /// The link goes before the lease, so that no address is given out while it is still in use,
+    /// unless the lease needs the link; an error in one does not keep the other.
     fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-        let mut errors = self.unmake(request);
-        if let Err(failure) = delegates.ipam(Command::Del, request) {
-            errors.push(Error::Config(failure));
+        let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
+        let mut errors: Vec<Error> = Vec::new();
+        let needs_link = podbond_ipam::lease_needs_link(&request.config);
+        if needs_link {
+            errors.extend(give_back());
+        }
+        errors.extend(self.unmake(request));
+        if !needs_link {
+            errors.extend(give_back());
         }
         if errors.is_empty() {
             self.records().remove(&request.container_id, &request.ifname)?;

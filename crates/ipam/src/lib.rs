@@ -12,7 +12,7 @@ mod meaning;
 mod settle;
 
 pub use answer::result;
-pub use attach::{Addresses, attach};
+pub use attach::{Addresses, attach, lease_needs_link};
 pub use error::failure;
 pub use found::Found;
 pub use settle::{announce, dad, settle};

@@ -108,13 +108,17 @@ impl Sriov {
             return store::remove(&path);
         };
         let _lock = self.store.lock(record.device)?;
-        // The link goes before the lease, so that no address is given out while it is still in use;
-        // an error in one does not keep the other.
-        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
-        let lease = delegates.ipam(Command::Del, &Request { config, ..request.clone() });
-        let errors = [vf, lease.map(drop).map_err(Error::Attaching)];
+        let needs_link = podbond_ipam::lease_needs_link(&config);
+        let added = Request { config, ..request.clone() };
+        let give_back = || delegates.ipam(Command::Del, &added).map(drop).map_err(Error::Attaching);
+        // The link goes before the lease, so that no address is given out while it is still in use,
+        // unless the lease needs the link; an error in one does not keep the other.
+        let first = if needs_link { give_back() } else { Ok(()) };
+        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
+        let last = if needs_link { Ok(()) } else { give_back() };
+        let errors = [first, vf, last];
         Error::all(errors.into_iter().filter_map(Result::err).collect())?;
         store::remove(&path)
     }
