@@ -13,6 +13,10 @@ use crate::{
     NetworkStatus, Record, Records,
 };
 
+/// Reference plugins whose work is in the pod's namespace alone and goes with it, and which fail
+/// where that is gone: to call them again could never succeed.
+const GONE_WITH_NETNS: [&str; 1] = ["sbr"];
+
 /// A pod's sandbox: what is attached to its networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
@@ -252,6 +256,9 @@ impl Attacher<'_> {
         let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));
         let mut errors = Vec::new();
         for config in record.configs.iter().take(record.called).rev() {
+            if netns.is_none() && GONE_WITH_NETNS.contains(&config.plugin.as_str()) {
+                continue;
+            }
             // Older plugins are not given a result at DEL.
             let passes_result = config.version >= Version::V0_4_0;
             // Of a chain that failed, what there is: a plugin may find by it what to remove.
