@@ -39,6 +39,9 @@ pub struct Record {
     pub configs: Vec<NetConf>,
     /// How many of the plugins were called, the last of them perhaps without an answer.
     pub called: usize,
+    /// The result of the last plugin that answered, until all have.
+    #[serde(default, with = "result", skip_serializing_if = "Option::is_none")]
+    pub so_far: Option<CniResult>,
     /// The result of the last plugin, once all have succeeded.
     #[serde(with = "result")]
     pub result: Option<CniResult>,

@@ -13,6 +13,10 @@ use crate::{
     NetworkStatus, Record, Records,
 };
 
+/// Reference plugins whose work is in the pod's namespace alone and goes with it, and which fail
+/// where that is gone: to call them again could never succeed.
+const GONE_WITH_NETNS: [&str; 1] = ["sbr"];
+
 /// A pod's sandbox: what is attached to its networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
@@ -152,6 +156,7 @@ impl Attacher<'_> {
             device,
             configs: attachment.configs(device),
             called: 0,
+            so_far: None,
             result: None,
         };
         match self.call_plugins(&mut record) {
@@ -185,17 +190,17 @@ impl Attacher<'_> {
     /// point can be finished by DEL.
     fn call_plugins(&self, record: &mut Record) -> Result<(), Error> {
         let records = self.records();
-        let mut result = None;
         for (position, config) in record.configs.clone().into_iter().enumerate() {
             record.called = position + 1;
             records.write(record)?;
             let netns = Some(record.netns.path.clone());
             let id = || AttachmentId::from(&*record);
-            let added = self.call(Command::Add, record, netns, config.clone(), result.take());
-            result = added.map_err(plugin_failed(id, &config, Command::Add))?;
+            let previous = record.so_far.clone();
+            let added = self.call(Command::Add, record, netns, config.clone(), previous);
+            record.so_far = added.map_err(plugin_failed(id, &config, Command::Add))?;
         }
         // A plugin may give no result at all: then there is nothing to tell but the name.
-        record.result = Some(result.unwrap_or_default());
+        record.result = Some(record.so_far.take().unwrap_or_default());
         records.write(record)
     }
 
@@ -251,9 +256,14 @@ impl Attacher<'_> {
         let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));
         let mut errors = Vec::new();
         for config in record.configs.iter().take(record.called).rev() {
+            if netns.is_none() && GONE_WITH_NETNS.contains(&config.plugin.as_str()) {
+                continue;
+            }
             // Older plugins are not given a result at DEL.
             let passes_result = config.version >= Version::V0_4_0;
-            let previous = record.result.clone().filter(|_| passes_result);
+            // Of a chain that failed, what there is: a plugin may find by it what to remove.
+            let result = record.result.as_ref().or(record.so_far.as_ref());
+            let previous = result.filter(|_| passes_result).cloned();
             match self.call(Command::Del, record, netns.cloned(), config.clone(), previous) {
                 Ok(_) => {}
                 // The plugin says that there is nothing to clean up.

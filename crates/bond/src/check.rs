@@ -1,7 +1,7 @@
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
 use podbond_kernel::bond::Unlike;
-use podbond_kernel::{BondOptions, Link, LinkState, Netns, Step, View, VlanTag};
+use podbond_kernel::{BondOptions, Link, LinkState, Netns, View, VlanTag};
 use podbond_names::LinkName;
 
 use crate::config::Config;
@@ -26,14 +26,14 @@ pub(crate) fn differences(
     };
     let mut differences = option_differences(&config.options, options);
     differences.extend(primary_difference(config, options, view));
-    differences.extend(link_differences(config, link));
+    differences.extend(link_differences(config, link, expected));
     if let (Some(wanted), Some(shown)) = (config.mac, link.mac)
         && wanted != shown
     {
         differences.push(format!("mac is {shown}, not {wanted}"));
     }
     if let Some(tag) = config.vlan {
-        differences.extend(vlan_differences(config, ifname, tag, link, view));
+        differences.extend(vlan_differences(config, ifname, tag, link, view, expected));
     }
     for name in &config.ports {
         match view.link(Netns::Pod, name) {
@@ -49,23 +49,21 @@ pub(crate) fn differences(
             }
         }
     }
-    for step in found.missing(ifname, expected) {
-        match step {
-            Step::AddAddress { address, .. } => {
-                differences.push(format!("address {address} is gone"));
-            }
-            Step::AddRoute { route, .. } => differences.push(format!("route {route} is gone")),
-            _ => {}
-        }
-    }
+    differences.extend(found.differences(ifname, expected));
     differences
 }
 
 /// What the bond and the VLAN interface on it have in common.
-fn link_differences(config: &Config, link: &Link) -> impl Iterator<Item = String> {
+fn link_differences(
+    config: &Config,
+    link: &Link,
+    expected: &CniResult,
+) -> impl Iterator<Item = String> {
     let (name, is) = (&link.name, link.mtu);
     let down = (link.state == LinkState::Down).then(|| format!("{name} is down"));
-    let mtu = config.mtu.filter(|mtu| *mtu != is);
+    // A plugin that follows in the chain may have changed it, and told so in its result.
+    let told = expected.interfaces.iter().find(|it| it.name == *name).and_then(|it| it.mtu);
+    let mtu = told.or(config.mtu).filter(|mtu| *mtu != is);
     down.into_iter().chain(mtu.map(|mtu| format!("mtu of {name} is {is}, not {mtu}")))
 }
 
@@ -75,6 +73,7 @@ fn vlan_differences(
     tag: VlanTag,
     bond: &Link,
     view: &View,
+    expected: &CniResult,
 ) -> Vec<String> {
     let Some(link) = view.link(Netns::Pod, ifname) else {
         return vec![format!("{ifname} is gone")];
@@ -84,7 +83,7 @@ fn vlan_differences(
     };
     let tag = (vlan.tag != tag).then(|| format!("{ifname} is {}, not {tag}", vlan.tag));
     let moved = (vlan.lower != bond.index).then(|| format!("{ifname} is not on {}", bond.name));
-    tag.into_iter().chain(moved).chain(link_differences(config, link)).collect()
+    tag.into_iter().chain(moved).chain(link_differences(config, link, expected)).collect()
 }
 
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {

@@ -176,6 +176,8 @@ impl Config {
         let in_container = switch("linksInContainer", &mut wrong);
         let allow_untrusted = switch("allowUntrusted", &mut wrong);
         let strict = switch("strict", &mut wrong);
+        // Taken when the addresses are given.
+        switch("ipv6Dad", &mut wrong);
         let mut warnings = keys::unknown(raw);
         rules::check(&draft, &mut wrong, &mut warnings);
         if strict {

@@ -88,12 +88,18 @@ impl Bond {
             .map_err(Error::Config)
     }
 
-    /// The link goes before the lease, so that no address is given out while it is still in use; an
-    /// error in one does not keep the other.
+    /// The link goes before the lease, so that no address is given out while it is still in use,
+    /// unless the lease needs the link; an error in one does not keep the other.
     fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-        let mut errors = self.unmake(request);
-        if let Err(failure) = delegates.ipam(Command::Del, request) {
-            errors.push(Error::Config(failure));
+        let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
+        let mut errors: Vec<Error> = Vec::new();
+        let needs_link = podbond_ipam::lease_needs_link(&request.config);
+        if needs_link {
+            errors.extend(give_back());
+        }
+        errors.extend(self.unmake(request));
+        if !needs_link {
+            errors.extend(give_back());
         }
         if errors.is_empty() {
             self.records().remove(&request.container_id, &request.ifname)?;
@@ -287,8 +293,9 @@ fn see_returned(
     Ok(())
 }
 
-/// Announces the addresses and gives the result: "exactly one interface", the bond or the VLAN's on
-/// it, since a meta-plugin writes one status entry for each interface that has a sandbox.
+/// Announces the addresses and gives the result: beside what the plugins before it in a chain made
+/// exactly one interface, the bond or the VLAN's on it, since a meta-plugin writes one status entry
+/// for each interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
     request: &Request,
@@ -299,6 +306,7 @@ fn answer(
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     // First, since the bond may take another port's address while it waits for its carrier.
     if let Some(result) = &ipam {
+        podbond_ipam::settle(kernel, request, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let link = kernel.link(&at).map_err(refused)?;
@@ -310,5 +318,5 @@ fn answer(
         socket_path: None,
         pci_id: None,
     };
-    Ok(podbond_ipam::result(ipam, interface))
+    Ok(podbond_ipam::result(request.config.prev_result.as_ref(), ipam, interface))
 }

@@ -1,7 +1,8 @@
-use podbond_cni::{CniResult, Code, Command, Delegates, Failure, Request};
-use podbond_kernel::{Apply, Step, Transaction, transact};
+use podbond_cni::{CniResult, Code, Command, Delegates, Failure, NetConf, Request};
+use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
-use crate::{failure, steps};
+use crate::meaning::steps;
+use crate::{dad, failure};
 
 /// Where the addresses and routes of a lease go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Addresses {
 ///
 /// The link comes first, since an IPAM plugin like dhcp speaks through it. When anything fails, the
 /// steps are undone before the lease is given back, so that no address is given out again while it
-/// is still in use. What an IPAM plugin refused is not given back: it may be the lease of an
+/// is still in use; but see [`lease_needs_link`]. What an IPAM plugin refused is not given back: it may be the lease of an
 /// earlier ADD of the same attachment.
 pub fn attach<K: Apply, T>(
     kernel: &mut K,
@@ -30,30 +31,57 @@ pub fn attach<K: Apply, T>(
     delegates: &Delegates<'_>,
     finish: impl FnOnce(&mut K, Option<CniResult>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let dad = dad(&request.config)?;
     let mut leased = false;
+    let mut left = Vec::new();
+    let give_back = || delegates.ipam(Command::Del, request).err().map(|e| e.to_string());
     let outcome = transact(kernel, |transaction| {
         apply(transaction, link, &request.config.name)?;
         let ipam = delegates.ipam(Command::Add, request)?;
         leased = ipam.is_some();
-        if let Some(result) = &ipam {
-            if result.ips.is_empty() {
-                return Err(no_address(request));
-            }
-            if addresses == Addresses::OnLink {
-                apply(transaction, steps(&request.ifname, result), &request.config.name)?;
-            }
+        let answer = give(transaction, addresses, request, dad, ipam.as_ref())
+            .and_then(|()| finish(transaction.kernel(), ipam));
+        if answer.is_err() && leased && lease_needs_link(&request.config) {
+            left.extend(give_back());
+            leased = false;
         }
-        finish(transaction.kernel(), ipam)
+        answer
     });
     let failed = match outcome {
         Ok((answer, _applied)) => return Ok(answer),
         Err(failed) => failed,
     };
-    let mut left: Vec<String> = failed.left.iter().map(ToString::to_string).collect();
-    if leased && let Err(error) = delegates.ipam(Command::Del, request) {
-        left.push(error.to_string());
+    left.extend(failed.left.iter().map(ToString::to_string));
+    if leased {
+        left.extend(give_back());
     }
     Err(with_left(failed.cause, left))
+}
+
+/// Whether a lease can be given back only while its link is there: dhcp tells its server through
+/// it. Its server, not the lease, keeps the address from being given out too early.
+pub fn lease_needs_link(config: &NetConf) -> bool {
+    config.ipam.as_deref() == Some("dhcp")
+}
+
+/// Gives the link its addresses and routes.
+fn give<K: Apply>(
+    transaction: &mut Transaction<'_, K>,
+    addresses: Addresses,
+    request: &Request,
+    dad: Dad,
+    ipam: Option<&CniResult>,
+) -> Result<(), Failure> {
+    let Some(result) = ipam else { return Ok(()) };
+    if result.ips.is_empty() {
+        return Err(no_address(request));
+    }
+    match addresses {
+        Addresses::OnLink => {
+            apply(transaction, steps(&request.ifname, result, dad), &request.config.name)
+        }
+        Addresses::InResultOnly => Ok(()),
+    }
 }
 
 fn apply<K: Apply>(
@@ -113,13 +141,14 @@ mod tests {
 
     /// An IPAM plugin that notes its calls.
     struct Ipam<'l> {
+        name: &'static str,
         log: &'l Mutex<Vec<String>>,
         answer: Result<Vec<IpConfig>, Failure>,
     }
 
     impl Plugin for Ipam<'_> {
         fn name(&self) -> &'static str {
-            "ipam-of-the-test"
+            self.name
         }
 
         fn add(&self, _: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
@@ -138,6 +167,7 @@ mod tests {
     }
 
     struct Case {
+        ipam: &'static str,
         refuse: Option<&'static str>,
         answer: Result<Vec<IpConfig>, Failure>,
         addresses: Addresses,
@@ -149,23 +179,26 @@ mod tests {
             let address = "10.0.0.2/24".parse().unwrap();
             let ip = IpConfig { address, gateway: None, interface: None };
             let addresses = Addresses::OnLink;
-            Self { refuse: None, answer: Ok(vec![ip]), addresses, finish: Ok(()) }
+            let ipam = "ipam-of-the-test";
+            Self { ipam, refuse: None, answer: Ok(vec![ip]), addresses, finish: Ok(()) }
         }
     }
 
     fn run(case: Case) -> (Result<(), Failure>, Vec<String>) {
         let log = Mutex::new(Vec::new());
-        let conf = br#"{"cniVersion": "1.0.0", "name": "n", "type": "t",
-            "ipam": {"type": "ipam-of-the-test"}}"#;
+        let conf = format!(
+            r#"{{"cniVersion": "1.0.0", "name": "n", "type": "t", "ipam": {{"type": "{}"}}}}"#,
+            case.ipam
+        );
         let request = Request {
             container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
             netns: None,
             ifname: "net1".parse().unwrap(),
             args: Args::default(),
             path: Vec::new(),
-            config: NetConf::parse(conf).unwrap(),
+            config: NetConf::parse(conf.as_bytes()).unwrap(),
         };
-        let ipam = Ipam { log: &log, answer: case.answer };
+        let ipam = Ipam { name: case.ipam, log: &log, answer: case.answer };
         let builtins: [&dyn Plugin; 1] = [&ipam];
         let up = Step::SetState { at: At::pod("net1".parse().unwrap()), to: LinkState::Up };
         let result = attach(
@@ -216,6 +249,16 @@ mod tests {
         let finish = Err(Failure::new(Code::Io, "cannot be read"));
         let (_, log) = run(Case { finish, ..Case::default() });
         assert_eq!(log, [UP, "lease", ADD, REMOVE, DOWN, "give back"]);
+    }
+
+    #[test]
+    fn a_lease_that_needs_its_link_is_given_back_before_it_and_once() {
+        let finish = Err(Failure::new(Code::Io, "cannot be read"));
+        let (_, log) = run(Case { ipam: "dhcp", finish, ..Case::default() });
+        assert_eq!(log, [UP, "lease", ADD, "give back", REMOVE, DOWN]);
+        let refused = Err(Failure::new(Code::EXHAUSTED, "no address left"));
+        let (_, log) = run(Case { ipam: "dhcp", answer: refused, ..Case::default() });
+        assert_eq!(log, [UP, "lease", DOWN]);
     }
 
     #[test]

@@ -9,8 +9,12 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         | Error::NotTaken { .. }
         | Error::UnknownOptions { .. }
         | Error::LaterValue { .. }
+        | Error::TentativeAddress { .. }
         | Error::NoBonding { .. } => Code::KERNEL,
-        Error::NoSuchLink { .. } | Error::HasMaster { .. } => Code::CONFLICT,
+        Error::NoSuchLink { .. } | Error::HasMaster { .. } | Error::DuplicateAddress { .. } => {
+            Code::CONFLICT
+        }
+        Error::GatewayUnreachable { .. } => Code::InvalidConfig,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
             Code::ContainerUnknown
         }

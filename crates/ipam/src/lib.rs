@@ -4,10 +4,15 @@
 //!
 //! It is the one place where the protocol and the kernel meet; neither knows the other.
 
+mod answer;
 mod attach;
 mod error;
+mod found;
 mod meaning;
+mod settle;
 
-pub use attach::{Addresses, attach};
+pub use answer::result;
+pub use attach::{Addresses, attach, lease_needs_link};
 pub use error::failure;
-pub use meaning::{Found, announce, result, steps};
+pub use found::Found;
+pub use settle::{announce, dad, settle};

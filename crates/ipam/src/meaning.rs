@@ -1,134 +1,72 @@
 use std::net::IpAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
-use podbond_cni::{CniResult, Interface, IpConfig};
-use podbond_kernel::{At, Kernel, Route, Step};
+use podbond_cni::{CniResult, IpConfig, Route as CniRoute};
+use podbond_kernel::{At, Dad, Route, Step};
 use podbond_names::LinkName;
 
 /// `RT_SCOPE_LINK`: from here on a destination is on the link itself, and takes no gateway.
 const SCOPE_LINK: u8 = 253;
 
-/// How long [`announce`] waits for the link's carrier.
-const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(200);
-
 /// The steps that give a link of the pod what an IPAM plugin answered: its addresses, then its
-/// routes, which may need them.
-pub fn steps(ifname: &LinkName, result: &CniResult) -> Vec<Step> {
+/// routes, which may need them. What is said twice is done once.
+pub(crate) fn steps(ifname: &LinkName, result: &CniResult, dad: Dad) -> Vec<Step> {
     let at = At::pod(ifname.clone());
-    let addresses =
-        addresses(result).into_iter().map(|address| Step::AddAddress { at: at.clone(), address });
-    let routes = routes(result).map(|route| Step::AddRoute { at: at.clone(), route });
+    let add = |address| Step::AddAddress { at: at.clone(), address, dad };
+    let addresses = addresses(result).into_iter().map(add);
+    let routes = routes(result).into_iter().map(|route| Step::AddRoute { at: at.clone(), route });
     addresses.chain(routes).collect()
 }
 
-/// The addresses and routes that a link has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Its addresses, link-local ones included.
-    pub addresses: Vec<IpNet>,
-    /// The routes that leave through it.
-    pub routes: Vec<Route>,
-}
-
-impl Found {
-    /// Asks the kernel; a link that is not there has none.
-    pub fn on(kernel: &mut Kernel, at: &At) -> podbond_kernel::Result<Self> {
-        if kernel.link(at)?.is_none() {
-            return Ok(Self::default());
-        }
-        Ok(Self { addresses: kernel.addresses(at)?, routes: kernel.routes(at)? })
-    }
-
-    /// Those of [`steps`] that the link still needs: none when all is as the result has it. Only what
-    /// a result tells of this link counts: that of a chain may tell of others too. A route is there when one leads to the same destination through the same gateway; the
-    /// kernel fills in the rest.
-    pub fn missing(&self, ifname: &LinkName, result: &CniResult) -> Vec<Step> {
-        let mut steps = steps(ifname, &about(ifname, result));
-        steps.retain(|step| match step {
-            Step::AddAddress { address, .. } => !self.addresses.contains(address),
-            Step::AddRoute { route, .. } => !self
-                .routes
-                .iter()
-                .any(|is| is.destination == route.destination && is.gateway == route.gateway),
-            _ => true,
-        });
-        steps
-    }
-}
-
-/// The part of a result that is about a link of the pod.
-fn about(ifname: &LinkName, result: &CniResult) -> CniResult {
-    let is_it = |number| {
-        // An IPAM plugin's own result has no interfaces.
-        let interface: Option<&Interface> = result.interfaces.get(number);
-        interface.is_none_or(|it| it.name == *ifname && it.sandbox.is_some())
-    };
-    let mut result = result.clone();
-    let ips = result.ips.into_iter();
-    result.ips = ips.filter(|ip| ip.interface.is_none_or(is_it)).collect();
-    if result.ips.is_empty() {
-        result.routes.clear();
-    }
-    result
-}
-
-/// Tells the neighbours of a result's addresses once the link has carrier, waiting 200 ms at most.
-/// Its failure is none of the ADD's: neighbours learn of the addresses in time anyway.
-pub fn announce(kernel: &mut Kernel, ifname: &LinkName, result: &CniResult) {
-    let at = At::pod(ifname.clone());
-    let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_PATIENCE);
-}
-
 /// The addresses of a result, in its order.
-fn addresses(result: &CniResult) -> Vec<IpNet> {
-    result.ips.iter().map(|ip| ip.address).collect()
+pub(crate) fn addresses(result: &CniResult) -> Vec<IpNet> {
+    once_each(result.ips.iter().map(|ip| ip.address))
 }
 
-/// The answer of a plugin that made one interface: its addresses, routes and DNS are those that
-/// the IPAM plugin gave, and all the addresses are the interface's.
-pub fn result(ipam: Option<CniResult>, interface: Interface) -> CniResult {
-    let mut result = ipam.unwrap_or_default();
-    result.interfaces = vec![interface];
-    for ip in &mut result.ips {
-        ip.interface = Some(0);
-    }
-    result
+/// The routes of a result as the kernel takes them, in their order. What Go programs write for
+/// "not given", a zero, is not given.
+pub(crate) fn routes(result: &CniResult) -> Vec<Route> {
+    let given = |number: Option<u32>| number.filter(|number| *number != 0);
+    once_each(result.routes.iter().map(|route| Route {
+        destination: route.dst.trunc(),
+        gateway: gateway(&result.ips, route),
+        mtu: given(route.mtu),
+        advmss: given(route.advmss),
+        priority: given(route.priority),
+        table: given(route.table),
+        scope: route.scope,
+    }))
 }
 
-/// The routes of a result as the kernel takes them.
+/// Where a route leads; none is the link itself.
 ///
 /// "gw: next hop address. If unset, a value in `gateway` in the `ips` array may be used" (section
 /// "Success"): that of the first address of the route's family that has one.
-fn routes(result: &CniResult) -> impl Iterator<Item = Route> {
-    result.routes.iter().map(|route| {
-        let on_link = route.scope.is_some_and(|scope| scope >= SCOPE_LINK);
-        let gateway =
-            route.gw.or_else(|| if on_link { None } else { gateway(&result.ips, route.dst) });
-        Route {
-            destination: route.dst,
-            gateway,
-            mtu: route.mtu,
-            advmss: route.advmss,
-            priority: route.priority,
-            table: route.table,
-            scope: route.scope,
-        }
-    })
+pub(crate) fn gateway(ips: &[IpConfig], route: &CniRoute) -> Option<IpAddr> {
+    let is_v4 = route.dst.addr().is_ipv4();
+    let of_family = |gateway: &IpAddr| gateway.is_ipv4() == is_v4;
+    let implied = || match route.scope {
+        Some(scope) if scope >= SCOPE_LINK => None,
+        _ => ips.iter().filter_map(|ip| ip.gateway).find(of_family),
+    };
+    route.gw.or_else(implied)
 }
 
-fn gateway(ips: &[IpConfig], destination: IpNet) -> Option<IpAddr> {
-    let is_v4 = destination.addr().is_ipv4();
-    ips.iter().filter_map(|ip| ip.gateway).find(|gateway| gateway.is_ipv4() == is_v4)
+fn once_each<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut kept = Vec::new();
+    for one in all {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
-mod tests {
-    use podbond_cni::Route as CniRoute;
-
+pub(crate) mod tests {
     use super::*;
 
-    fn ip(address: &str, gateway: Option<&str>) -> IpConfig {
+    pub(crate) fn ip(address: &str, gateway: Option<&str>) -> IpConfig {
         IpConfig {
             address: address.parse().unwrap(),
             gateway: gateway.map(|text| text.parse().unwrap()),
@@ -136,7 +74,7 @@ mod tests {
         }
     }
 
-    fn route(dst: &str, gw: Option<&str>) -> CniRoute {
+    pub(crate) fn route(dst: &str, gw: Option<&str>) -> CniRoute {
         CniRoute {
             dst: dst.parse().unwrap(),
             gw: gw.map(|text| text.parse().unwrap()),
@@ -150,7 +88,8 @@ mod tests {
 
     fn said(ips: Vec<IpConfig>, routes: Vec<CniRoute>) -> Vec<String> {
         let result = CniResult { ips, routes, ..CniResult::default() };
-        steps(&"net3".parse().unwrap(), &result).iter().map(ToString::to_string).collect()
+        let steps = steps(&"net3".parse().unwrap(), &result, Dad::Off);
+        steps.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -182,7 +121,7 @@ mod tests {
             said(ips(), vec![with_gateway, on_link])[1..],
             [
                 "append route 10.1.0.0/16 via 10.0.0.9 through net3 (pod)",
-                "append route 10.2.0.0/16 through net3 (pod)",
+                "append route 10.2.0.0/16 scope link through net3 (pod)",
             ]
         );
     }
@@ -197,67 +136,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_missing() {
-        let result = CniResult {
-            ips: vec![ip("10.0.0.2/24", Some("10.0.0.1")), ip("10.0.1.2/24", None)],
-            routes: vec![route("0.0.0.0/0", None), route("10.9.0.0/16", None)],
-            ..CniResult::default()
+    fn every_field_of_a_route_is_taken_and_zero_is_none() {
+        let all = CniRoute {
+            mtu: Some(1400),
+            advmss: Some(1360),
+            priority: Some(50),
+            table: Some(1000),
+            scope: Some(0),
+            ..route("10.1.0.0/16", Some("10.0.0.1"))
         };
-        let ifname = "net3".parse().unwrap();
-        let all = steps(&ifname, &result);
-        let there = |step: &Step| match step {
-            Step::AddRoute { route, .. } => Some(Route { table: Some(254), ..route.clone() }),
-            _ => None,
+        let zeros = CniRoute {
+            mtu: Some(0),
+            advmss: Some(0),
+            priority: Some(0),
+            table: Some(0),
+            ..route("10.2.0.0/16", Some("10.0.0.1"))
         };
-        let full =
-            Found { addresses: addresses(&result), routes: all.iter().filter_map(there).collect() };
-        assert_eq!(full.missing(&ifname, &result), []);
-        let mut half = full;
-        half.addresses.remove(1);
-        half.routes.remove(0);
-        assert_eq!(half.missing(&ifname, &result), [all[1].clone(), all[2].clone()]);
-        assert_eq!(Found::default().missing(&ifname, &result), all);
+        assert_eq!(
+            said(Vec::new(), vec![all, zeros]),
+            [
+                "append route 10.1.0.0/16 via 10.0.0.1 table 1000 scope global metric 50 mtu 1400 \
+                 advmss 1360 through net3 (pod)",
+                "append route 10.2.0.0/16 via 10.0.0.1 through net3 (pod)",
+            ]
+        );
     }
 
     #[test]
-    fn what_a_result_tells_of_other_links_is_not_missing() {
-        let interface = |name: &str| Interface {
-            name: name.parse().unwrap(),
-            mac: None,
-            mtu: None,
-            sandbox: Some("/run/netns/p1".to_owned()),
-            socket_path: None,
-            pci_id: None,
-        };
-        let of = |number, address| IpConfig { interface: Some(number), ..ip(address, None) };
-        let result = CniResult {
-            interfaces: vec![interface("net1"), interface("net3")],
-            ips: vec![of(0, "10.0.0.2/24"), of(1, "10.0.1.2/24")],
-            ..CniResult::default()
-        };
-        let missing = |ifname: &str| Found::default().missing(&ifname.parse().unwrap(), &result);
-        assert_eq!(missing("net3").len(), 1);
-        assert_eq!(missing("net3")[0].to_string(), "add address 10.0.1.2/24 to net3 (pod)");
-        assert_eq!(missing("net9"), []);
-    }
-
-    #[test]
-    fn the_answer_has_one_interface_which_carries_every_address() {
-        let interface = Interface {
-            name: "net3".parse().unwrap(),
-            mac: None,
-            mtu: None,
-            sandbox: None,
-            socket_path: None,
-            pci_id: None,
-        };
-        let ipam = CniResult {
-            interfaces: vec![interface.clone(), interface.clone()],
-            ips: vec![ip("10.0.0.2/24", None), ip("10.0.1.2/24", None)],
-            ..CniResult::default()
-        };
-        let answer = result(Some(ipam), interface.clone());
-        assert_eq!(answer.interfaces, [interface]);
-        assert!(answer.ips.iter().all(|ip| ip.interface == Some(0)));
+    fn what_is_said_twice_is_done_once() {
+        let ips = vec![ip("10.0.0.2/24", Some("10.0.0.1")), ip("10.0.0.2/24", None)];
+        let routes = vec![route("10.1.7.7/16", None), route("10.1.0.0/16", Some("10.0.0.1"))];
+        assert_eq!(
+            said(ips, routes),
+            [
+                "add address 10.0.0.2/24 to net3 (pod)",
+                "append route 10.1.0.0/16 via 10.0.0.1 through net3 (pod)",
+            ]
+        );
     }
 }

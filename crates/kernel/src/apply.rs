@@ -1,14 +1,12 @@
-use ipnet::IpNet;
 use podbond_faults::{Change, around};
 use podbond_names::{LinkName, Mac};
 use rustix::io::Errno;
 
 use crate::bond::Unlike;
 use crate::bond::table;
-use crate::netlink::{self, Attribute, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
-use crate::sysfs::write;
+use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
 use crate::{
-    Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, VlanTag, netns,
+    Apply, At, BondOptions, Error, Kernel, Link, Netns, Result, Step, VfSettings, VlanTag,
 };
 
 /// How rtnetlink answers to an `IFLA_INFO_KIND` that neither it nor modprobe knows.
@@ -56,18 +54,13 @@ impl Kernel {
                 self.side(Netns::Host)?.forget_all();
                 self.sysfs().bind_driver(*pci, to.as_deref())
             }
-            Step::AddAddress { at, address } => self.add_address(step, at, *address),
-            Step::RemoveAddress { at, address } => {
+            Step::AddAddress { at, address, dad } => self.add_address(step, at, *address, *dad),
+            Step::RemoveAddress { at, address, .. } => {
                 let side = self.side(at.netns)?;
                 let message = netlink::remove_address(side.index(&at.name)?, *address);
                 side.change(step, &at.name, &message, 0)
             }
-            Step::AddRoute { at, route } => {
-                let side = self.side(at.netns)?;
-                let message = netlink::append_route(side.index(&at.name)?, route);
-                // Appended: it may stand beside one to the same destination.
-                side.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_APPEND)
-            }
+            Step::AddRoute { at, route } => self.add_route(step, at, route),
             Step::RemoveRoute { at, route } => {
                 let side = self.side(at.netns)?;
                 let message = netlink::remove_route(side.index(&at.name)?, route);
@@ -194,31 +187,6 @@ impl Kernel {
     fn shown(&mut self, pf: &LinkName, vf: u16) -> Result<VfSettings> {
         let (_, vfs) = self.side(Netns::Host)?.vfs(pf, |index| index == vf)?;
         Ok(vfs.into_iter().next().map(|(_, settings)| settings).unwrap_or_default())
-    }
-
-    fn add_address(&mut self, step: &Step, at: &At, address: IpNet) -> Result<()> {
-        let side = self.side(at.netns)?;
-        let message = netlink::new_address(side.index(&at.name)?, address);
-        let flags = NLM_F_CREATE | NLM_F_EXCL;
-        match side.change(step, &at.name, &message, flags) {
-            // IPv6 is switched off for the link, as some runtimes do for a whole pod. An address
-            // that IPAM gave is a wish to have it, so it is switched on, as the reference plugins
-            // do.
-            Err(error) if error.errno() == Some(Errno::ACCESS) && address.addr().is_ipv6() => {
-                let name = at.name.clone();
-                let switched = netns::within(side.namespace(), move || {
-                    let switch = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-                    write(switch.into(), "0")
-                });
-                // The kernel's refusal says more than that there is no such switch.
-                if matches!(switched, Ok(Ok(()))) {
-                    side.change(step, &at.name, &message, flags)
-                } else {
-                    Err(error)
-                }
-            }
-            result => result,
-        }
     }
 }
 

@@ -143,6 +143,40 @@ pub enum Error {
         /// The queue.
         queue: i64,
     },
+    /// Duplicate address detection found the address on another host.
+    #[error(
+        "address {address} of {at} is in use by another host of its network (duplicate address detection failed): give the pod another one, or take it from that host"
+    )]
+    DuplicateAddress {
+        /// The address.
+        address: ipnet::IpNet,
+        /// The link that has it.
+        at: crate::At,
+    },
+    /// Duplicate address detection did not come to its end.
+    #[error(
+        "address {address} of {at} is still tentative after {} s: duplicate address detection did not end",
+        .patience.as_secs()
+    )]
+    TentativeAddress {
+        /// The address.
+        address: ipnet::IpNet,
+        /// The link that has it.
+        at: crate::At,
+        /// How long it was waited for.
+        patience: std::time::Duration,
+    },
+    /// A route's gateway is not behind the link.
+    #[error(
+        "{action}: gateway {gateway} is in no subnet of the link: correct it, or give a route to it before, with dst {gateway}/{} and scope 253",
+        if .gateway.is_ipv4() { 32 } else { 128 }
+    )]
+    GatewayUnreachable {
+        /// What was asked.
+        action: String,
+        /// The gateway.
+        gateway: std::net::IpAddr,
+    },
     /// An answer that is not of the form that rtnetlink(7) describes.
     #[error("{action}: the kernel's answer could not be read: {reason}")]
     Malformed {

@@ -107,7 +107,8 @@ impl Kernel {
 
     /// The addresses of a link, link-local ones included.
     pub fn addresses(&mut self, at: &At) -> Result<Vec<IpNet>> {
-        self.side(at.netns)?.addresses(&at.name)
+        let states = self.address_states(at)?;
+        Ok(states.into_iter().map(|(address, _)| address).collect())
     }
 
     /// The routes that leave through a link, from every table but `local`. IPv6 routes show the

@@ -9,6 +9,7 @@
 //!
 //! Netlink's codec is not visible outside this crate.
 
+mod address;
 mod announce;
 mod apply;
 pub mod bond;
@@ -29,6 +30,7 @@ mod vf;
 mod view;
 mod vlan;
 
+pub use address::{AddressState, Dad, Settled};
 pub use bond::{
     BondMode, BondOptions, FailOverMac, OptionValue, PortOptions, PortState, WrittenValue,
     WrongValue,
@@ -38,8 +40,9 @@ pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
 pub use netns::{NamedNetns, enter, is_netns};
 pub use pci::USERSPACE_DRIVERS;
+pub use port::PortRole;
 pub use route::Route;
-pub use step::{PortRole, Step};
+pub use step::Step;
 pub use sysfs::Sysfs;
 pub use transaction::{Apply, Failed, Transaction, transact, undo_all};
 pub use vf::{Vf, VfLinkState, VfSettings};

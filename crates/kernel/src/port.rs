@@ -3,9 +3,11 @@ use std::time::{Duration, Instant};
 
 use podbond_names::LinkName;
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::apply::option_not_taken;
-use crate::{At, Error, Kernel, PortOptions, PortRole, Result, Step, netlink};
+use crate::bond::table::{self, BondOption};
+use crate::{At, Error, Kernel, PortOptions, Result, Step, netlink};
 
 /// How long a port that is to be active is waited for: a VF finds its carrier some time after it
 /// was opened.
@@ -13,6 +15,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often it is tried.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What one port of a bond can be before the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortRole {
+    /// The one that is preferred.
+    Primary,
+    /// The one that carries the traffic now.
+    Active,
+}
+
+impl PortRole {
+    /// The option that gives it.
+    pub fn option(self) -> &'static BondOption {
+        match self {
+            Self::Primary => &table::PRIMARY,
+            Self::Active => &table::ACTIVE_SLAVE,
+        }
+    }
+}
 
 impl Kernel {
     pub(crate) fn set_port(&mut self, step: &Step, port: &At, to: &PortOptions) -> Result<()> {

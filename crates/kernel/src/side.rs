@@ -9,7 +9,7 @@ use podbond_names::LinkName;
 use rustix::io::Errno;
 
 use crate::netlink::{self, Attribute, Message, Props, Socket, Which};
-use crate::{Error, Link, Netns, Result, Route, VfSettings, netns};
+use crate::{AddressState, Error, Link, Netns, Result, Route, VfSettings, netns};
 
 /// One of the two namespaces: a socket in it, and what was learnt of it.
 pub(crate) struct Side {
@@ -115,7 +115,7 @@ impl Side {
         }
     }
 
-    pub(crate) fn addresses(&mut self, name: &LinkName) -> Result<Vec<IpNet>> {
+    pub(crate) fn addresses(&mut self, name: &LinkName) -> Result<Vec<(IpNet, AddressState)>> {
         let index = self.index(name)?;
         let action = format_args!("list the addresses of {name}");
         let question = netlink::addresses_of(index);

@@ -5,8 +5,7 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::bond::table::{self, BondOption};
-use crate::{At, BondOptions, LinkState, PortOptions, Route, VfSettings, VlanTag};
+use crate::{At, BondOptions, Dad, LinkState, PortOptions, PortRole, Route, VfSettings, VlanTag};
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
 /// that its inverse needs no look at the kernel and can be written down before the step is taken.
@@ -160,13 +159,15 @@ pub enum Step {
         /// The driver it gets; none leaves it unbound.
         to: Option<String>,
     },
-    /// Add an address with its prefix to a link, usable at once. IPv6 is switched on for the link
-    /// where it is off.
+    /// Add an address with its prefix to a link. IPv6 is switched on for the link where it is off.
     AddAddress {
         /// The link.
         at: At,
         /// The address and its prefix length.
         address: IpNet,
+        /// Whether it is usable at once.
+        #[serde(default, skip_serializing_if = "Dad::is_off")]
+        dad: Dad,
     },
     /// Remove an address. The inverse of [`Step::AddAddress`].
     RemoveAddress {
@@ -174,9 +175,13 @@ pub enum Step {
         at: At,
         /// The address and its prefix length.
         address: IpNet,
+        /// How it is added again on the way back.
+        #[serde(default, skip_serializing_if = "Dad::is_off")]
+        dad: Dad,
     },
     /// Append a route through a link: it may stand beside one with the same destination. Without a
-    /// scope it has that of the link when it has no gateway, else the universe's.
+    /// scope it has that of the link when it has no gateway, else the universe's. A route that is
+    /// there already, as it is wanted, is no error.
     AddRoute {
         /// The link.
         at: At,
@@ -190,26 +195,6 @@ pub enum Step {
         /// The route.
         route: Route,
     },
-}
-
-/// What one port of a bond can be before the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PortRole {
-    /// The one that is preferred.
-    Primary,
-    /// The one that carries the traffic now.
-    Active,
-}
-
-impl PortRole {
-    /// The option that gives it.
-    pub fn option(self) -> &'static BondOption {
-        match self {
-            Self::Primary => &table::PRIMARY,
-            Self::Active => &table::ACTIVE_SLAVE,
-        }
-    }
 }
 
 impl Step {
@@ -240,8 +225,8 @@ impl Step {
             Self::SetVf { pf, vf, from, to } => Self::SetVf { pf, vf, from: to, to: from },
             Self::SetNumVfs { pf, from, to } => Self::SetNumVfs { pf, from: to, to: from },
             Self::BindDriver { pci, from, to } => Self::BindDriver { pci, from: to, to: from },
-            Self::AddAddress { at, address } => Self::RemoveAddress { at, address },
-            Self::RemoveAddress { at, address } => Self::AddAddress { at, address },
+            Self::AddAddress { at, address, dad } => Self::RemoveAddress { at, address, dad },
+            Self::RemoveAddress { at, address, dad } => Self::AddAddress { at, address, dad },
             Self::AddRoute { at, route } => Self::RemoveRoute { at, route },
             Self::RemoveRoute { at, route } => Self::AddRoute { at, route },
         }

@@ -162,14 +162,20 @@ fn attach(
     let configs = attachment.configs(device);
     let mut calls = Vec::new();
     for (position, config) in configs.iter().enumerate() {
-        let call = call(kernel, config, &attachment.ifname, view).map_err(Error::Refused)?;
+        let mut call = call(kernel, config, &attachment.ifname, view).map_err(Error::Refused)?;
         if call.steps.is_some() {
             has_addresses(config).map_err(Error::Refused)?;
         }
         match &call.steps {
             Some(steps) => view.apply(steps),
-            // The first plugin of a network makes the interface; what it is like is not known.
-            None if position == 0 => view.pod.push(unknown_link(&attachment.ifname)),
+            // The first plugin of a network makes the interface, unless one of ours does; what it
+            // is like is not known.
+            None if position == 0 && !configs.iter().any(makes_link) => {
+                view.pod.push(unknown_link(&attachment.ifname));
+            }
+            None if configs.iter().any(makes_link) => {
+                call.warnings.extend(no_veth(config, &attachment.ifname));
+            }
             None => {}
         }
         calls.push(call);
@@ -213,6 +219,28 @@ fn call(
         _ => (None, Vec::new()),
     };
     Ok(Call { plugin: config.plugin.clone(), steps, ipam: config.ipam.clone(), warnings })
+}
+
+/// Whether the plugin is one of ours that makes the interface.
+fn makes_link(config: &NetConf) -> bool {
+    matches!(config.plugin.as_str(), "bond" | "sriov")
+}
+
+/// What is to be said of the reference plugin `bandwidth` with rates behind one of ours.
+fn no_veth(config: &NetConf, ifname: &LinkName) -> Option<String> {
+    let asked_for = config.raw.get("runtimeConfig").and_then(|runtime| runtime.get("bandwidth"));
+    let has_rate = |key: &str| {
+        let rates = asked_for.and_then(|rates| rates.get(key)).or_else(|| config.raw.get(key));
+        rates.and_then(serde_json::Value::as_u64).is_some_and(|rate| rate > 0)
+    };
+    let shapes =
+        config.plugin == "bandwidth" && (has_rate("ingressRate") || has_rate("egressRate"));
+    shapes.then(|| {
+        format!(
+            "bandwidth: it will refuse its rates, since it shapes the node's end of a veth pair and \
+             {ifname} is none: give the VFs max_tx_rate instead"
+        )
+    })
 }
 
 /// Refuses a network whose ranges are malformed or used up. Other IPAM plugins than ours are not
@@ -260,6 +288,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn rates_that_nothing_can_shape_are_told() {
+        let told = |config: serde_json::Value| {
+            let config = NetConf::from_map(config.as_object().unwrap().clone()).unwrap();
+            no_veth(&config, &"net3".parse().unwrap())
+        };
+        let rates = json!({"ingressRate": 8000, "ingressBurst": 8000});
+        let runtime =
+            json!({"type": "bandwidth", "name": "n", "runtimeConfig": {"bandwidth": rates}});
+        for shaped in [json!({"type": "bandwidth", "name": "n", "egressRate": 8000}), runtime] {
+            assert!(told(shaped).unwrap().contains("net3 is none: give the VFs max_tx_rate"));
+        }
+        for passed in [
+            json!({"type": "bandwidth", "name": "n"}),
+            json!({"type": "bandwidth", "name": "n", "ingressRate": 0}),
+            json!({"type": "tuning", "name": "n", "ingressRate": 8000}),
+        ] {
+            assert_eq!(told(passed), None);
+        }
+    }
 
     #[test]
     fn a_malformed_subnet_is_refused_before_anything_is_done() {

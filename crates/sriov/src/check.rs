@@ -40,8 +40,7 @@ pub(crate) fn differences(
     {
         differences.push(format!("mac of {ifname} is {is}, not {mac}"));
     }
-    let missing = found.missing(ifname, expected);
-    differences.extend(missing.iter().map(|step| format!("left to do: {step}")));
+    differences.extend(found.differences(ifname, expected));
     differences
 }
 
@@ -75,7 +74,7 @@ mod tests {
 
     fn told(view: &View, addresses: &[&str]) -> Vec<String> {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        let found = Found { addresses, routes: Vec::new() };
+        let found = Found { addresses, ..Found::default() };
         differences(&config(&json!({"trust": "off"})), &name("net1"), view, &expected(), &found)
     }
 
@@ -111,7 +110,7 @@ mod tests {
                 "left to do: set VF 2 of pf0 to trust off (was trust on)",
                 "left to do: bring net1 (pod) up",
                 "mac of net1 is 02:00:00:00:00:01, not 02:00:00:00:00:bb",
-                "left to do: add address 10.0.0.2/24 to net1 (pod)",
+                "address 10.0.0.2/24 is gone",
             ]
         );
     }

@@ -77,18 +77,14 @@ impl Sriov {
             (Addresses::OnLink, Some(&request.ifname))
         };
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, &config, vf, link, ipam);
-        let result = attach(&mut kernel, steps, addresses, request, delegates, finish)
-            .inspect_err(|_| {
-                // All is undone by now; this looks whether it is so. Where it is not, the record
-                // stays, for the DEL with which a runtime answers a failed ADD.
-                if bring_back(&mut kernel, &record).is_ok() {
-                    self.forget(&path, pci);
-                }
-            })?;
-        if link.is_some() {
-            podbond_ipam::announce(&mut kernel, &request.ifname, &result);
-        }
-        Ok(result)
+        let made = attach(&mut kernel, steps, addresses, request, delegates, finish);
+        Ok(made.inspect_err(|_| {
+            // All is undone by now; this looks whether it is so. Where it is not, the record stays,
+            // for the DEL with which a runtime answers a failed ADD.
+            if bring_back(&mut kernel, &record).is_ok() {
+                self.forget(&path, pci);
+            }
+        })?)
     }
 
     /// Puts a VF back as it was when its last holder has gone without a DEL, so that the next pod
@@ -112,13 +108,17 @@ impl Sriov {
             return Ok(podbond_state::remove(&path)?);
         };
         let _lock = self.store.lock(record.device)?;
-        // The link goes before the lease, so that no address is given out while it is still in use;
-        // an error in one does not keep the other.
-        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
-        let lease = delegates.ipam(Command::Del, &Request { config, ..request.clone() });
-        let errors = [vf, lease.map(drop).map_err(Error::Attaching)];
+        let needs_link = podbond_ipam::lease_needs_link(&config);
+        let added = Request { config, ..request.clone() };
+        let give_back = || delegates.ipam(Command::Del, &added).map(drop).map_err(Error::Attaching);
+        // The link goes before the lease, so that no address is given out while it is still in use,
+        // unless the lease needs the link; an error in one does not keep the other.
+        let first = if needs_link { give_back() } else { Ok(()) };
+        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
+        let last = if needs_link { Ok(()) } else { give_back() };
+        let errors = [first, vf, last];
         Error::all(errors.into_iter().filter_map(Result::err).collect())?;
         Ok(podbond_state::remove(&path)?)
     }
@@ -257,7 +257,8 @@ fn bring_back(kernel: &mut Kernel, record: &Record) -> Result<(), Error> {
     }
 }
 
-/// The result: one interface, with its address and MTU as the kernel now shows them.
+/// Announces the addresses and gives the result: one interface, with its address and MTU as the
+/// kernel now shows them.
 fn answer(
     kernel: &mut Kernel,
     request: &Request,
@@ -283,6 +284,10 @@ fn answer(
         let (wanted, shown) = (wanted.to_string(), shown.to_string());
         return Err(refused(podbond_kernel::Error::NotTaken { object, wanted, shown }));
     }
+    if let (Some(_), Some(result)) = (link, &ipam) {
+        podbond_ipam::settle(kernel, request, result)?;
+        podbond_ipam::announce(kernel, &request.ifname, result);
+    }
     let interface = Interface {
         name: request.ifname.clone(),
         mac,
@@ -291,5 +296,5 @@ fn answer(
         socket_path: None,
         pci_id: Some(vf.pci.to_string()),
     };
-    Ok(podbond_ipam::result(ipam, interface))
+    Ok(podbond_ipam::result(request.config.prev_result.as_ref(), ipam, interface))
 }

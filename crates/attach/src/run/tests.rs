@@ -126,6 +126,20 @@ fn a_crash_at_any_plugin_is_finished_by_delete() {
 }
 
 #[test]
+fn the_dels_of_a_list_that_stopped_are_given_the_result_so_far() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.script.fault("ADD net1 two", Fault::Fails(Code::EXHAUSTED));
+    node.add(&sandbox, &node.chain_of("vf")).unwrap_err();
+    let [_eth0, one, _two, del_two, del_one, _del_eth0] =
+        node.script.requests().try_into().unwrap();
+    assert_eq!(one.config.prev_result, None);
+    for del in [del_two, del_one] {
+        assert_eq!(del.config.prev_result.unwrap().interfaces[0].name.as_str(), "net1");
+    }
+}
+
+#[test]
 fn without_a_device_what_came_before_is_undone() {
     let node = Node::new();
     let sandbox = node.sandbox("c");

@@ -86,6 +86,15 @@ pub static KEYS: &[Key] = &[
                needs vlan.",
     },
     Key {
+        name: "ipv6Dad",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the kernel makes sure that no other host has an IPv6 address before the bond \
+               uses it (duplicate address detection). ADD then waits for it, a second or two, and \
+               fails for a duplicate.",
+    },
+    Key {
         name: "allowUntrusted",
         schema: r#"{"type": "boolean"}"#,
         default: "false",

@@ -4,7 +4,7 @@ use ipnet::{IpNet, Ipv4Net};
 use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeader, AddressHeaderFlags, AddressMessage,
+    AddressAttribute, AddressFlags, AddressHeader, AddressHeaderFlags, AddressMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric,
@@ -12,7 +12,7 @@ use netlink_packet_route::route::{
 };
 
 use super::Message;
-use crate::Route;
+use crate::{AddressState, Dad, Route};
 
 /// `RT_TABLE_MAIN`
 const MAIN_TABLE: u32 = 254;
@@ -41,16 +41,14 @@ fn address(index: u32, address: IpNet) -> AddressMessage {
 
 /// `RTM_NEWADDR`. As with the reference plugins, an IPv4 address of a subnet that has one gets
 /// its broadcast address.
-pub(crate) fn new_address(index: u32, net: IpNet) -> Message {
+pub(crate) fn new_address(index: u32, net: IpNet, dad: Dad) -> Message {
     let mut message = address(index, net);
     match net {
         IpNet::V4(net) => {
             message.attributes.extend(broadcast(net).map(AddressAttribute::Broadcast));
         }
-        // The kernel holds an address back for a second or more while it looks for duplicates
-        // (RFC 4862, section 5.4). IPAM has given it to this pod alone, and the pod shall be able
-        // to use it as soon as its ADD is over.
-        IpNet::V6(_) => message.header.flags |= AddressHeaderFlags::Nodad,
+        IpNet::V6(_) if dad == Dad::Off => message.header.flags |= AddressHeaderFlags::Nodad,
+        IpNet::V6(_) => {}
     }
     Message::NewAddress(message)
 }
@@ -73,19 +71,29 @@ pub(crate) fn addresses_of(index: u32) -> Message {
 }
 
 /// Reads an `RTM_NEWADDR`, if it is about this link.
-pub(crate) fn read_address(payload: &[u8], index: u32) -> Option<IpNet> {
+pub(crate) fn read_address(payload: &[u8], index: u32) -> Option<(IpNet, AddressState)> {
     let message = AddressMessage::parse(payload).ok().filter(|m| m.header.index == index)?;
     let mut local = None;
     let mut address = None;
+    let mut flags = AddressFlags::from_bits_retain(message.header.flags.bits().into());
     for attribute in message.attributes {
         match attribute {
+            AddressAttribute::Flags(all) => flags = all,
             AddressAttribute::Local(ip) => local = Some(ip),
             // The peer's, on a point-to-point link.
             AddressAttribute::Address(ip) => address = Some(ip),
             _ => {}
         }
     }
-    IpNet::new(local.or(address)?, message.header.prefix_len).ok()
+    // A duplicate stays tentative for ever.
+    let state = if flags.contains(AddressFlags::Dadfailed) {
+        AddressState::Duplicate
+    } else if flags.contains(AddressFlags::Tentative) {
+        AddressState::Tentative
+    } else {
+        AddressState::Usable
+    };
+    Some((IpNet::new(local.or(address)?, message.header.prefix_len).ok()?, state))
 }
 
 fn route(index: u32, route: &Route) -> RouteMessage {
@@ -233,10 +241,37 @@ mod tests {
     fn an_address_reads_back_as_sent() {
         for text in ["10.56.217.7/24", "192.0.2.1/32", "2001:db8::7/64"] {
             let net: IpNet = text.parse().unwrap();
-            let Message::NewAddress(message) = new_address(9, net) else { panic!() };
-            assert_eq!(read_address(&emit(&message), 9), Some(net));
+            let Message::NewAddress(message) = new_address(9, net, Dad::Off) else { panic!() };
+            assert_eq!(read_address(&emit(&message), 9), Some((net, AddressState::Usable)));
             assert_eq!(read_address(&emit(&message), 8), None);
         }
+    }
+
+    #[test]
+    fn only_an_ipv6_address_without_duplicate_address_detection_says_so() {
+        let no_dad = |text: &str, dad| {
+            let Message::NewAddress(message) = new_address(9, text.parse().unwrap(), dad) else {
+                panic!()
+            };
+            message.header.flags.contains(AddressHeaderFlags::Nodad)
+        };
+        assert!(no_dad("2001:db8::7/64", Dad::Off));
+        assert!(!no_dad("2001:db8::7/64", Dad::On));
+        assert!(!no_dad("10.56.217.7/24", Dad::Off));
+    }
+
+    #[test]
+    fn an_address_is_tentative_until_it_is_usable_or_a_duplicate() {
+        let net: IpNet = "2001:db8::7/64".parse().unwrap();
+        let state = |flags: AddressFlags| {
+            let mut message = address(9, net);
+            message.attributes.push(AddressAttribute::Flags(flags));
+            read_address(&emit(&message), 9).unwrap().1
+        };
+        let failed = AddressFlags::Dadfailed | AddressFlags::Tentative;
+        assert_eq!(state(AddressFlags::Permanent), AddressState::Usable);
+        assert_eq!(state(AddressFlags::Tentative), AddressState::Tentative);
+        assert_eq!(state(failed), AddressState::Duplicate);
     }
 
     #[test]

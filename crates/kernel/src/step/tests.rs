@@ -92,8 +92,8 @@ pub(crate) fn one_of_each() -> Vec<Step> {
         Step::SetVf { pf: name("pf0"), vf: 0, from: vlan(0), to: vlan(9) },
         Step::SetNumVfs { pf: pci, from: 0, to: 4 },
         Step::BindDriver { pci, from: None, to: Some("vfio-pci".to_owned()) },
-        Step::AddAddress { at: pod.clone(), address },
-        Step::RemoveAddress { at: pod.clone(), address },
+        Step::AddAddress { at: pod.clone(), address, dad: Dad::Off },
+        Step::RemoveAddress { at: pod.clone(), address, dad: Dad::On },
         Step::AddRoute { at: pod.clone(), route: route.clone() },
         Step::RemoveRoute { at: pod, route },
     ]

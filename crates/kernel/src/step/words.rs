@@ -45,8 +45,10 @@ impl fmt::Display for Step {
             Self::BindDriver { pci, from, to } => {
                 write!(f, "bind {pci} to {} (was {})", driver(to), driver(from))
             }
-            Self::AddAddress { at, address } => write!(f, "add address {address} to {at}"),
-            Self::RemoveAddress { at, address } => write!(f, "remove address {address} from {at}"),
+            Self::AddAddress { at, address, .. } => write!(f, "add address {address} to {at}"),
+            Self::RemoveAddress { at, address, .. } => {
+                write!(f, "remove address {address} from {at}")
+            }
             Self::AddRoute { at, route } => write!(f, "append route {route} through {at}"),
             Self::RemoveRoute { at, route } => write!(f, "remove route {route} through {at}"),
         }

@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 
-use podbond_kernel::{LinkState, Route, Step, undo_all};
+use std::time::Duration;
+
+use podbond_kernel::{Dad, Error, LinkState, Route, Settled, Step, undo_all};
 
 use crate::pod::{Pod, errno, ip, pod};
 
@@ -18,7 +20,11 @@ fn two_links(netns: &str) -> Pod {
 }
 
 fn add(address: &str) -> Step {
-    Step::AddAddress { at: pod("net3"), address: address.parse().unwrap() }
+    add_with(address, Dad::Off)
+}
+
+fn add_with(address: &str, dad: Dad) -> Step {
+    Step::AddAddress { at: pod("net3"), address: address.parse().unwrap(), dad }
 }
 
 fn route(destination: &str, gateway: Option<&str>) -> Route {
@@ -53,6 +59,51 @@ fn addresses_are_usable_at_once_and_go_again() {
     assert!(undo_all(&mut *node, &[v4, v6]).is_empty(), "what is gone counts as undone");
     let left = node.addresses(&pod("net3")).unwrap();
     assert!(left.iter().all(|address| address.addr().to_string().starts_with("fe80")), "{left:?}");
+}
+
+#[test]
+fn with_duplicate_address_detection_an_address_is_usable_once_it_is_settled() {
+    let mut node = two_links("kernel-dad");
+    node.must(&add_with("2001:db8::7/64", Dad::On));
+    let shown = || ip("-n kernel-dad -6 addr show dev net3");
+    assert!(line_of(&shown(), "2001:db8::7").contains("tentative"), "{}", shown());
+    let wanted = ["2001:db8::7/64".parse().unwrap()];
+    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), Settled::Usable);
+    assert!(!line_of(&shown(), "2001:db8::7").contains("tentative"), "{}", shown());
+}
+
+#[test]
+fn an_address_that_another_host_has_is_a_duplicate() {
+    let mut node = two_links("kernel-duplicate");
+    node.ip("addr add 2001:db8::7/64 dev net3p nodad");
+    node.must(&add_with("2001:db8::8/64", Dad::On));
+    node.must(&add_with("2001:db8::7/64", Dad::On));
+    let wanted = ["2001:db8::8/64", "2001:db8::7/64"].map(|text| text.parse().unwrap());
+    let error = node.settle(&pod("net3"), &wanted, Duration::from_secs(20)).unwrap_err();
+    assert!(
+        matches!(&error, Error::DuplicateAddress { address, .. } if *address == wanted[1]),
+        "{error}"
+    );
+    // Without detection it goes unnoticed.
+    node.must(&add_with("2001:db8::7/64", Dad::On).inverse());
+    node.must(&add("2001:db8::7/64"));
+    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), Settled::Usable);
+}
+
+#[test]
+fn a_link_without_carrier_is_not_waited_for_longer_than_said() {
+    let mut node = two_links("kernel-dad-carrier");
+    node.must(&Step::SetState { at: pod("net3p"), to: LinkState::Down });
+    node.must(&add_with("2001:db8::7/64", Dad::On));
+    let wanted = ["2001:db8::7/64".parse().unwrap()];
+    let settled = node.settle(&pod("net3"), &wanted, Duration::from_millis(300));
+    assert_eq!(settled.unwrap(), Settled::NoCarrier);
+    // The kernel asks once it can, and the wait begins anew.
+    node.must(&Step::SetState { at: pod("net3p"), to: LinkState::Up });
+    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), Settled::Usable);
 }
 
 fn line_of<'a>(text: &'a str, part: &str) -> &'a str {
@@ -104,6 +155,14 @@ fn a_routes_details_are_taken_and_shown() {
         Route { priority: Some(77), scope: Some(0), ..route("::/0", Some("2001:db8::1")) },
         Route { priority: Some(77), scope: Some(0), ..route("2001:db8:9::/48", None) },
         Route { scope: Some(0), ..route("10.7.0.0/16", Some("2001:db8::1")) },
+        Route {
+            mtu: Some(1400),
+            advmss: Some(1360),
+            priority: Some(50),
+            table: Some(1000),
+            scope: Some(0),
+            ..route("2001:db8:8::/48", Some("2001:db8::1"))
+        },
     ];
     for route in wanted {
         let step = Step::AddRoute { at: pod("net3"), route: route.clone() };
@@ -112,6 +171,51 @@ fn a_routes_details_are_taken_and_shown() {
         assert!(routes.contains(&route), "{route:?} is not in {routes:?}");
         node.must(&step.inverse());
         assert!(!node.routes(&pod("net3")).unwrap().contains(&route));
+    }
+}
+
+#[test]
+fn a_route_that_is_there_already_is_no_error_unless_it_is_another() {
+    let mut node = two_links("kernel-route-there");
+    node.must(&add("10.56.217.7/24"));
+    node.must(&add("2001:db8::7/64"));
+    for there in [
+        route("0.0.0.0/0", Some("10.56.217.1")),
+        route("::/0", Some("2001:db8::1")),
+        Route { priority: Some(50), ..route("10.9.0.0/16", Some("10.56.217.1")) },
+    ] {
+        let step = Step::AddRoute { at: pod("net3"), route: there.clone() };
+        node.must(&step);
+        node.must(&step);
+        let routes = node.routes(&pod("net3")).unwrap();
+        let alike = routes.iter().filter(|shown| there.unlike(shown) == Some(vec![]));
+        assert_eq!(alike.count(), 1, "{routes:?}");
+    }
+    // Of IPv6 the kernel takes one route to a destination through a gateway for each metric.
+    let other = Route { mtu: Some(1400), ..route("::/0", Some("2001:db8::1")) };
+    let refused = node.refused(&Step::AddRoute { at: pod("net3"), route: other });
+    assert_eq!(errno(&refused), Some(17));
+}
+
+#[test]
+fn a_gateway_outside_of_the_subnet_is_named_with_the_mend_which_works() {
+    let mut node = two_links("kernel-route-gateway");
+    node.must(&add("10.56.217.7/24"));
+    node.must(&add("2001:db8::7/64"));
+    for (destination, gateway, itself) in [
+        ("10.9.0.0/16", "192.0.2.1", "192.0.2.1/32"),
+        ("2001:db8:9::/48", "2001:db8:ffff::1", "2001:db8:ffff::1/128"),
+    ] {
+        let step = Step::AddRoute { at: pod("net3"), route: route(destination, Some(gateway)) };
+        let error = node.refused(&step).to_string();
+        let told = format!(
+            "append route {destination} via {gateway} through net3 (pod): gateway {gateway} is in \
+             no subnet of the link"
+        );
+        assert!(error.starts_with(&told), "{error}");
+        let to_gateway = Route { scope: Some(253), ..route(itself, None) };
+        node.must(&Step::AddRoute { at: pod("net3"), route: to_gateway });
+        node.must(&step);
     }
 }
 

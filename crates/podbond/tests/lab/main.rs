@@ -2,7 +2,10 @@
 //! the lab by `cargo xtask test`, as root, one test at a time.
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod addresses;
 mod bond_plugin;
+mod chained;
+mod dhcp;
 mod documented;
 mod host_links;
 mod interrupted;

@@ -127,12 +127,22 @@ impl Call<'_> {
 
     /// The same by a command of the test's own making.
     pub(crate) fn run_as(&self, command: &mut Command, config: &str) -> Result<Value, Value> {
+        self.run_with_path("/opt/cni/bin", command, config)
+    }
+
+    /// The same with plugins of the test's own choice.
+    pub(crate) fn run_with_path(
+        &self,
+        path: &str,
+        command: &mut Command,
+        config: &str,
+    ) -> Result<Value, Value> {
         command
             .env("CNI_COMMAND", self.command)
             .env("CNI_CONTAINERID", self.container)
             .env("CNI_NETNS", self.netns)
             .env("CNI_IFNAME", self.ifname)
-            .env("CNI_PATH", "/opt/cni/bin");
+            .env("CNI_PATH", path);
         let output = with_input(command, config);
         let printed = String::from_utf8_lossy(&output.stdout);
         let answer = || serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{output:?}"));

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use podbond_cni::{Code, Delegates, Lookup, NetConf, NodeRequest, Plugin};
-use podbond_kernel::{Apply, At, Kernel, LinkState, Netns, Step, VfSettings};
+use podbond_kernel::{Apply, At, Dad, Kernel, LinkState, Netns, Step, VfSettings};
 use serde_json::{Value, json};
 
 use crate::card::{CARD, Ipam, Lab, Pod, seen};
@@ -96,7 +96,7 @@ fn check_tells_what_was_changed_since() {
     let vf = kernel.vf(lab.pci).unwrap().unwrap();
     let trust = |on| VfSettings { trust: Some(on), ..VfSettings::default() };
     let steps = [
-        Step::RemoveAddress { at: in_pod(), address },
+        Step::RemoveAddress { at: in_pod(), address, dad: Dad::Off },
         Step::SetState { at: in_pod(), to: LinkState::Down },
         Step::SetVf { pf: vf.pf_link, vf: vf.index, from: trust(true), to: trust(false) },
     ];

@@ -69,7 +69,7 @@ impl Plugin for Fake<'_> {
         self.0
     }
 
-    /// The result of the plugin before it, or an interface whose MAC is that of its place.
+    /// The result of the plugin before it, or an interface.
     fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
         self.1.call(Command::Add, self.0, request)?;
         let own = json!({"interfaces": [{
