@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod error;
+mod findings;
 mod glob;
 mod guard;
 mod host_links;
@@ -18,6 +19,9 @@ mod rules;
 
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
+pub use findings::{
+    Finding, Kind, Object, OtherBond, Reason, Requirement, Severity, Surroundings, TABLE, findings,
+};
 pub use guard::Refusal;
-pub use plan::{Plan, Warning, plan};
+pub use plan::{Plan, plan};
 pub use plugin::Bond;

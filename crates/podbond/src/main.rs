@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod error;
 mod files;
+mod findings;
 mod node;
 mod output;
 mod plugins;
