@@ -20,8 +20,9 @@ mod rules;
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
 pub use findings::{
-    Finding, Kind, Object, OtherBond, Reason, Requirement, Severity, Surroundings, TABLE, findings,
+    Finding, Kind, Object, OtherBond, Reason, Refused, Requirement, Severity, Surroundings, TABLE,
+    findings,
 };
 pub use guard::Refusal;
 pub use plan::{Plan, plan};
-pub use plugin::Bond;
+pub use plugin::{Bond, compare};

@@ -15,6 +15,6 @@ mod table;
 pub use finding::{Finding, Object, Severity};
 pub(crate) use observe::look_around;
 pub use reason::Reason;
-pub use require::Requirement;
+pub use require::{Refused, Requirement};
 pub use rules::{OtherBond, Surroundings, findings};
 pub use table::{Kind, TABLE};

@@ -4,6 +4,7 @@
 
 mod bond_plugin;
 mod documented;
+mod findings;
 mod host_links;
 mod interrupted;
 mod node;
