@@ -28,8 +28,11 @@ configuration turn findings into refusals, before anything is changed:
 ";
 
 const NOTES: &str = "
-What podbond cannot see it does not judge: links without hardware (veth, dummy), a PF that is in a
-pod's namespace, and what a driver does not report.
+What podbond cannot see it does not judge: links without hardware (veth, dummy), the PF of a VF and
+the speed of a whole PF while these are in a pod's namespace, and what a driver does not report. Of
+other 802.3ad bonds a plan and an ADD know those that podbond's bond plugin made and that live (its
+records below `/var/lib/podbond/bond`); the doctor looks into every pod that a record names, also
+those of other SR-IOV plugins.
 ";
 
 /// The whole page.
