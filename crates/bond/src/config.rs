@@ -1,3 +1,4 @@
+mod draft;
 mod keys;
 mod rules;
 mod vlan;
@@ -7,17 +8,17 @@ use std::collections::BTreeMap;
 use podbond_cni::{Args, MacSource, NetConf};
 use podbond_kernel::bond::table::{self, BondOption, Kind, Scope};
 use podbond_kernel::{
-    BondMode, BondOptions, FailOverMac, Netns, OptionValue, PortOptions, VlanTag, WrittenValue,
-    WrongValue,
+    BondMode, BondOptions, FailOverMac, Netns, PortOptions, VlanTag, WrittenValue, WrongValue,
 };
 use podbond_names::{LinkName, Mac};
 use serde_json::{Map, Value};
 
 pub use keys::{KEYS, Key};
 
+use self::draft::{Draft, Given};
 use crate::Error;
 use crate::beneath::bond_beneath;
-use crate::plan::Warning;
+use crate::findings::{Finding, Refused, Requirement};
 
 /// How often carrier is looked at when the configuration does not say, in ms. Without any
 /// monitoring a bond never fails over.
@@ -81,8 +82,10 @@ pub struct Config {
     pub links_are: LinksAre,
     /// `allowUntrusted`.
     pub untrusted: UntrustedPorts,
+    /// The keys that turn findings into refusals, as far as they are true.
+    pub requirements: Vec<Requirement>,
     /// What is accepted and has no effect.
-    pub warnings: Vec<Warning>,
+    pub findings: Vec<Finding>,
 }
 
 /// What DEL needs of a configuration. It is read from any, also from one that ADD refuses: a runtime
@@ -104,52 +107,6 @@ impl Links {
             _ => LinksAre::OnHost,
         };
         Self { names: links.into_iter().flatten().filter_map(name).collect(), are }
-    }
-}
-
-/// An option as the configuration gives it.
-struct Given {
-    option: &'static BondOption,
-    /// Where it stands: `miimon`, `links[0].prio`.
-    key: String,
-    /// What it says; none where that is wrong, or the name of a port.
-    value: Option<OptionValue>,
-}
-
-/// A configuration as far as it could be read.
-#[derive(Default)]
-struct Draft {
-    mode: Option<BondMode>,
-    options: Vec<Given>,
-    ports: Vec<LinkName>,
-    /// The options of each port, in the order of `ports`.
-    of_ports: Vec<Vec<Given>>,
-    roles: Vec<(&'static BondOption, LinkName)>,
-    mac: Option<(MacSource, Mac)>,
-}
-
-impl Draft {
-    fn given(&self, option: &BondOption) -> Option<&Given> {
-        self.options.iter().find(|given| given.option == option)
-    }
-
-    fn number(&self, option: &BondOption) -> Option<i64> {
-        match self.given(option)?.value {
-            Some(OptionValue::Number(number)) => Some(number),
-            _ => None,
-        }
-    }
-
-    fn role(&self, option: &BondOption) -> Option<LinkName> {
-        self.roles.iter().find(|(role, _)| *role == option).map(|(_, name)| name.clone())
-    }
-
-    /// `miimon`, or what stands for it: the driver refuses it beside `arpInterval`.
-    fn miimon(&self) -> i64 {
-        self.number(&table::MIIMON).unwrap_or_else(|| {
-            let arp = self.number(&table::ARP_INTERVAL).is_some_and(|ms| ms > 0);
-            if arp { 0 } else { DEFAULT_MIIMON }
-        })
     }
 }
 
@@ -178,10 +135,12 @@ impl Config {
         let strict = switch("strict", &mut wrong);
         // Taken when the addresses are given.
         switch("ipv6Dad", &mut wrong);
-        let mut warnings = keys::unknown(raw);
-        rules::check(&draft, &mut wrong, &mut warnings);
+        let requirements = Requirement::ALL.into_iter();
+        let requirements = requirements.filter(|must| switch(must.key(), &mut wrong)).collect();
+        let mut findings = keys::unknown(raw);
+        rules::check(&draft, &mut wrong, &mut findings);
         if strict {
-            wrong.extend(warnings.drain(..).map(|warning| Error::Strict { warning }));
+            wrong.extend(findings.drain(..).map(|finding| Error::Strict { finding }));
         }
         match draft.mode {
             Some(mode) if wrong.is_empty() => Ok(Self {
@@ -199,7 +158,8 @@ impl Config {
                 } else {
                     UntrustedPorts::Refused
                 },
-                warnings,
+                requirements,
+                findings,
             }),
             _ => Err(Error::wrong(wrong)),
         }
@@ -207,13 +167,46 @@ impl Config {
 
     /// The name of the bond for an attachment with this interface: its own, or that of the link
     /// beneath it where the interface is a VLAN's.
-    pub(crate) fn bond_name(&self, ifname: &LinkName) -> LinkName {
+    pub fn bond_name(&self, ifname: &LinkName) -> LinkName {
         if self.vlan.is_some() { bond_beneath(ifname) } else { ifname.clone() }
+    }
+
+    /// The configuration of a bond that is there: its options as the kernel shows them, its ports by
+    /// name. It asks for nothing beyond that.
+    pub fn of_existing(options: BondOptions, ports: Vec<LinkName>) -> Self {
+        Self {
+            options,
+            mtu: None,
+            mac: None,
+            vlan: None,
+            ports,
+            port_options: BTreeMap::new(),
+            primary: None,
+            active: None,
+            links_are: LinksAre::InPod,
+            untrusted: UntrustedPorts::Refused,
+            requirements: Vec::new(),
+            findings: Vec::new(),
+        }
     }
 
     /// Whose address the bond and its ports carry; the driver's default is `none`.
     pub fn fail_over_mac(&self) -> FailOverMac {
         self.options.fail_over_mac().unwrap_or(FailOverMac::None)
+    }
+
+    /// Whether the mode wants ports of one speed.
+    pub(crate) fn needs_equal_speeds(&self) -> bool {
+        matches!(self.options.mode, BondMode::Lacp | BondMode::BalanceRr)
+    }
+
+    /// Why a bond of which this was found is not made, if it is not.
+    pub(crate) fn refusal(&self, finding: &Finding) -> Option<Refused> {
+        let untrusted = self.untrusted == UntrustedPorts::Refused && finding.is_of_trust();
+        let keys = self.requirements.iter().copied();
+        let keys: Vec<Requirement> = keys.filter(|must| must.refuses(finding)).collect();
+        let refused = untrusted || !keys.is_empty();
+        refused.then(|| Refused { finding: finding.clone(), keys })
     }
 }
 

@@ -2,7 +2,7 @@ use podbond_cni::{Code, Failure, MacSource, WrongMac};
 use podbond_kernel::{BondMode, Netns, WrongValue};
 use podbond_names::{LinkName, NameError};
 
-use crate::plan::Warning;
+use crate::findings::{Finding, Refused};
 
 /// Why a bond cannot be made, checked or removed.
 #[derive(Debug, thiserror::Error)]
@@ -146,10 +146,10 @@ pub enum Error {
     #[error("vlanProto needs a vlan: give vlan too, from 1 to 4094, or leave vlanProto out")]
     NeedsVlan,
     /// `strict`, and something has no effect.
-    #[error("{warning}; strict refuses it")]
+    #[error("{finding}, which strict forbids")]
     Strict {
         /// What has no effect.
-        warning: Warning,
+        finding: Finding,
     },
     /// Not an MTU that Ethernet can have.
     #[error(
@@ -271,11 +271,11 @@ pub enum Error {
         /// The port's MTU, bytes.
         port_mtu: u32,
     },
-    /// VFs that may not take the bond's address.
-    #[error("{untrusted}")]
-    Untrusted {
-        /// What would not work, and why.
-        untrusted: Warning,
+    /// A bond that would not do what it is meant to do, where the configuration wants none then.
+    #[error("{}", .refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused {
+        /// What was found.
+        refused: Vec<Refused>,
     },
     /// A bond is needed where there is another kind of link, or none.
     #[error("the pod's link is not as asked for: {}", .differences.join("; "))]

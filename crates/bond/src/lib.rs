@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod digest;
 mod error;
+mod findings;
 mod glob;
 mod guard;
 mod host_links;
@@ -22,6 +23,10 @@ mod rules;
 
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::{Clash, Error};
+pub use findings::{
+    Finding, Kind, Object, OtherBond, Reason, Refused, Requirement, Severity, Surroundings, TABLE,
+    findings,
+};
 pub use guard::Refusal;
-pub use plan::{Plan, Warning, plan};
-pub use plugin::Bond;
+pub use plan::{Plan, plan};
+pub use plugin::{Bond, compare};

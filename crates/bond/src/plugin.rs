@@ -2,18 +2,21 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_cni::{CniResult, Command, Delegates, Failure, Interface, Plugin, Request};
+use podbond_cni::{
+    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, Plugin, Request,
+};
 use podbond_ipam::{Addresses, Found, attach};
-use podbond_kernel::{At, Kernel, Netns, Step, View, is_netns, undo_all};
+use podbond_kernel::{At, BondMode, Kernel, Netns, Step, View, is_netns, undo_all};
 use podbond_names::LinkName;
 
 use crate::beneath::bond_beneath;
 use crate::check::differences;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
+use crate::findings::{Surroundings, look_around};
 use crate::host_links::guard;
 use crate::plan::{Plan, plan};
-use crate::record::{Made, Records};
+use crate::record::{Made, Place, Records};
 use crate::removal::{dissolution, giving_back, may_be_refused};
 
 /// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
@@ -61,6 +64,30 @@ impl Bond {
         }
     }
 
+    /// Sees what is below and beside a bond that may be made: into the view come its ports' VFs,
+    /// and their PFs' links, as far as they are not in it.
+    pub fn look_around(
+        &self,
+        kernel: &mut Kernel,
+        config: &Config,
+        view: &mut View,
+    ) -> Result<Surroundings, Error> {
+        let others = self.records_beside(config, None)?;
+        look_around(kernel, config, &others, view)
+    }
+
+    /// The records of other bonds, where they matter.
+    fn records_beside(
+        &self,
+        config: &Config,
+        own: Option<(&ContainerId, &LinkName)>,
+    ) -> Result<Vec<Place>, Error> {
+        match config.options.mode {
+            BondMode::Lacp => self.records().others(own),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     fn records(&self) -> Records {
         Records::new(&self.state)
     }
@@ -69,9 +96,9 @@ impl Bond {
         let config = Config::parse(&request.config, &request.args)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
-        let (planned, made) = prepare(&mut kernel, &config, &request.ifname)?;
-        for warning in &planned.warnings {
-            eprintln!("bond: network {}: warning: {warning}", request.config.name);
+        let (planned, made) = self.prepare(&mut kernel, &config, request)?;
+        for finding in &planned.findings {
+            eprintln!("bond: network {}: {}: {finding}", request.config.name, finding.severity);
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
@@ -80,12 +107,27 @@ impl Bond {
                 // Without need once all is as it was, so that the same would be done again. If
                 // something could not be undone, the DEL with which a runtime answers a failed ADD
                 // tries it once more.
-                let again = prepare(&mut kernel, &config, &request.ifname);
+                let again = self.prepare(&mut kernel, &config, request);
                 if again.is_ok_and(|(_, again)| again == made) {
                     let _ = self.records().remove(&request.container_id, &request.ifname);
                 }
             })
             .map_err(Error::Config)
+    }
+
+    /// The plan for what the kernel shows now, and what is to be noted of it.
+    fn prepare(
+        &self,
+        kernel: &mut Kernel,
+        config: &Config,
+        request: &Request,
+    ) -> Result<(Plan, Made), Error> {
+        let mut view = observe(kernel, config, &request.ifname)?;
+        let others = self.records_beside(config, Some((&request.container_id, &request.ifname)))?;
+        let around = look_around(kernel, config, &others, &mut view)?;
+        let plan = plan(config, &request.ifname, &view, &around)?;
+        let made = Made { place: place(request, config, &view), ..Made::of(&plan, config, &view) };
+        Ok((plan, made))
     }
 
     /// The link goes before the lease, so that no address is given out while it is still in use,
@@ -152,30 +194,50 @@ impl Plugin for Bond {
     }
 }
 
+/// What others are to know of a bond about to be made.
+fn place(request: &Request, config: &Config, view: &View) -> Option<Place> {
+    let arg = |key| request.args.get(key);
+    let name = match (arg("K8S_POD_NAMESPACE"), arg("K8S_POD_NAME")) {
+        (Some(namespace), Some(pod)) => format!("{} of pod {namespace}/{pod}", request.ifname),
+        _ => format!("{} of container {}", request.ifname, request.container_id.as_str()),
+    };
+    let netns = config.links_are.netns();
+    let function = |port: &LinkName| view.link(netns, port)?.parent;
+    Some(Place {
+        name,
+        netns: request.netns.clone()?,
+        mode: config.options.mode,
+        functions: config.ports.iter().filter_map(function).collect(),
+    })
+}
+
 fn verify(request: &Request) -> Result<(), Error> {
-    let config = Config::parse(&request.config, &request.args)?;
     let mut kernel = Kernel::with_pod(netns(request)?)?;
-    let mut view = View::default();
-    see_bond_and_ports(&mut kernel, &config, &request.ifname, &mut view)?;
-    let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
-    let expected = request.config.prev_result.clone().unwrap_or_default();
-    let differences = differences(&config, &request.ifname, &view, &expected, &found);
+    let differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
     if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
+}
+
+/// Every difference between the bond `ifname` of the pod and what its ADD made of a configuration,
+/// whose result stands in it as `prevResult`. Empty means that all is well.
+pub fn compare(
+    kernel: &mut Kernel,
+    conf: &NetConf,
+    args: &Args,
+    ifname: &LinkName,
+) -> Result<Vec<String>, Error> {
+    let config = Config::parse(conf, args)?;
+    let mut view = View::default();
+    see_bond_and_ports(kernel, &config, ifname, &mut view)?;
+    let found = Found::on(kernel, &At::pod(ifname.clone()))?;
+    let expected = conf.prev_result.clone().unwrap_or_default();
+    Ok(differences(&config, ifname, &view, &expected, &found))
 }
 
 fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::Kernel(podbond_kernel::Error::NoPodNamespace))
 }
 
-/// The plan for what the kernel shows now, and what is to be noted of it.
-fn prepare(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<(Plan, Made), Error> {
-    let view = observe(kernel, config, ifname)?;
-    let plan = plan(config, ifname, &view)?;
-    let made = Made::of(&plan, config, &view);
-    Ok((plan, made))
-}
-
-/// What [`plan`] needs to see, and no more.
+/// What [`plan`] needs to see of the bond and its ports, and no more.
 fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<View, Error> {
     let mut view = View::default();
     see_bond_and_ports(kernel, config, ifname, &mut view)?;
@@ -194,9 +256,6 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
                 Netns::Host => view.host.extend(master),
                 Netns::Pod => view.pod.extend(master),
             }
-        }
-        if let Some(pci) = port.parent.filter(|_| config.needs_trust()) {
-            view.vfs.extend(kernel.vf(pci)?);
         }
     }
     Ok(view)

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use podbond_cni::ContainerId;
-use podbond_kernel::{At, Link, LinkState, Step, View};
-use podbond_names::{LinkName, Mac};
+use podbond_kernel::{At, BondMode, Link, LinkState, Step, View};
+use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, LinksAre};
@@ -34,6 +34,21 @@ pub(crate) struct Made {
     /// The ports as they were, in the order of the configuration. Records had none once.
     #[serde(default)]
     pub(crate) ports: Vec<PortBefore>,
+    /// Where the bond is, for those who plan others. Records had none once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Place>,
+}
+
+/// Where a bond is, and what it runs over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Whose it is, for people.
+    pub(crate) name: String,
+    /// The pod's namespace: once it is gone, so is the bond.
+    pub(crate) netns: PathBuf,
+    pub(crate) mode: BondMode,
+    /// The PCI functions of its ports.
+    pub(crate) functions: Vec<PciAddress>,
 }
 
 /// A port as ADD found it.
@@ -52,7 +67,7 @@ impl Made {
             config.ports.iter().filter_map(|name| view.link(config.links_are.netns(), name));
         let port =
             |link: &Link| PortBefore { name: link.name.clone(), mac: link.mac, mtu: link.mtu };
-        Self { steps: plan.steps.clone(), ports: links.map(port).collect() }
+        Self { steps: plan.steps.clone(), ports: links.map(port).collect(), place: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -111,10 +126,22 @@ impl Records {
         container: &ContainerId,
         ifname: &LinkName,
     ) -> Result<Option<Made>, Error> {
-        let path = self.path(container, ifname);
-        let Some(bytes) = podbond_state::read(&path)? else { return Ok(None) };
-        let record = serde_json::from_slice::<Record>(&bytes).ok();
-        Ok(record.filter(|record| record.version == VERSION).map(|record| record.made))
+        read(&self.path(container, ifname))
+    }
+
+    /// Where the bonds of all attachments but this one are, as far as their records tell.
+    pub(crate) fn others(
+        &self,
+        own: Option<(&ContainerId, &LinkName)>,
+    ) -> Result<Vec<Place>, Error> {
+        let own = own.map(|(container, ifname)| self.path(container, ifname));
+        let paths = podbond_state::names(&self.dir)?.into_iter().map(|name| self.dir.join(name));
+        let mut places = Vec::new();
+        for path in paths.filter(|path| Some(path) != own.as_ref()) {
+            places.extend(read(&path)?.and_then(|made| made.place));
+        }
+        places.sort_by(|a: &Place, b| a.name.cmp(&b.name));
+        Ok(places)
     }
 
     /// Removes the record; success when there is none.
@@ -127,6 +154,13 @@ impl Records {
     fn path(&self, container: &ContainerId, ifname: &LinkName) -> PathBuf {
         self.dir.join(format!("{container}:{ifname}"))
     }
+}
+
+/// What is there and whole, and of a version that is known.
+fn read(path: &Path) -> Result<Option<Made>, Error> {
+    let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
+    let record = serde_json::from_slice::<Record>(&bytes).ok();
+    Ok(record.filter(|record| record.version == VERSION).map(|record| record.made))
 }
 
 #[cfg(test)]
@@ -149,9 +183,17 @@ mod tests {
             vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
         let port = |mac| PortBefore { name: "eth1".parse().unwrap(), mac, mtu: 9000 };
         let ports = vec![port(None), port(Some(Mac::new([2, 0, 0, 0, 0, 1])))];
-        let made = Made { steps, ports };
+        let place = Place {
+            name: "bond0 of pod demo/p".to_owned(),
+            netns: "/run/netns/p".into(),
+            mode: BondMode::Lacp,
+            functions: vec!["0000:01:10.0".parse().unwrap()],
+        };
+        let made = Made { steps, ports, place: Some(place.clone()) };
         records.write(&id, &name, &made).unwrap();
         assert_eq!(records.read(&id, &name).unwrap(), Some(made));
+        assert_eq!(records.others(None).unwrap(), [place]);
+        assert_eq!(records.others(Some((&id, &name))).unwrap(), []);
         records.remove(&id, &name).unwrap();
         records.remove(&id, &name).unwrap();
         assert!(records.read(&id, &name).unwrap().is_none());

@@ -131,6 +131,20 @@ impl Ledger {
         Ok(())
     }
 
+    /// The VFs whose records name a pod that is gone, with what the record says of it.
+    pub fn left_over(&self, inventory: &Inventory) -> Result<Vec<(PciAddress, String)>, Error> {
+        let mut left = Vec::new();
+        for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
+            let hold = self.holds.read_record::<Hold>(&vf.pci.to_string())?;
+            if let Some(hold) = hold.filter(|hold| !hold.holder.is_alive()) {
+                left.push((vf.pci, hold.holder.to_string()));
+            } else if let Some(netns) = self.plugin_record(vf.pci)?.filter(|path| !path.exists()) {
+                left.push((vf.pci, Occupant::Netns(netns).to_string()));
+            }
+        }
+        Ok(left)
+    }
+
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();
@@ -138,9 +152,14 @@ impl Ledger {
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }
-        let netns = read(&self.plugin_records.join(name))?
-            .map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned())));
-        Ok(netns.filter(|netns| netns.exists()).map(Occupant::Netns))
+        let netns = self.plugin_record(vf)?.filter(|netns| netns.exists());
+        Ok(netns.map(Occupant::Netns))
+    }
+
+    /// The namespace that an SR-IOV CNI plugin's record names.
+    fn plugin_record(&self, vf: PciAddress) -> Result<Option<PathBuf>, Error> {
+        let path = read(&self.plugin_records.join(vf.to_string()))?;
+        Ok(path.map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned()))))
     }
 }
 

@@ -16,6 +16,7 @@ pub mod bond;
 mod error;
 mod kernel;
 mod link;
+mod module;
 mod netlink;
 mod netns;
 mod pci;
@@ -23,6 +24,7 @@ mod port;
 mod relocate;
 mod route;
 mod side;
+mod speed;
 mod step;
 mod sysfs;
 mod transaction;
@@ -31,6 +33,7 @@ mod view;
 mod vlan;
 
 pub use address::{AddressState, Dad, Settled};
+pub use apply::release;
 pub use bond::{
     BondMode, BondOptions, FailOverMac, OptionValue, PortOptions, PortState, WrittenValue,
     WrongValue,
@@ -38,10 +41,12 @@ pub use bond::{
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
+pub use module::Module;
 pub use netns::{NamedNetns, enter, is_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;
 pub use route::Route;
+pub use speed::{Duplex, Speed};
 pub use step::Step;
 pub use sysfs::Sysfs;
 pub use transaction::{Apply, Failed, Transaction, transact, undo_all};

@@ -8,8 +8,10 @@
 
 mod cli;
 mod commands;
+mod doctor;
 mod error;
 mod files;
+mod findings;
 mod node;
 mod output;
 mod plugins;

@@ -4,16 +4,22 @@ use podbond_names::PciAddress;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::findings::{Object, Reason, Severity};
 
-fn name(text: &str) -> LinkName {
+/// Nothing is known beside the view.
+fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
+    super::plan(config, ifname, view, &Surroundings::default())
+}
+
+pub(crate) fn name(text: &str) -> LinkName {
     text.parse().unwrap()
 }
 
-fn pci(index: u8) -> PciAddress {
+pub(crate) fn pci(index: u8) -> PciAddress {
     format!("0000:0{index}:10.0").parse().unwrap()
 }
 
-fn config(changes: &Value) -> Config {
+pub(crate) fn config(changes: &Value) -> Config {
     let mut conf = json!({
         "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "mode": "active-backup",
         "failOverMac": 1, "linksInContainer": true, "mtu": 1500,
@@ -29,7 +35,7 @@ fn config(changes: &Value) -> Config {
     Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap(), &Args::default()).unwrap()
 }
 
-fn link(index: u32, text: &str) -> Link {
+pub(crate) fn link(index: u32, text: &str) -> Link {
     Link {
         index,
         name: name(text),
@@ -50,7 +56,7 @@ fn link(index: u32, text: &str) -> Link {
 }
 
 /// Two links of the pod that are VFs, trusted or not.
-fn two_vfs(trust: bool) -> View {
+pub(crate) fn two_vfs(trust: bool) -> View {
     let vf = |index: u8| Vf {
         pci: pci(index),
         pf: format!("0000:0{index}:00.0").parse().unwrap(),
@@ -80,7 +86,7 @@ fn the_documented_bond_is_made_in_as_few_steps_as_the_driver_needs() {
             "bring net3 (pod) up",
         ]
     );
-    assert!(plan.warnings.is_empty());
+    assert!(plan.findings.is_empty());
 }
 
 #[test]
@@ -133,7 +139,7 @@ fn an_absent_mtu_is_the_smallest_ports() {
 fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
     let refused = |changes: Value, view: &View| match plan(&config(&changes), &name("net3"), view) {
         Ok(plan) => {
-            assert!(plan.warnings.is_empty());
+            assert!(plan.findings.is_empty());
             None
         }
         Err(error) => Some(error.to_string()),
@@ -142,7 +148,7 @@ fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
         let message =
             refused(json!({ "mode": mode, "failOverMac": null }), &two_vfs(false)).unwrap();
         // The first port keeps its address, since the bond takes it.
-        assert!(message.contains("behind net2 are not trusted"), "{message}");
+        assert!(message.contains("port net2: mode"), "{message}");
         assert_eq!(refused(json!({ "mode": mode, "failOverMac": null }), &two_vfs(true)), None);
         let mut same = two_vfs(false);
         same.pod[1].mac = same.pod[0].mac;
@@ -161,8 +167,11 @@ fn allow_untrusted_turns_the_refusal_into_a_warning() {
     let config =
         config(&json!({"mode": "balance-rr", "failOverMac": null, "allowUntrusted": true}));
     let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
-    assert!(matches!(&plan.warnings[..], [Warning::SharedMacOverUntrusted { ports, .. }]
-        if *ports == [name("net2")]));
+    assert!(matches!(&plan.findings[..], [Finding {
+        severity: Severity::Warning,
+        object: Object::Ports(ports),
+        reason: Reason::SharedMacOverUntrusted { .. },
+    }] if *ports == [name("net2")]));
 }
 
 #[test]
@@ -227,13 +236,14 @@ fn ports_get_their_options_and_roles_when_the_driver_takes_them() {
 fn what_has_no_effect_is_a_warning() {
     let config = config(&json!({"failoverMac": 1, "xmitHashPolicy": "layer2"}));
     let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
-    let told: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [
-            "failoverMac: did you mean failOverMac? (an unknown key, without effect)",
-            "xmitHashPolicy has no effect in mode active-backup, only in balance-xor, 802.3ad, \
-             balance-tlb, balance-alb",
+            "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct \
+             the key, or leave it out (unknown-key)",
+            "xmitHashPolicy: it has no effect in mode active-backup, only in balance-xor, 802.3ad, \
+             balance-tlb, balance-alb: leave it out, or change the mode (option-without-effect)",
         ]
     );
 }
@@ -281,21 +291,24 @@ fn a_port_with_an_earlier_ones_address_gets_another_where_the_mode_needs_it() {
     };
     for mode in ["balance-tlb", "balance-alb"] {
         let plan = planned(mode, &view);
-        let [Warning::EqualMacs { port, other, mac, instead, .. }] = &plan.warnings[..] else {
-            panic!("{:?}", plan.warnings)
+        let [Finding { object, reason: Reason::EqualMacs { other, mac, instead, .. }, .. }] =
+            &plan.findings[..]
+        else {
+            panic!("{:?}", plan.findings)
         };
-        assert_eq!((port.as_str(), other.as_str(), Some(*mac)), ("net2", "net1", view.pod[0].mac));
+        assert_eq!(*object, Object::Ports(vec![name("net2")]));
+        assert_eq!((other.as_str(), Some(*mac)), ("net1", view.pod[0].mac));
         let set = format!("set mac of net2 (pod) to {instead} (was {mac})");
         assert_eq!(
             words(&plan.steps)[3..6],
             ["bring net2 (pod) down".to_owned(), set, "make net2 (pod) a port of net3".to_owned()]
         );
-        let said = plan.warnings[0].to_string();
-        assert!(said.contains("net2 has the MAC address of net1"), "{said}");
+        let said = plan.findings[0].to_string();
+        assert!(said.contains("net2: it has the MAC address of net1"), "{said}");
     }
     for mode in ["balance-rr", "802.3ad"] {
         let plan = planned(mode, &view);
-        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+        assert!(plan.findings.is_empty(), "{:?}", plan.findings);
         assert!(!plan.steps.iter().any(|step| matches!(step, Step::SetMac { .. })));
     }
 }
@@ -304,11 +317,11 @@ fn a_port_with_an_earlier_ones_address_gets_another_where_the_mode_needs_it() {
 fn an_address_of_the_bonds_own_is_one_that_all_ports_must_take() {
     let wanted = json!({"mode": "balance-xor", "failOverMac": null, "mac": "02:00:00:00:00:77"});
     let message = plan(&config(&wanted), &name("net3"), &two_vfs(false)).unwrap_err().to_string();
-    assert!(message.contains("behind net1, net2 are not trusted"), "{message}");
+    assert!(message.contains("their VFs are not trusted"), "{message}");
     assert!(plan(&config(&wanted), &name("net3"), &two_vfs(true)).is_ok());
     for mode in ["balance-tlb", "balance-alb"] {
         let changes = json!({"mode": mode, "failOverMac": null});
         let error = plan(&config(&changes), &name("net3"), &two_vfs(false)).unwrap_err();
-        assert!(error.to_string().contains("behind net1, net2 are not trusted"), "{error}");
+        assert!(error.to_string().contains("their VFs are not trusted"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
+use crate::findings::Surroundings;
 use crate::plan::plan;
 
 fn name(text: &str) -> LinkName {
@@ -64,7 +65,7 @@ fn links(are: LinksAre) -> Links {
 /// What the ADD of `net3` notes.
 fn made(changes: &Value, view: &View) -> Made {
     let config = config(changes);
-    Made::of(&plan(&config, &name("net3"), view).unwrap(), &config, view)
+    Made::of(&plan(&config, &name("net3"), view, &Surroundings::default()).unwrap(), &config, view)
 }
 
 /// DEL laid over a view, `meanwhile` standing for what the driver does when the bond goes; gives

@@ -16,7 +16,7 @@ fn in_pod(name: &str, command: &[&str]) -> String {
 }
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
-fn trusted_networks() -> String {
+pub(crate) fn trusted_networks() -> String {
     let network = |number: u8| {
         format!(
             "apiVersion: sriovnetwork.openshift.io/v1\nkind: SriovNetwork\nmetadata:\n  \

@@ -7,6 +7,7 @@ mod bond_plugin;
 mod chained;
 mod dhcp;
 mod documented;
+mod findings;
 mod host_links;
 mod interrupted;
 mod mac;
