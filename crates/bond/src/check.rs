@@ -108,6 +108,7 @@ mod tests {
             master,
             parent: None,
             bond,
+            aggregator: None,
             port: None,
         }
     }

@@ -29,8 +29,8 @@ mod vf;
 mod view;
 
 pub use bond::{
-    BondMode, BondOptions, FailOverMac, OptionValue, PortOptions, PortState, WrittenValue,
-    WrongValue,
+    Aggregator, BondMode, BondOptions, FailOverMac, LacpPort, LacpState, OptionValue, PortOptions,
+    PortState, WrittenValue, WrongValue,
 };
 pub use error::{Error, Result};
 pub use kernel::Kernel;

@@ -288,6 +288,7 @@ pub(crate) mod tests {
             master: None,
             parent: None,
             bond: None,
+            aggregator: None,
             port: None,
         }
     }

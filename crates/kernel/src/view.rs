@@ -65,6 +65,7 @@ impl View {
                     master: None,
                     parent: None,
                     bond: Some(options.clone()),
+                    aggregator: None,
                     port: None,
                 });
             }

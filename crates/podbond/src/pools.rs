@@ -169,6 +169,7 @@ fn vf_link(pci: PciAddress, name: LinkName, mac: Mac, mtu: u32) -> Link {
         master: None,
         parent: Some(pci),
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

@@ -250,6 +250,7 @@ fn unknown_link(name: &LinkName) -> Link {
         master: None,
         parent: None,
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn link(name: &str) -> Link {
         master: None,
         parent: Some(pci()),
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

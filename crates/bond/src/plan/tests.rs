@@ -44,6 +44,7 @@ fn link(index: u32, text: &str) -> Link {
         master: None,
         parent: u8::try_from(index).ok().map(pci),
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

@@ -163,6 +163,7 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
         master: None,
         parent: None,
         bond: None,
+        aggregator: None,
         port: None,
     };
     for nla in attributes(payload.get(HEADER_BYTES..).unwrap_or(&[])) {
@@ -211,6 +212,7 @@ fn read_info(info: &[u8], link: &mut Link) {
             IFLA_INFO_KIND => link.kind = parse_string(nla.value()).ok(),
             IFLA_INFO_DATA if link.kind.as_deref() == Some(bond::KIND) => {
                 link.bond = bond::read_options(nla.value());
+                link.aggregator = bond::read_aggregator(nla.value());
             }
             IFLA_INFO_SLAVE_KIND => port_kind = parse_string(nla.value()).ok(),
             IFLA_INFO_SLAVE_DATA if port_kind.as_deref() == Some(bond::KIND) => {
