@@ -113,7 +113,7 @@ impl fmt::Display for LacpTrouble {
         match self {
             Self::Silent { ports, of } => {
                 let then = match of {
-                    HowMany::All => "the bond has no LACP partner",
+                    HowMany::All => "the bond has no LACP partner, and uses one port at most",
                     HowMany::Some => "they carry no traffic of the bond",
                 };
                 write!(
@@ -200,13 +200,16 @@ mod tests {
         assert_eq!(found, [all(names(["net1", "net2"]))]);
         assert_eq!(
             found[0].to_string(),
-            "no LACPDU is heard on net1 and net2: the bond has no LACP partner (the kernel does not \
-             tell since when; a partner with the slow rate sends one each 30 s)"
+            "no LACPDU is heard on net1 and net2: the bond has no LACP partner, and uses one port \
+             at most (the kernel does not tell since when; a partner with the slow rate sends one \
+             each 30 s)"
         );
         // No port is in an aggregator yet, and none is in use.
         bond.aggregator = None;
-        let mut ports = ports;
-        ports.iter_mut().for_each(|link| link.port.as_mut().unwrap().lacp = None);
+        let ports = ports.map(|mut link| {
+            link.port.as_mut().unwrap().lacp = None;
+            link
+        });
         assert_eq!(lacp_troubles(&bond, &ports), [all(names(["net1", "net2"]))]);
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod node;
 mod output;
+mod paragraph;
 mod plugins;
 mod pools;
 mod preview;

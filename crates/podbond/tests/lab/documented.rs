@@ -2,29 +2,12 @@
 
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::node::{
-    EXAMPLES, Snapshot, WithNetworks, apply, bond_config, ip, nad, pod, podbond, succeeded, sweep,
-    words,
+    EXAMPLES, Snapshot, WithNetworks, apply, bond_config, in_pod, interface, ip, nad, pod, podbond,
+    status, succeeded, sweep, words,
 };
-
-/// The pod as `podbond status` shows it to machines.
-fn status(name: &str) -> Value {
-    let text = succeeded(&podbond(&["status", "-n", "demo", name, "-o", "json"]));
-    serde_json::from_str::<Value>(&text).unwrap()[0].take()
-}
-
-fn interface<'s>(status: &'s Value, name: &str) -> &'s Value {
-    let all = status["interfaces"].as_array().unwrap();
-    all.iter().find(|interface| interface["name"] == name).unwrap_or_else(|| panic!("{status}"))
-}
-
-fn in_pod(name: &str, command: &[&str]) -> String {
-    let arguments: Vec<&str> =
-        ["exec", "-n", "demo", name, "--"].iter().chain(command).copied().collect();
-    succeeded(&podbond(&arguments))
-}
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
 fn trusted_networks() -> String {

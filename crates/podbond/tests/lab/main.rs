@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod bond_plugin;
+mod cables;
 mod documented;
 mod host_links;
 mod interrupted;
+mod lacp;
+mod lag;
+mod modes;
 mod node;
 mod options;
 mod refused_by_apply;

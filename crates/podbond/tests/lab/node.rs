@@ -184,6 +184,25 @@ pub(crate) fn sweep() {
     succeeded(&podbond(&["delete", "-f", EXAMPLES]));
 }
 
+/// A pod of the namespace demo as `podbond status` shows it to machines.
+pub(crate) fn status(name: &str) -> Value {
+    let text = succeeded(&podbond(&["status", "-n", "demo", name, "-o", "json"]));
+    serde_json::from_str::<Value>(&text).unwrap()[0].take()
+}
+
+/// One of its interfaces.
+pub(crate) fn interface<'s>(status: &'s Value, name: &str) -> &'s Value {
+    let all = status["interfaces"].as_array().unwrap();
+    all.iter().find(|interface| interface["name"] == name).unwrap_or_else(|| panic!("{status}"))
+}
+
+/// What a command prints in the pod; it must succeed.
+pub(crate) fn in_pod(name: &str, command: &[&str]) -> String {
+    let arguments: Vec<&str> =
+        ["exec", "-n", "demo", name, "--"].iter().chain(command).copied().collect();
+    succeeded(&podbond(&arguments))
+}
+
 /// A pod's manifest with these networks.
 pub(crate) fn pod(name: &str, networks: &str) -> String {
     format!(

@@ -1,0 +1,206 @@
+//! 802.3ad against a Linux 802.3ad bond, over VFs and over whole PFs, at both rates.
+
+use serde_json::{Value, json};
+
+use crate::cables::{
+    Flow, Switch, busiest, carrying, given_up, lacp_states, lag_mac, plug, pull,
+    reaches_the_switch, report, until, wire,
+};
+use crate::node::{
+    Snapshot, WithNetworks, apply, bond_config, interface, ip, nad, pod, podbond, status,
+    succeeded, sweep, words,
+};
+
+const BOND: &str = "net3";
+
+/// SriovNetworks whose VFs may do what LACP asks of them, and the bond over them.
+fn over_vfs(rate: &str) -> String {
+    let network = |number: u8| {
+        json!({
+            "apiVersion": "sriovnetwork.openshift.io/v1", "kind": "SriovNetwork",
+            "metadata": {"name": format!("lacp{number}"), "namespace": "demo"},
+            "spec": {"resourceName": format!("sriovnic{number}"), "trust": "on", "spoofChk": "off"},
+        })
+    };
+    let bond = nad("lacp-bond", &config(rate, &json!({})).to_string());
+    let pod = pod("lacp", "demo/lacp1, demo/lacp2, demo/lacp-bond");
+    format!("{}\n---\n{}\n---\n{bond}{pod}", network(1), network(2))
+}
+
+fn config(rate: &str, changes: &Value) -> Value {
+    let mut config = bond_config(&json!({
+        "name": "lacp-bond", "mode": "802.3ad", "failOverMac": null, "lacpRate": rate,
+        "xmitHashPolicy": "layer3+4", "mtu": null,
+    }));
+    for (key, value) in changes.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    config
+}
+
+fn take_away() {
+    succeeded(&podbond(&["delete", "pod", "lacp", "-n", "demo"]));
+    for nad in ["lacp-bond", "lacp1", "lacp2"] {
+        succeeded(&podbond(&["delete", "nad", nad, "-n", "demo"]));
+    }
+}
+
+/// What the kernel and the switch must show of two ports that negotiated at a rate: this side's and
+/// the other side's state, with the short timeout (2) where the rate is fast.
+fn negotiated(ports: [&str; 2], bond: &str, rate: &str) {
+    let seen = carrying("lacp", &ports);
+    let state = if rate == "fast" { 63 } else { 61 };
+    // Read by iproute2, not by podbond.
+    let shown: Value = serde_json::from_str(&ip("-n demo.lacp -j -d link show")).unwrap();
+    let link = |name: &str| {
+        let all = shown.as_array().unwrap();
+        all.iter().find(|link| link["ifname"] == name).unwrap()["linkinfo"].clone()
+    };
+    let info = &link(bond)["info_data"];
+    assert_eq!(info["ad_lacp_rate"], rate, "{info}");
+    let aggregator = &info["ad_info"];
+    assert_eq!(aggregator["num_ports"], 2, "{info}");
+    assert_eq!(words(&aggregator["partner_mac"]), lag_mac(), "{info}");
+    for port in ports {
+        let data = &link(port)["info_slave_data"];
+        assert_eq!(data["ad_aggregator_id"], aggregator["aggregator"], "{data}");
+        assert_eq!(data["ad_actor_oper_port_state"], state, "{data}");
+        assert_eq!(data["ad_partner_oper_port_state"], state, "{data}");
+    }
+    let at_the_switch: Vec<_> =
+        lacp_states().into_iter().map(|(_, actor, partner)| (actor, partner)).collect();
+    assert_eq!(at_the_switch, [(state, state), (state, state)]);
+
+    let timeout = if rate == "fast" { "short-timeout" } else { "long-timeout" };
+    let words = ["active", timeout, "aggregating", "in-sync", "collecting", "distributing"];
+    let shown = &interface(&seen, bond)["bond"];
+    assert_eq!(shown["aggregator"]["ports"], 2, "{shown}");
+    assert_eq!(shown["aggregator"]["partnerMac"], lag_mac(), "{shown}");
+    assert_eq!(shown["findings"], json!([]), "{shown}");
+    for port in ports {
+        let lacp = &interface(&seen, port)["port"]["lacp"];
+        assert_eq!(lacp["aggregator"], shown["aggregator"]["id"], "{lacp}");
+        assert_eq!((&lacp["actor"], &lacp["partner"]), (&json!(words), &json!(words)));
+    }
+}
+
+#[test]
+fn a_bond_over_two_vfs_negotiates_at_both_rates_and_survives_the_loss_of_a_cable() {
+    let networks = WithNetworks::new();
+    for rate in ["slow", "fast"] {
+        let _switch = Switch::lacp(rate);
+        succeeded(&apply(&over_vfs(rate)));
+        negotiated(["net1", "net2"], BOND, rate);
+        reaches_the_switch("lacp");
+
+        let (port, cable) = busiest("lacp");
+        let flow = Flow::from("lacp");
+        pull(cable);
+        let alone = given_up("lacp", port);
+        assert_eq!(interface(&alone, BOND)["carrier"], true, "{alone}");
+        reaches_the_switch("lacp");
+        let flow = flow.end();
+        assert!(flow.answered >= 20, "{flow:?}");
+        report(&format!(
+            "802.3ad {rate}: {} of {} pings lost with the cable of {port}",
+            flow.lost(),
+            flow.sent
+        ));
+
+        plug(cable);
+        negotiated(["net1", "net2"], BOND, rate);
+        reaches_the_switch("lacp");
+        take_away();
+    }
+    networks.end();
+}
+
+#[test]
+fn a_bond_over_two_whole_pfs_negotiates_at_both_rates_and_survives_the_loss_of_a_port() {
+    sweep();
+    let before = Snapshot::take();
+    for rate in ["slow", "fast"] {
+        let _switch = Switch::lacp(rate);
+        let changes =
+            json!({"linksInContainer": false, "links": [{"name": "pf0"}, {"name": "pf1"}]});
+        let bond = nad("lacp-bond", &config(rate, &changes).to_string());
+        succeeded(&apply(&(bond + &pod("lacp", "demo/lacp-bond@bond0"))));
+        negotiated(["pf0", "pf1"], "bond0", rate);
+        reaches_the_switch("lacp");
+
+        ip("-n switch link set sw1 down");
+        ip("-n demo.lacp link set pf1 down");
+        given_up("lacp", "pf1");
+        reaches_the_switch("lacp");
+        ip("-n switch link set sw1 up");
+        ip("-n demo.lacp link set pf1 up");
+        negotiated(["pf0", "pf1"], "bond0", rate);
+        succeeded(&podbond(&["delete", "pod", "lacp", "-n", "demo"]));
+        succeeded(&podbond(&["delete", "nad", "lacp-bond", "-n", "demo"]));
+    }
+    assert_eq!(Snapshot::take(), before);
+}
+
+/// What no carrier shows: the port has its link, and nobody answers at its other end.
+#[test]
+fn a_switch_port_that_falls_silent_is_left_out_and_told() {
+    let networks = WithNetworks::new();
+    let _switch = Switch::lacp("fast");
+    succeeded(&apply(&over_vfs("fast")));
+    negotiated(["net1", "net2"], BOND, "fast");
+
+    ip("-n switch link set sw1 down");
+    let findings = |status: &Value| interface(status, BOND)["bond"]["findings"].clone();
+    let is_told = |status: &Value| {
+        findings(status).as_array().is_some_and(|all| all.iter().any(|one| is_silent(one, "net2")))
+    };
+    let seen = until("a finding about net2", || status("lacp"), is_told);
+    assert_eq!(interface(&seen, "net2")["carrier"], true, "{seen}");
+    assert_eq!(interface(&seen, BOND)["bond"]["aggregator"]["ports"], 1, "{seen}");
+    reaches_the_switch("lacp");
+
+    ip("-n switch link set sw1 up");
+    negotiated(["net1", "net2"], BOND, "fast");
+    take_away();
+    networks.end();
+}
+
+fn is_silent(finding: &Value, ports: &str) -> bool {
+    words(&finding["reason"]).starts_with(&format!("no LACPDU is heard on {ports}:"))
+}
+
+#[test]
+fn a_switch_without_lacp_is_told_until_it_speaks() {
+    let networks = WithNetworks::new();
+    let _switch = Switch::wired("bridge");
+    succeeded(&apply(&over_vfs("fast")));
+    let defaulted = |status: &Value| {
+        ["net1", "net2"].iter().all(|port| {
+            let port = interface(status, port);
+            let actor = port["port"]["lacp"]["actor"].as_array();
+            port["carrier"] == true
+                && actor.is_some_and(|words| words.iter().any(|word| word == "defaulted"))
+        })
+    };
+    let seen = until("ports that hear nothing", || status("lacp"), defaulted);
+    let bond = &interface(&seen, BOND)["bond"];
+    assert!(is_silent(&bond["findings"][0], "net1 and net2"), "{bond}");
+    assert_eq!(bond["aggregator"]["partnerMac"], Value::Null, "{bond}");
+
+    let overview = succeeded(&podbond(&["status"]));
+    assert!(overview.contains("no LACPDU is heard on net1 and net2"), "{overview}");
+    let details = succeeded(&podbond(&["status", "-n", "demo", "lacp"]));
+    assert!(details.contains("LACP partner: none: the switch is silent"), "{details}");
+    assert!(details.contains("actor    active short-timeout aggregating"), "{details}");
+    let too_long = |line: &&str| line.chars().count() > 100;
+    assert_eq!(details.lines().chain(overview.lines()).find(too_long), None);
+
+    wire("lacp");
+    carrying("lacp", &["net1", "net2"]);
+    let details = succeeded(&podbond(&["status", "-n", "demo", "lacp"]));
+    assert!(details.contains(&format!("LACP partner: {}", lag_mac())), "{details}");
+    assert!(!details.contains("warning"), "{details}");
+    report(&details);
+    take_away();
+    networks.end();
+}
