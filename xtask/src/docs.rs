@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from code, so that they cannot say otherwise.
 
+mod findings;
 mod page;
 mod schema;
 
@@ -12,13 +13,17 @@ use crate::{
     workspace::root,
 };
 
-/// Write the pages that are made from code: docs/bond-options.md, docs/bond.schema.json
+/// Write the pages that are made from code: docs/bond-options.md, docs/bond.schema.json, docs/findings.md
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
 /// The pages, each by its path in the repository.
-pub(crate) fn pages() -> [(&'static str, String); 2] {
-    [("docs/bond-options.md", page::page()), ("docs/bond.schema.json", schema::schema())]
+pub(crate) fn pages() -> [(&'static str, String); 3] {
+    [
+        ("docs/bond-options.md", page::page()),
+        ("docs/bond.schema.json", schema::schema()),
+        ("docs/findings.md", findings::page()),
+    ]
 }
 
 pub(crate) fn run(_: &Arguments) -> Result<ExitCode, Error> {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub use keys::{KEYS, Key};
 
 use crate::Error;
-use crate::plan::Warning;
+use crate::findings::{Finding, Requirement};
 
 /// How often carrier is looked at when the configuration does not say, in ms. Without any
 /// monitoring a bond never fails over.
@@ -73,8 +73,10 @@ pub struct Config {
     pub links_are: LinksAre,
     /// `allowUntrusted`.
     pub untrusted: UntrustedPorts,
+    /// The keys that turn findings into refusals, as far as they are true.
+    pub requirements: Vec<Requirement>,
     /// What is accepted and has no effect.
-    pub warnings: Vec<Warning>,
+    pub findings: Vec<Finding>,
 }
 
 /// What DEL needs of a configuration. It is read from any, also from one that ADD refuses: a runtime
@@ -165,10 +167,12 @@ impl Config {
         let in_container = switch("linksInContainer", &mut wrong);
         let allow_untrusted = switch("allowUntrusted", &mut wrong);
         let strict = switch("strict", &mut wrong);
-        let mut warnings = keys::unknown(raw);
-        rules::check(&draft, &mut wrong, &mut warnings);
+        let requirements = Requirement::ALL.into_iter();
+        let requirements = requirements.filter(|must| switch(must.key(), &mut wrong)).collect();
+        let mut findings = keys::unknown(raw);
+        rules::check(&draft, &mut wrong, &mut findings);
         if strict {
-            wrong.extend(warnings.drain(..).map(|warning| Error::Strict { warning }));
+            wrong.extend(findings.drain(..).map(|finding| Error::Strict { finding }));
         }
         match draft.mode {
             Some(mode) if wrong.is_empty() => Ok(Self {
@@ -184,7 +188,8 @@ impl Config {
                 } else {
                     UntrustedPorts::Refused
                 },
-                warnings,
+                requirements,
+                findings,
             }),
             _ => Err(Error::wrong(wrong)),
         }
@@ -193,6 +198,17 @@ impl Config {
     /// Whose address the bond and its ports carry; the driver's default is `none`.
     pub fn fail_over_mac(&self) -> FailOverMac {
         self.options.fail_over_mac().unwrap_or(FailOverMac::None)
+    }
+
+    /// Whether the mode wants ports of one speed.
+    pub(crate) fn needs_equal_speeds(&self) -> bool {
+        matches!(self.options.mode, BondMode::Lacp | BondMode::BalanceRr)
+    }
+
+    /// Whether a bond of which this was found is not to be made.
+    pub(crate) fn refuses(&self, finding: &Finding) -> bool {
+        let untrusted = self.untrusted == UntrustedPorts::Refused && finding.is_of_trust();
+        untrusted || self.requirements.iter().any(|requirement| requirement.refuses(finding))
     }
 }
 

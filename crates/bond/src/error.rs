@@ -2,7 +2,7 @@ use podbond_cni::{Code, Failure};
 use podbond_kernel::{BondMode, Netns, WrongValue};
 use podbond_names::{LinkName, NameError};
 
-use crate::plan::Warning;
+use crate::findings::{Finding, Requirement};
 
 /// Why a bond cannot be made, checked or removed.
 #[derive(Debug, thiserror::Error)]
@@ -111,10 +111,10 @@ pub enum Error {
         count: usize,
     },
     /// `strict`, and something has no effect.
-    #[error("{warning}; strict refuses it")]
+    #[error("{finding}, which strict refuses")]
     Strict {
         /// What has no effect.
-        warning: Warning,
+        finding: Finding,
     },
     /// Not an MTU that Ethernet can have.
     #[error(
@@ -222,11 +222,11 @@ pub enum Error {
         /// The port's MTU, bytes.
         port_mtu: u32,
     },
-    /// VFs that may not take the bond's address.
-    #[error("{untrusted}")]
-    Untrusted {
-        /// What would not work, and why.
-        untrusted: Warning,
+    /// A bond that would not do what it is meant to do, where the configuration wants none then.
+    #[error("{}", .findings.iter().map(refusal).collect::<Vec<_>>().join("; "))]
+    Refused {
+        /// What was found.
+        findings: Vec<Finding>,
     },
     /// A bond is needed where there is another kind of link, or none.
     #[error("the pod's link is not as asked for: {}", .differences.join("; "))]
@@ -286,6 +286,16 @@ pub enum Error {
 
 const MODES: &str = "balance-rr (0), active-backup (1), balance-xor (2), broadcast (3), 802.3ad (4), \
                      balance-tlb (5), balance-alb (6)";
+
+/// A finding, and which key refuses it.
+fn refusal(finding: &Finding) -> String {
+    let keys = Requirement::ALL.into_iter().filter(|must| must.refuses(finding));
+    let keys: Vec<&str> = keys.map(Requirement::key).collect();
+    match keys.as_slice() {
+        [] => finding.to_string(),
+        keys => format!("{finding}, which {} refuses", keys.join(" or ")),
+    }
+}
 
 fn mend_missing(netns: Netns) -> &'static str {
     match netns {

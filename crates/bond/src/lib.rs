@@ -8,10 +8,10 @@
 mod check;
 mod config;
 mod error;
+mod findings;
 mod glob;
 mod guard;
 mod host_links;
-mod lacp;
 mod plan;
 mod plugin;
 mod record;
@@ -19,7 +19,10 @@ mod rules;
 
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
+pub use findings::{
+    Finding, Kind, LacpBond, Object, OtherBond, Reason, Requirement, Severity, Surroundings, TABLE,
+    findings, lacp_findings,
+};
 pub use guard::Refusal;
-pub use lacp::{HowMany, LacpTrouble, lacp_troubles};
-pub use plan::{Plan, Warning, plan};
+pub use plan::{Plan, plan};
 pub use plugin::Bond;

@@ -1,93 +1,29 @@
-use std::fmt;
-
-use podbond_kernel::{At, BondMode, FailOverMac, Link, LinkState, Netns, PortRole, Step, View};
+use podbond_kernel::{At, Link, LinkState, Netns, PortRole, Step, View};
 use podbond_names::LinkName;
 
-use crate::config::{Config, Links, LinksAre, UntrustedPorts};
+use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
+use crate::findings::{Finding, Surroundings, findings};
 
 /// What ADD will do to the links, and what it has to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The steps, in order. Addresses follow once IPAM has given them.
     pub steps: Vec<Step>,
-    /// What may not work although it is allowed.
-    pub warnings: Vec<Warning>,
-}
-
-/// Something that is legal and will not do what it is meant to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// The mode gives all ports one address, and these VFs may not take it.
-    SharedMacOverUntrusted {
-        /// The mode.
-        mode: BondMode,
-        /// The ports, in the order of the configuration.
-        ports: Vec<LinkName>,
-    },
-    /// Active-backup where the address moves between ports that may not take it.
-    FailOverOverUntrusted {
-        /// Whose address the bond would carry.
-        fail_over_mac: FailOverMac,
-        /// The ports, in the order of the configuration.
-        ports: Vec<LinkName>,
-    },
-    /// A key that nobody knows.
-    UnknownKey {
-        /// The key, with the path to it.
-        key: String,
-        /// The key that was meant, as far as it can be guessed.
-        nearest: Option<String>,
-    },
-    /// An option that the driver takes in any mode, but uses in some only.
-    NoEffect {
-        /// The key, with the path to it.
-        key: String,
-        /// The mode.
-        mode: BondMode,
-        /// The modes that use it.
-        modes: &'static [BondMode],
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |ports: &[LinkName]| ports.iter().map(LinkName::as_str).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::SharedMacOverUntrusted { mode, ports } => write!(
-                f,
-                "mode: {mode} gives every port the same address, and the VFs behind {} are not \
-                 trusted to change theirs: set trust to on in their networks",
-                list(ports)
-            ),
-            Self::FailOverOverUntrusted { fail_over_mac, ports } => write!(
-                f,
-                "failOverMac: with {} ({fail_over_mac}) a fail-over changes the address of ports, \
-                 and the VFs behind {} are not trusted to change theirs: set failOverMac to 1 \
-                 (active), or trust to on in their networks",
-                fail_over_mac.number(),
-                list(ports)
-            ),
-            Self::UnknownKey { key, nearest: Some(nearest) } => {
-                write!(f, "{key}: did you mean {nearest}? (an unknown key, without effect)")
-            }
-            Self::UnknownKey { key, nearest: None } => {
-                write!(f, "{key}: an unknown key, without effect")
-            }
-            Self::NoEffect { key, mode, modes } => {
-                let modes: Vec<&str> = modes.iter().map(|mode| mode.name()).collect();
-                write!(f, "{key} has no effect in mode {mode}, only in {}", modes.join(", "))
-            }
-        }
-    }
+    /// What will not do what it is meant to do although it is allowed.
+    pub findings: Vec<Finding>,
 }
 
 /// The steps that make the bond `ifname` from what the view shows. Pure.
 ///
 /// The view must hold, where they exist: the pod's link `ifname`, the ports, each port's master, and
-/// the VFs of those ports of which [`Config::needs_trust`] asks.
-pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
+/// for the findings the ports' VFs, and their PFs' links with their masters.
+pub fn plan(
+    config: &Config,
+    ifname: &LinkName,
+    view: &View,
+    around: &Surroundings,
+) -> Result<Plan, Error> {
     if config.ports.contains(ifname) {
         return Err(Error::OwnPort { name: ifname.clone() });
     }
@@ -100,13 +36,13 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Err
         .map(|name| free_port(config, name, view))
         .collect::<Result<Vec<_>, _>>()?;
     let mtu = mtu(config, &ports)?;
-    let warnings = match untrusted(config, &ports, view) {
-        Some(untrusted) if config.untrusted == UntrustedPorts::Refused => {
-            return Err(Error::Untrusted { untrusted });
-        }
-        found => config.warnings.iter().cloned().chain(found).collect(),
-    };
-    Ok(Plan { steps: steps(config, ifname, &ports, mtu), warnings })
+    let findings = findings(config, view, around);
+    let refused: Vec<Finding> =
+        findings.iter().filter(|finding| config.refuses(finding)).cloned().collect();
+    if !refused.is_empty() {
+        return Err(Error::Refused { findings: refused });
+    }
+    Ok(Plan { steps: steps(config, ifname, &ports, mtu), findings })
 }
 
 /// The steps that take the bond away again, from what the view shows of it and its ports. Ports are
@@ -165,20 +101,6 @@ pub(crate) fn brought_down(made: &[Step], name: &LinkName) -> bool {
     made.contains(&Step::SetState { at: At::host(name.clone()), to: LinkState::Down })
 }
 
-impl Config {
-    /// Whether ports may have to change their address, so that it matters if they are trusted VFs.
-    pub fn needs_trust(&self) -> bool {
-        match self.options.mode {
-            BondMode::ActiveBackup => self.fail_over_mac() != FailOverMac::Active,
-            BondMode::BalanceRr | BondMode::BalanceXor | BondMode::Broadcast | BondMode::Lacp => {
-                true
-            }
-            // Each port keeps its own address there while all are well.
-            BondMode::BalanceTlb | BondMode::BalanceAlb => false,
-        }
-    }
-}
-
 fn free_port<'v>(config: &Config, name: &LinkName, view: &'v View) -> Result<&'v Link, Error> {
     let netns = config.links_are.netns();
     let port =
@@ -204,31 +126,6 @@ fn mtu(config: &Config, ports: &[&Link]) -> Result<u32, Error> {
             Err(Error::MtuAbovePort { wanted, port: port.name.clone(), port_mtu: port.mtu })
         }
         None => Ok(wanted),
-    }
-}
-
-/// The VFs that would have to change their address and are not trusted to. A VF whose driver does
-/// not tell is not counted.
-fn untrusted(config: &Config, ports: &[&Link], view: &View) -> Option<Warning> {
-    if !config.needs_trust() {
-        return None;
-    }
-    let mode = config.options.mode;
-    // With one address for all, the bond takes the first port's: ports that have it keep it.
-    let shared = ports.first().and_then(|port| port.mac);
-    let untrusted: Vec<LinkName> = ports
-        .iter()
-        .filter(|port| mode == BondMode::ActiveBackup || port.mac != shared)
-        .filter(|port| view.vf_of(port).is_some_and(|vf| vf.settings.trust == Some(false)))
-        .map(|port| port.name.clone())
-        .collect();
-    if untrusted.is_empty() {
-        None
-    } else if mode == BondMode::ActiveBackup {
-        let fail_over_mac = config.fail_over_mac();
-        Some(Warning::FailOverOverUntrusted { fail_over_mac, ports: untrusted })
-    } else {
-        Some(Warning::SharedMacOverUntrusted { mode, ports: untrusted })
     }
 }
 
@@ -262,4 +159,4 @@ fn steps(config: &Config, ifname: &LinkName, ports: &[&Link], mtu: u32) -> Vec<S
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

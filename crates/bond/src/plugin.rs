@@ -2,17 +2,20 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_cni::{CniResult, Command, Delegates, Failure, Interface, Plugin, Request};
+use podbond_cni::{
+    CniResult, Command, ContainerId, Delegates, Failure, Interface, Plugin, Request,
+};
 use podbond_ipam::{Addresses, Found, attach};
-use podbond_kernel::{At, Kernel, Netns, Step, View, is_netns, undo_all};
+use podbond_kernel::{At, BondMode, Kernel, Netns, Step, View, is_netns, undo_all};
 use podbond_names::LinkName;
 
 use crate::check::differences;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
+use crate::findings::{Surroundings, look_around};
 use crate::host_links::guard;
 use crate::plan::{brought_down, plan, removal};
-use crate::record::Records;
+use crate::record::{Place, Records};
 
 /// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
 /// does so at its leisure, and links without hardware never come.
@@ -59,6 +62,30 @@ impl Bond {
         }
     }
 
+    /// Sees what is below and beside a bond that may be made: into the view come its ports' VFs,
+    /// and their PFs' links, as far as they are not in it.
+    pub fn look_around(
+        &self,
+        kernel: &mut Kernel,
+        config: &Config,
+        view: &mut View,
+    ) -> Result<Surroundings, Error> {
+        let others = self.records_beside(config, None)?;
+        look_around(kernel, config, &others, view)
+    }
+
+    /// The records of other bonds, where they matter.
+    fn records_beside(
+        &self,
+        config: &Config,
+        own: Option<(&ContainerId, &LinkName)>,
+    ) -> Result<Vec<Place>, Error> {
+        match config.options.mode {
+            BondMode::Lacp => self.records().others(own),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     fn records(&self) -> Records {
         Records::new(&self.state)
     }
@@ -67,14 +94,19 @@ impl Bond {
         let config = Config::parse(&request.config)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
-        let view = observe(&mut kernel, &config, &request.ifname)?;
-        let plan = plan(&config, &request.ifname, &view)?;
-        for warning in &plan.warnings {
-            eprintln!("bond: network {}: warning: {warning}", request.config.name);
+        let mut view = observe(&mut kernel, &config, &request.ifname)?;
+        let others =
+            self.records_beside(&config, Some((&request.container_id, &request.ifname)))?;
+        let around = look_around(&mut kernel, &config, &others, &mut view)?;
+        let plan = plan(&config, &request.ifname, &view, &around)?;
+        for finding in &plan.findings {
+            eprintln!("bond: network {}: {}: {finding}", request.config.name, finding.severity);
         }
-        let keeps_record = config.links_are == LinksAre::OnHost;
+        let on_host = config.links_are == LinksAre::OnHost;
+        let keeps_record = on_host || config.options.mode == BondMode::Lacp;
         if keeps_record {
-            self.records().write(&request.container_id, &request.ifname, &plan.steps)?;
+            let place = place(request, &config, &view);
+            self.records().write(&request.container_id, &request.ifname, &plan.steps, place)?;
         }
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
         attach(&mut kernel, plan.steps, Addresses::OnLink, request, delegates, finish)
@@ -83,7 +115,7 @@ impl Bond {
                 // the DEL with which a runtime answers a failed ADD tries it once more.
                 let mut is_back =
                     |name: &LinkName| matches!(kernel.link(&At::pod(name.clone())), Ok(None));
-                if keeps_record && config.ports.iter().all(&mut is_back) {
+                if keeps_record && (!on_host || config.ports.iter().all(&mut is_back)) {
                     let _ = self.records().remove(&request.container_id, &request.ifname);
                 }
             })
@@ -156,6 +188,23 @@ impl Plugin for Bond {
     }
 }
 
+/// What others are to know of a bond about to be made.
+fn place(request: &Request, config: &Config, view: &View) -> Option<Place> {
+    let arg = |key| request.args.get(key);
+    let name = match (arg("K8S_POD_NAMESPACE"), arg("K8S_POD_NAME")) {
+        (Some(namespace), Some(pod)) => format!("{} of pod {namespace}/{pod}", request.ifname),
+        _ => format!("{} of container {}", request.ifname, request.container_id.as_str()),
+    };
+    let netns = config.links_are.netns();
+    let function = |port: &LinkName| view.link(netns, port)?.parent;
+    Some(Place {
+        name,
+        netns: request.netns.clone()?,
+        mode: config.options.mode,
+        functions: config.ports.iter().filter_map(function).collect(),
+    })
+}
+
 fn verify(request: &Request) -> Result<(), Error> {
     let config = Config::parse(&request.config)?;
     let mut kernel = Kernel::with_pod(netns(request)?)?;
@@ -171,7 +220,7 @@ fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::Kernel(podbond_kernel::Error::NoPodNamespace))
 }
 
-/// What [`plan`] needs to see, and no more.
+/// What [`plan`] needs to see of the bond and its ports, and no more.
 fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<View, Error> {
     let mut view = View::default();
     see_bond_and_ports(kernel, &config.ports, ifname, &mut view)?;
@@ -190,9 +239,6 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
                 Netns::Host => view.host.extend(master),
                 Netns::Pod => view.pod.extend(master),
             }
-        }
-        if let Some(pci) = port.parent.filter(|_| config.needs_trust()) {
-            view.vfs.extend(kernel.vf(pci)?);
         }
     }
     Ok(view)

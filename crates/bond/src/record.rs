@@ -3,8 +3,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use podbond_cni::ContainerId;
-use podbond_kernel::Step;
-use podbond_names::LinkName;
+use podbond_kernel::{BondMode, Step};
+use podbond_names::{LinkName, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -14,8 +14,9 @@ const VERSION: u32 = 1;
 
 /// Where ADD notes, before it changes anything, which steps it will take with links of the node, so
 /// that DEL can put them back as they were (a port that was up is up again), also when the pod's
-/// namespace is gone. A bond over links that are the pod's already needs no record: the driver gives
-/// its ports their address and MTU back, and they were up.
+/// namespace is gone. A bond over links that are the pod's already needs no record for that: the
+/// driver gives its ports their address and MTU back, and they were up. An 802.3ad bond has one in
+/// any case: a switch port has one LACP partner, so that others must learn of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     dir: PathBuf,
@@ -25,6 +26,20 @@ pub(crate) struct Records {
 struct Record {
     version: u32,
     steps: Vec<Step>,
+    #[serde(default)]
+    place: Option<Place>,
+}
+
+/// Where a bond is, and what it runs over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Whose it is, for people.
+    pub(crate) name: String,
+    /// The pod's namespace: once it is gone, so is the bond.
+    pub(crate) netns: PathBuf,
+    pub(crate) mode: BondMode,
+    /// The PCI functions of its ports.
+    pub(crate) functions: Vec<PciAddress>,
 }
 
 impl Records {
@@ -38,10 +53,11 @@ impl Records {
         container: &ContainerId,
         ifname: &LinkName,
         steps: &[Step],
+        place: Option<Place>,
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
         let temporary = self.dir.join(format!(".{ifname}:{container}"));
-        let record = Record { version: VERSION, steps: steps.to_vec() };
+        let record = Record { version: VERSION, steps: steps.to_vec(), place };
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
             fs::write(&temporary, serde_json::to_vec(&record)?)?;
@@ -56,14 +72,31 @@ impl Records {
         container: &ContainerId,
         ifname: &LinkName,
     ) -> Result<Option<Vec<Step>>, Error> {
-        let path = self.path(container, ifname);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Record { action: "read", path, source }),
+        Ok(read(self.path(container, ifname))?.map(|record| record.steps))
+    }
+
+    /// Where the bonds of all attachments but this one are, as far as their records tell.
+    pub(crate) fn others(
+        &self,
+        own: Option<(&ContainerId, &LinkName)>,
+    ) -> Result<Vec<Place>, Error> {
+        let failed = |source| Error::Record { action: "read", path: self.dir.clone(), source };
+        let own = own.map(|(container, ifname)| self.path(container, ifname));
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(failed(source)),
         };
-        let record = serde_json::from_slice::<Record>(&bytes).ok();
-        Ok(record.filter(|record| record.version == VERSION).map(|record| record.steps))
+        let mut places = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let is_whole = path.file_name().is_none_or(|n| n.as_encoded_bytes()[0] != b'.');
+            if is_whole && Some(&path) != own.as_ref() {
+                places.extend(read(path)?.and_then(|record| record.place));
+            }
+        }
+        places.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(places)
     }
 
     /// Removes the record; success when there is none.
@@ -84,6 +117,17 @@ impl Records {
     }
 }
 
+/// What is there and whole, and of a version that is known.
+fn read(path: PathBuf) -> Result<Option<Record>, Error> {
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Record { action: "read", path, source }),
+    };
+    let record = serde_json::from_slice::<Record>(&bytes).ok();
+    Ok(record.filter(|record| record.version == VERSION))
+}
+
 #[cfg(test)]
 mod tests {
     use podbond_kernel::{At, LinkState};
@@ -102,11 +146,32 @@ mod tests {
         assert!(records.read(&id, &name).unwrap().is_none());
         let steps =
             vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
-        records.write(&id, &name, &steps).unwrap();
+        records.write(&id, &name, &steps, None).unwrap();
         assert_eq!(records.read(&id, &name).unwrap(), Some(steps));
         records.remove(&id, &name).unwrap();
         records.remove(&id, &name).unwrap();
         assert!(records.read(&id, &name).unwrap().is_none());
+    }
+
+    #[test]
+    fn where_other_bonds_are_is_read_and_ones_own_place_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(&dir.path().join("bond"));
+        let (id, own, other) = (container(), "net3".parse().unwrap(), "net4".parse().unwrap());
+        assert_eq!(records.others(Some((&id, &own))).unwrap(), []);
+        let place = Place {
+            name: "net4 of pod demo/a".to_owned(),
+            netns: "/run/netns/a".into(),
+            mode: BondMode::Lacp,
+            functions: vec!["0000:01:10.0".parse().unwrap()],
+        };
+        records
+            .write(&id, &own, &[], Some(Place { name: "own".to_owned(), ..place.clone() }))
+            .unwrap();
+        records.write(&id, &other, &[], Some(place.clone())).unwrap();
+        records.write(&id, &"net5".parse().unwrap(), &[], None).unwrap();
+        fs::write(dir.path().join("bond/.net6:c9"), "half of").unwrap();
+        assert_eq!(records.others(Some((&id, &own))).unwrap(), [place]);
     }
 
     #[test]

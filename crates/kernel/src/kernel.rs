@@ -67,13 +67,18 @@ impl Kernel {
     /// The VF at this address with its PF and what the PF keeps of it; none where the function is
     /// not there or is no VF. The PF is asked once.
     pub fn vf(&mut self, pci: PciAddress) -> Result<Option<Vf>> {
+        Ok(self.vf_and_pf(pci)?.map(|(vf, _)| vf))
+    }
+
+    /// The VF at this address, and its PF's link, which the same answer shows.
+    pub fn vf_and_pf(&mut self, pci: PciAddress) -> Result<Option<(Vf, Link)>> {
         let Some(pf) = self.sysfs.pf_of(pci)? else { return Ok(None) };
         let vfs = self.sysfs.vfs_of(pf)?;
         let Some(&(index, _)) = vfs.iter().find(|(_, vf)| *vf == pci) else { return Ok(None) };
         let pf_link = self.sysfs.links_of(pf)?.into_iter().next();
         let pf_link = pf_link.ok_or(Error::NoPfLink { vf: pci, pf })?;
-        let (_, shown) = self.host.vfs(&pf_link, |shown| shown == index)?;
-        self.describe(pci, pf, &pf_link, index, &shown).map(Some)
+        let (link, shown) = self.host.vfs(&pf_link, |shown| shown == index)?;
+        Ok(Some((self.describe(pci, pf, &pf_link, index, &shown)?, link)))
     }
 
     /// All VFs of the PF with this link, in order of their index.

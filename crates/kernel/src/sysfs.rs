@@ -102,6 +102,19 @@ impl Sysfs {
         }
     }
 
+    /// One attribute of a link; none where there is no such link, or it is down and the kernel
+    /// therefore refuses to tell.
+    pub(crate) fn of_link(&self, link: &LinkName, name: &str) -> Result<Option<String>> {
+        let path = self.link(link).join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(None)
+            }
+            Err(source) => Err(Error::File { action: "read", path, source }),
+        }
+    }
+
     /// The directory of a link.
     fn link(&self, name: &LinkName) -> PathBuf {
         self.root.join("class/net").join(name.as_str())

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain, DeviceRequest};
-use podbond_bond::Bond;
+use podbond_bond::{Bond, Finding, OtherBond};
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
 use podbond_inventory::{Applied, Holder, Inventory};
@@ -69,8 +69,9 @@ pub(crate) struct Call {
     /// The IPAM plugin that gives the addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ipam: Option<String>,
+    /// What it will not do although it is asked for, or will not survive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) warnings: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// Finds out what `apply` would do.
@@ -87,7 +88,8 @@ pub(crate) fn preview(
     let holders = node.ledger.holders(&inventory)?;
     let mut pools = Pools::new(&policies.assignment, &inventory, holders, kernel.sysfs())?;
     let mut view = View { host: kernel.links(Netns::Host)?, ..View::default() };
-    let mut previews = Vec::new();
+    bring_up(&mut view, &policies.steps);
+    let (mut previews, mut bonds) = (Vec::new(), Vec::new());
     for (pod, chain) in pods {
         let unchanged = is_running(node, pod)?;
         let mut attachments = Vec::new();
@@ -95,14 +97,26 @@ pub(crate) fn preview(
             // Each pod begins with nothing but its loopback.
             view.pod.clear();
             for attachment in &chain.attachments {
-                let preview = installed(node, attachment)
-                    .and_then(|()| attach(kernel, &mut view, &mut pools, &pod.key, attachment));
+                let preview = installed(node, attachment).and_then(|()| {
+                    attach(kernel, &mut view, &mut pools, &mut bonds, &pod.key, attachment)
+                });
                 attachments.push(preview.map_err(|error| named(error, pod, attachment))?);
             }
         }
         previews.push(PodPreview { pod: pod.key.clone(), unchanged, attachments });
     }
     Ok(Preview { policies, networks: networks(node, wanted)?, pods: previews })
+}
+
+/// PFs that the policies will bring up have carrier for all that is known.
+fn bring_up(view: &mut View, steps: &[Step]) {
+    for step in steps {
+        if let Step::SetState { at, to: LinkState::Up } = step
+            && let Some(link) = view.host.iter_mut().find(|link| link.name == at.name)
+        {
+            (link.state, link.carrier) = (LinkState::Up, true);
+        }
+    }
 }
 
 fn networks(node: &Node<'_>, wanted: &Wanted) -> Result<Vec<NetworkPreview>, Error> {
@@ -137,6 +151,7 @@ fn attach(
     kernel: &mut Kernel,
     view: &mut View,
     pools: &mut Pools,
+    bonds: &mut Vec<OtherBond>,
     pod: &ObjectKey,
     attachment: &Attachment,
 ) -> Result<AttachmentPreview, Error> {
@@ -162,7 +177,8 @@ fn attach(
     let configs = attachment.configs(device);
     let mut calls = Vec::new();
     for (position, config) in configs.iter().enumerate() {
-        let call = call(kernel, config, &attachment.ifname, view).map_err(Error::Refused)?;
+        let call = call(kernel, config, (pod, &attachment.ifname), view, bonds);
+        let call = call.map_err(Error::Refused)?;
         if call.steps.is_some() {
             has_addresses(config).map_err(Error::Refused)?;
         }
@@ -190,19 +206,26 @@ fn refused(error: podbond_inventory::Error) -> Error {
 fn call(
     kernel: &mut Kernel,
     config: &NetConf,
-    ifname: &LinkName,
-    view: &View,
+    (pod, ifname): (&ObjectKey, &LinkName),
+    view: &mut View,
+    bonds: &mut Vec<OtherBond>,
 ) -> Result<Call, Failure> {
     let network = &config.name;
-    let (steps, warnings) = match config.plugin.as_str() {
+    let (steps, findings) = match config.plugin.as_str() {
         "bond" => {
             let plan = podbond_bond::Config::parse(config)
-                .and_then(|bond| {
-                    Bond::default().guard(kernel, &bond)?;
-                    podbond_bond::plan(&bond, ifname, view)
+                .and_then(|wanted| {
+                    let bond = Bond::default();
+                    bond.guard(kernel, &wanted)?;
+                    let mut around = bond.look_around(kernel, &wanted, view)?;
+                    around.bonds.extend(bonds.iter().cloned());
+                    let plan = podbond_bond::plan(&wanted, ifname, view, &around)?;
+                    let name = format!("{ifname} of pod {pod}");
+                    bonds.push(OtherBond::of(name, &wanted, view));
+                    Ok(plan)
                 })
                 .map_err(|error| error.into_failure(network))?;
-            (Some(plan.steps), plan.warnings.iter().map(ToString::to_string).collect())
+            (Some(plan.steps), plan.findings)
         }
         "sriov" => {
             let steps = podbond_sriov::Config::parse(config, &Args::default())
@@ -212,7 +235,7 @@ fn call(
         }
         _ => (None, Vec::new()),
     };
-    Ok(Call { plugin: config.plugin.clone(), steps, ipam: config.ipam.clone(), warnings })
+    Ok(Call { plugin: config.plugin.clone(), steps, ipam: config.ipam.clone(), findings })
 }
 
 /// Refuses a network whose ranges are malformed or used up. Other IPAM plugins than ours are not

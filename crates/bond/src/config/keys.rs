@@ -3,7 +3,7 @@
 use podbond_kernel::bond::table::{self, Scope};
 use serde_json::{Map, Value};
 
-use crate::plan::Warning;
+use crate::findings::{Finding, Object, Reason};
 
 /// A key of the plugin's own.
 pub struct Key {
@@ -67,6 +67,47 @@ pub static KEYS: &[Key] = &[
         what: "Whether unknown keys, and options without effect in the mode, are refused (true) or \
                warned of (false).",
     },
+    Key {
+        name: "requireDistinctPFs",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the bond is refused when two of its ports run over one PF \
+               (ports-share-a-pf) instead of told of in a finding.",
+    },
+    Key {
+        name: "requireDistinctCards",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the bond is refused when two of its ports run over one card \
+               (ports-share-a-pf, ports-share-a-card).",
+    },
+    Key {
+        name: "requireCarrier",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the bond is refused when a PF below it has no carrier, or a VF does not \
+               show whether it has (pf-down, pf-without-carrier, link-state-enable, \
+               link-state-disable).",
+    },
+    Key {
+        name: "requireEqualSpeeds",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the bond is refused in 802.3ad and balance-rr when its ports differ in \
+               speed or duplex (unequal-speeds, unequal-duplex).",
+    },
+    Key {
+        name: "requireUnsharedPFs",
+        schema: r#"{"type": "boolean"}"#,
+        default: "false",
+        example: "true",
+        what: "Whether the bond is refused when a PF below it is a port of a link of the node, or \
+               carries another 802.3ad bond than this one (pf-has-a-master, lacp-twice-on-a-pf).",
+    },
 ];
 
 /// Keys of the CNI specification, and those that meta-plugins and the incumbent put beside them.
@@ -91,19 +132,19 @@ const OTHERS: &[&str] = &[
     "type",
 ];
 
-/// A warning for each key that nobody knows. Those with a domain, like `cni.dev/…`, belong to others.
-pub(super) fn unknown(raw: &Map<String, Value>) -> Vec<Warning> {
+/// A finding for each key that nobody knows. Those with a domain, like `cni.dev/…`, belong to others.
+pub(super) fn unknown(raw: &Map<String, Value>) -> Vec<Finding> {
     let own = KEYS.iter().map(|key| key.name);
     let mut known: Vec<&str> = own.chain(of_options(Scope::Bond)).collect();
-    let mut warnings = unknown_of(raw, "", &known, OTHERS);
+    let mut found = unknown_of(raw, "", &known, OTHERS);
     known = of_options(Scope::Port).chain(["name"]).collect();
     let entries = raw.get("links").and_then(Value::as_array);
     for (position, entry) in entries.into_iter().flatten().enumerate() {
         if let Some(entry) = entry.as_object() {
-            warnings.extend(unknown_of(entry, &format!("links[{position}]."), &known, &[]));
+            found.extend(unknown_of(entry, &format!("links[{position}]."), &known, &[]));
         }
     }
-    warnings
+    found
 }
 
 fn of_options(scope: Scope) -> impl Iterator<Item = &'static str> {
@@ -116,15 +157,15 @@ fn unknown_of(
     place: &str,
     known: &[&str],
     others: &[&str],
-) -> Vec<Warning> {
+) -> Vec<Finding> {
     let unknown = object.keys().filter(|key| {
         !known.contains(&key.as_str()) && !others.contains(&key.as_str()) && !key.contains('/')
     });
-    let warning = |key: &String| Warning::UnknownKey {
-        key: format!("{place}{key}"),
-        nearest: nearest(key, known).map(str::to_owned),
+    let finding = |key: &String| {
+        let nearest = nearest(key, known).map(str::to_owned);
+        Finding::new(Object::Key(format!("{place}{key}")), Reason::UnknownKey { nearest })
     };
-    unknown.map(warning).collect()
+    unknown.map(finding).collect()
 }
 
 /// The known key that was meant, when one is near: the kernel's own spelling, another case, or up

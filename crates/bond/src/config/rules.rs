@@ -5,7 +5,7 @@ use podbond_kernel::bond::table::{self, BondOption, Elsewhere};
 
 use super::{Draft, Given};
 use crate::Error;
-use crate::plan::Warning;
+use crate::findings::{Finding, Object, Reason};
 
 /// The delays that the driver keeps as multiples of miimon.
 const DELAYS: [&BondOption; 3] = [&table::UPDELAY, &table::DOWNDELAY, &table::PEER_NOTIF_DELAY];
@@ -20,9 +20,9 @@ const OF_ARP: [&BondOption; 5] = [
 ];
 
 /// Gathers every rule that is broken, and every option that has no effect.
-pub(super) fn check(draft: &Draft, wrong: &mut Vec<Error>, warnings: &mut Vec<Warning>) {
+pub(super) fn check(draft: &Draft, wrong: &mut Vec<Error>, found: &mut Vec<Finding>) {
     for given in draft.options.iter().chain(draft.of_ports.iter().flatten()) {
-        other_mode(draft, given, wrong, warnings);
+        other_mode(draft, given, wrong, found);
     }
     monitoring(draft, wrong);
     delays(draft, wrong);
@@ -34,12 +34,14 @@ fn fits(draft: &Draft, option: &BondOption) -> bool {
     draft.mode.is_none_or(|mode| option.modes.contains(&mode))
 }
 
-fn other_mode(draft: &Draft, given: &Given, wrong: &mut Vec<Error>, warnings: &mut Vec<Warning>) {
+fn other_mode(draft: &Draft, given: &Given, wrong: &mut Vec<Error>, found: &mut Vec<Finding>) {
     let Some(mode) = draft.mode.filter(|_| !fits(draft, given.option)) else { return };
     let (key, modes) = (given.key.clone(), given.option.modes);
     match given.option.elsewhere {
         Elsewhere::Refused => wrong.push(Error::OtherMode { key, mode, modes }),
-        Elsewhere::Ignored => warnings.push(Warning::NoEffect { key, mode, modes }),
+        Elsewhere::Ignored => {
+            found.push(Finding::new(Object::Key(key), Reason::NoEffect { mode, modes }));
+        }
     }
 }
 

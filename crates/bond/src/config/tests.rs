@@ -192,10 +192,10 @@ fn strict_refuses_what_has_no_effect() {
     assert_eq!(
         told(changes),
         [
-            "failoverMac: did you mean failOverMac? (an unknown key, without effect); strict \
-             refuses it",
-            "lpInterval has no effect in mode active-backup, only in balance-tlb, balance-alb; \
-             strict refuses it",
+            "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct the \
+             key, or leave it out (unknown-key), which strict refuses",
+            "lpInterval: it has no effect in mode active-backup, only in balance-tlb, balance-alb: \
+             leave it out, or change the mode (option-without-effect), which strict refuses",
         ]
     );
 }

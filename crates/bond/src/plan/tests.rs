@@ -4,16 +4,22 @@ use podbond_names::PciAddress;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::findings::{Object, Reason, Severity};
 
-fn name(text: &str) -> LinkName {
+/// Nothing is known beside the view.
+fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
+    super::plan(config, ifname, view, &Surroundings::default())
+}
+
+pub(crate) fn name(text: &str) -> LinkName {
     text.parse().unwrap()
 }
 
-fn pci(index: u8) -> PciAddress {
+pub(crate) fn pci(index: u8) -> PciAddress {
     format!("0000:0{index}:10.0").parse().unwrap()
 }
 
-fn config(changes: &Value) -> Config {
+pub(crate) fn config(changes: &Value) -> Config {
     let mut conf = json!({
         "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "mode": "active-backup",
         "failOverMac": 1, "linksInContainer": true, "mtu": 1500,
@@ -29,7 +35,7 @@ fn config(changes: &Value) -> Config {
     Config::parse(&NetConf::parse(conf.to_string().as_bytes()).unwrap()).unwrap()
 }
 
-fn link(index: u32, text: &str) -> Link {
+pub(crate) fn link(index: u32, text: &str) -> Link {
     Link {
         index,
         name: name(text),
@@ -50,7 +56,7 @@ fn link(index: u32, text: &str) -> Link {
 }
 
 /// Two links of the pod that are VFs, trusted or not.
-fn two_vfs(trust: bool) -> View {
+pub(crate) fn two_vfs(trust: bool) -> View {
     let vf = |index: u8| Vf {
         pci: pci(index),
         pf: format!("0000:0{index}:00.0").parse().unwrap(),
@@ -80,7 +86,7 @@ fn the_documented_bond_is_made_in_as_few_steps_as_the_driver_needs() {
             "bring net3 (pod) up",
         ]
     );
-    assert!(plan.warnings.is_empty());
+    assert!(plan.findings.is_empty());
 }
 
 #[test]
@@ -204,7 +210,7 @@ fn an_absent_mtu_is_the_smallest_ports() {
 fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
     let refused = |changes: Value, view: &View| match plan(&config(&changes), &name("net3"), view) {
         Ok(plan) => {
-            assert!(plan.warnings.is_empty());
+            assert!(plan.findings.is_empty());
             None
         }
         Err(error) => Some(error.to_string()),
@@ -213,7 +219,7 @@ fn trust_is_asked_for_where_a_port_has_to_change_its_address() {
         let message =
             refused(json!({ "mode": mode, "failOverMac": null }), &two_vfs(false)).unwrap();
         // The first port keeps its address, since the bond takes it.
-        assert!(message.contains("behind net2 are not trusted"), "{message}");
+        assert!(message.contains("port net2: mode"), "{message}");
         assert_eq!(refused(json!({ "mode": mode, "failOverMac": null }), &two_vfs(true)), None);
         let mut same = two_vfs(false);
         same.pod[1].mac = same.pod[0].mac;
@@ -232,8 +238,11 @@ fn allow_untrusted_turns_the_refusal_into_a_warning() {
     let config =
         config(&json!({"mode": "balance-rr", "failOverMac": null, "allowUntrusted": true}));
     let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
-    assert!(matches!(&plan.warnings[..], [Warning::SharedMacOverUntrusted { ports, .. }]
-        if *ports == [name("net2")]));
+    assert!(matches!(&plan.findings[..], [Finding {
+        severity: Severity::Warning,
+        object: Object::Ports(ports),
+        reason: Reason::SharedMacOverUntrusted { .. },
+    }] if *ports == [name("net2")]));
 }
 
 #[test]
@@ -298,13 +307,14 @@ fn ports_get_their_options_and_roles_when_the_driver_takes_them() {
 fn what_has_no_effect_is_a_warning() {
     let config = config(&json!({"failoverMac": 1, "xmitHashPolicy": "layer2"}));
     let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
-    let told: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [
-            "failoverMac: did you mean failOverMac? (an unknown key, without effect)",
-            "xmitHashPolicy has no effect in mode active-backup, only in balance-xor, 802.3ad, \
-             balance-tlb, balance-alb",
+            "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct \
+             the key, or leave it out (unknown-key)",
+            "xmitHashPolicy: it has no effect in mode active-backup, only in balance-xor, 802.3ad, \
+             balance-tlb, balance-alb: leave it out, or change the mode (option-without-effect)",
         ]
     );
 }

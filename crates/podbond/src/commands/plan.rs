@@ -5,6 +5,7 @@ use super::apply::{checked_pods, label_map, policy_notes};
 use crate::cli::{Output, PlanArgs};
 use crate::error::Error;
 use crate::files;
+use crate::findings;
 use crate::node::Node;
 use crate::output::{note, say};
 use crate::preview::{self, AttachmentPreview, NetworkPreview, Preview};
@@ -75,7 +76,7 @@ fn attachment_lines(attachment: &AttachmentPreview) -> Vec<String> {
         if let Some(ipam) = call.ipam.as_ref().filter(|_| call.steps.is_some()) {
             lines.push(format!("     ask {ipam} for addresses, add them and their routes"));
         }
-        lines.extend(call.warnings.iter().map(|warning| format!("     warning: {warning}")));
+        lines.extend(call.findings.iter().flat_map(|finding| findings::lines(finding, None, 5)));
     }
     lines
 }
@@ -86,6 +87,7 @@ fn numbered(steps: &[Step]) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
+    use podbond_bond::{Finding, Object, Reason};
     use podbond_kernel::{At, LinkState};
 
     use super::*;
@@ -103,9 +105,12 @@ mod tests {
                     plugin: "sriov".to_owned(),
                     steps: Some(vec![Step::SetState { at, to: LinkState::Up }]),
                     ipam: Some("host-local".to_owned()),
-                    warnings: vec!["mind the gap".to_owned()],
+                    findings: vec![Finding::new(
+                        Object::Key("miimon".to_owned()),
+                        Reason::NoMonitoring,
+                    )],
                 },
-                Call { plugin: "tuning".to_owned(), steps: None, ipam: None, warnings: Vec::new() },
+                Call { plugin: "tuning".to_owned(), steps: None, ipam: None, findings: Vec::new() },
             ],
         };
         assert_eq!(
@@ -114,7 +119,9 @@ mod tests {
                 "  net1: demo/sriovnet1, VF 0000:01:10.0",
                 "    1. bring net1 (pod) up",
                 "     ask host-local for addresses, add them and their routes",
-                "     warning: mind the gap",
+                "     warning: miimon: it is 0 and arpInterval is not given: the bond never learns that a port has",
+                "         failed",
+                "         leave miimon out (100 ms), or give arpInterval and arpIpTarget (no-monitoring)",
                 "     call plugin tuning",
             ]
         );

@@ -4,7 +4,7 @@ mod overview;
 mod testing;
 
 use podbond_api::ObjectKey;
-use podbond_bond::lacp_troubles;
+use podbond_bond::{Finding, lacp_findings};
 use podbond_kernel::{Aggregator, At, Kernel, LacpPort, Link, LinkState, NamedNetns, Netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
@@ -68,7 +68,8 @@ struct BondStatus {
     /// The aggregator in use of an 802.3ad bond.
     #[serde(skip_serializing_if = "Option::is_none")]
     aggregator: Option<AggregatorStatus>,
-    findings: Vec<FindingStatus>,
+    /// What is not as it should be.
+    findings: Vec<Finding>,
 }
 
 #[derive(Serialize)]
@@ -80,14 +81,6 @@ struct AggregatorStatus {
     partner_key: u16,
     /// None: no LACPDU tells of a partner.
     partner_mac: Option<Mac>,
-}
-
-/// Something of a bond that is not as it should be.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FindingStatus {
-    reason: String,
-    mend: &'static str,
 }
 
 #[derive(Serialize)]
@@ -203,7 +196,7 @@ fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
                 mode: bond.mode.name(),
                 active_port: named(bond.active_port),
                 aggregator: link.aggregator.as_ref().map(AggregatorStatus::from),
-                findings: findings(link, &links),
+                findings: lacp_findings(link, &links),
             }),
             port: link.port.as_ref().map(|port| PortStatus {
                 bond: named(link.master),
@@ -215,11 +208,6 @@ fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
         });
     }
     Ok(interfaces)
-}
-
-fn findings(bond: &Link, links: &[Link]) -> Vec<FindingStatus> {
-    let found = lacp_troubles(bond, links).into_iter();
-    found.map(|one| FindingStatus { reason: one.to_string(), mend: one.mend() }).collect()
 }
 
 fn function(kernel: &Kernel, link: &Link) -> Result<Option<FunctionStatus>, Error> {

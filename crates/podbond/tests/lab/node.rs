@@ -84,9 +84,14 @@ pub(crate) fn apply(manifest: &str) -> Output {
     with_input(Command::new("podbond").args(["apply", "-f", "-"]), manifest)
 }
 
-/// The same by a user that may do nothing.
+/// `podbond apply` by a user that may do nothing.
 pub(crate) fn apply_as_nobody(manifest: &str) -> Output {
     with_input(Command::new("podbond").args(["apply", "-f", "-"]).uid(65534).gid(65534), manifest)
+}
+
+/// `podbond delete` of a manifest's text.
+pub(crate) fn delete(manifest: &str) -> Output {
+    with_input(Command::new("podbond").args(["delete", "-f", "-"]), manifest)
 }
 
 /// What a command printed; it must have succeeded.

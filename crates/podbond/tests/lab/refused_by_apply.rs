@@ -64,7 +64,7 @@ fn allow_untrusted_turns_the_refusal_into_a_warning() {
     let networks = WithNetworks::new();
     let manifest = with_bond(&json!({"mode": "balance-xor", "allowUntrusted": true}));
     let said = succeeded(&podbond_plan(&manifest));
-    assert!(said.contains("warning: mode: balance-xor"), "{said}");
+    assert!(said.contains("warning: port net2: mode balance-xor"), "{said}");
     networks.end();
 }
 

@@ -4,7 +4,7 @@ use podbond_kernel::BondMode;
 
 use super::overview::role;
 use super::{AggregatorStatus, BondStatus, InterfaceStatus, PodStatus, PortStatus};
-use crate::paragraph::paragraph;
+use crate::findings;
 
 /// How much is told below the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,9 @@ pub(super) fn lines(pods: &[PodStatus], wanted: Wanted) -> Vec<String> {
                 lines.extend(of_bond(pod, interface, bond));
             }
             for finding in &bond.findings {
-                let (namespace, name) = (&pod.namespace, &pod.name);
+                let whose = format!("{}/{} {}", pod.namespace, pod.name, interface.name);
                 lines.push(String::new());
-                lines.extend(paragraph(
-                    &format!(
-                        "warning: pod {namespace}/{name}: bond {}: {}: {}",
-                        interface.name, finding.reason, finding.mend
-                    ),
-                    "  ",
-                ));
+                lines.extend(findings::lines(finding, Some(&whose), 0));
             }
         }
     }
@@ -93,11 +87,12 @@ fn counted(number: impl Into<u32>, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use podbond_bond::{Finding, LacpBond, Object, Reason};
     use podbond_kernel::{LacpPort, LacpState};
 
     use super::super::testing::{bond, pod, port};
     use super::*;
-    use crate::commands::status::{FindingStatus, LacpStatus};
+    use crate::commands::status::LacpStatus;
 
     fn lacp_port(name: &str, [actor, partner]: [u8; 2]) -> InterfaceStatus {
         let mut port = port(name, "pf0");
@@ -173,11 +168,12 @@ mod tests {
     #[test]
     fn findings_are_told_without_being_asked_for_and_fit_a_terminal() {
         let mut bond = bond("802.3ad", None);
-        let reason = ["no LACPDU is heard on any of its ports"; 4].join(" and ");
-        bond.bond.as_mut().unwrap().findings.push(FindingStatus { reason, mend: "mend it" });
+        let reason = Reason::LacpSilent { bond: LacpBond::WithoutPartner };
+        let finding = Finding::new(Object::Ports(vec!["net1".parse().unwrap()]), reason);
+        bond.bond.as_mut().unwrap().findings.push(finding);
         let lines = lines(&[pod([bond])], Wanted::Findings);
-        assert!(lines[1].starts_with("warning: pod demo/bondpod1: bond net3: no LACPDU"));
-        assert!(lines.len() > 2 && lines.last().unwrap().ends_with(": mend it"));
+        let first = "warning: demo/bondpod1 net3: port net1: no LACPDU is heard there";
+        assert!(lines[1].starts_with(first), "{lines:?}");
         assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
         assert_eq!(super::lines(&[pod([port("net1", "pf0")])], Wanted::Findings), [""; 0]);
     }

@@ -1,0 +1,22 @@
+//! What is legal and will not do what it is meant to do: a bond that carries no traffic, or that
+//! will not survive the loss that it is there to survive. A user learns it before that day.
+//!
+//! [`findings`] is pure: what was asked for, what the kernel shows, and what stands around it, in;
+//! findings out. The same findings are told by `podbond plan`, by `podbond doctor` and in the log
+//! of an ADD. Keys of the configuration turn some of them into refusals ([`Requirement`]).
+
+mod finding;
+mod lacp;
+mod observe;
+mod reason;
+mod require;
+mod rules;
+mod table;
+
+pub use finding::{Finding, Object, Severity};
+pub use lacp::lacp_findings;
+pub(crate) use observe::look_around;
+pub use reason::{LacpBond, Reason};
+pub use require::Requirement;
+pub use rules::{OtherBond, Surroundings, findings};
+pub use table::{Kind, TABLE};

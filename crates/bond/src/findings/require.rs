@@ -1,0 +1,84 @@
+use super::{Finding, Reason};
+
+/// A key of the configuration that turns findings into refusals: the pod is not made rather than
+/// made with a bond that will not survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement {
+    /// `requireDistinctPFs`.
+    DistinctPfs,
+    /// `requireDistinctCards`.
+    DistinctCards,
+    /// `requireCarrier`.
+    Carrier,
+    /// `requireEqualSpeeds`.
+    EqualSpeeds,
+    /// `requireUnsharedPFs`.
+    UnsharedPfs,
+}
+
+impl Requirement {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::DistinctPfs,
+        Self::DistinctCards,
+        Self::Carrier,
+        Self::EqualSpeeds,
+        Self::UnsharedPfs,
+    ];
+
+    /// Its key.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::DistinctPfs => "requireDistinctPFs",
+            Self::DistinctCards => "requireDistinctCards",
+            Self::Carrier => "requireCarrier",
+            Self::EqualSpeeds => "requireEqualSpeeds",
+            Self::UnsharedPfs => "requireUnsharedPFs",
+        }
+    }
+
+    /// The codes of the findings that it refuses.
+    pub const fn codes(self) -> &'static [&'static str] {
+        match self {
+            Self::DistinctPfs => &["ports-share-a-pf"],
+            Self::DistinctCards => &["ports-share-a-pf", "ports-share-a-card"],
+            Self::Carrier => {
+                &["pf-down", "pf-without-carrier", "link-state-enable", "link-state-disable"]
+            }
+            Self::EqualSpeeds => &["unequal-speeds", "unequal-duplex"],
+            Self::UnsharedPfs => &["pf-has-a-master", "lacp-twice-on-a-pf"],
+        }
+    }
+
+    /// Whether it refuses a finding.
+    pub(crate) fn refuses(self, finding: &Finding) -> bool {
+        self.codes().contains(&finding.code())
+    }
+}
+
+impl Finding {
+    /// Whether it is refused where no key allows it.
+    pub(crate) fn is_of_trust(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::SharedMacOverUntrusted { .. } | Reason::FailOverOverUntrusted { .. }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::TABLE;
+
+    #[test]
+    fn every_key_refuses_findings_that_there_are_and_is_documented() {
+        for requirement in Requirement::ALL {
+            let key = crate::KEYS.iter().find(|key| key.name == requirement.key()).unwrap();
+            for code in requirement.codes() {
+                assert!(TABLE.iter().any(|kind| kind.code == *code), "{code}");
+                assert!(key.what.contains(code), "{}: {code}", key.name);
+            }
+        }
+    }
+}

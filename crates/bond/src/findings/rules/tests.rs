@@ -1,0 +1,285 @@
+use podbond_kernel::VfSettings;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::plan::tests::{config, link, name, pci, two_vfs};
+
+/// A bond of two trusted VFs of two PFs, in order in every respect, with changes.
+struct Case {
+    changes: Value,
+    view: View,
+    around: Surroundings,
+}
+
+fn case(changes: Value) -> Case {
+    let mut view = two_vfs(true);
+    for (number, vf) in (2..).zip(&mut view.vfs) {
+        let mut pf = link(number + 3, vf.pf_link.as_str());
+        pf.parent = Some(vf.pf);
+        view.host.push(pf);
+    }
+    let fast = Speed { mbits: 25_000, duplex: Duplex::Full };
+    let speeds = view.vfs.iter().map(|vf| (vf.pf, fast)).collect();
+    Case { changes, view, around: Surroundings { speeds, bonds: Vec::new() } }
+}
+
+/// The documented bond, in another mode.
+fn mode(mode: &str) -> Case {
+    case(json!({ "mode": mode, "failOverMac": null }))
+}
+
+impl Case {
+    fn seen(mut self, change: impl FnOnce(&mut View)) -> Self {
+        change(&mut self.view);
+        self
+    }
+
+    fn second_vf(self, change: impl FnOnce(&mut VfSettings)) -> Self {
+        self.seen(|view| change(&mut view.vfs[1].settings))
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        findings(&config(&self.changes), &self.view, &self.around)
+    }
+
+    /// Severity, object and code of each.
+    fn told(&self) -> Vec<String> {
+        let told = |found: Finding| {
+            // Each is a sentence without holes.
+            assert!(!found.to_string().contains("  "), "{found}");
+            format!("{} {}: {}", found.severity, found.object, found.code())
+        };
+        self.findings().into_iter().map(told).collect()
+    }
+
+    fn reason(&self) -> String {
+        let mut found = self.findings();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0).reason.to_string()
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_bond_that_is_in_order_has_no_findings_in_any_mode() {
+    for &any in BondMode::ALL {
+        assert_eq!(mode(any.name()).told(), NOTHING, "{any}");
+    }
+}
+
+#[test]
+fn ports_over_one_pf_are_told_and_ports_over_two_are_not() {
+    let shared = case(json!({})).seen(|view| {
+        view.vfs[1].pf = view.vfs[0].pf;
+        view.vfs[1].pf_link = view.vfs[0].pf_link.clone();
+    });
+    assert_eq!(shared.told(), ["warning PF pf2: ports-share-a-pf"]);
+    assert!(shared.reason().starts_with("net1, net2 all run over it"));
+    let with_the_pf_itself = case(json!({})).seen(|view| {
+        view.vfs.remove(1);
+        view.pod[1].parent = Some(view.vfs[0].pf);
+    });
+    assert_eq!(with_the_pf_itself.told(), ["warning PF pf2: ports-share-a-pf"]);
+}
+
+#[test]
+fn pfs_of_one_card_are_a_note_and_neighbouring_slots_are_none() {
+    let second = |address: &str| {
+        let address: PciAddress = address.parse().unwrap();
+        case(json!({})).seen(|view| view.vfs[1].pf = address)
+    };
+    // The first is 0000:02:00.0.
+    assert_eq!(second("0000:02:00.1").told(), ["note card 0000:02:00: ports-share-a-card"]);
+    assert_eq!(second("0000:02:01.0").told(), NOTHING);
+}
+
+#[test]
+fn links_without_hardware_and_whole_pfs_have_no_findings() {
+    for &any in BondMode::ALL {
+        let case = mode(any.name()).seen(|view| {
+            view.vfs.clear();
+            view.pod[0].parent = None;
+            view.pod[1].parent = None;
+        });
+        assert_eq!(case.told(), NOTHING, "{any}");
+        let case = mode(any.name()).seen(|view| view.vfs.clear());
+        assert_eq!(case.told(), NOTHING, "{any}");
+    }
+}
+
+#[test]
+fn trust_matters_where_the_mode_changes_addresses() {
+    let untrusted = |case: Case| {
+        case.seen(|view| view.vfs.iter_mut().for_each(|vf| vf.settings.trust = Some(false))).told()
+    };
+    for any in ["balance-rr", "balance-xor", "broadcast", "802.3ad"] {
+        assert_eq!(untrusted(mode(any)), ["error port net2: untrusted-shared-mac"], "{any}");
+    }
+    for any in ["balance-tlb", "balance-alb"] {
+        assert_eq!(untrusted(mode(any)), ["warning ports net1, net2: untrusted-swap"], "{any}");
+    }
+    for number in [0, 2] {
+        let told = untrusted(case(json!({ "failOverMac": number })));
+        assert_eq!(told, ["error ports net1, net2: untrusted-fail-over"]);
+        let allowed = json!({ "failOverMac": number, "allowUntrusted": true });
+        assert_eq!(untrusted(case(allowed)), ["warning ports net1, net2: untrusted-fail-over"]);
+    }
+    assert_eq!(untrusted(case(json!({ "failOverMac": 1 }))), NOTHING);
+    let unknown = mode("balance-rr").second_vf(|vf| vf.trust = None);
+    assert_eq!(unknown.told(), NOTHING);
+}
+
+#[test]
+fn spoofchk_matters_where_a_port_sends_with_another_address_than_its_vf_was_given() {
+    let given = |mac: Option<Mac>| {
+        move |view: &mut View| {
+            view.vfs[1].driver = Some("mlx5_core".to_owned());
+            view.vfs[1].settings.spoofchk = Some(true);
+            view.vfs[1].settings.mac = mac;
+        }
+    };
+    let told = ["warning port net2: spoof-check"];
+    let zero = Some(Mac::new([0; 6]));
+    for any in ["balance-rr", "balance-xor", "broadcast", "802.3ad"] {
+        // The port has the bond's address already, but was given another.
+        let own = |view: &mut View| {
+            given(Some(Mac::new([2, 0, 0, 0, 0, 9])))(view);
+            view.pod[1].mac = view.pod[0].mac;
+        };
+        assert_eq!(mode(any).seen(own).told(), told, "{any}");
+        assert_eq!(mode(any).seen(given(zero)).told(), told, "{any}");
+        assert_eq!(mode(any).seen(given(link(2, "net1").mac)).told(), NOTHING, "{any}");
+    }
+    for number in [0, 2] {
+        let case = case(json!({ "failOverMac": number }));
+        assert_eq!(case.seen(given(None)).told(), told);
+    }
+    assert_eq!(case(json!({ "failOverMac": 1 })).seen(given(None)).told(), NOTHING);
+    let followed = mode("balance-xor").seen(given(None)).seen(|view| {
+        view.vfs[1].driver = Some("iavf".to_owned());
+    });
+    assert_eq!(followed.told(), NOTHING);
+    let off = mode("balance-xor").seen(given(None)).second_vf(|vf| vf.spoofchk = Some(false));
+    assert_eq!(off.told(), NOTHING);
+}
+
+#[test]
+fn a_bond_that_watches_nothing_is_told() {
+    let told = ["warning miimon: no-monitoring"];
+    assert_eq!(case(json!({ "miimon": 0 })).told(), told);
+    let arp = json!({ "miimon": 0, "arpInterval": 100, "arpIpTarget": "10.0.0.1" });
+    assert_eq!(case(arp).told(), NOTHING);
+    assert_eq!(case(json!({ "miimon": null })).told(), NOTHING);
+}
+
+#[test]
+fn a_link_state_that_hides_the_pfs_is_told_unless_neighbours_are_asked() {
+    let enabled = |changes| case(changes).second_vf(|vf| vf.link_state = Some(VfLinkState::Enable));
+    assert_eq!(enabled(json!({})).told(), ["warning port net2: link-state-enable"]);
+    assert!(enabled(json!({})).reason().contains("when PF pf3 has none"));
+    let arp = json!({ "arpInterval": 100, "arpIpTarget": "10.0.0.1" });
+    assert_eq!(enabled(arp).told(), NOTHING);
+    let set = |state| case(json!({})).second_vf(|vf| vf.link_state = Some(state)).told();
+    assert_eq!(set(VfLinkState::Disable), ["warning port net2: link-state-disable"]);
+    assert_eq!(set(VfLinkState::Auto), NOTHING);
+}
+
+#[test]
+fn a_pf_that_is_down_or_without_carrier_is_told_once() {
+    let pf = |change: fn(&mut Link)| case(json!({})).seen(|view| change(&mut view.host[1]));
+    let no_carrier = pf(|pf| pf.carrier = false);
+    assert_eq!(no_carrier.told(), ["warning PF pf3: pf-without-carrier"]);
+    let down = pf(|pf| (pf.state, pf.carrier) = (LinkState::Down, false));
+    assert_eq!(down.told(), ["warning PF pf3: pf-down"]);
+    assert_eq!(down.reason(), "it is down, so that net2 can carry nothing");
+    let unseen = case(json!({})).seen(|view| view.host.clear());
+    assert_eq!(unseen.told(), NOTHING);
+}
+
+#[test]
+fn a_pf_below_a_link_of_the_node_is_told_with_that_link() {
+    let below = |kind: &str| {
+        case(json!({})).seen(|view| {
+            view.host[1].master = Some(8);
+            let mut master = link(8, "uplink");
+            master.kind = Some(kind.to_owned());
+            view.host.push(master);
+        })
+    };
+    assert_eq!(below("bond").told(), ["warning PF pf3: pf-has-a-master"]);
+    assert_eq!(below("bridge").reason(), "it is itself a port of the node's bridge uplink");
+}
+
+#[test]
+fn a_second_lacp_bond_on_a_pf_is_told_and_other_bonds_are_not() {
+    let beside = |own: &str, other: BondMode, pfs: Vec<PciAddress>| {
+        let mut case = mode(own);
+        case.around.bonds.push(OtherBond {
+            name: "pod demo/other net3".to_owned(),
+            mode: other,
+            pfs,
+        });
+        case.told()
+    };
+    let of_second = || vec![case(json!({})).view.vfs[1].pf];
+    let told = beside("802.3ad", BondMode::Lacp, of_second());
+    assert_eq!(told, ["error PF pf3: lacp-twice-on-a-pf"]);
+    assert_eq!(beside("802.3ad", BondMode::ActiveBackup, of_second()), NOTHING);
+    assert_eq!(beside("balance-xor", BondMode::Lacp, of_second()), NOTHING);
+    assert_eq!(beside("802.3ad", BondMode::Lacp, vec![pci(9)]), NOTHING);
+}
+
+#[test]
+fn unequal_ports_are_told_where_the_mode_wants_equal_ones() {
+    let second = |any: &str, speed: Speed| {
+        let mut case = mode(any);
+        let pf = case.view.vfs[1].pf;
+        case.around.speeds.insert(pf, speed);
+        case
+    };
+    let slow = Speed { mbits: 10_000, duplex: Duplex::Full };
+    let half = Speed { mbits: 25_000, duplex: Duplex::Half };
+    for any in ["802.3ad", "balance-rr"] {
+        let told = second(any, slow).told();
+        assert_eq!(told, ["warning ports net1, net2: unequal-speeds"], "{any}");
+        let told = second(any, half).told();
+        assert_eq!(told, ["warning ports net1, net2: unequal-duplex"], "{any}");
+    }
+    assert!(second("802.3ad", half).reason().starts_with("net2 is alone half-duplex"));
+    assert_eq!(second("balance-xor", slow).told(), NOTHING);
+    let mut unknown = mode("802.3ad");
+    unknown.around.speeds.pop_first();
+    assert_eq!(unknown.told(), NOTHING);
+}
+
+#[test]
+fn a_port_without_carrier_is_told_of_a_bond_that_is_there() {
+    let dead = |master| {
+        case(json!({})).seen(|view| (view.pod[1].carrier, view.pod[1].master) = (false, master))
+    };
+    assert_eq!(dead(Some(9)).told(), ["warning port net2: port-without-carrier"]);
+    assert_eq!(dead(None).told(), NOTHING, "before ADD it means nothing");
+}
+
+#[test]
+fn each_key_refuses_what_it_is_for_and_all_of_it() {
+    let shared = |changes: Value| {
+        let case = case(changes).seen(|view| {
+            view.vfs[1].pf = view.vfs[0].pf;
+            view.vfs[1].pf_link = view.vfs[0].pf_link.clone();
+            view.host[0].carrier = false;
+        });
+        let config = config(&case.changes);
+        crate::plan(&config, &name("net3"), &case.view, &case.around)
+    };
+    assert_eq!(shared(json!({})).unwrap().findings.len(), 2);
+    for key in ["requireDistinctPFs", "requireDistinctCards"] {
+        let refused = shared(json!({ key: true })).unwrap_err().to_string();
+        assert!(refused.contains("net1, net2 all run over it"), "{refused}");
+        assert!(refused.contains(key) && !refused.contains("no carrier"), "{refused}");
+    }
+    let both = shared(json!({ "requireDistinctPFs": true, "requireCarrier": true }));
+    let both = both.unwrap_err().to_string();
+    assert!(both.contains("all run over it") && both.contains("no carrier"), "{both}");
+}

@@ -1,0 +1,79 @@
+//! `docs/findings.md`: what each finding means, and how to mend it.
+
+use std::fmt::Write;
+
+use podbond_bond::{Requirement, TABLE};
+
+const HEAD: &str = "\
+# Findings
+
+A bond can be legal and yet not carry traffic, or not survive the loss that it is there to survive.
+podbond tells so beforehand. The same findings are told
+
+- by `podbond plan`, below the attachment that they are about;
+- by `podbond doctor`, which looks at the whole node, and again on any later day;
+- in the log of an ADD, one line each on the plugin's standard error.
+
+Each has a severity: **error** (it does not work), **warning** (it works and will not survive all that
+it is there to survive, or is a port short already), **note** (good to know). In JSON (`-o json`) a
+finding is an object of `severity`, `code`, `object` (`kind` and `names`), `reason` and `mend`. Codes
+stay the same from release to release.
+
+A finding refuses nothing, with two exceptions. `untrusted-shared-mac` and `untrusted-fail-over` are
+refused unless `allowUntrusted` is true, since such a bond carries no traffic. And keys of the bond's
+configuration turn findings into refusals, before anything is changed:
+
+| key, if `true` | refuses |
+|---|---|
+";
+
+const NOTES: &str = "
+What podbond cannot see it does not judge: links without hardware (veth, dummy), a PF that is in a
+pod's namespace, and what a driver does not report.
+";
+
+/// The whole page.
+pub(super) fn page() -> String {
+    let mut page = HEAD.to_owned();
+    // Writing to a string cannot fail.
+    for requirement in Requirement::ALL {
+        let codes = requirement.codes().iter().map(|code| format!("`{code}`"));
+        let codes = codes.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(page, "| `{}` | {codes} |", requirement.key());
+    }
+    page.push_str(NOTES);
+    let _ =
+        writeln!(page, "\n| code | severity | what it means | how to mend it |\n|---|---|---|---|");
+    for kind in TABLE {
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            kind.code,
+            kind.severity,
+            kind.what,
+            sentence(kind.mend)
+        );
+    }
+    page
+}
+
+/// The text with a capital at its start and a full stop at its end.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_has_its_line() {
+        let page = page();
+        for kind in TABLE {
+            assert!(page.contains(&format!("\n| `{}` | {} |", kind.code, kind.severity)));
+        }
+        assert_eq!(sentence("give arpInterval"), "Give arpInterval.");
+    }
+}
