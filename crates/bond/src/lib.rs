@@ -21,7 +21,7 @@ pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
 pub use findings::{
     Finding, Kind, LacpBond, Object, OtherBond, Reason, Requirement, Severity, Surroundings, TABLE,
-    findings, lacp_findings,
+    bond_findings, findings,
 };
 pub use guard::Refusal;
 pub use plan::{Plan, plan};

@@ -9,7 +9,7 @@ use super::{Finding, LacpBond, Object, Reason};
 ///
 /// The kernel does not tell for how long it has been so: a bond that was made just now has heard
 /// nothing yet, and what is found of it then is no trouble.
-pub fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
+pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
     if bond.bond.as_ref().is_none_or(|options| options.mode != BondMode::Lacp) {
         return Vec::new();
     }

@@ -82,6 +82,11 @@ pub enum Reason {
     LacpApart,
     /// An 802.3ad bond that negotiates with itself.
     LacpOwnPartner,
+    /// Ports with one address in a mode that wants one for each.
+    PortsShareAMac {
+        /// The mode.
+        mode: BondMode,
+    },
     /// Ports of different speed in a mode that wants equal ones.
     UnequalSpeeds {
         /// The mode.
@@ -158,6 +163,7 @@ impl Reason {
             Self::LacpUnheard => &table::LACP_UNHEARD,
             Self::LacpApart => &table::LACP_APART,
             Self::LacpOwnPartner => &table::LACP_OWN_PARTNER,
+            Self::PortsShareAMac { .. } => &table::PORTS_SHARE_A_MAC,
             Self::UnequalSpeeds { .. } => &table::UNEQUAL_SPEEDS,
             Self::UnequalDuplex { .. } => &table::UNEQUAL_DUPLEX,
             Self::UnknownKey { .. } => &table::UNKNOWN_KEY,
@@ -257,6 +263,11 @@ impl fmt::Display for Reason {
             ),
             Self::LacpOwnPartner => f.write_str(
                 "its LACP partner is the bond itself: its ports hear each other, not the switch",
+            ),
+            Self::PortsShareAMac { mode } => write!(
+                f,
+                "they have the same MAC address: in mode {mode} the answers to what one sends come \
+                 in over it, and are dropped where it is not the active port"
             ),
             Self::UnequalSpeeds { mode, speeds } => {
                 let each = speeds.iter().map(|(port, mbits)| format!("{port} has {mbits} Mbit/s"));

@@ -98,6 +98,13 @@ kinds! {
         "The LACP partner of an 802.3ad bond has the bond's own MAC address: the ports hear each \
          other, as VFs of one PF do, or are looped by the network.",
         "give each port a VF of another PF, and each PF a switch port of its own";
+    PORTS_SHARE_A_MAC: "ports-share-a-mac", Error,
+        "Ports of a balance-tlb or balance-alb bond have the same MAC address. Each is to have its \
+         own: the network answers to the port that sent last, and the driver takes frames for the \
+         bond on its active port. Some VF drivers bring it about after a fail-over, when the PF of \
+         the port that failed comes back and they set its MAC anew (seen with igbvf).",
+        "give the port that is not active another address with `ip link set PORT address MAC` in \
+         the pod, or make the pod anew; active-backup with failOverMac 1 is not subject to it";
     UNEQUAL_SPEEDS: "unequal-speeds", Warning,
         "The ports have different speeds: 802.3ad aggregates equal ones only, and balance-rr is as \
          fast as its slowest.",

@@ -4,7 +4,7 @@ mod overview;
 mod testing;
 
 use podbond_api::ObjectKey;
-use podbond_bond::{Finding, lacp_findings};
+use podbond_bond::{Finding, bond_findings};
 use podbond_kernel::{Aggregator, At, Kernel, LacpPort, Link, LinkState, NamedNetns, Netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
@@ -196,7 +196,7 @@ fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
                 mode: bond.mode.name(),
                 active_port: named(bond.active_port),
                 aggregator: link.aggregator.as_ref().map(AggregatorStatus::from),
-                findings: lacp_findings(link, &links),
+                findings: bond_findings(link, &links),
             }),
             port: link.port.as_ref().map(|port| PortStatus {
                 bond: named(link.master),

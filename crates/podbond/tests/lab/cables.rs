@@ -77,6 +77,12 @@ pub(crate) fn plug(cable: u8) {
     ip(&format!("link set pf{cable} up"));
 }
 
+/// The number of the cable that a port of a pod is connected by.
+pub(crate) fn cable_of(status: &Value, port: &str) -> u8 {
+    let pf = words(&interface(status, port)["function"]["pf"]);
+    pf.strip_prefix("pf").unwrap().parse().unwrap()
+}
+
 /// Each port of the switch's bond with the two ends' LACP states, from the switch's own side.
 pub(crate) fn lacp_states() -> Vec<(String, u64, u64)> {
     let links: Vec<Value> =
@@ -159,36 +165,41 @@ pub(crate) fn reaches_the_switch(pod: &str) {
     until("20 of 20 pings", || answered(pod), |answered| *answered == 20);
 }
 
-/// The port that most of a pod's pings go out over, and the number of its cable: the one whose loss
-/// shows.
-pub(crate) fn busiest(pod: &str) -> (&'static str, u8) {
-    let netns = format!("demo.{pod}");
-    let sent = || ["net1", "net2"].map(|port| Frames::of(&netns, port).tx);
-    let before = sent();
-    answered(pod);
-    let [first, second] = sent();
-    let port = if first - before[0] >= second - before[1] { "net1" } else { "net2" };
-    let pf = words(&interface(&status(pod), port)["function"]["pf"]);
-    (port, pf.strip_prefix("pf").unwrap().parse().unwrap())
-}
-
 /// A flow of pings from a pod to the switch.
-pub(crate) struct Flow(Child);
+pub(crate) struct Flow {
+    pod: String,
+    ping: Child,
+}
 
 impl Flow {
     pub(crate) fn from(pod: &str) -> Self {
         let mut ping = Command::new("podbond");
         ping.args(["exec", "-n", "demo", pod, "--", "ping", "-n", "-i", "0.05", GATEWAY]);
-        Self(ping.stdout(Stdio::piped()).spawn().unwrap())
+        Self { pod: pod.to_owned(), ping: ping.stdout(Stdio::piped()).spawn().unwrap() }
+    }
+
+    /// The port that it goes out over, and the number of that port's cable: the one whose loss shows.
+    /// Another flow of the same pod may go out over another port.
+    pub(crate) fn way(&self) -> (String, u8) {
+        let netns = format!("demo.{}", self.pod);
+        let sent = || ["net1", "net2"].map(|port| Frames::of(&netns, port).tx);
+        let before = sent();
+        let since = || {
+            let [first, second] = sent();
+            [first - before[0], second - before[1]]
+        };
+        let [first, second] = until("20 pings sent", since, |[first, second]| first + second >= 20);
+        let port = if first >= second { "net1" } else { "net2" };
+        (port.to_owned(), cable_of(&status(&self.pod), port))
     }
 
     /// Ends it as a person does who presses ctrl-C.
     pub(crate) fn end(mut self) -> Pings {
-        let ping = self.0.id().to_string();
+        let ping = self.ping.id().to_string();
         succeeded(&Command::new("kill").args(["-INT", &ping]).output().unwrap());
         let mut said = String::new();
-        self.0.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
-        self.0.wait().unwrap();
+        self.ping.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
+        self.ping.wait().unwrap();
         Pings::read(&said)
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cables::{
-    Flow, Switch, busiest, carrying, given_up, lacp_states, lag_mac, plug, pull,
-    reaches_the_switch, report, until, wire,
+    Flow, Switch, carrying, given_up, lacp_states, lag_mac, plug, pull, reaches_the_switch, report,
+    until, wire,
 };
 use crate::node::{
     Snapshot, WithNetworks, apply, bond_config, delete, interface, ip, nad, pod, podbond, status,
@@ -107,10 +107,10 @@ fn a_bond_over_two_vfs_negotiates_at_both_rates_and_survives_the_loss_of_a_cable
         negotiated(["net1", "net2"], rate);
         reaches_the_switch("lacp");
 
-        let (port, cable) = busiest("lacp");
         let flow = Flow::from("lacp");
+        let (port, cable) = flow.way();
         pull(cable);
-        let alone = given_up("lacp", port);
+        let alone = given_up("lacp", &port);
         assert_eq!(interface(&alone, BOND)["carrier"], true, "{alone}");
         reaches_the_switch("lacp");
         let flow = flow.end();
