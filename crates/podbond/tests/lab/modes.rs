@@ -1,12 +1,12 @@
 //! The examples of every mode, as they are, each against the switch that it asks for: traffic, the
 //! loss of the cable that carries it, its return, and a node as it was before.
 
+use serde_json::{Value, json};
+
 use crate::cables::{
     Flow, Switch, answered, cable_of, carrying, given_up, plug, pull, reaches_the_switch, report,
     until,
 };
-use serde_json::{Value, json};
-
 use crate::node::{EXAMPLES, Snapshot, interface, ip, podbond, status, succeeded, sweep, words};
 
 /// Without an answer for longer than that a bond has not failed over.
