@@ -41,16 +41,11 @@ pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
         (unheard, Reason::LacpUnheard),
         (apart, Reason::LacpApart),
     ];
-    let mut found: Vec<Finding> = of_ports
+    of_ports
         .into_iter()
         .filter(|(ports, _)| !ports.is_empty())
         .map(|(ports, reason)| Finding::new(Object::Ports(ports), reason))
-        .collect();
-    let partner = in_use.and_then(|in_use| in_use.partner);
-    if partner.is_some() && partner == bond.mac {
-        found.push(Finding::new(Object::Bond(bond.name.clone()), Reason::LacpOwnPartner));
-    }
-    found
+        .collect()
 }
 
 #[cfg(test)]
@@ -153,14 +148,6 @@ mod tests {
         let ports = [port("net1", 1, WELL), port("net2", 2, [13, 13])];
         let found = lacp_findings(&bond(SWITCH), &ports);
         assert_eq!(found, [of_ports(["net2"], Reason::LacpApart)]);
-    }
-
-    #[test]
-    fn ports_that_hear_each_other_make_the_bond_its_own_partner() {
-        let ports = [port("net1", 1, WELL), port("net2", 1, WELL)];
-        let bond = bond(BOND);
-        let itself = Finding::new(Object::Bond(bond.name.clone()), Reason::LacpOwnPartner);
-        assert_eq!(lacp_findings(&bond, &ports), [itself]);
     }
 
     #[test]

@@ -80,8 +80,6 @@ pub enum Reason {
     LacpUnheard,
     /// Ports that negotiated, but in another aggregator than the one in use.
     LacpApart,
-    /// An 802.3ad bond that negotiates with itself.
-    LacpOwnPartner,
     /// Ports with one address in a mode that wants one for each.
     PortsShareAMac {
         /// The mode.
@@ -162,7 +160,6 @@ impl Reason {
             Self::LacpSilent { .. } => &table::LACP_SILENT,
             Self::LacpUnheard => &table::LACP_UNHEARD,
             Self::LacpApart => &table::LACP_APART,
-            Self::LacpOwnPartner => &table::LACP_OWN_PARTNER,
             Self::PortsShareAMac { .. } => &table::PORTS_SHARE_A_MAC,
             Self::UnequalSpeeds { .. } => &table::UNEQUAL_SPEEDS,
             Self::UnequalDuplex { .. } => &table::UNEQUAL_DUPLEX,
@@ -260,9 +257,6 @@ impl fmt::Display for Reason {
             Self::LacpApart => f.write_str(
                 "they negotiated LACP, but not for the aggregator in use, and stand idle: their \
                  partner, or their speed or duplex, is not that of the other ports",
-            ),
-            Self::LacpOwnPartner => f.write_str(
-                "its LACP partner is the bond itself: its ports hear each other, not the switch",
             ),
             Self::PortsShareAMac { mode } => write!(
                 f,

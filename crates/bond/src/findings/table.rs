@@ -80,7 +80,9 @@ kinds! {
     LACP_SILENT: "lacp-silent", Warning,
         "Ports of an 802.3ad bond have carrier and hear no LACPDU: the switch does not speak LACP \
          there, or no longer does. A bond without any partner uses one port at most. A bond that was \
-         made just now has heard nothing yet either, with a partner of the slow rate for up to 30 s.",
+         made just now has heard nothing yet either, with a partner of the slow rate for up to 30 s. A \
+         VF that hears its own LACPDUs, for which the kernel logs an illegal loopback, does not see a \
+         partner fall silent later: they stop the driver's timer.",
         "make the switch's ports one LACP group, active, or take a mode that asks nothing of the \
          switch, as active-backup";
     LACP_UNHEARD: "lacp-unheard", Warning,
@@ -94,10 +96,6 @@ kinds! {
          switch, or at another speed or duplex. An 802.3ad bond uses one such group at a time.",
         "bring all ports to one LACP group of one switch, or of switches that act as one, at one \
          speed and duplex";
-    LACP_OWN_PARTNER: "lacp-own-partner", Error,
-        "The LACP partner of an 802.3ad bond has the bond's own MAC address: the ports hear each \
-         other, as VFs of one PF do, or are looped by the network.",
-        "give each port a VF of another PF, and each PF a switch port of its own";
     PORTS_SHARE_A_MAC: "ports-share-a-mac", Error,
         "Ports of a balance-tlb or balance-alb bond have the same MAC address. Each is to have its \
          own: the network answers to the port that sent last, and the driver takes frames for the \
