@@ -39,7 +39,7 @@ impl NetnsRef {
     }
 
     /// Whether the path still leads to the same namespace.
-    pub(crate) fn is_same(&self) -> bool {
+    pub fn is_same(&self) -> bool {
         Self::of(&self.path).is_ok_and(|now| now == *self)
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub use keys::{KEYS, Key};
 
 use crate::Error;
-use crate::findings::{Finding, Requirement};
+use crate::findings::{Finding, Refused, Requirement};
 
 /// How often carrier is looked at when the configuration does not say, in ms. Without any
 /// monitoring a bond never fails over.
@@ -195,6 +195,23 @@ impl Config {
         }
     }
 
+    /// The configuration of a bond that is there: its options as the kernel shows them, its ports by
+    /// name. It asks for nothing beyond that.
+    pub fn of_existing(options: BondOptions, ports: Vec<LinkName>) -> Self {
+        Self {
+            options,
+            mtu: None,
+            ports,
+            port_options: BTreeMap::new(),
+            primary: None,
+            active: None,
+            links_are: LinksAre::InPod,
+            untrusted: UntrustedPorts::Refused,
+            requirements: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
     /// Whose address the bond and its ports carry; the driver's default is `none`.
     pub fn fail_over_mac(&self) -> FailOverMac {
         self.options.fail_over_mac().unwrap_or(FailOverMac::None)
@@ -205,10 +222,13 @@ impl Config {
         matches!(self.options.mode, BondMode::Lacp | BondMode::BalanceRr)
     }
 
-    /// Whether a bond of which this was found is not to be made.
-    pub(crate) fn refuses(&self, finding: &Finding) -> bool {
+    /// Why a bond of which this was found is not made, if it is not.
+    pub(crate) fn refusal(&self, finding: &Finding) -> Option<Refused> {
         let untrusted = self.untrusted == UntrustedPorts::Refused && finding.is_of_trust();
-        untrusted || self.requirements.iter().any(|requirement| requirement.refuses(finding))
+        let keys = self.requirements.iter().copied();
+        let keys: Vec<Requirement> = keys.filter(|must| must.refuses(finding)).collect();
+        let refused = untrusted || !keys.is_empty();
+        refused.then(|| Refused { finding: finding.clone(), keys })
     }
 }
 

@@ -2,7 +2,7 @@ use podbond_cni::{Code, Failure};
 use podbond_kernel::{BondMode, Netns, WrongValue};
 use podbond_names::{LinkName, NameError};
 
-use crate::findings::{Finding, Requirement};
+use crate::findings::{Finding, Refused};
 
 /// Why a bond cannot be made, checked or removed.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ pub enum Error {
         count: usize,
     },
     /// `strict`, and something has no effect.
-    #[error("{finding}, which strict refuses")]
+    #[error("{finding}, which strict forbids")]
     Strict {
         /// What has no effect.
         finding: Finding,
@@ -223,10 +223,10 @@ pub enum Error {
         port_mtu: u32,
     },
     /// A bond that would not do what it is meant to do, where the configuration wants none then.
-    #[error("{}", .findings.iter().map(refusal).collect::<Vec<_>>().join("; "))]
+    #[error("{}", .refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused {
         /// What was found.
-        findings: Vec<Finding>,
+        refused: Vec<Refused>,
     },
     /// A bond is needed where there is another kind of link, or none.
     #[error("the pod's link is not as asked for: {}", .differences.join("; "))]
@@ -286,16 +286,6 @@ pub enum Error {
 
 const MODES: &str = "balance-rr (0), active-backup (1), balance-xor (2), broadcast (3), 802.3ad (4), \
                      balance-tlb (5), balance-alb (6)";
-
-/// A finding, and which key refuses it.
-fn refusal(finding: &Finding) -> String {
-    let keys = Requirement::ALL.into_iter().filter(|must| must.refuses(finding));
-    let keys: Vec<&str> = keys.map(Requirement::key).collect();
-    match keys.as_slice() {
-        [] => finding.to_string(),
-        keys => format!("{finding}, which {} refuses", keys.join(" or ")),
-    }
-}
 
 fn mend_missing(netns: Netns) -> &'static str {
     match netns {

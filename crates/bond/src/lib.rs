@@ -20,9 +20,9 @@ mod rules;
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::Error;
 pub use findings::{
-    Finding, Kind, LacpBond, Object, OtherBond, Reason, Requirement, Severity, Surroundings, TABLE,
-    bond_findings, findings,
+    Finding, Kind, LacpBond, Object, OtherBond, Reason, Refused, Requirement, Severity,
+    Surroundings, TABLE, bond_findings, findings,
 };
 pub use guard::Refusal;
 pub use plan::{Plan, plan};
-pub use plugin::Bond;
+pub use plugin::{Bond, compare};

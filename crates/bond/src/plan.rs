@@ -3,7 +3,7 @@ use podbond_names::LinkName;
 
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
-use crate::findings::{Finding, Surroundings, findings};
+use crate::findings::{Finding, Refused, Surroundings, findings};
 
 /// What ADD will do to the links, and what it has to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,10 @@ pub fn plan(
         .collect::<Result<Vec<_>, _>>()?;
     let mtu = mtu(config, &ports)?;
     let findings = findings(config, view, around);
-    let refused: Vec<Finding> =
-        findings.iter().filter(|finding| config.refuses(finding)).cloned().collect();
+    let refused: Vec<Refused> =
+        findings.iter().filter_map(|finding| config.refusal(finding)).collect();
     if !refused.is_empty() {
-        return Err(Error::Refused { findings: refused });
+        return Err(Error::Refused { refused });
     }
     Ok(Plan { steps: steps(config, ifname, &ports, mtu), findings })
 }

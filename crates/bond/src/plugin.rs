@@ -3,7 +3,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use podbond_cni::{
-    CniResult, Command, ContainerId, Delegates, Failure, Interface, Plugin, Request,
+    CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, Plugin, Request,
 };
 use podbond_ipam::{Addresses, Found, attach};
 use podbond_kernel::{At, BondMode, Kernel, Netns, Step, View, is_netns, undo_all};
@@ -206,14 +206,24 @@ fn place(request: &Request, config: &Config, view: &View) -> Option<Place> {
 }
 
 fn verify(request: &Request) -> Result<(), Error> {
-    let config = Config::parse(&request.config)?;
     let mut kernel = Kernel::with_pod(netns(request)?)?;
-    let mut view = View::default();
-    see_bond_and_ports(&mut kernel, &config.ports, &request.ifname, &mut view)?;
-    let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
-    let expected = request.config.prev_result.clone().unwrap_or_default();
-    let differences = differences(&config, &request.ifname, &view, &expected, &found);
+    let differences = compare(&mut kernel, &request.config, &request.ifname)?;
     if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
+}
+
+/// Every difference between the bond `ifname` of the pod and what its ADD made of a configuration,
+/// whose result stands in it as `prevResult`. Empty means that all is well.
+pub fn compare(
+    kernel: &mut Kernel,
+    conf: &NetConf,
+    ifname: &LinkName,
+) -> Result<Vec<String>, Error> {
+    let config = Config::parse(conf)?;
+    let mut view = View::default();
+    see_bond_and_ports(kernel, &config.ports, ifname, &mut view)?;
+    let found = Found::on(kernel, &At::pod(ifname.clone()))?;
+    let expected = conf.prev_result.clone().unwrap_or_default();
+    Ok(differences(&config, ifname, &view, &expected, &found))
 }
 
 fn netns(request: &Request) -> Result<&Path, Error> {

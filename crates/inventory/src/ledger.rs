@@ -129,6 +129,20 @@ impl Ledger {
         Ok(())
     }
 
+    /// The VFs whose records name a pod that is gone, with what the record says of it.
+    pub fn left_over(&self, inventory: &Inventory) -> Result<Vec<(PciAddress, String)>, Error> {
+        let mut left = Vec::new();
+        for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
+            let hold = self.holds.read_record::<Hold>(&vf.pci.to_string())?;
+            if let Some(hold) = hold.filter(|hold| !hold.holder.is_alive()) {
+                left.push((vf.pci, hold.holder.to_string()));
+            } else if let Some(netns) = self.plugin_record(vf.pci)?.filter(|path| !path.exists()) {
+                left.push((vf.pci, Occupant::Netns(netns).to_string()));
+            }
+        }
+        Ok(left)
+    }
+
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();
@@ -136,12 +150,15 @@ impl Ledger {
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }
-        let path = self.plugin_records.join(name);
+        let netns = self.plugin_record(vf)?.filter(|netns| netns.exists());
+        Ok(netns.map(Occupant::Netns))
+    }
+
+    /// The namespace that an SR-IOV CNI plugin's record names.
+    fn plugin_record(&self, vf: PciAddress) -> Result<Option<PathBuf>, Error> {
+        let path = self.plugin_records.join(vf.to_string());
         match fs::read_to_string(&path) {
-            Ok(text) => {
-                let netns = PathBuf::from(text.trim());
-                Ok(Some(netns).filter(|netns| netns.exists()).map(Occupant::Netns))
-            }
+            Ok(text) => Ok(Some(PathBuf::from(text.trim()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::File { action: "read", path, source }),
         }

@@ -213,7 +213,7 @@ fn not_taken(bond: &Link, wanted: &BondOptions, mtu: u32, mac: Option<Mac>) -> O
 }
 
 /// The running kernel's release, as `uname -r` tells it.
-fn release() -> String {
+pub fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 

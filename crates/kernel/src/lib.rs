@@ -15,6 +15,7 @@ pub mod bond;
 mod error;
 mod kernel;
 mod link;
+mod module;
 mod netlink;
 mod netns;
 mod pci;
@@ -29,6 +30,7 @@ mod transaction;
 mod vf;
 mod view;
 
+pub use apply::release;
 pub use bond::{
     Aggregator, BondMode, BondOptions, FailOverMac, LacpPort, LacpState, OptionValue, PortOptions,
     PortState, WrittenValue, WrongValue,
@@ -36,6 +38,7 @@ pub use bond::{
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
+pub use module::Module;
 pub use netns::{NamedNetns, enter, is_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use route::Route;

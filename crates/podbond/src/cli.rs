@@ -24,11 +24,13 @@ Examples:
   podbond apply -f examples/               make what the manifests ask for
   podbond status                           show pods, bonds, ports and addresses
   podbond exec -n demo bondpod1 -- ip a    run a command in a pod
+  podbond doctor                           look for what does not work or will not survive
   podbond delete -f examples/              take it all back
   podbond install /opt/cni/bin             install the CNI plugins bond, sriov and host-local
 
 Exit status: 0 done; 1 failed, and the object that failed is as it was;
-2 wrong use of the command; 3 bad input, nothing was changed.";
+2 wrong use of the command; 3 bad input, nothing was changed;
+4 doctor found an error.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -82,6 +84,22 @@ Examples:
   podbond plan -f examples/
   podbond plan -f examples/ -o json")]
     Plan(PlanArgs),
+    /// Look at the whole node for what does not work, or will not survive the loss of a card
+    #[command(after_help = "\
+Looks at the kernel's bonding driver, the PFs and their VFs, who holds them,
+and every bond of every pod that a record tells of; compares the bonds with
+what was asked for. Each finding has a severity (error: it does not work;
+warning: it will not survive all that it is there to survive; note), what is
+wrong with which object, what to do, and a code. docs/findings.md lists them.
+Nothing is changed.
+
+Examples:
+  podbond doctor
+  podbond doctor -o json | jq '.findings[] | select(.severity == \"error\")'
+
+Exit status: 0 no finding is an error; 4 at least one is; 1 the node could
+not be looked at.")]
+    Doctor(DoctorArgs),
     /// Install the CNI plugins: one copy of this executable, linked under each plugin's name
     #[command(after_help = "\
 Examples:
@@ -162,6 +180,13 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct DoctorArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
 pub(crate) struct ExecArgs {
     /// The pod's namespace
     #[arg(short, long, default_value = "default")]
@@ -220,6 +245,7 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
         Command::Status(args) => commands::status(&node, &args),
         Command::Exec(args) => Err(commands::exec(&node, &args)),
         Command::Plan(args) => commands::plan(&node, &args),
+        Command::Doctor(args) => commands::doctor(&node, &args),
         Command::Install { dir } => commands::install(&dir),
         Command::Completions { shell } => {
             let mut script = Vec::new();

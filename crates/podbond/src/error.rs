@@ -134,6 +134,9 @@ pub(crate) enum Error {
     /// A plugin, or the chain that calls it.
     #[error("{0}")]
     Failed(Failure),
+    /// The doctor found something that does not work.
+    #[error("there are findings of severity error")]
+    Unwell,
     /// The answer could not be printed.
     #[error("standard output: {problem}")]
     Output {
@@ -146,8 +149,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status: 3 where the input was refused and nothing was changed, 126 and 127 of
-    /// `exec` as a shell has them, else 1.
+    /// The exit status: 3 where the input was refused and nothing was changed, 4 where the doctor
+    /// found an error, 126 and 127 of `exec` as a shell has them, else 1.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Input { .. }
@@ -160,6 +163,7 @@ impl Error {
             | Self::NoSuchObject { .. }
             | Self::PodDiffers { .. }
             | Self::NetnsTaken { .. } => 3,
+            Self::Unwell => 4,
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
             Self::Exec { .. } => 126,
             _ => 1,
@@ -170,6 +174,8 @@ impl Error {
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Several(errors) => errors.iter().flat_map(Self::lines).collect(),
+            // They were the answer.
+            Self::Unwell => Vec::new(),
             one => vec![one.to_string()],
         }
     }

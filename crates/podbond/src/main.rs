@@ -8,6 +8,7 @@
 
 mod cli;
 mod commands;
+mod doctor;
 mod error;
 mod files;
 mod findings;

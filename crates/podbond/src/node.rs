@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use podbond_api::{Nad, ObjectKey, ResourceName};
-use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Sandbox, Source};
+use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Records, Sandbox, Source};
 use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
 use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
@@ -111,6 +111,11 @@ impl<'a> Node<'a> {
         // A command that was killed may have taken a VF and recorded no attachment of it yet.
         let released = self.ledger.release_all(container_id.as_str());
         released.err().map(Error::from).into_iter().collect()
+    }
+
+    /// The records of all attachments.
+    pub(crate) fn records(&self) -> Records {
+        Records::new(&self.state)
     }
 
     fn attacher<'n>(&'n self, devices: &'n NodeDevices<'n>) -> Attacher<'n> {

@@ -83,7 +83,11 @@ pub(crate) fn preview(
     pods: &[(&Pod, Chain)],
 ) -> Result<Preview, Error> {
     let policies = node.ledger.policies().plan(kernel, &wanted.policies, labels);
-    let policies = policies.map_err(refused)?;
+    let mut policies = policies.map_err(refused)?;
+    if wanted.policies.is_empty() {
+        // Of those that are in force already nothing is done anew.
+        policies.steps.clear();
+    }
     let inventory = Inventory::read(kernel.sysfs())?;
     let holders = node.ledger.holders(&inventory)?;
     let mut pools = Pools::new(&policies.assignment, &inventory, holders, kernel.sysfs())?;

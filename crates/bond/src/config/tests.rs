@@ -193,9 +193,9 @@ fn strict_refuses_what_has_no_effect() {
         told(changes),
         [
             "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct the \
-             key, or leave it out (unknown-key), which strict refuses",
+             key, or leave it out (unknown-key), which strict forbids",
             "lpInterval: it has no effect in mode active-backup, only in balance-tlb, balance-alb: \
-             leave it out, or change the mode (option-without-effect), which strict refuses",
+             leave it out, or change the mode (option-without-effect), which strict forbids",
         ]
     );
 }

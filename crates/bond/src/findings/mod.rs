@@ -18,6 +18,6 @@ pub use finding::{Finding, Object, Severity};
 pub use live::bond_findings;
 pub(crate) use observe::look_around;
 pub use reason::{LacpBond, Reason};
-pub use require::Requirement;
+pub use require::{Refused, Requirement};
 pub use rules::{OtherBond, Surroundings, findings};
 pub use table::{Kind, TABLE};

@@ -120,6 +120,11 @@ pub enum Reason {
     },
     /// A pod is recorded whose namespace is no more.
     PodGone,
+    /// A VF is recorded as a pod's whose namespace is no more.
+    HolderGone {
+        /// The pod, as the record has it.
+        holder: String,
+    },
     /// A VF that no record tells of.
     HeldByUnknown,
     /// The kernel cannot make bonds.
@@ -168,6 +173,7 @@ impl Reason {
             Self::PortWithoutCarrier => &table::PORT_WITHOUT_CARRIER,
             Self::NotAsAskedFor { .. } => &table::NOT_AS_ASKED_FOR,
             Self::PodGone => &table::POD_GONE,
+            Self::HolderGone { .. } => &table::HOLDER_GONE,
             Self::HeldByUnknown => &table::HELD_BY_UNKNOWN,
             Self::BondingMissing { .. } => &table::BONDING_MISSING,
             Self::BondingNotLoaded => &table::BONDING_NOT_LOADED,
@@ -281,6 +287,9 @@ impl fmt::Display for Reason {
             Self::PortWithoutCarrier => f.write_str("it has no carrier, so that it carries nothing"),
             Self::NotAsAskedFor { differences } => f.write_str(differences),
             Self::PodGone => f.write_str("its network namespace is gone, its records are left"),
+            Self::HolderGone { holder } => {
+                write!(f, "its record names {holder}, whose network namespace is gone")
+            }
             Self::HeldByUnknown => f.write_str("its link is in a namespace that no record tells of"),
             Self::BondingMissing { release } => {
                 write!(f, "{release} has no bonding driver, neither built in nor as a module")

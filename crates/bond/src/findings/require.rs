@@ -1,3 +1,6 @@
+use std::fmt;
+
+use super::finding::listed;
 use super::{Finding, Reason};
 
 /// A key of the configuration that turns findings into refusals: the pod is not made rather than
@@ -63,6 +66,31 @@ impl Finding {
             self.reason,
             Reason::SharedMacOverUntrusted { .. } | Reason::FailOverOverUntrusted { .. }
         )
+    }
+}
+
+/// A finding for which a bond is not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What was found.
+    pub finding: Finding,
+    /// The keys of the configuration that refuse it; none where it is refused unless a key allows it.
+    pub keys: Vec<Requirement>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.finding)?;
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", which {} forbids", listed(&self.keys))
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
     }
 }
 

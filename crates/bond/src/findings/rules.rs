@@ -79,7 +79,7 @@ pub fn findings(config: &Config, view: &View, around: &Surroundings) -> Vec<Find
     found.extend(
         ports
             .iter()
-            .filter(|port| is_dead(port))
+            .filter(|port| is_dead(port, view))
             .map(|port| Finding::new(port.object(), Reason::PortWithoutCarrier)),
     );
     found
@@ -148,11 +148,10 @@ fn shared_mac(ports: &[Port<'_>]) -> Option<Mac> {
 /// not tell is not counted.
 fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     let mode = config.options.mode;
-    let changes = |port: &&Port<'_>| changes_address(config, ports, port.link.mac);
     let untrusted: Vec<LinkName> = ports
         .iter()
-        .filter(changes)
         .filter(|port| port.vf.is_some_and(|vf| vf.settings.trust == Some(false)))
+        .filter(|port| changes_address(config, ports, given_mac(port)))
         .map(Port::name)
         .collect();
     if untrusted.is_empty() {
@@ -173,7 +172,14 @@ fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     Some(Finding { severity, ..found })
 }
 
-/// Whether a port that has the address `own` may have to send with another one.
+/// The address that a VF was given by its PF; where it was given none, the one that it has. In a
+/// bond that is there, the port may show another one.
+fn given_mac(port: &Port<'_>) -> Option<Mac> {
+    let given = port.vf.and_then(|vf| vf.settings.mac).filter(|mac| *mac != Mac::ZERO);
+    given.or(port.link.mac)
+}
+
+/// Whether a port that was given the address `own` may have to send with another one.
 fn changes_address(config: &Config, ports: &[Port<'_>], own: Option<Mac>) -> bool {
     match config.options.mode {
         BondMode::ActiveBackup => config.fail_over_mac() != FailOverMac::Active,
@@ -188,10 +194,6 @@ fn changes_address(config: &Config, ports: &[Port<'_>], own: Option<Mac>) -> boo
 
 /// The VFs whose card checks the addresses that they send with against the one that it gave them.
 fn checked(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
-    let given = |vf: &Vf, link: &Link| {
-        let given = vf.settings.mac.filter(|mac| *mac != Mac::new([0; 6]));
-        given.or(link.mac)
-    };
     let checked: Vec<LinkName> = ports
         .iter()
         .filter(|port| {
@@ -199,7 +201,7 @@ fn checked(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
                 let followed = vf.driver.as_deref().is_some_and(|name| FOLLOWED.contains(&name));
                 vf.settings.spoofchk == Some(true)
                     && !followed
-                    && changes_address(config, ports, given(vf, port.link))
+                    && changes_address(config, ports, given_mac(port))
             })
         })
         .map(Port::name)
@@ -303,10 +305,14 @@ fn unequal(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Fi
     found
 }
 
-/// A port of a bond that is there, and has no carrier. That it has none before ADD means nothing:
-/// the driver opens it, and a VF finds its carrier some time later.
-fn is_dead(port: &Port<'_>) -> bool {
-    port.link.master.is_some() && port.link.state == LinkState::Up && !port.link.carrier
+/// A port of a bond that is there, and has no carrier although its VF and PF could have it. That it
+/// has none before ADD means nothing: the driver opens it, and a VF finds its carrier later.
+fn is_dead(port: &Port<'_>, view: &View) -> bool {
+    let is_told = port.vf.is_some_and(|vf| {
+        let pf = view.link(Netns::Host, &vf.pf_link);
+        vf.settings.link_state == Some(VfLinkState::Disable) || pf.is_some_and(|pf| !pf.carrier)
+    });
+    port.link.master.is_some() && port.link.state == LinkState::Up && !port.link.carrier && !is_told
 }
 
 #[cfg(test)]

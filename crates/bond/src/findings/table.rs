@@ -126,6 +126,9 @@ kinds! {
     POD_GONE: "pod-gone", Warning,
         "There are records of a pod whose network namespace is gone, as after a reboot.",
         "apply its manifest again, or take its records back with `podbond delete pod`";
+    HOLDER_GONE: "vf-record-left", Note,
+        "A VF's record names a pod whose network namespace is gone. The VF counts as free.",
+        "delete the pod that is named; the next pod that is given the VF replaces its record";
     HELD_BY_UNKNOWN: "vf-in-unknown-namespace", Note,
         "A VF with a network driver has no link on the node, and no record says who has it: another \
          plugin gave it away, or someone by hand.",

@@ -2,6 +2,7 @@
 
 mod apply;
 mod delete;
+mod doctor;
 mod exec;
 mod install;
 mod plan;
@@ -9,6 +10,7 @@ mod status;
 
 pub(crate) use apply::{UNCHANGED, apply, is_running, nad_outcome};
 pub(crate) use delete::delete;
+pub(crate) use doctor::doctor;
 pub(crate) use exec::exec;
 pub(crate) use install::install;
 pub(crate) use plan::plan;

@@ -83,15 +83,14 @@ pub(crate) fn cable_of(status: &Value, port: &str) -> u8 {
     pf.strip_prefix("pf").unwrap().parse().unwrap()
 }
 
-/// Each port of the switch's bond with the two ends' LACP states, from the switch's own side.
-pub(crate) fn lacp_states() -> Vec<(String, u64, u64)> {
+/// What each port of the switch's bond shows of itself and of its partner, as LACP's flags.
+pub(crate) fn lacp_states() -> Vec<(u64, u64)> {
     let links: Vec<Value> =
         serde_json::from_str(&ip("-n switch -j -d link show master lag0")).unwrap();
-    let state = |link: &Value, key: &str| link["linkinfo"]["info_slave_data"][key].as_u64();
     let of = |link: &Value| {
-        let actor = state(link, "ad_actor_oper_port_state").unwrap_or_default();
-        let partner = state(link, "ad_partner_oper_port_state").unwrap_or_default();
-        (words(&link["ifname"]), actor, partner)
+        let data = &link["linkinfo"]["info_slave_data"];
+        let state = |key: &str| data[key].as_u64().unwrap_or_default();
+        (state("ad_actor_oper_port_state"), state("ad_partner_oper_port_state"))
     };
     links.iter().map(of).collect()
 }

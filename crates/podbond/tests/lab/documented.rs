@@ -10,7 +10,7 @@ use crate::node::{
 };
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
-fn trusted_networks() -> String {
+pub(crate) fn trusted_networks() -> String {
     let network = |number: u8| {
         format!(
             "apiVersion: sriovnetwork.openshift.io/v1\nkind: SriovNetwork\nmetadata:\n  \

@@ -80,9 +80,9 @@ fn negotiated(ports: [&str; 2], rate: &str) {
         assert_eq!(data["ad_actor_oper_port_state"], state, "{data}");
         assert_eq!(data["ad_partner_oper_port_state"], state, "{data}");
     }
-    let at_the_switch: Vec<_> =
-        lacp_states().into_iter().map(|(_, actor, partner)| (actor, partner)).collect();
-    assert_eq!(at_the_switch, [(state, state), (state, state)]);
+    // One LACPDU later than here, at the most.
+    let both = [(state, state); 2];
+    until("the same at the switch", lacp_states, |seen| *seen == both);
 
     let timeout = if rate == "fast" { "short-timeout" } else { "long-timeout" };
     let words = ["active", timeout, "aggregating", "in-sync", "collecting", "distributing"];
@@ -135,10 +135,7 @@ fn a_bond_over_two_whole_pfs_negotiates_at_both_rates_and_survives_the_loss_of_a
     let before = Snapshot::take();
     for rate in ["slow", "fast"] {
         let _switch = Switch::lacp(rate);
-        let changes =
-            json!({"linksInContainer": false, "links": [{"name": "pf0"}, {"name": "pf1"}]});
-        let bond = nad("lacp-bond", &config(rate, &changes).to_string());
-        succeeded(&apply(&(bond + &pod("lacp", "demo/lacp-bond@bond0"))));
+        succeeded(&apply(&over_pfs(rate)));
         negotiated(["pf0", "pf1"], rate);
         reaches_the_switch("lacp");
 
@@ -206,6 +203,9 @@ fn a_switch_without_lacp_is_told_until_it_speaks() {
 
     let overview = succeeded(&podbond(&["status"]));
     assert!(overview.contains("ports net1, net2: no LACPDU is heard"), "{overview}");
+    let doctor = podbond(&["doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.contains("no LACPDU is heard") && doctor.contains("(lacp-silent)"), "{doctor}");
     let details = succeeded(&podbond(&["status", "-n", "demo", "lacp"]));
     assert!(details.contains("LACP partner: none: the switch is silent"), "{details}");
     assert!(details.contains("actor    active short-timeout aggregating"), "{details}");

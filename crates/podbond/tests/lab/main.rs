@@ -5,6 +5,7 @@
 mod bond_plugin;
 mod cables;
 mod documented;
+mod findings;
 mod host_links;
 mod interrupted;
 mod lacp;
