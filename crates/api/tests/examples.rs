@@ -1,6 +1,7 @@
 //! The documented manifests, as they are in `examples/`.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -81,4 +82,77 @@ fn the_pod_asks_for_both_vfs_and_then_the_bond() {
         pod.annotations[NETWORKS_ANNOTATION],
         "demo/sriovnet1, demo/sriovnet2, demo/bond-net1"
     );
+}
+
+/// Every mode of the bonding driver, with the name of its example's objects, and whether its VFs must
+/// be trusted and may not be checked for the address that they send with.
+const MODES: [(&str, &str, Option<bool>); 7] = [
+    ("802.3ad", "lacp", Some(true)),
+    ("active-backup", "active-backup", None),
+    ("balance-alb", "balance-alb", Some(true)),
+    ("balance-rr", "balance-rr", Some(true)),
+    ("balance-tlb", "balance-tlb", Some(true)),
+    ("balance-xor", "balance-xor", Some(true)),
+    ("broadcast", "broadcast", Some(true)),
+];
+
+#[test]
+fn each_mode_has_an_example_and_nothing_else_is_beside_them() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/modes");
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut files: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(files, MODES.map(|(mode, ..)| format!("{mode}.yaml")));
+}
+
+#[test]
+fn the_example_of_a_mode_has_two_networks_their_bond_and_a_pod() {
+    for (mode, name, trust) in MODES {
+        let objects = example(&format!("modes/{mode}.yaml"));
+        let [first, second, Object::Nad(nad), Object::Pod(pod)] = &objects[..] else {
+            panic!("{mode}: {objects:?}")
+        };
+        let ports = [format!("{name}-port1"), format!("{name}-port2")];
+        for (object, (port, pool)) in
+            [first, second].into_iter().zip(ports.iter().zip(["sriovnic1", "sriovnic2"]))
+        {
+            let Object::SriovNetwork(network) = object else { panic!("{mode}: {object:?}") };
+            let rendered = render(network);
+            assert_eq!(rendered.key.to_string(), format!("demo/{port}"));
+            assert_eq!(rendered.resource.unwrap().to_string(), pool);
+            let config: BTreeMap<String, Value> = serde_json::from_str(&rendered.config).unwrap();
+            let on_off = |on: bool| json!(if on { "on" } else { "off" });
+            assert_eq!(config.get("trust"), trust.map(on_off).as_ref(), "{mode}");
+            assert_eq!(config.get("spoofchk"), trust.map(|on| on_off(!on)).as_ref(), "{mode}");
+            assert_eq!(config.get("link_state"), None, "{mode}: a VF must see its PF die");
+        }
+        let config: Value = serde_json::from_str(&nad.config).unwrap();
+        assert_eq!(config["mode"], mode);
+        assert_eq!(config["name"], name);
+        assert_eq!(nad.key.to_string(), format!("demo/{name}"));
+        let networks = format!("demo/{}, demo/{}, demo/{name}@bond0", ports[0], ports[1]);
+        assert_eq!(pod.key.to_string(), format!("demo/{name}"));
+        assert_eq!(pod.annotations[NETWORKS_ANNOTATION], networks);
+    }
+}
+
+#[test]
+fn examples_that_are_applied_together_share_no_address() {
+    let ranges = MODES.map(|(mode, ..)| {
+        let config = example(&format!("modes/{mode}.yaml")).into_iter().find_map(|object| {
+            let Object::Nad(nad) = object else { return None };
+            Some(serde_json::from_str::<Value>(&nad.config).unwrap())
+        });
+        let ipam = &config.unwrap()["ipam"];
+        let last = |key: &str| {
+            let address = ipam[key].as_str().unwrap();
+            address.strip_prefix("10.56.217.").unwrap().parse::<u8>().unwrap()
+        };
+        (last("rangeStart"), last("rangeEnd"))
+    });
+    for (place, (start, end)) in ranges.iter().enumerate() {
+        assert!(start < end);
+        let apart = |(other_start, other_end): &(u8, u8)| end < other_start || other_end < start;
+        assert!(ranges[..place].iter().all(apart), "{ranges:?}");
+    }
 }

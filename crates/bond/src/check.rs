@@ -138,6 +138,7 @@ mod tests {
             parent: None,
             vlan: None,
             bond,
+            aggregator: None,
             port: None,
         }
     }

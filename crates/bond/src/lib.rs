@@ -24,8 +24,8 @@ mod rules;
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::{Clash, Error};
 pub use findings::{
-    Finding, Kind, Object, OtherBond, Reason, Refused, Requirement, Severity, Surroundings, TABLE,
-    findings,
+    Finding, Kind, LacpBond, Object, OtherBond, Reason, Refused, Requirement, Severity,
+    Surroundings, TABLE, bond_findings, findings,
 };
 pub use guard::Refusal;
 pub use plan::{Plan, plan};

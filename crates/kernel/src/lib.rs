@@ -35,8 +35,8 @@ mod vlan;
 pub use address::{AddressState, Dad, Settled};
 pub use apply::release;
 pub use bond::{
-    BondMode, BondOptions, FailOverMac, OptionValue, PortOptions, PortState, WrittenValue,
-    WrongValue,
+    Aggregator, BondMode, BondOptions, FailOverMac, LacpPort, LacpState, OptionValue, PortOptions,
+    PortState, WrittenValue, WrongValue,
 };
 pub use error::{Error, Result};
 pub use kernel::Kernel;

@@ -4,7 +4,7 @@ use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::Vlan;
-use crate::bond::{BondOptions, PortState};
+use crate::bond::{Aggregator, BondOptions, PortState};
 
 /// The two network namespaces that a plugin deals with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,6 +102,9 @@ pub struct Link {
     pub vlan: Option<Vlan>,
     /// `IFLA_INFO_DATA` of a bond.
     pub bond: Option<BondOptions>,
+    /// `IFLA_BOND_AD_INFO` of an 802.3ad bond; none while no aggregator of it is in use.
+    #[serde(default)]
+    pub aggregator: Option<Aggregator>,
     /// `IFLA_INFO_SLAVE_DATA` of a bond's port.
     pub port: Option<PortState>,
 }

@@ -131,6 +131,7 @@ impl View {
             parent: None,
             vlan: None,
             bond: None,
+            aggregator: None,
             port: None,
         }
     }

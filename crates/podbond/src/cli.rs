@@ -60,6 +60,10 @@ Examples:
     Delete(DeleteArgs),
     /// Show pods with their bonds, ports, VFs and addresses
     #[command(after_help = "\
+Tells what is wrong with a bond below the table. With a pod's name, each port
+of its bonds too: carrier, what the bond makes of it, failures and, in mode
+802.3ad, the partner and what both ends' LACP says.
+
 Examples:
   podbond status
   podbond status -n demo bondpod1

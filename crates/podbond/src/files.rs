@@ -73,6 +73,9 @@ mod tests {
         )
         .unwrap();
         fs::write(dir.path().join("README.md"), "not: [a manifest").unwrap();
+        // As kubectl does without --recursive.
+        fs::create_dir(dir.path().join("deeper")).unwrap();
+        fs::write(dir.path().join("deeper/c.yaml"), pod("third")).unwrap();
         let objects = read(&[dir.path().to_owned()]).unwrap();
         let names: Vec<_> = objects.iter().map(|o| o.key().unwrap().to_string()).collect();
         assert_eq!(names, ["default/first", "default/second"]);

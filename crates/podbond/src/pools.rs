@@ -170,6 +170,7 @@ fn vf_link(pci: PciAddress, name: LinkName, mac: Mac, mtu: u32) -> Link {
         parent: Some(pci),
         vlan: None,
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

@@ -304,6 +304,7 @@ fn unknown_link(name: &LinkName) -> Link {
         parent: None,
         vlan: None,
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

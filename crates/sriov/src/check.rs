@@ -93,6 +93,7 @@ mod tests {
             mii_up: true,
             link_failures: 0,
             permanent_mac: OWN_MAC.parse().ok(),
+            lacp: None,
             options: podbond_kernel::PortOptions::default(),
         });
         assert_eq!(told(&view, &["10.0.0.2/24"]), Vec::<String>::new());

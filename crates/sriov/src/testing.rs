@@ -49,6 +49,7 @@ pub(crate) fn link(name: &str) -> Link {
         parent: Some(pci()),
         vlan: None,
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

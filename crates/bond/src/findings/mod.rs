@@ -2,10 +2,12 @@
 //! will not survive the loss that it is there to survive. A user learns it before that day.
 //!
 //! [`findings`] is pure: what was asked for, what the kernel shows, and what stands around it, in;
-//! findings out. The same findings are told by `podbond plan`, by `podbond doctor` and in the log
+//! findings out; [`bond_findings`] is the same for a bond that is there. The same findings are told by `podbond plan`, by `podbond doctor` and in the log
 //! of an ADD. Keys of the configuration turn some of them into refusals ([`Requirement`]).
 
 mod finding;
+mod lacp;
+mod live;
 mod observe;
 mod reason;
 mod require;
@@ -13,8 +15,9 @@ mod rules;
 mod table;
 
 pub use finding::{Finding, Object, Severity};
+pub use live::bond_findings;
 pub(crate) use observe::look_around;
-pub use reason::Reason;
+pub use reason::{LacpBond, Reason};
 pub use require::{Refused, Requirement};
 pub use rules::{OtherBond, Surroundings, findings};
 pub use table::{Kind, TABLE};

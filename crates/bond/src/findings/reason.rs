@@ -82,6 +82,20 @@ pub enum Reason {
         /// The bonds of other pods.
         others: Vec<String>,
     },
+    /// Ports of an 802.3ad bond that hear no LACPDU, or none any more.
+    LacpSilent {
+        /// Whether the bond has any other.
+        bond: LacpBond,
+    },
+    /// The LACP partner says that it does not hear these ports.
+    LacpUnheard,
+    /// Ports that negotiated, but in another aggregator than the one in use.
+    LacpApart,
+    /// Ports with one address in a mode that wants one for each.
+    PortsShareAMac {
+        /// The mode.
+        mode: BondMode,
+    },
     /// Ports of different speed in a mode that wants equal ones.
     UnequalSpeeds {
         /// The mode.
@@ -138,6 +152,15 @@ pub enum Reason {
     BondingNotLoaded,
 }
 
+/// What becomes of an 802.3ad bond with silent ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LacpBond {
+    /// No port hears a partner.
+    WithoutPartner,
+    /// Other ports do.
+    GoesOn,
+}
+
 impl Reason {
     /// What is the same for all findings of this reason.
     pub fn kind(&self) -> &'static Kind {
@@ -156,6 +179,10 @@ impl Reason {
             Self::PfWithoutCarrier { .. } => &table::PF_WITHOUT_CARRIER,
             Self::PfHasAMaster { .. } => &table::PF_HAS_A_MASTER,
             Self::LacpTwiceOnAPf { .. } => &table::LACP_TWICE_ON_A_PF,
+            Self::LacpSilent { .. } => &table::LACP_SILENT,
+            Self::LacpUnheard => &table::LACP_UNHEARD,
+            Self::LacpApart => &table::LACP_APART,
+            Self::PortsShareAMac { .. } => &table::PORTS_SHARE_A_MAC,
             Self::UnequalSpeeds { .. } => &table::UNEQUAL_SPEEDS,
             Self::UnequalDuplex { .. } => &table::UNEQUAL_DUPLEX,
             Self::UnknownKey { .. } => &table::UNKNOWN_KEY,
@@ -239,6 +266,31 @@ impl fmt::Display for Reason {
                 f,
                 "{} runs LACP over it too, and a switch port has one LACP partner",
                 listed(others)
+            ),
+            Self::LacpSilent { bond } => {
+                let then = match bond {
+                    LacpBond::WithoutPartner => {
+                        "the bond has no LACP partner, and uses one port at most"
+                    }
+                    LacpBond::GoesOn => "the bond does without",
+                };
+                write!(
+                    f,
+                    "no LACPDU is heard there: {then} (the kernel does not tell since when; a \
+                     partner with the slow rate sends one each 30 s)"
+                )
+            }
+            Self::LacpUnheard => f.write_str(
+                "the LACP partner says that it does not hear their LACPDUs: it sends nothing there",
+            ),
+            Self::LacpApart => f.write_str(
+                "they negotiated LACP, but not for the aggregator in use, and stand idle: their \
+                 partner, or their speed or duplex, is not that of the other ports",
+            ),
+            Self::PortsShareAMac { mode } => write!(
+                f,
+                "they have the same MAC address: in mode {mode} the answers to what one sends come \
+                 in over it, and are dropped where it is not the active port"
             ),
             Self::UnequalSpeeds { mode, speeds } => {
                 let each = speeds.iter().map(|(port, mbits)| format!("{port} has {mbits} Mbit/s"));

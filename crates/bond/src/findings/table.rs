@@ -81,6 +81,32 @@ kinds! {
         "More than one 802.3ad bond has VFs of this PF. A switch port has one LACP partner: at most \
          one of these bonds comes up over it.",
         "give each PF to one 802.3ad bond, or use another mode";
+    LACP_SILENT: "lacp-silent", Warning,
+        "Ports of an 802.3ad bond have carrier and hear no LACPDU: the switch does not speak LACP \
+         there, or no longer does. A bond without any partner uses one port at most. A bond that was \
+         made just now has heard nothing yet either, with a partner of the slow rate for up to 30 s. A \
+         VF that hears its own LACPDUs, for which the kernel logs an illegal loopback, does not see a \
+         partner fall silent later: they stop the driver's timer.",
+        "make the switch's ports one LACP group, active, or take a mode that asks nothing of the \
+         switch, as active-backup";
+    LACP_UNHEARD: "lacp-unheard", Warning,
+        "The LACP partner's own LACPDUs say that it hears none of the port's, and it does not use \
+         the port. A port sends its LACPDUs from the MAC address that it had before the bond gave \
+         it the bond's: a VF's card drops them while spoofchk is on.",
+        "set spoofchk to off in their networks, and see whether the PF or its firmware keeps LACPDUs \
+         back";
+    LACP_APART: "lacp-apart", Warning,
+        "A port negotiates LACP with another partner than the ports in use, in another group of the \
+         switch, or at another speed or duplex. An 802.3ad bond uses one such group at a time.",
+        "bring all ports to one LACP group of one switch, or of switches that act as one, at one \
+         speed and duplex";
+    PORTS_SHARE_A_MAC: "ports-share-a-mac", Error,
+        "Ports of a balance-tlb or balance-alb bond have the same MAC address. Each is to have its \
+         own: the network answers to the port that sent last, and the driver takes frames for the \
+         bond on its active port. Some VF drivers bring it about after a fail-over, when the PF of \
+         the port that failed comes back and they set its MAC anew (seen with igbvf).",
+        "give the port that is not active another address with `ip link set PORT address MAC` in \
+         the pod, or make the pod anew; active-backup with failOverMac 1 is not subject to it";
     UNEQUAL_SPEEDS: "unequal-speeds", Warning,
         "The ports have different speeds: 802.3ad aggregates equal ones only, and balance-rr is as \
          fast as its slowest.",

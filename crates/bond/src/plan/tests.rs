@@ -51,6 +51,7 @@ pub(crate) fn link(index: u32, text: &str) -> Link {
         parent: u8::try_from(index).ok().map(pci),
         vlan: None,
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

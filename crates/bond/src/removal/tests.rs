@@ -43,6 +43,7 @@ fn link(index: u32, text: &str) -> Link {
         parent: None,
         vlan: None,
         bond: None,
+        aggregator: None,
         port: None,
     }
 }

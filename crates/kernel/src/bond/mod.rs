@@ -1,6 +1,7 @@
 //! The bonding driver: its modes, and its options as one table, from which they are read, checked,
 //! sent, read back and documented.
 
+mod lacp;
 mod options;
 pub mod table;
 mod value;
@@ -10,6 +11,7 @@ use std::fmt;
 use podbond_names::Mac;
 use serde::{Deserialize, Serialize};
 
+pub use lacp::{Aggregator, LacpPort, LacpState};
 pub use options::{BondOptions, PortOptions, Unlike};
 pub use value::{OptionValue, WrittenValue, WrongValue};
 
@@ -123,6 +125,9 @@ pub struct PortState {
     pub link_failures: u32,
     /// `IFLA_BOND_SLAVE_PERM_HWADDR`: the address the port had before it was enslaved.
     pub permanent_mac: Option<Mac>,
+    /// What LACP knows of it; none in other modes.
+    #[serde(default)]
+    pub lacp: Option<LacpPort>,
     /// Its options, as the kernel shows them.
     #[serde(default)]
     pub options: PortOptions,

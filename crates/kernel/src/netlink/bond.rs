@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{DefaultNla, Parseable, parse_u8, parse_u32};
+use netlink_packet_core::{DefaultNla, Parseable, parse_u8, parse_u16, parse_u32};
 use netlink_packet_route::link::{
     BondPortState, InfoBond, InfoBondPort, InfoData, InfoKind, InfoPortData, InfoPortKind,
     LinkInfo, MiiStatus,
@@ -9,13 +9,27 @@ use netlink_packet_route::link::{
 use super::attributes;
 use super::shown::read_mac;
 use crate::bond::table::{self, BondOption, Family, Kind, Scope, Width};
-use crate::bond::{BondMode, BondOptions, OptionValue, PortOptions, PortState};
+use crate::bond::{
+    Aggregator, BondMode, BondOptions, LacpPort, LacpState, OptionValue, PortOptions, PortState,
+};
 
 /// `IFLA_INFO_KIND` of a bond, and `IFLA_INFO_SLAVE_KIND` of its ports.
 pub(super) const KIND: &str = "bond";
 
 /// `IFLA_BOND_MODE`.
 const IFLA_BOND_MODE: u16 = 1;
+
+/// `IFLA_BOND_AD_INFO`, a nest of the attributes after it.
+const IFLA_BOND_AD_INFO: u16 = 23;
+const IFLA_BOND_AD_INFO_AGGREGATOR: u16 = 1;
+const IFLA_BOND_AD_INFO_NUM_PORTS: u16 = 2;
+const IFLA_BOND_AD_INFO_ACTOR_KEY: u16 = 3;
+const IFLA_BOND_AD_INFO_PARTNER_KEY: u16 = 4;
+const IFLA_BOND_AD_INFO_PARTNER_MAC: u16 = 5;
+
+const IFLA_BOND_SLAVE_AD_AGGREGATOR_ID: u16 = 6;
+const IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE: u16 = 7;
+const IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE: u16 = 8;
 
 /// `IFLA_LINKINFO` of a new bond.
 pub(super) fn link_info(options: &BondOptions) -> Vec<LinkInfo> {
@@ -132,6 +146,41 @@ pub(super) fn read_options(data: &[u8]) -> Option<BondOptions> {
     Some(options)
 }
 
+/// The aggregator in use, from `IFLA_INFO_DATA` of a bond; none where no aggregator is in use, for
+/// which the kernel leaves the nest empty, and in other modes, where it has none.
+pub(super) fn read_aggregator(data: &[u8]) -> Option<Aggregator> {
+    let info = attributes(data).find(|nla| nla.kind() == IFLA_BOND_AD_INFO)?;
+    let value = |kind| attributes(info.value()).find(|nla| nla.kind() == kind);
+    let number = |kind| parse_u16(value(kind)?.value()).ok();
+    Some(Aggregator {
+        id: number(IFLA_BOND_AD_INFO_AGGREGATOR)?,
+        ports: number(IFLA_BOND_AD_INFO_NUM_PORTS)?,
+        actor_key: number(IFLA_BOND_AD_INFO_ACTOR_KEY)?,
+        partner_key: number(IFLA_BOND_AD_INFO_PARTNER_KEY)?,
+        partner: read_mac(value(IFLA_BOND_AD_INFO_PARTNER_MAC)?.value())
+            .filter(|mac| mac.bytes() != [0; 6]),
+    })
+}
+
+/// What LACP knows of a port, from `IFLA_INFO_SLAVE_DATA`; none in other modes.
+fn read_lacp(data: &[u8]) -> Option<LacpPort> {
+    let value = |kind| attributes(data).find(|nla| nla.kind() == kind);
+    // The kernel writes this side's as one byte and the other side's, of as many flags, as two.
+    let state = |kind| {
+        let nla = value(kind)?;
+        let bits = match nla.value() {
+            [bits] => *bits,
+            bytes => parse_u16(bytes).ok()?.try_into().ok()?,
+        };
+        Some(LacpState::from_bits(bits))
+    };
+    Some(LacpPort {
+        aggregator: parse_u16(value(IFLA_BOND_SLAVE_AD_AGGREGATOR_ID)?.value()).ok()?,
+        actor: state(IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE)?,
+        partner: state(IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE)?,
+    })
+}
+
 /// `IFLA_INFO_SLAVE_DATA` of a bond's port; none when its state is not shown.
 pub(super) fn read_port(data: &[u8]) -> Option<PortState> {
     let mut active = None;
@@ -157,5 +206,71 @@ pub(super) fn read_port(data: &[u8]) -> Option<PortState> {
             _ => {}
         }
     }
-    Some(PortState { active: active?, mii_up: mii_up?, link_failures, permanent_mac, options })
+    Some(PortState {
+        active: active?,
+        mii_up: mii_up?,
+        link_failures,
+        permanent_mac,
+        lacp: read_lacp(data),
+        options,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::Emitable;
+    use netlink_packet_route::link::BondAdInfo;
+    use podbond_names::Mac;
+
+    use super::*;
+
+    fn bytes<T: netlink_packet_core::Nla>(list: &[T]) -> Vec<u8> {
+        let mut buffer = vec![0; list.buffer_len()];
+        list.emit(&mut buffer);
+        buffer
+    }
+
+    #[test]
+    fn an_aggregator_is_read_with_its_partner_or_without() {
+        let bond = |partner| {
+            bytes(&[InfoBond::AdInfo(vec![
+                BondAdInfo::Aggregator(2),
+                BondAdInfo::NumPorts(3),
+                BondAdInfo::ActorKey(15),
+                BondAdInfo::PartnerKey(9),
+                BondAdInfo::PartnerMac(partner),
+            ])])
+        };
+        let mac = [0x52, 0x54, 0, 0x73, 0x77, 0];
+        let expected = Aggregator {
+            id: 2,
+            ports: 3,
+            actor_key: 15,
+            partner_key: 9,
+            partner: Some(Mac::new(mac)),
+        };
+        assert_eq!(read_aggregator(&bond(mac)), Some(expected.clone()));
+        let alone = Aggregator { partner: None, ..expected };
+        assert_eq!(read_aggregator(&bond([0; 6])), Some(alone));
+        let none_in_use = bytes(&[InfoBond::AdInfo(Vec::new())]);
+        assert_eq!(read_aggregator(&none_in_use), None);
+        assert_eq!(read_aggregator(&bytes(&[InfoBond::MiiMon(100)])), None);
+    }
+
+    #[test]
+    fn both_ends_of_a_port_are_read_though_the_kernel_writes_them_differently() {
+        let mut port = vec![
+            InfoBondPort::BondPortState(BondPortState::Active),
+            InfoBondPort::MiiStatus(MiiStatus::Up),
+        ];
+        assert_eq!(read_port(&bytes(&port)).unwrap().lacp, None);
+        let raw = |kind, bytes: &[u8]| InfoBondPort::Other(DefaultNla::new(kind, bytes.to_vec()));
+        port.extend([
+            raw(IFLA_BOND_SLAVE_AD_AGGREGATOR_ID, &1_u16.to_ne_bytes()),
+            raw(IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE, &[63]),
+            raw(IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE, &61_u16.to_ne_bytes()),
+        ]);
+        let lacp = read_port(&bytes(&port)).unwrap().lacp.unwrap();
+        assert_eq!((lacp.aggregator, lacp.actor.bits(), lacp.partner.bits()), (1, 63, 61));
+    }
 }

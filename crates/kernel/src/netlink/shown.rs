@@ -53,6 +53,7 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
         parent: None,
         vlan: None,
         bond: None,
+        aggregator: None,
         port: None,
     };
     for nla in attributes(payload.get(HEADER_BYTES..).unwrap_or(&[])) {
@@ -105,6 +106,7 @@ fn read_info(info: &[u8], link: &mut Link) -> Option<VlanTag> {
             IFLA_INFO_KIND => link.kind = parse_string(nla.value()).ok(),
             IFLA_INFO_DATA if link.kind.as_deref() == Some(bond::KIND) => {
                 link.bond = bond::read_options(nla.value());
+                link.aggregator = bond::read_aggregator(nla.value());
             }
             IFLA_INFO_DATA if link.kind.as_deref() == Some(vlan::KIND) => {
                 tag = vlan::read_tag(nla.value());

@@ -1,5 +1,13 @@
+mod details;
+mod overview;
+#[cfg(test)]
+mod testing;
+
 use podbond_api::ObjectKey;
-use podbond_kernel::{At, Kernel, Link, LinkState, NamedNetns, Netns, VlanProtocol};
+use podbond_bond::{Finding, bond_findings};
+use podbond_kernel::{
+    Aggregator, At, Kernel, LacpPort, Link, LinkState, NamedNetns, Netns, VlanProtocol,
+};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,7 +17,8 @@ use crate::error::Error;
 use crate::node::Node;
 use crate::output::say;
 use crate::store::PodRecord;
-use crate::table::Table;
+
+use details::Wanted;
 
 /// A pod as it is now.
 #[derive(Serialize)]
@@ -70,6 +79,22 @@ struct VlanStatus {
 struct BondStatus {
     mode: &'static str,
     active_port: Option<LinkName>,
+    /// The aggregator in use of an 802.3ad bond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aggregator: Option<AggregatorStatus>,
+    /// What is not as it should be.
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AggregatorStatus {
+    id: u16,
+    ports: u16,
+    actor_key: u16,
+    partner_key: u16,
+    /// None: no LACPDU tells of a partner.
+    partner_mac: Option<Mac>,
 }
 
 #[derive(Serialize)]
@@ -77,10 +102,54 @@ struct BondStatus {
 struct PortStatus {
     bond: Option<LinkName>,
     active: bool,
+    /// Whether the bond counts the link as up, which delays and ARP monitoring put off.
+    counts_as_up: bool,
     link_failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacp: Option<LacpStatus>,
 }
 
-/// Shows pods with their bonds, ports, VFs and addresses.
+/// What LACP knows of a port; the states in words.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LacpStatus {
+    aggregator: u16,
+    actor: Vec<&'static str>,
+    partner: Vec<&'static str>,
+}
+
+impl From<&Aggregator> for AggregatorStatus {
+    fn from(aggregator: &Aggregator) -> Self {
+        Self {
+            id: aggregator.id,
+            ports: aggregator.ports,
+            actor_key: aggregator.actor_key,
+            partner_key: aggregator.partner_key,
+            partner_mac: aggregator.partner,
+        }
+    }
+}
+
+impl From<&LacpPort> for LacpStatus {
+    fn from(port: &LacpPort) -> Self {
+        let [actor, partner] = [port.actor, port.partner].map(|state| state.words().collect());
+        Self { aggregator: port.aggregator, actor, partner }
+    }
+}
+
+impl PodStatus {
+    /// The ports of one of its bonds.
+    fn ports_of<'s>(
+        &'s self,
+        bond: &'s InterfaceStatus,
+    ) -> impl Iterator<Item = &'s InterfaceStatus> {
+        let of_this = move |port: &PortStatus| port.bond.as_ref() == Some(&bond.name);
+        self.interfaces.iter().filter(move |one| one.port.as_ref().is_some_and(of_this))
+    }
+}
+
+/// Shows pods with their bonds, ports, VFs and addresses; of one pod, what its bonds know of each
+/// port as well.
 pub(crate) fn status(node: &Node<'_>, args: &StatusArgs) -> Result<(), Error> {
     let mut records = node.store.pods(args.namespace.as_ref())?;
     if let Some(name) = &args.pod {
@@ -95,7 +164,11 @@ pub(crate) fn status(node: &Node<'_>, args: &StatusArgs) -> Result<(), Error> {
     match args.output {
         Output::Json => say(serde_json::to_string_pretty(&pods).unwrap_or_default()),
         Output::Text if pods.is_empty() => say("no pods here"),
-        Output::Text => table(&pods).lines().iter().for_each(say),
+        Output::Text => {
+            overview::table(&pods).lines().iter().for_each(say);
+            let wanted = if args.pod.is_some() { Wanted::All } else { Wanted::Findings };
+            details::lines(&pods, wanted).iter().for_each(say);
+        }
     }
     Ok(())
 }
@@ -141,11 +214,15 @@ fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
             bond: link.bond.as_ref().map(|bond| BondStatus {
                 mode: bond.mode.name(),
                 active_port: named(bond.active_port),
+                aggregator: link.aggregator.as_ref().map(AggregatorStatus::from),
+                findings: bond_findings(link, &links),
             }),
             port: link.port.as_ref().map(|port| PortStatus {
                 bond: named(link.master),
                 active: port.active,
+                counts_as_up: port.mii_up,
                 link_failures: port.link_failures,
+                lacp: port.lacp.as_ref().map(LacpStatus::from),
             }),
         });
     }
@@ -160,216 +237,4 @@ fn function(kernel: &Kernel, link: &Link) -> Result<Option<FunctionStatus>, Erro
     };
     let vf = sysfs.vfs_of(pf)?.into_iter().find(|(_, vf)| *vf == pci).map(|(index, _)| index);
     Ok(Some(FunctionStatus { pci, pf: sysfs.links_of(pf)?.into_iter().next(), vf }))
-}
-
-/// A row for each port of each bond, and one for each interface that belongs to no bond.
-fn table(pods: &[PodStatus]) -> Table {
-    let mut table = Table::new(["POD", "LINK", "MODE", "PORT", "STATE", "PF", "VF", "ADDRESSES"]);
-    for pod in pods {
-        let mut pod_cell = format!("{}/{}", pod.namespace, pod.name);
-        let instead = match &pod.netns {
-            None => Some("gone"),
-            Some(_) if pod.interfaces.is_empty() => Some("no links"),
-            Some(_) => None,
-        };
-        if let Some(state) = instead {
-            let [mode, pf, vf, addresses, link, port] = [const { String::new() }; 6];
-            table.row([pod_cell, link, mode, port, state.to_owned(), pf, vf, addresses]);
-            continue;
-        }
-        let is_port = |interface: &&InterfaceStatus| {
-            interface.port.as_ref().is_some_and(|port| port.bond.is_some())
-        };
-        for interface in pod.interfaces.iter().filter(|interface| !is_port(interface)) {
-            let (name, mode) = name_and_mode(interface);
-            let [pf, vf] = function_cells(interface);
-            table.row([
-                std::mem::take(&mut pod_cell),
-                name,
-                mode,
-                String::new(),
-                link_state(interface),
-                pf,
-                vf,
-                global_addresses(interface),
-            ]);
-            let of_this = |port: &PortStatus| port.bond.as_ref() == Some(&interface.name);
-            for port in pod.interfaces.iter().filter(|i| i.port.as_ref().is_some_and(of_this)) {
-                let [pf, vf] = function_cells(port);
-                table.row([
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                    port.name.to_string(),
-                    port_state(port, interface),
-                    pf,
-                    vf,
-                    String::new(),
-                ]);
-            }
-        }
-    }
-    table
-}
-
-/// A VLAN interface is named with the link beneath it, as iproute2 does; its bond has a row of its
-/// own, with the mode and the ports.
-fn name_and_mode(interface: &InterfaceStatus) -> (String, String) {
-    let name = interface.name.to_string();
-    match &interface.vlan {
-        Some(VlanStatus { id, on: Some(lower), .. }) => {
-            (format!("{name}@{lower}"), format!("vlan {id}"))
-        }
-        Some(VlanStatus { id, on: None, .. }) => (name, format!("vlan {id}")),
-        None => {
-            let mode = interface.bond.as_ref().map(|bond| bond.mode.to_owned());
-            (name, mode.unwrap_or_default())
-        }
-    }
-}
-
-fn function_cells(interface: &InterfaceStatus) -> [String; 2] {
-    let function = interface.function.as_ref();
-    let pf = function.and_then(|function| function.pf.as_ref()).map(ToString::to_string);
-    let vf = function.and_then(|function| function.vf).map(|vf| vf.to_string());
-    [pf.unwrap_or_default(), vf.unwrap_or_default()]
-}
-
-fn link_state(interface: &InterfaceStatus) -> String {
-    match (interface.state, interface.carrier) {
-        (LinkState::Down, _) => "down",
-        (LinkState::Up, true) => "up",
-        (LinkState::Up, false) => "no carrier",
-    }
-    .to_owned()
-}
-
-fn port_state(port: &InterfaceStatus, bond: &InterfaceStatus) -> String {
-    let chosen = bond.bond.as_ref().and_then(|bond| bond.active_port.as_ref());
-    let role = match (chosen, port.port.as_ref()) {
-        (Some(active), _) if *active == port.name => ", active",
-        (Some(_), _) => ", backup",
-        (None, Some(state)) if state.active => ", active",
-        _ => "",
-    };
-    link_state(port) + role
-}
-
-/// The addresses without the link-local ones that every link gives itself.
-fn global_addresses(interface: &InterfaceStatus) -> String {
-    let global = interface.addresses.iter().filter(|address| !address.starts_with("fe80:"));
-    global.cloned().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn interface(name: &str) -> InterfaceStatus {
-        InterfaceStatus {
-            name: name.parse().unwrap(),
-            state: LinkState::Up,
-            carrier: true,
-            mac: None,
-            mtu: 1500,
-            addresses: vec!["fe80::1/64".to_owned()],
-            function: None,
-            vlan: None,
-            bond: None,
-            port: None,
-        }
-    }
-
-    fn port(name: &str, pf: &str) -> InterfaceStatus {
-        let bond = Some("net3".parse().unwrap());
-        InterfaceStatus {
-            function: Some(FunctionStatus {
-                pci: "0000:01:10.0".parse().unwrap(),
-                pf: Some(pf.parse().unwrap()),
-                vf: Some(0),
-            }),
-            port: Some(PortStatus { bond, active: false, link_failures: 0 }),
-            ..interface(name)
-        }
-    }
-
-    #[test]
-    fn the_documented_pod_fits_a_terminal_and_shows_which_port_is_active() {
-        let active_port = Some("net2".parse().unwrap());
-        let bond = InterfaceStatus {
-            addresses: vec!["fe80::1/64".to_owned(), "10.56.217.2/24".to_owned()],
-            bond: Some(BondStatus { mode: "active-backup", active_port }),
-            ..interface("net3")
-        };
-        let eth0 =
-            InterfaceStatus { addresses: vec!["10.88.0.5/24".to_owned()], ..interface("eth0") };
-        let without_carrier = InterfaceStatus { carrier: false, ..port("net1", "pf0") };
-        let pod = PodStatus {
-            namespace: "demo".to_owned(),
-            name: "bondpod1".to_owned(),
-            netns: Some("/run/netns/demo.bondpod1".to_owned()),
-            interfaces: vec![eth0, without_carrier, port("net2", "pf1"), bond],
-            network_status: Value::Null,
-        };
-        let lines = table(&[pod]).lines();
-        assert_eq!(
-            lines,
-            [
-                "POD            LINK  MODE           PORT  STATE               PF   VF  ADDRESSES",
-                "demo/bondpod1  eth0                       up                           10.88.0.5/24",
-                "               net3  active-backup        up                           10.56.217.2/24",
-                "                                    net1  no carrier, backup  pf0  0",
-                "                                    net2  up, active          pf1  0",
-            ]
-        );
-        assert!(lines.iter().all(|line| line.chars().count() <= 100));
-    }
-
-    #[test]
-    fn a_vlan_interface_stands_below_its_bond_and_the_bonds_ports() {
-        let bond = Some(BondStatus { mode: "balance-xor", active_port: None });
-        let bond = InterfaceStatus { bond, ..interface("net3-bond") };
-        let of = |name: &str| {
-            let bond = Some(bond.name.clone());
-            let port = Some(PortStatus { bond, active: true, link_failures: 0 });
-            InterfaceStatus { port, ..self::port(name, "pf0") }
-        };
-        let (id, protocol) = (100, VlanProtocol::Dot1Q);
-        let vlan = Some(VlanStatus { id, protocol, on: Some(bond.name.clone()) });
-        let addresses = vec!["10.56.217.2/24".to_owned()];
-        let vlan = InterfaceStatus { addresses, vlan, ..interface("net3") };
-        let pod = PodStatus {
-            namespace: "demo".to_owned(),
-            name: "p".to_owned(),
-            netns: Some("/run/netns/demo.p".to_owned()),
-            interfaces: vec![of("net1"), of("net2"), bond, vlan],
-            network_status: Value::Null,
-        };
-        assert_eq!(
-            table(&[pod]).lines(),
-            [
-                "POD     LINK            MODE         PORT  STATE       PF   VF  ADDRESSES",
-                "demo/p  net3-bond       balance-xor        up",
-                "                                     net1  up, active  pf0  0",
-                "                                     net2  up, active  pf0  0",
-                "        net3@net3-bond  vlan 100           up                   10.56.217.2/24",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_pod_without_links_or_namespace_has_a_row_too() {
-        let pod = |name: &str, netns: Option<&str>| PodStatus {
-            namespace: "demo".to_owned(),
-            name: name.to_owned(),
-            netns: netns.map(str::to_owned),
-            interfaces: Vec::new(),
-            network_status: Value::Null,
-        };
-        let lines = table(&[pod("bare", Some("/run/netns/demo.bare")), pod("old", None)]).lines();
-        assert_eq!(
-            lines[1..],
-            ["demo/bare                    no links", "demo/old                     gone"]
-        );
-    }
 }

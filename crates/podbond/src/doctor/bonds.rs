@@ -2,7 +2,9 @@ use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use podbond_bond::{Bond, Config, Finding, Object, OtherBond, Reason, Surroundings, findings};
+use podbond_bond::{
+    Bond, Config, Finding, Object, OtherBond, Reason, Surroundings, bond_findings, findings,
+};
 use podbond_cni::Args;
 use podbond_kernel::{Kernel, Link, LinkState, Netns, View};
 use podbond_names::LinkName;
@@ -78,6 +80,9 @@ impl Look {
         let mut kernel = Kernel::with_pod(netns)?;
         let links = kernel.links(Netns::Pod)?;
         for bond in bonds_of(&links) {
+            let live = bond_findings(bond, &links).into_iter();
+            let place = || Some(pod.place(&bond.name));
+            self.found.extend(live.map(|finding| Located { place: place(), finding }));
             let Some(options) = bond.bond.clone() else { continue };
             let ports = ports_of(bond, &links).map(|port| port.name.clone()).collect();
             let mut config = Config::of_existing(options, ports);

@@ -5,15 +5,9 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::node::{
-    EXAMPLES, Snapshot, WithNetworks, apply, bond_config, interface, ip, nad, pod, podbond, status,
-    succeeded, sweep, words,
+    EXAMPLES, Snapshot, WithNetworks, apply, bond_config, in_pod, interface, ip, nad, pod, podbond,
+    status, succeeded, sweep, words,
 };
-
-fn in_pod(name: &str, command: &[&str]) -> String {
-    let arguments: Vec<&str> =
-        ["exec", "-n", "demo", name, "--"].iter().chain(command).copied().collect();
-    succeeded(&podbond(&arguments))
-}
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
 pub(crate) fn trusted_networks() -> String {

@@ -4,13 +4,17 @@
 
 mod addresses;
 mod bond_plugin;
+mod cables;
 mod chained;
 mod dhcp;
 mod documented;
 mod findings;
 mod host_links;
 mod interrupted;
+mod lacp;
+mod lag;
 mod mac;
+mod modes;
 mod node;
 mod options;
 mod refused_by_apply;

@@ -84,9 +84,14 @@ pub(crate) fn apply(manifest: &str) -> Output {
     with_input(Command::new("podbond").args(["apply", "-f", "-"]), manifest)
 }
 
-/// The same by a user that may do nothing.
+/// `podbond apply` by a user that may do nothing.
 pub(crate) fn apply_as_nobody(manifest: &str) -> Output {
     with_input(Command::new("podbond").args(["apply", "-f", "-"]).uid(65534).gid(65534), manifest)
+}
+
+/// `podbond delete` of a manifest's text.
+pub(crate) fn delete(manifest: &str) -> Output {
+    with_input(Command::new("podbond").args(["delete", "-f", "-"]), manifest)
 }
 
 /// What a command printed; it must have succeeded.
@@ -194,16 +199,23 @@ pub(crate) fn sweep() {
     succeeded(&podbond(&["delete", "-f", EXAMPLES]));
 }
 
-/// The pod as `podbond status` shows it to machines.
+/// A pod of the namespace demo as `podbond status` shows it to machines.
 pub(crate) fn status(name: &str) -> Value {
     let text = succeeded(&podbond(&["status", "-n", "demo", name, "-o", "json"]));
     serde_json::from_str::<Value>(&text).unwrap()[0].take()
 }
 
-/// One interface of it.
+/// One of its interfaces.
 pub(crate) fn interface<'s>(status: &'s Value, name: &str) -> &'s Value {
     let all = status["interfaces"].as_array().unwrap();
     all.iter().find(|interface| interface["name"] == name).unwrap_or_else(|| panic!("{status}"))
+}
+
+/// What a command prints in the pod; it must succeed.
+pub(crate) fn in_pod(name: &str, command: &[&str]) -> String {
+    let arguments: Vec<&str> =
+        ["exec", "-n", "demo", name, "--"].iter().chain(command).copied().collect();
+    succeeded(&podbond(&arguments))
 }
 
 /// A pod's manifest with these networks.

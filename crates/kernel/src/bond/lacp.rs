@@ -1,0 +1,142 @@
+use std::fmt;
+
+use podbond_names::Mac;
+use serde::{Deserialize, Serialize};
+
+/// The aggregator in use of an 802.3ad bond: `IFLA_BOND_AD_INFO`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aggregator {
+    /// `IFLA_BOND_AD_INFO_AGGREGATOR`: its number within the bond.
+    pub id: u16,
+    /// `IFLA_BOND_AD_INFO_NUM_PORTS`: how many ports are in it.
+    pub ports: u16,
+    /// `IFLA_BOND_AD_INFO_ACTOR_KEY`: what the ports of this side must have in common, their speed
+    /// and duplex among it.
+    pub actor_key: u16,
+    /// `IFLA_BOND_AD_INFO_PARTNER_KEY`.
+    pub partner_key: u16,
+    /// `IFLA_BOND_AD_INFO_PARTNER_MAC`: the system at the other end; none where no LACPDU tells, for
+    /// which the kernel shows an address of zeros.
+    pub partner: Option<Mac>,
+}
+
+/// What LACP knows of a port of an 802.3ad bond.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LacpPort {
+    /// `IFLA_BOND_SLAVE_AD_AGGREGATOR_ID`.
+    pub aggregator: u16,
+    /// `IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE`: this side.
+    pub actor: LacpState,
+    /// `IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE`: the other side, as its last LACPDU had it, or
+    /// the driver's assumption where this side is defaulted.
+    pub partner: LacpState,
+}
+
+/// The state of one end of an 802.3ad link, an octet of the LACPDU (IEEE 802.1AX, 6.4.2.3,
+/// `Actor_State`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LacpState(u8);
+
+/// Each flag with its words: where it is set, and where it is not.
+const WORDS: [(u8, &str, Option<&str>); 8] = [
+    (LacpState::ACTIVITY, "active", Some("passive")),
+    (LacpState::TIMEOUT, "short-timeout", Some("long-timeout")),
+    (LacpState::AGGREGATION, "aggregating", Some("individual")),
+    (LacpState::SYNCHRONIZATION, "in-sync", Some("out-of-sync")),
+    (LacpState::COLLECTING, "collecting", None),
+    (LacpState::DISTRIBUTING, "distributing", None),
+    (LacpState::DEFAULTED, "defaulted", None),
+    (LacpState::EXPIRED, "expired", None),
+];
+
+impl LacpState {
+    const ACTIVITY: u8 = 1;
+    const TIMEOUT: u8 = 1 << 1;
+    const AGGREGATION: u8 = 1 << 2;
+    const SYNCHRONIZATION: u8 = 1 << 3;
+    const COLLECTING: u8 = 1 << 4;
+    const DISTRIBUTING: u8 = 1 << 5;
+    const DEFAULTED: u8 = 1 << 6;
+    const EXPIRED: u8 = 1 << 7;
+
+    /// The state with these flags, each of which has a meaning.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// The flags as LACPDUs carry them.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether this end counts its port as usable and lets frames through in both directions.
+    pub const fn is_carrying(self) -> bool {
+        let wanted = Self::SYNCHRONIZATION | Self::COLLECTING | Self::DISTRIBUTING;
+        self.0 & wanted == wanted
+    }
+
+    /// Whether this end hears no LACPDU and uses what its administrator assumes of the other end.
+    pub const fn is_defaulted(self) -> bool {
+        self.0 & Self::DEFAULTED != 0
+    }
+
+    /// Whether the last LACPDU that this end heard is older than it may be.
+    pub const fn is_expired(self) -> bool {
+        self.0 & Self::EXPIRED != 0
+    }
+
+    /// The state in words, one for each flag that says something.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        WORDS.into_iter().filter_map(
+            move |(flag, set, unset)| if self.0 & flag == 0 { unset } else { Some(set) },
+        )
+    }
+}
+
+impl fmt::Display for LacpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, word) in self.words().enumerate() {
+            if position > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(word)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_told_in_words() {
+        for (bits, words) in [
+            (63, "active short-timeout aggregating in-sync collecting distributing"),
+            (61, "active long-timeout aggregating in-sync collecting distributing"),
+            (0x45, "active long-timeout aggregating out-of-sync defaulted"),
+            (0x87, "active short-timeout aggregating out-of-sync expired"),
+            (0, "passive long-timeout individual out-of-sync"),
+        ] {
+            let state = LacpState::from_bits(bits);
+            assert_eq!((state.to_string().as_str(), state.bits()), (words, bits));
+        }
+    }
+
+    #[test]
+    fn a_port_carries_traffic_when_it_is_in_sync_and_both_directions_are_open() {
+        let carrying = |bits| LacpState::from_bits(bits).is_carrying();
+        assert!(carrying(63) && carrying(61));
+        assert!(!carrying(0x0f) && !carrying(0x1f) && !carrying(0x35));
+    }
+
+    #[test]
+    fn what_is_heard_of_the_other_end_is_in_the_two_highest_flags() {
+        let heard = |bits| {
+            let state = LacpState::from_bits(bits);
+            (state.is_defaulted(), state.is_expired())
+        };
+        assert_eq!([63, 0x4f, 0x87].map(heard), [(false, false), (true, false), (false, true)]);
+    }
+}
