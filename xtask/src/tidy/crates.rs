@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("podbond-attach", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-api"]),
     ("podbond", PRODUCT),
     // No part of the product: nothing of the product uses them.
+    ("podbond-bench", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-bond"]),
     ("podbond-demo", &[]),
     ("podbond-lab", &[]),
     // It writes the reference of the bond's options from the table in the code.
