@@ -11,6 +11,7 @@ mod lab;
 mod metadata;
 mod test;
 mod tidy;
+mod traffic;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ enum Task {
     Demo(demo::Arguments),
     Lab(lab::Arguments),
     Test(test::Arguments),
+    Traffic(traffic::Arguments),
     Bench(bench::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Traffic(arguments) => traffic::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
