@@ -65,6 +65,13 @@ pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
     one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 
+/// A package's executable for measuring: what it would be for others, but for the minutes that
+/// optimising across all crates takes.
+pub(crate) fn for_bench(package: &str) -> Result<PathBuf, Error> {
+    let arguments = ["build", "--package", package, "--profile", "measured"];
+    one_executable(package, &arguments, &format!("building {package} for measuring"))
+}
+
 /// `podbond` as it is given to others.
 pub(crate) fn podbond_for_dist() -> Result<PathBuf, Error> {
     let arguments = ["build", "--package", "podbond", "--profile", "dist"];

@@ -1,6 +1,7 @@
 //! podbond's own tasks: the lab, tests, the executable for distribution, the
 //! pages that are made from code, tidiness.
 
+mod bench;
 mod build;
 mod demo;
 mod dist;
@@ -10,6 +11,7 @@ mod lab;
 mod metadata;
 mod test;
 mod tidy;
+mod traffic;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +31,8 @@ enum Task {
     Demo(demo::Arguments),
     Lab(lab::Arguments),
     Test(test::Arguments),
+    Traffic(traffic::Arguments),
+    Bench(bench::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
     Tidy(tidy::Arguments),
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Traffic(arguments) => traffic::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
