@@ -67,7 +67,9 @@ impl Run<'_> {
             self.add();
         }
         let output = self.operation.run(verb, fault);
-        assert_eq!(output.status.signal(), Some(SIGKILL), "{when}: {}", told(&output));
+        // How many changes there are may differ from one time to the next: a VF's link may be up.
+        let ended = output.status.success();
+        assert!(ended || output.status.signal() == Some(SIGKILL), "{when}: {}", told(&output));
         self.delete(when)
     }
 
