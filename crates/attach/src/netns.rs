@@ -38,6 +38,11 @@ impl NetnsRef {
         })
     }
 
+    /// What was at this path and is not any more, or is at least not known to be the same.
+    pub(crate) fn gone(path: &Path) -> Self {
+        Self { path: path.to_owned(), boot: String::new(), inode: 0, made: None }
+    }
+
     /// Whether the path still leads to the same namespace.
     pub fn is_same(&self) -> bool {
         Self::of(&self.path).is_ok_and(|now| now == *self)

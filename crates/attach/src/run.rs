@@ -7,6 +7,8 @@ use podbond_cni::{
 };
 use podbond_names::PciAddress;
 
+mod lost;
+
 use crate::default_route;
 use crate::{
     Attachment, AttachmentId, Chain, DeviceRequest, Devices, Error, Holder, NetnsRef,
@@ -89,7 +91,16 @@ impl Attacher<'_> {
     /// errors and gives them all; no records, no errors. What failed keeps its record, so that
     /// deleting again tries again.
     pub fn delete(&self, container_id: &ContainerId) -> Vec<Error> {
-        let (records, mut errors) = self.records().of(container_id);
+        let (records, errors) = self.records().of(container_id);
+        self.detach_all(container_id, &records, errors)
+    }
+
+    fn detach_all(
+        &self,
+        container_id: &ContainerId,
+        records: &[Record],
+        mut errors: Vec<Error>,
+    ) -> Vec<Error> {
         errors.extend(records.iter().rev().flat_map(|record| self.detach(record)));
         errors.extend(self.records().remove_unfinished(container_id).err());
         errors

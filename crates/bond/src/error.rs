@@ -283,7 +283,19 @@ pub enum Error {
         /// One sentence for each difference.
         differences: Vec<String>,
     },
-    /// The record of what ADD changes could not be kept.
+    /// There is a record of this attachment already.
+    #[error(
+        "interface {ifname} of this container has been added already: delete it first; its record \
+         is {}", record.display()
+    )]
+    AlreadyAdded {
+        /// The interface.
+        ifname: LinkName,
+        /// The file.
+        record: std::path::PathBuf,
+    },
+    /// The record of what ADD changes could not be kept, or another process works on the same
+    /// attachment and does not end.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
     /// The record of what ADD changes cannot be put into words.
@@ -374,7 +386,9 @@ impl Error {
             Self::NoSuchPort { .. }
             | Self::PortTaken { .. }
             | Self::NameTaken { .. }
-            | Self::BeneathTaken { .. } => Code::CONFLICT,
+            | Self::BeneathTaken { .. }
+            | Self::AlreadyAdded { .. } => Code::CONFLICT,
+            Self::State(error) if error.is_locked() => Code::TryAgain,
             Self::Differs { .. } => Code::DIFFERS,
             Self::State(_) | Self::Unwritten { .. } | Self::RulesUnread { .. } => Code::Io,
             Self::RulesMalformed { .. } => Code::Decode,

@@ -5,6 +5,7 @@
 //! compares the same wish with what is. Before links of the node are planned with, the
 //! administrator's rules say which of them a bond may take ([`Bond::guard`]).
 
+mod apart;
 mod beneath;
 mod check;
 mod config;

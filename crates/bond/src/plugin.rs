@@ -1,15 +1,13 @@
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use podbond_cni::{
     Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, Plugin, Request,
 };
 use podbond_ipam::{Addresses, Found, attach};
-use podbond_kernel::{At, BondMode, Kernel, Netns, Step, View, is_netns, undo_all};
+use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns};
 use podbond_names::LinkName;
 
-use crate::beneath::bond_beneath;
+use crate::apart::take_apart;
 use crate::check::differences;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
@@ -17,15 +15,6 @@ use crate::findings::{Surroundings, look_around};
 use crate::host_links::guard;
 use crate::plan::{Plan, plan};
 use crate::record::{Made, Place, Records};
-use crate::removal::{dissolution, giving_back, may_be_refused};
-
-/// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
-/// does so at its leisure, and links without hardware never come.
-const RETURN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How often it looks.
-const RETURN_PAUSE: Duration = Duration::from_millis(20);
-
 /// The bond plugin.
 #[derive(Debug, Clone)]
 pub struct Bond {
@@ -96,6 +85,8 @@ impl Bond {
         let config = Config::parse(&request.config, &request.args)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
+        let _lock = Records::lock(&request.container_id, &request.ifname)?;
+        self.make_room(request)?;
         let (planned, made) = self.prepare(&mut kernel, &config, request)?;
         for finding in &planned.findings {
             eprintln!("bond: network {}: {}: {finding}", request.config.name, finding.severity);
@@ -113,6 +104,19 @@ impl Bond {
                 }
             })
             .map_err(Error::Config)
+    }
+
+    /// Refuses an attachment that is there already: its record tells what its ports were like. Of
+    /// one whose namespace is gone the rest is taken away.
+    fn make_room(&self, request: &Request) -> Result<(), Error> {
+        let (container, ifname) = (&request.container_id, &request.ifname);
+        let Some(made) = self.records().read(container, ifname)? else { return Ok(()) };
+        if made.place.is_some_and(|place| is_netns(&place.netns)) {
+            let record = self.records().path(container, ifname);
+            return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
+        }
+        let errors = self.unmake(&Request { netns: None, ..request.clone() });
+        if errors.is_empty() { Ok(()) } else { Err(Error::Several(errors)) }
     }
 
     /// The plan for what the kernel shows now, and what is to be noted of it.
@@ -133,6 +137,11 @@ impl Bond {
     /// The link goes before the lease, so that no address is given out while it is still in use,
     /// unless the lease needs the link; an error in one does not keep the other.
     fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let _lock = match Records::lock(&request.container_id, &request.ifname) {
+            // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
+            Err(error) if !error.is_locked() => None,
+            lock => Some(lock?),
+        };
         let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
         let mut errors: Vec<Error> = Vec::new();
         let needs_link = podbond_ipam::lease_needs_link(&request.config);
@@ -162,6 +171,14 @@ impl Bond {
             Ok(made) => (made.unwrap_or_default(), None),
             Err(error) => (Made::default(), Some(error)),
         };
+        if let Some(why) = self.records().damage(&request.container_id, &request.ifname) {
+            let network = &request.config.name;
+            eprintln!(
+                "bond: network {network}: warning: {why}: {} and its ports are put back by what the \
+                 kernel shows of them",
+                request.ifname
+            );
+        }
         let netns = request.netns.as_deref().filter(|path| is_netns(path));
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
         // down. Where none of them was up there is nothing left to do.
@@ -262,7 +279,7 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
 }
 
 /// Adds those of the pod's links to a view that are there.
-fn see_pod<'n>(
+pub(crate) fn see_pod<'n>(
     kernel: &mut Kernel,
     names: impl IntoIterator<Item = &'n LinkName>,
     view: &mut View,
@@ -283,73 +300,6 @@ fn see_bond_and_ports(
     let bond = config.bond_name(ifname);
     see_pod(kernel, [ifname].into_iter().chain(Some(&bond).filter(|bond| *bond != ifname)), view)?;
     see_pod(kernel, &config.ports, view)
-}
-
-/// Takes the steps that DEL takes; gives the errors of those that failed.
-fn take_apart(
-    netns: Option<&Path>,
-    links: &Links,
-    request: &Request,
-    made: &Made,
-) -> podbond_kernel::Result<Vec<Error>> {
-    let ifname = &request.ifname;
-    let mut kernel = netns.map_or_else(Kernel::host, Kernel::with_pod)?;
-    let mut before = View::default();
-    if netns.is_some() {
-        see_pod(&mut kernel, [ifname, &bond_beneath(ifname)], &mut before)?;
-        see_pod(&mut kernel, &links.names, &mut before)?;
-    }
-    let steps = dissolution(ifname, &before, made);
-    let mut errors = take(&mut kernel, &steps);
-    // Seen again: what the driver has given its ports back is for the kernel to say.
-    let mut now = View::default();
-    if netns.is_some() {
-        see_pod(&mut kernel, &links.names, &mut now)?;
-    }
-    see_returned(&mut kernel, netns, &links.names, made, &mut now)?;
-    let steps = giving_back(links, ifname, &before, &now, made);
-    for step in steps {
-        let failed = take(&mut kernel, std::slice::from_ref(&step));
-        if may_be_refused(&step) {
-            let network = &request.config.name;
-            for error in failed {
-                eprintln!("bond: network {network}: warning: {error}");
-            }
-        } else {
-            errors.extend(failed);
-        }
-    }
-    Ok(errors)
-}
-
-/// Takes steps, going on past errors; what is gone is none. It is the undoing of their inverses.
-fn take(kernel: &mut Kernel, steps: &[Step]) -> Vec<Error> {
-    let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
-    undo_all(kernel, &inverses).into_iter().map(Error::Kernel).collect()
-}
-
-/// Adds those links of the node to a view that ADD found up and that are not in the pod. A killed ADD
-/// left them where they were; from a namespace that is gone the kernel gives them back.
-fn see_returned(
-    kernel: &mut Kernel,
-    netns: Option<&Path>,
-    ports: &[LinkName],
-    made: &Made,
-    view: &mut View,
-) -> podbond_kernel::Result<()> {
-    let end = Instant::now() + RETURN_PATIENCE;
-    for at in ports.iter().map(|name| At::host(name.clone())).filter(|at| made.brought_down(at)) {
-        if view.link(Netns::Pod, &at.name).is_some() {
-            continue;
-        }
-        let mut link = kernel.link(&at)?;
-        while link.is_none() && netns.is_none() && Instant::now() < end {
-            sleep(RETURN_PAUSE);
-            link = kernel.link(&at)?;
-        }
-        view.host.extend(link);
-    }
-    Ok(())
 }
 
 /// Announces the addresses and gives the result: beside what the plugins before it in a chain made

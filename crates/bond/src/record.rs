@@ -1,8 +1,10 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use podbond_cni::ContainerId;
 use podbond_kernel::{At, BondMode, Link, LinkState, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_state::Lock;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, LinksAre};
@@ -10,6 +12,13 @@ use crate::{Error, Plan};
 
 /// The version of the record's form that this code writes and reads.
 const VERSION: u32 = 1;
+
+/// Where the locks of attachments are, for as long as a process works on one of them.
+const LOCKS: &str = "/run/podbond/bond";
+
+/// How long another process is waited for that works on the same attachment: an IPAM plugin may ask
+/// a server.
+const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where ADD notes, before it changes anything, which steps it will take and what its ports are like,
 /// so that DEL can put them back as they were, whoever has changed or removed the bond meanwhile;
@@ -24,6 +33,11 @@ struct Record {
     version: u32,
     #[serde(flatten)]
     made: Made,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// What ADD set out to do, and what it found. Empty where there is no record.
@@ -107,6 +121,15 @@ impl Records {
         Self { dir: dir.to_owned() }
     }
 
+    /// Waits until no other process works on the attachment.
+    pub(crate) fn lock(
+        container: &ContainerId,
+        ifname: &LinkName,
+    ) -> Result<Lock, podbond_state::Error> {
+        let path = Path::new(LOCKS).join(name(container, ifname));
+        Lock::take_passing(&path, LOCK_PATIENCE)
+    }
+
     /// Writes the record whole: another process sees it complete or not at all.
     pub(crate) fn write(
         &self,
@@ -120,13 +143,27 @@ impl Records {
         Ok(podbond_state::write(&path, &record)?)
     }
 
-    /// What ADD did; none where there is no record, or one of another version.
+    /// What ADD did; none where there is no record, or none that can be understood.
     pub(crate) fn read(
         &self,
         container: &ContainerId,
         ifname: &LinkName,
     ) -> Result<Option<Made>, Error> {
         read(&self.path(container, ifname))
+    }
+
+    /// Why a record that is there cannot be understood, if so, and what may help.
+    pub(crate) fn damage(&self, container: &ContainerId, ifname: &LinkName) -> Option<String> {
+        let path = self.path(container, ifname);
+        match content(&path).ok()?? {
+            Content::Whole(_) => None,
+            Content::Of { version } => Some(format!(
+                "the record {} is of version {version}, of which this podbond knows {VERSION} \
+                 alone (the podbond that made it knows more)",
+                path.display()
+            )),
+            Content::Damaged => Some(format!("the record {} is damaged", path.display())),
+        }
     }
 
     /// Where the bonds of all attachments but this one are, as far as their records tell.
@@ -149,18 +186,48 @@ impl Records {
         Ok(podbond_state::remove(&self.path(container, ifname))?)
     }
 
-    /// Both parts are validated names without `/`, so that the path stays in its directory, and
-    /// without `:`, so that no two attachments share it.
-    fn path(&self, container: &ContainerId, ifname: &LinkName) -> PathBuf {
-        self.dir.join(format!("{container}:{ifname}"))
+    /// The file that holds an attachment's record.
+    pub(crate) fn path(&self, container: &ContainerId, ifname: &LinkName) -> PathBuf {
+        self.dir.join(name(container, ifname))
     }
+}
+
+/// Both parts are validated names without `/`, so that a path stays in its directory, and without
+/// `:`, so that no two attachments share it.
+fn name(container: &ContainerId, ifname: &LinkName) -> String {
+    format!("{container}:{ifname}")
+}
+
+/// What is in a record's place.
+enum Content {
+    Whole(Made),
+    /// Somebody else's form.
+    Of {
+        version: u32,
+    },
+    Damaged,
 }
 
 /// What is there and whole, and of a version that is known.
 fn read(path: &Path) -> Result<Option<Made>, Error> {
-    let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
-    let record = serde_json::from_slice::<Record>(&bytes).ok();
-    Ok(record.filter(|record| record.version == VERSION).map(|record| record.made))
+    Ok(match content(path)? {
+        Some(Content::Whole(made)) => Some(made),
+        _ => None,
+    })
+}
+
+fn content(path: &Path) -> Result<Option<Content>, Error> {
+    let bytes = match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => return Ok(Some(Content::Damaged)),
+        bytes => bytes?,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
+    let version = serde_json::from_slice::<Version>(&bytes).ok().map(|of| of.version);
+    Ok(Some(match (version, serde_json::from_slice::<Record>(&bytes)) {
+        (Some(VERSION), Ok(record)) => Content::Whole(record.made),
+        (Some(version), _) if version != VERSION => Content::Of { version },
+        _ => Content::Damaged,
+    }))
 }
 
 #[cfg(test)]
@@ -220,11 +287,25 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_record_counts_as_none() {
+    fn a_record_that_cannot_be_understood_counts_as_none_and_says_why() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(dir.path());
         let (id, name) = (container(), "bond0".parse().unwrap());
-        fs::write(records.path(&id, &name), b"{\"version\":1,\"st").unwrap();
+        assert_eq!(records.damage(&id, &name), None);
+        let damaged = ["", "{\"version\":1,\"st", "{\"version\":1}", "[]", "\0\0\0"];
+        for (text, why) in damaged.map(|text| (text, "is damaged")).into_iter().chain([
+            (r#"{"version":2,"steps":"other"}"#, "is of version 2, of which this podbond knows 1"),
+            (r#"{"version":1,"steps":[],"later":7}"#, ""),
+        ]) {
+            fs::write(records.path(&id, &name), text).unwrap();
+            let said = records.damage(&id, &name).unwrap_or_default();
+            assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{text}: {said}");
+            assert_eq!(records.read(&id, &name).unwrap().is_none(), !why.is_empty(), "{text}");
+        }
+        records.remove(&id, &name).unwrap();
+        fs::create_dir(records.path(&id, &name)).unwrap();
         assert!(records.read(&id, &name).unwrap().is_none());
+        records.remove(&id, &name).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

@@ -111,7 +111,7 @@ impl Ledger {
     pub fn release(&self, vf: PciAddress, holder: &Holder) -> Result<(), Error> {
         let _lock = lock(&self.state)?;
         let name = vf.to_string();
-        match self.holds.read_record::<Hold>(&name)? {
+        match self.hold(&name)? {
             Some(hold) if !hold.holder.is_same(holder) => Ok(()),
             // Also where there is none: one who was killed may have begun to write it.
             _ => self.holds.remove(&name),
@@ -123,7 +123,7 @@ impl Ledger {
     pub fn release_all(&self, container_id: &str) -> Result<(), Error> {
         let _lock = lock(&self.state)?;
         for name in self.holds.names()? {
-            let hold = self.holds.read_record::<Hold>(&name)?;
+            let hold = self.hold(&name)?;
             if hold.is_some_and(|hold| hold.holder.container_id == container_id) {
                 self.holds.remove(&name)?;
             }
@@ -135,7 +135,7 @@ impl Ledger {
     pub fn left_over(&self, inventory: &Inventory) -> Result<Vec<(PciAddress, String)>, Error> {
         let mut left = Vec::new();
         for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
-            let hold = self.holds.read_record::<Hold>(&vf.pci.to_string())?;
+            let hold = self.hold(&vf.pci.to_string())?;
             if let Some(hold) = hold.filter(|hold| !hold.holder.is_alive()) {
                 left.push((vf.pci, hold.holder.to_string()));
             } else if let Some(netns) = self.plugin_record(vf.pci)?.filter(|path| !path.exists()) {
@@ -148,12 +148,24 @@ impl Ledger {
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();
-        let hold = self.holds.read_record::<Hold>(&name)?;
+        let hold = self.hold(&name)?;
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }
         let netns = self.plugin_record(vf)?.filter(|netns| netns.exists());
         Ok(netns.map(Occupant::Netns))
+    }
+
+    /// What is recorded of a VF. A record that cannot be understood is none: it must neither keep the
+    /// other VFs from being given out, nor this one from being given back. Whether somebody has it
+    /// all the same, the plugin's record and the node's links tell.
+    fn hold(&self, name: &str) -> Result<Option<Hold>, Error> {
+        match self.holds.read_record(name) {
+            Err(Error::Damaged { .. } | Error::State(podbond_state::Error::TooLarge { .. })) => {
+                Ok(None)
+            }
+            hold => hold,
+        }
     }
 
     /// The namespace that an SR-IOV CNI plugin's record names.

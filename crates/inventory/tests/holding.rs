@@ -209,17 +209,33 @@ fn attachments_that_race_never_share_a_vf() {
 }
 
 #[test]
-fn a_damaged_record_is_named() {
+fn a_damaged_record_keeps_no_vf_from_being_given_out_or_back() {
     let node = node();
-    fs::create_dir_all(node.path("podbond/vfs")).unwrap();
+    let (ledger, sysfs, vf) = (node.ledger(), node.sysfs(), pci("0000:01:10.0"));
+    let (a, b) = (node.holder("a", "net1"), node.holder("b", "net1"));
     let path = node.path("podbond/vfs/0000:01:10.0.json");
-    for (text, problem) in [("{", "EOF while parsing"), ("{\"version\": 2}", "of version 2")] {
+    for text in ["", "{", "{\"version\": 1}", "{\"version\": 2}", "\0"] {
+        assert_eq!(ledger.allocate(&sysfs, &nic0(), &a).unwrap(), vf);
         fs::write(&path, text).unwrap();
-        let error = node.ledger().allocate(&node.sysfs(), &nic0(), &node.holder("a", "net1"));
-        let message = error.unwrap_err().to_string();
-        assert!(message.contains(path.to_str().unwrap()), "{message}");
-        assert!(message.contains(problem), "{message}");
+        ledger.claim(&sysfs, vf, &a).unwrap();
+        fs::write(&path, text).unwrap();
+        ledger.release(vf, &a).unwrap();
+        assert!(!path.exists(), "{text:?}");
     }
+    fs::create_dir(&path).unwrap();
+    assert_eq!(ledger.allocate(&sysfs, &nic0(), &b).unwrap(), vf);
+    ledger.release(vf, &b).unwrap();
+}
+
+#[test]
+fn the_vf_of_a_damaged_record_is_not_given_to_another_while_its_pod_lives() {
+    let node = node();
+    let (ledger, vf) = (node.ledger(), pci("0000:01:10.0"));
+    fs::create_dir_all(node.path("podbond/vfs")).unwrap();
+    fs::write(node.path("podbond/vfs/0000:01:10.0.json"), "{").unwrap();
+    node.move_away(vf);
+    let given = ledger.allocate(&node.sysfs(), &nic0(), &node.holder("b", "net1")).unwrap();
+    assert_ne!(given, vf);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_api::{Nad, ObjectKey, ResourceName};
-use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Records, Sandbox, Source};
+use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
+use podbond_attach::{Attacher, Chain, Devices, Holder, NetworkStatus, Records, Sandbox, Source};
 use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
 use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
@@ -71,7 +71,7 @@ impl<'a> Node<'a> {
     pub(crate) fn attach(
         &self,
         sandbox: &Sandbox,
-        chain: &podbond_attach::Chain,
+        chain: &Chain,
     ) -> Result<Vec<NetworkStatus>, Error> {
         let devices = NodeDevices { node: self, netns: &sandbox.netns };
         let added = self.attacher(&devices).add(sandbox, chain);
@@ -92,13 +92,43 @@ impl<'a> Node<'a> {
     pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
         // A holder is known by its container and interface: where its namespace was is not asked.
         let devices = NodeDevices { node: self, netns: Path::new("") };
-        let errors = self.attacher(&devices).delete(container_id);
+        let attacher = self.attacher(&devices);
+        let (_, damaged) = self.records().of(container_id);
+        let anew = if damaged.is_empty() { None } else { self.chain_of(container_id) };
+        let errors = match anew {
+            Some((sandbox, chain)) => attacher.delete_as(&sandbox, &chain),
+            None => attacher.delete(container_id),
+        };
         if !errors.is_empty() {
             return errors.into_iter().map(|error| Error::Failed(error.into())).collect();
         }
         // A command that was killed may have taken a VF and recorded no attachment of it yet.
         let released = self.ledger.release_all(container_id.as_str());
         released.err().map(Error::from).into_iter().collect()
+    }
+
+    /// The networks of the pod that a sandbox was made for, as they would be today. Nothing, where
+    /// that cannot be found out: it is asked for when records are damaged.
+    fn chain_of(&self, container_id: &ContainerId) -> Option<(Sandbox, Chain)> {
+        let pods = self.store.pods(None).ok()?;
+        let record = pods.into_iter().find(|pod| pod.sandboxes().any(|id| id == container_id))?;
+        let networks = record.networks.clone();
+        let annotation = networks.map(|text| (NETWORKS_ANNOTATION.to_owned(), text));
+        let pod = Pod {
+            key: record.pod.clone(),
+            uid: None,
+            annotations: annotation.into_iter().collect(),
+        };
+        let default_network = podbond_attach::default_network(&self.conf_dir).ok()?;
+        let source = Nads { new: &[], store: &self.store };
+        let chain = Chain::resolve(&pod, &source, default_network.as_ref()).ok()?;
+        // The namespace of an earlier sandbox is gone, and its path is the next one's.
+        let netns = (record.container_id == *container_id)
+            .then(|| NamedNetns::find(&PodRecord::netns_name(&record.pod)).ok()?)
+            .flatten();
+        let netns = netns.map_or_else(PathBuf::new, |netns| netns.path().to_owned());
+        let container_id = container_id.clone();
+        Some((Sandbox { pod: record.pod, uid: None, container_id, netns }, chain))
     }
 
     /// The records of all attachments.

@@ -9,11 +9,12 @@ use podbond_cni::{
 use podbond_ipam::{Addresses, Found, attach};
 use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_state::Lock;
 
 use crate::check::differences;
 use crate::observe::{look, observe};
-use crate::plan::{is_userspace, plan};
-use crate::release::{Release, release};
+use crate::plan::{find, is_userspace, plan};
+use crate::release::{Original, Release, release};
 use crate::state::Record;
 use crate::store::Store;
 use crate::{Config, Error};
@@ -56,21 +57,23 @@ impl Sriov {
         if kernel.sysfs().pf_of(pci)?.is_none() {
             return Err(Error::NotAVf { pci });
         }
-        let _lock = self.store.lock(pci)?;
+        let _attachment = Store::lock_attachment(&request.container_id, &request.ifname)?;
+        let _vf = self.store.lock(pci)?;
+        let path = self.store.record_path(&request.container_id, &request.ifname);
+        let already = || Error::AlreadyAdded { ifname: request.ifname.clone(), path: path.clone() };
         if let Some(netns) = self.store.holder(pci)? {
-            return Err(Error::Held { pci, netns });
+            return Err(if path.exists() { already() } else { Error::Held { pci, netns } });
         }
         self.finish_for_the_dead(&mut kernel, pci)?;
-        let path = self.store.record_path(&request.container_id, &request.ifname);
         if path.exists() {
-            return Err(Error::AlreadyAdded { ifname: request.ifname.clone(), path });
+            return Err(already());
         }
 
         let view = observe(&mut kernel, pci, &request.ifname)?;
         let steps = plan(&config, &request.ifname, &view)?;
         let vf = view.vf(pci).ok_or(Error::NotAVf { pci })?;
         let record = Record::new(request, &config, vf, &view);
-        self.store.save(&path, &record).inspect_err(|_| self.forget(&path, pci))?;
+        self.store.save(&path, &request.ifname, &record)?;
         let (addresses, link) = if is_userspace(vf) {
             (Addresses::InResultOnly, None)
         } else {
@@ -81,7 +84,7 @@ impl Sriov {
         Ok(made.inspect_err(|_| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
             // for the DEL with which a runtime answers a failed ADD.
-            if bring_back(&mut kernel, &record).is_ok() {
+            if bring_back(&mut kernel, pci, &record.original).is_ok() {
                 self.forget(&path, pci);
             }
         })?)
@@ -90,24 +93,36 @@ impl Sriov {
     /// Puts a VF back as it was when its last holder has gone without a DEL, so that the next pod
     /// gets none of its settings. The address that the pod had is given back by its own DEL.
     fn finish_for_the_dead(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
-        if self.store.claim(pci)?.is_none() {
-            return Ok(());
-        }
         for (path, record) in self.store.records_of(pci)? {
-            bring_back(kernel, &record)?;
+            // Its claim on the VF is lost, and it lives.
+            if let Some(netns) = record.netns.filter(|netns| is_netns(netns)) {
+                return Err(Error::Held { pci, netns });
+            }
+            bring_back(kernel, pci, &record.original)?;
             podbond_state::remove(&path)?;
         }
-        self.store.remove_claim(pci)
+        match self.store.claim(pci)? {
+            Some(_) => self.store.remove_claim(pci),
+            None => Ok(()),
+        }
     }
 
     fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let _attachment = or_none(Store::lock_attachment(&request.container_id, &request.ifname))?;
         let path = self.store.record_path(&request.container_id, &request.ifname);
+        let device = match Store::load(&path)? {
+            Some(record) => Some(record.device),
+            None => device_of(request),
+        };
+        let _vf = device.map_or(Ok(None), |device| or_none(self.store.lock(device)))?;
+        // Once more: whoever had the lock of the VF may have put it back for us.
         let Some(record) = Store::load(&path)? else {
-            // Nothing but a lease can be there.
-            delegates.ipam(Command::Del, request)?;
+            // Nothing but a lease should be there.
+            let vf = device.map_or(Ok(()), |vf| self.bring_back_unrecorded(vf, &path, request));
+            let lease = delegates.ipam(Command::Del, request).map(drop).map_err(Error::Attaching);
+            Error::all([vf, lease].into_iter().filter_map(Result::err).collect())?;
             return Ok(podbond_state::remove(&path)?);
         };
-        let _lock = self.store.lock(record.device)?;
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
         let needs_link = podbond_ipam::lease_needs_link(&config);
@@ -153,7 +168,7 @@ impl Sriov {
         let ours = record.netns.as_ref().or(netns);
         let claim = self.store.claim(pci)?;
         let taken_over = match (&claim, ours) {
-            (Some(claim), Some(ours)) => claim != ours,
+            (Some(claim), Some(ours)) => claim != ours && is_netns(claim),
             // Nobody says which namespace was ours: with a second record the claim is its.
             (Some(claim), None) => is_netns(claim) && self.store.records_of(pci)?.len() > 1,
             (None, _) => false,
@@ -166,7 +181,45 @@ impl Sriov {
             Some(netns) => Kernel::with_pod(netns)?,
             None => Kernel::host()?,
         };
-        bring_back(&mut kernel, record)?;
+        bring_back(&mut kernel, pci, &record.original)?;
+        self.store.remove_claim(pci)
+    }
+
+    /// Puts the VF that a configuration names back, when its record is lost and it is plain that this
+    /// attachment has it. What it was before is guessed.
+    fn bring_back_unrecorded(
+        &self,
+        pci: PciAddress,
+        path: &Path,
+        request: &Request,
+    ) -> Result<(), Error> {
+        if !self.store.records_of(pci)?.is_empty() {
+            return Ok(());
+        }
+        let ours = request.netns.as_ref();
+        let mut kernel = match ours.filter(|path| is_netns(path)) {
+            Some(netns) => Kernel::with_pod(netns)?,
+            None => Kernel::host()?,
+        };
+        let view = look(&mut kernel, pci, &[At::pod(request.ifname.clone())])?;
+        let link = find(&view, pci);
+        let in_pod = link.as_ref().is_some_and(|(at, _)| *at == At::pod(request.ifname.clone()));
+        let claim = self.store.claim(pci)?;
+        let has_claim =
+            claim.is_some_and(|claim| ours == Some(&claim) || (path.exists() && !is_netns(&claim)));
+        if !in_pod && !has_claim {
+            return Ok(());
+        }
+        let original =
+            Original::presumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
+        eprintln!(
+            "sriov: network {}: warning: there is no record at {}, or none that can be read: VF \
+             {pci} is put back as its card makes it, perhaps under another name and with another MTU \
+             than before",
+            request.config.name,
+            path.display()
+        );
+        bring_back(&mut kernel, pci, &original)?;
         self.store.remove_claim(pci)
     }
 
@@ -209,6 +262,19 @@ fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::NetnsMissing)
 }
 
+/// The VF that a configuration names, if it does.
+fn device_of(request: &Request) -> Option<PciAddress> {
+    request.config.raw.get("deviceID")?.as_str()?.parse().ok()
+}
+
+/// A lock for DEL. One that cannot be made, as on a full disk, must not keep a VF from its node.
+fn or_none(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
+    match lock {
+        Err(Error::State(error)) if !error.is_locked() => Ok(None),
+        lock => lock.map(Some),
+    }
+}
+
 /// Compares what is with what ADD would make and with what it answered.
 fn verify(request: &Request) -> Result<(), Error> {
     let config = Config::parse(&request.config, &request.args)?;
@@ -226,13 +292,13 @@ fn verify(request: &Request) -> Result<(), Error> {
 
 /// Takes steps towards what was until none is left. An error counts only while something is left to
 /// do: a driver that is busy is asked again.
-fn bring_back(kernel: &mut Kernel, record: &Record) -> Result<(), Error> {
-    let names: Vec<At> = record.original.link.clone().map(At::host).into_iter().collect();
+fn bring_back(kernel: &mut Kernel, pci: PciAddress, original: &Original) -> Result<(), Error> {
+    let names: Vec<At> = original.link.clone().map(At::host).into_iter().collect();
     let start = Instant::now();
     let mut last = Vec::new();
     loop {
-        let view = look(kernel, record.device, &names)?;
-        let (steps, errors) = match release(record.device, &record.original, &view) {
+        let view = look(kernel, pci, &names)?;
+        let (steps, errors) = match release(pci, original, &view) {
             Release::Done => return Ok(()),
             Release::LinkElsewhere => {
                 let reason = "its network interface is in another network namespace";
@@ -251,7 +317,7 @@ fn bring_back(kernel: &mut Kernel, record: &Record) -> Result<(), Error> {
         if start.elapsed() > RELEASE_PATIENCE {
             let undone = steps.iter().map(|step| format!("left to do: {step}"));
             let left = if errors.is_empty() { undone.collect() } else { errors };
-            return Err(Error::NotRestored { pci: record.device, left });
+            return Err(Error::NotRestored { pci, left });
         }
         sleep(RELEASE_PAUSE);
     }

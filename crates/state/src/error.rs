@@ -65,6 +65,11 @@ impl Error {
         }
     }
 
+    /// Whether another process has the lock. Any other error says that there is none to be had.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
     pub(crate) fn file(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
         move |error| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use podbond_faults::{Change, around};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::Error;
 
@@ -16,7 +17,8 @@ pub const MAX_SIZE: u64 = 1 << 20;
 /// How the hidden name ends under which a file is written.
 const UNFINISHED: &str = ".new";
 
-/// A file's content; none where there is no such file.
+/// A file's content; none where there is no such file. What is no file, as a directory in its place,
+/// has no content: it is as damaged as an empty file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = Error::file("read", path);
     let file = match File::open(path) {
@@ -24,7 +26,10 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         file => file.map_err(&failed)?,
     };
     let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(&failed)?;
+    match file.take(MAX_SIZE + 1).read_to_end(&mut bytes) {
+        Err(error) if error.kind() == ErrorKind::IsADirectory => return Ok(Some(Vec::new())),
+        read => read.map_err(&failed)?,
+    };
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
     }
@@ -32,7 +37,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// Writes a file whole, and its directory if need be: another process sees it complete or not at
-/// all. Only root may read it, as it may hold what a tenant wrote into a configuration.
+/// all. Only root may read it, as it may hold what a tenant wrote into a configuration. A directory
+/// in its place, which nobody of ours has made, gives way.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     place(path, bytes, RenameFlags::empty())
 }
@@ -61,7 +67,11 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
         let written = file.and_then(|mut file| file.write_all(bytes)).map_err(&failed);
         let renamed = written.and_then(|()| {
             around(rename, &failed, || {
-                let renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                let mut renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                if renamed == Err(Errno::ISDIR) && flags.is_empty() {
+                    fs::remove_dir_all(path).map_err(&failed)?;
+                    renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                }
                 renamed.map_err(|errno| failed(errno.into()))
             })
         });
@@ -73,13 +83,16 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
 }
 
 /// Removes a file, and what a killed process may have left of writing it; success when there is
-/// none.
+/// none. So goes a directory in its place: it would keep the file from being written ever again.
 pub fn remove(path: &Path) -> Result<(), Error> {
     let failed = Error::file("remove", path);
     around(Change { kind: "remove", what: &path.display() }, &failed, || {
         [path, &unfinished(path)]
             .into_iter()
-            .try_for_each(|path| gone(fs::remove_file(path)))
+            .try_for_each(|path| match fs::remove_file(path) {
+                Err(error) if error.kind() == ErrorKind::IsADirectory => fs::remove_dir_all(path),
+                removed => gone(removed),
+            })
             .map_err(&failed)
     })
 }
@@ -153,8 +166,6 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use rustix::io::Errno;
-
     use super::*;
 
     #[test]
@@ -180,6 +191,22 @@ mod tests {
         assert_eq!(error.errno(), Some(Errno::EXIST));
         assert_eq!(read(&path).unwrap().unwrap(), b"one");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_in_a_files_place_has_no_content_and_gives_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        let occupy = || fs::create_dir_all(path.join("c/d")).unwrap();
+        occupy();
+        assert_eq!(read(&path).unwrap().unwrap(), b"");
+        assert_eq!(create(&path, b"one").unwrap_err().errno(), Some(Errno::EXIST));
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        remove(&path).unwrap();
+        occupy();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
