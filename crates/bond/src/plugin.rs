@@ -38,7 +38,7 @@ impl Default for Bond {
     fn default() -> Self {
         Self {
             state: PathBuf::from("/var/lib/podbond/bond"),
-            rules: PathBuf::from("/etc/podbond/config.toml"),
+            rules: PathBuf::from(podbond_settings::PATH),
         }
     }
 }
@@ -98,7 +98,7 @@ impl Bond {
         self.guard(&mut kernel, &config)?;
         let (planned, made) = self.prepare(&mut kernel, &config, request)?;
         for finding in &planned.findings {
-            eprintln!("bond: network {}: {}: {finding}", request.config.name, finding.severity);
+            delegates.warn(Command::Add, request, finding.severity.as_str(), finding);
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
@@ -139,7 +139,7 @@ impl Bond {
         if needs_link {
             errors.extend(give_back());
         }
-        errors.extend(self.unmake(request));
+        errors.extend(self.unmake(request, delegates));
         if !needs_link {
             errors.extend(give_back());
         }
@@ -154,7 +154,7 @@ impl Bond {
     }
 
     /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
-    fn unmake(&self, request: &Request) -> Vec<Error> {
+    fn unmake(&self, request: &Request, delegates: &Delegates<'_>) -> Vec<Error> {
         let links = Links::of(&request.config);
         // A record that cannot be read is an error, but keeps nothing else from being put back.
         let record = self.records().read(&request.container_id, &request.ifname);
@@ -169,7 +169,7 @@ impl Bond {
         if netns.is_none() && !links.names.iter().any(was_up) {
             return unread.into_iter().collect();
         }
-        let left = take_apart(netns, &links, request, &made);
+        let left = take_apart(netns, &links, request, delegates, &made);
         let left = left.unwrap_or_else(|error| vec![Error::Kernel(error)]);
         unread.into_iter().chain(left).collect()
     }
@@ -290,6 +290,7 @@ fn take_apart(
     netns: Option<&Path>,
     links: &Links,
     request: &Request,
+    delegates: &Delegates<'_>,
     made: &Made,
 ) -> podbond_kernel::Result<Vec<Error>> {
     let ifname = &request.ifname;
@@ -311,9 +312,8 @@ fn take_apart(
     for step in steps {
         let failed = take(&mut kernel, std::slice::from_ref(&step));
         if may_be_refused(&step) {
-            let network = &request.config.name;
             for error in failed {
-                eprintln!("bond: network {network}: warning: {error}");
+                delegates.warn(Command::Del, request, "warning", &error);
             }
         } else {
             errors.extend(failed);
