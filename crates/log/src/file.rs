@@ -45,11 +45,7 @@ pub(crate) fn append(target: Target<'_>, line: &str) -> io::Result<()> {
                 Err(error) => rotation = Err(error),
             }
         }
-        // One call: the rest of what does not fit would stand among others' lines.
-        if file.write(line.as_bytes())? < line.len() {
-            return Err(ErrorKind::StorageFull.into());
-        }
-        if file.metadata()?.nlink() > 0 || attempt >= ATTEMPTS {
+        if put(&mut file, line)? == Put::Kept || attempt >= ATTEMPTS {
             break;
         }
     }
@@ -85,6 +81,22 @@ fn refuse_others(file: &File, metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::other("it holds something else than a log: name another one, or remove it"))
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum Put {
+    Kept,
+    /// The file had been dropped by then.
+    Dropped,
+}
+
+fn put(file: &mut File, line: &str) -> io::Result<Put> {
+    // One call: the rest of what does not fit would stand among others' lines.
+    if file.write(line.as_bytes())? < line.len() {
+        return Err(ErrorKind::StorageFull.into());
+    }
+    Ok(if file.metadata()?.nlink() > 0 { Put::Kept } else { Put::Dropped })
+}
+
+#[derive(Debug, PartialEq, Eq)]
 enum Rotation {
     /// The path leads to another file now.
     Done,
@@ -182,6 +194,29 @@ mod tests {
             append(target(path), "time=1\n").unwrap_err();
         }
         assert_eq!(content(&other), "root:x:0:0\n");
+    }
+
+    #[test]
+    fn a_line_in_a_file_that_is_dropped_meanwhile_is_not_taken_for_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut file = open(&path).unwrap();
+        fs::rename(&path, kept(&path, 1)).unwrap();
+        assert_eq!(put(&mut file, "time=1\n").unwrap(), Put::Kept);
+        fs::remove_file(kept(&path, 1)).unwrap();
+        assert_eq!(put(&mut file, "time=2\n").unwrap(), Put::Dropped);
+    }
+
+    #[test]
+    fn a_file_that_another_process_has_renamed_is_not_renamed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let full = open(&path).unwrap();
+        fs::rename(&path, kept(&path, 1)).unwrap();
+        append(target(&path), "time=2\n").unwrap();
+        let rotation = rotate(target(&path), &full, &full.metadata().unwrap());
+        assert_eq!(rotation.unwrap(), Rotation::Done);
+        assert_eq!(content(&path), "time=2\n");
     }
 
     #[test]
