@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_cni::Request;
+use podbond_cni::{Command, Delegates, Request};
 use podbond_kernel::{At, Kernel, Netns, Step, View, undo_all};
 use podbond_names::LinkName;
 
@@ -27,6 +27,7 @@ pub(crate) fn take_apart(
     netns: Option<&Path>,
     links: &Links,
     request: &Request,
+    delegates: &Delegates<'_>,
     made: &Made,
 ) -> podbond_kernel::Result<Vec<Error>> {
     let ifname = &request.ifname;
@@ -48,9 +49,8 @@ pub(crate) fn take_apart(
     for step in steps {
         let failed = take(&mut kernel, std::slice::from_ref(&step));
         if may_be_refused(&step) {
-            let network = &request.config.name;
             for error in failed {
-                eprintln!("bond: network {network}: warning: {error}");
+                delegates.warn(Command::Del, request, "warning", &error);
             }
         } else {
             errors.extend(failed);

@@ -312,29 +312,9 @@ pub enum Error {
         /// The reason for each of them.
         refusals: Vec<crate::guard::Refusal>,
     },
-    /// The administrator's file is there and cannot be read.
-    #[error("read {}: {source}; no link of the node is taken before it can be read", path.display())]
-    RulesUnread {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The administrator's file does not say what such a file says.
-    #[error(
-        "{}, line {line}, column {column}: {problem}; no link of the node is taken before the file \
-         is mended", path.display()
-    )]
-    RulesMalformed {
-        /// The file.
-        path: std::path::PathBuf,
-        /// From 1.
-        line: usize,
-        /// From 1, in characters.
-        column: usize,
-        /// What is wrong.
-        problem: String,
-    },
+    /// The administrator's file cannot be followed.
+    #[error("{0}; no link of the node is taken before the file is mended")]
+    Rules(#[from] podbond_settings::Error),
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),
@@ -390,8 +370,11 @@ impl Error {
             | Self::AlreadyAdded { .. } => Code::CONFLICT,
             Self::State(error) if error.is_locked() => Code::TryAgain,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::State(_) | Self::Unwritten { .. } | Self::RulesUnread { .. } => Code::Io,
-            Self::RulesMalformed { .. } => Code::Decode,
+            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
+            Self::State(_)
+            | Self::Unwritten { .. }
+            | Self::Rules(podbond_settings::Error::Unread { .. }) => Code::Io,
+            Self::Rules(podbond_settings::Error::Malformed { .. }) => Code::Decode,
             Self::Several(_) => Code::KERNEL,
             _ => Code::InvalidConfig,
         };

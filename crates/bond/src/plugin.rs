@@ -27,7 +27,7 @@ impl Default for Bond {
     fn default() -> Self {
         Self {
             state: PathBuf::from("/var/lib/podbond/bond"),
-            rules: PathBuf::from("/etc/podbond/config.toml"),
+            rules: PathBuf::from(podbond_settings::PATH),
         }
     }
 }
@@ -86,10 +86,10 @@ impl Bond {
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
         let _lock = Records::lock(&request.container_id, &request.ifname)?;
-        self.make_room(request)?;
+        self.make_room(request, delegates)?;
         let (planned, made) = self.prepare(&mut kernel, &config, request)?;
         for finding in &planned.findings {
-            eprintln!("bond: network {}: {}: {finding}", request.config.name, finding.severity);
+            delegates.warn(Command::Add, request, finding.severity.as_str(), finding);
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
@@ -108,14 +108,14 @@ impl Bond {
 
     /// Refuses an attachment that is there already: its record tells what its ports were like. Of
     /// one whose namespace is gone the rest is taken away.
-    fn make_room(&self, request: &Request) -> Result<(), Error> {
+    fn make_room(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let (container, ifname) = (&request.container_id, &request.ifname);
         let Some(made) = self.records().read(container, ifname)? else { return Ok(()) };
         if made.place.is_some_and(|place| is_netns(&place.netns)) {
             let record = self.records().path(container, ifname);
             return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
         }
-        let errors = self.unmake(&Request { netns: None, ..request.clone() });
+        let errors = self.unmake(&Request { netns: None, ..request.clone() }, delegates);
         if errors.is_empty() { Ok(()) } else { Err(Error::Several(errors)) }
     }
 
@@ -148,7 +148,7 @@ impl Bond {
         if needs_link {
             errors.extend(give_back());
         }
-        errors.extend(self.unmake(request));
+        errors.extend(self.unmake(request, delegates));
         if !needs_link {
             errors.extend(give_back());
         }
@@ -163,7 +163,7 @@ impl Bond {
     }
 
     /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
-    fn unmake(&self, request: &Request) -> Vec<Error> {
+    fn unmake(&self, request: &Request, delegates: &Delegates<'_>) -> Vec<Error> {
         let links = Links::of(&request.config);
         // A record that cannot be read is an error, but keeps nothing else from being put back.
         let record = self.records().read(&request.container_id, &request.ifname);
@@ -172,12 +172,11 @@ impl Bond {
             Err(error) => (Made::default(), Some(error)),
         };
         if let Some(why) = self.records().damage(&request.container_id, &request.ifname) {
-            let network = &request.config.name;
-            eprintln!(
-                "bond: network {network}: warning: {why}: {} and its ports are put back by what the \
-                 kernel shows of them",
+            let put_back = format_args!(
+                "{why}: {} and its ports are put back by what the kernel shows of them",
                 request.ifname
             );
+            delegates.warn(Command::Del, request, "warning", &put_back);
         }
         let netns = request.netns.as_deref().filter(|path| is_netns(path));
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
@@ -186,7 +185,7 @@ impl Bond {
         if netns.is_none() && !links.names.iter().any(was_up) {
             return unread.into_iter().collect();
         }
-        let left = take_apart(netns, &links, request, &made);
+        let left = take_apart(netns, &links, request, delegates, &made);
         let left = left.unwrap_or_else(|error| vec![Error::Kernel(error)]);
         unread.into_iter().chain(left).collect()
     }

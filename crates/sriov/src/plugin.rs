@@ -118,7 +118,8 @@ impl Sriov {
         // Once more: whoever had the lock of the VF may have put it back for us.
         let Some(record) = Store::load(&path)? else {
             // Nothing but a lease should be there.
-            let vf = device.map_or(Ok(()), |vf| self.bring_back_unrecorded(vf, &path, request));
+            let vf = device
+                .map_or(Ok(()), |vf| self.bring_back_unrecorded(vf, &path, request, delegates));
             let lease = delegates.ipam(Command::Del, request).map(drop).map_err(Error::Attaching);
             Error::all([vf, lease].into_iter().filter_map(Result::err).collect())?;
             return Ok(podbond_state::remove(&path)?);
@@ -192,6 +193,7 @@ impl Sriov {
         pci: PciAddress,
         path: &Path,
         request: &Request,
+        delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
         if !self.store.records_of(pci)?.is_empty() {
             return Ok(());
@@ -212,13 +214,12 @@ impl Sriov {
         }
         let original =
             Original::presumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
-        eprintln!(
-            "sriov: network {}: warning: there is no record at {}, or none that can be read: VF \
-             {pci} is put back as its card makes it, perhaps under another name and with another MTU \
-             than before",
-            request.config.name,
+        let presumed = format_args!(
+            "there is no record at {}, or none that can be read: VF {pci} is put back as its card \
+             makes it, perhaps under another name and with another MTU than before",
             path.display()
         );
+        delegates.warn(Command::Del, request, "warning", &presumed);
         bring_back(&mut kernel, pci, &original)?;
         self.store.remove_claim(pci)
     }
