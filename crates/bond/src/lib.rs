@@ -14,6 +14,7 @@ mod findings;
 mod glob;
 mod guard;
 mod host_links;
+mod left;
 mod macs;
 mod plan;
 mod plugin;
@@ -28,5 +29,6 @@ pub use findings::{
     Surroundings, TABLE, bond_findings, findings,
 };
 pub use guard::Refusal;
+pub use left::LeftBehind;
 pub use plan::{Plan, plan};
 pub use plugin::{Bond, compare};

@@ -88,7 +88,7 @@ impl Bond {
         }
     }
 
-    fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> Records {
         Records::new(&self.state)
     }
 
@@ -132,7 +132,7 @@ impl Bond {
 
     /// The link goes before the lease, so that no address is given out while it is still in use,
     /// unless the lease needs the link; an error in one does not keep the other.
-    fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
         let mut errors: Vec<Error> = Vec::new();
         let needs_link = podbond_ipam::lease_needs_link(&request.config);

@@ -49,6 +49,10 @@ impl Sriov {
         self.store.holder(pci)
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn make(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Error> {
         let config = Config::parse(&request.config, &request.args)?;
         let pci = config.device;
@@ -100,7 +104,7 @@ impl Sriov {
         self.store.remove_claim(pci)
     }
 
-    fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let path = self.store.record_path(&request.container_id, &request.ifname);
         let Some(record) = Store::load(&path)? else {
             // Nothing but a lease can be there.
