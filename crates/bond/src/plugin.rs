@@ -3,9 +3,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use podbond_cni::{
-    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, Plugin, Request,
+    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, NodeRequest,
+    Plugin, Request,
 };
-use podbond_ipam::{Addresses, Found, attach};
+use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach, collect};
 use podbond_kernel::{At, BondMode, Kernel, Netns, Step, View, is_netns, undo_all};
 use podbond_names::LinkName;
 
@@ -31,14 +32,16 @@ const RETURN_PAUSE: Duration = Duration::from_millis(20);
 pub struct Bond {
     state: PathBuf,
     rules: PathBuf,
+    debts: Debts,
 }
 
 impl Default for Bond {
-    /// With its records and the administrator's file where a node keeps them.
+    /// With its records, the administrator's file and the debts where a node keeps them.
     fn default() -> Self {
         Self {
             state: PathBuf::from("/var/lib/podbond/bond"),
             rules: PathBuf::from("/etc/podbond/config.toml"),
+            debts: Debts::default(),
         }
     }
 }
@@ -102,7 +105,8 @@ impl Bond {
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
-        attach(&mut kernel, planned.steps, Addresses::OnLink, request, delegates, finish)
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish)
             .inspect_err(|_| {
                 // Without need once all is as it was, so that the same would be done again. If
                 // something could not be undone, the DEL with which a runtime answers a failed ADD
@@ -133,7 +137,12 @@ impl Bond {
     /// The link goes before the lease, so that no address is given out while it is still in use,
     /// unless the lease needs the link; an error in one does not keep the other.
     pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-        let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
+        let lease = match self.records().read(&request.container_id, &request.ifname) {
+            Ok(None) => Lease::without_record(request),
+            _ => Lease::Possible,
+        };
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        let give_back = || ipam.give_back(lease).err().map(Error::Config);
         let mut errors: Vec<Error> = Vec::new();
         let needs_link = podbond_ipam::lease_needs_link(&request.config);
         if needs_link {
@@ -146,11 +155,7 @@ impl Bond {
         if errors.is_empty() {
             self.records().remove(&request.container_id, &request.ifname)?;
         }
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(Error::Several(errors)),
-        }
+        Error::all(errors)
     }
 
     /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
@@ -191,6 +196,12 @@ impl Plugin for Bond {
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
         verify(request).map_err(|error| error.into_failure(&request.config.name))?;
         delegates.ipam(Command::Check, request).map(drop)
+    }
+
+    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let failures = collect(request, delegates, &self.debts);
+        Error::all(failures.into_iter().map(Error::Config).collect())
+            .map_err(|error| error.into_failure(&request.config.name))
     }
 }
 

@@ -12,6 +12,7 @@ use podbond_attach::{Attachments, Record};
 use podbond_bond::Bond;
 use podbond_cni::{Attachment, ContainerId};
 use podbond_inventory::Holder;
+use podbond_ipam::{Debt, Debts};
 use podbond_kernel::no_netns;
 use podbond_names::{LinkName, PciAddress};
 use podbond_sriov::Sriov;
@@ -48,6 +49,7 @@ enum Remains {
     Claim(PciAddress, PathBuf),
     Hold(PciAddress, Holder),
     Lease(podbond_host_local::LeftBehind),
+    Debt(Box<Debt>),
     File(PathBuf),
     /// Nobody can tell whether it may go.
     Unknown,
@@ -139,6 +141,7 @@ impl Survey {
             }
             Err(failure) => survey.errors.push(Error::Failed(failure)),
         }
+        survey.add_debts();
         survey.add_files(files);
         survey
     }
@@ -234,6 +237,22 @@ impl Survey {
         of_holds
     }
 
+    /// Leases that an IPAM plugin did not take back when their attachments went.
+    fn add_debts(&mut self) {
+        match Debts::default().list() {
+            Ok(debts) => {
+                for debt in debts {
+                    let container = short(debt.request.container_id.as_str());
+                    let object = format!("{} of container {container}", debt.request.ifname);
+                    let (ipam, network) = (debt.ipam(), &debt.request.config.name);
+                    let what = format!("lease of {network} that {ipam} did not take back");
+                    self.add(object, what, Remains::Debt(Box::new(debt)));
+                }
+            }
+            Err(error) => self.errors.push(Error::Failed(error.into())),
+        }
+    }
+
     fn add_files(&mut self, files: files::Files) {
         for file in files.torn {
             let object = file.path.display().to_string();
@@ -293,6 +312,9 @@ impl Leftover {
                 .map_err(|error| failed(error.into_failure("sriov"))),
             Remains::Hold(vf, holder) => node.ledger.release(*vf, holder).map_err(Error::from),
             Remains::Lease(lease) => podbond_host_local::give_back(lease).map_err(failed),
+            Remains::Debt(debt) => {
+                Debts::default().pay(debt, node.delegates).map_err(|error| failed(error.into()))
+            }
             Remains::File(path) => podbond_state::remove(path).map_err(Error::from),
             Remains::Unknown => {
                 return Row { object, what, done: Done::Left, error: None };

@@ -10,7 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("podbond-kernel", &["podbond-names", "podbond-faults"]),
     ("podbond-api", &["podbond-names"]),
     ("podbond-cni", &["podbond-names"]),
-    ("podbond-ipam", &["podbond-names", "podbond-kernel", "podbond-cni"]),
+    ("podbond-ipam", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni"]),
     ("podbond-host-local", &["podbond-names", "podbond-state", "podbond-cni"]),
     ("podbond-bond", LINK_PLUGIN),
     ("podbond-sriov", LINK_PLUGIN),

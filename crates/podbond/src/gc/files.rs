@@ -43,10 +43,15 @@ pub(super) fn look(state: &Path) -> Files {
         let of = |name: &str| attachment(&container, name.strip_suffix(".json")?);
         files.records(&dir, of);
     }
-    files.records(&state.join("bond"), |name| {
+    let of = |name: &str| {
         let (container, ifname) = name.split_once(':')?;
         attachment(container, ifname)
-    });
+    };
+    files.records(&state.join("bond"), of);
+    let debts = state.join("debts");
+    for network in files.names(&debts) {
+        files.records(&debts.join(network), of);
+    }
     files.records(&state.join("vfs"), |_| None);
     // Each may hold `-`, so that the name does not tell one from the other for sure.
     files.records(Path::new(SRIOV), |_| None);
