@@ -220,19 +220,29 @@ impl Attacher<'_> {
         command: Command,
         record: &Record,
         netns: Option<PathBuf>,
-        mut config: NetConf,
+        config: NetConf,
         previous: Option<CniResult>,
     ) -> Result<Option<CniResult>, Failure> {
+        self.delegates.call(command, &self.request(record, netns, config, previous))
+    }
+
+    /// What a plugin of an attachment is given.
+    pub(crate) fn request(
+        &self,
+        record: &Record,
+        netns: Option<PathBuf>,
+        mut config: NetConf,
+        previous: Option<CniResult>,
+    ) -> Request {
         config.set_prev_result(previous);
-        let request = Request {
+        Request {
             container_id: record.container_id.clone(),
             netns,
             ifname: record.ifname.clone(),
             args: args(record),
             path: self.path.to_vec(),
             config,
-        };
-        self.delegates.call(command, &request)
+        }
     }
 
     /// Leads the pod's default route through the attachment that asks for it, and lets the records
@@ -261,7 +271,7 @@ impl Attacher<'_> {
 
     /// DEL of the plugins that were called, in reverse, all of them whatever fails; then the device
     /// is given back, and last the record is removed.
-    fn detach(&self, record: &Record) -> Vec<Error> {
+    pub(crate) fn detach(&self, record: &Record) -> Vec<Error> {
         let id = || AttachmentId::from(record);
         // `CNI_NETNS` is optional for DEL; a path that leads elsewhere by now must not be given.
         let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));

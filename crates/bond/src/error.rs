@@ -350,6 +350,15 @@ fn listed(modes: &[BondMode]) -> String {
 }
 
 impl Error {
+    /// Success when nothing went wrong, one error as it is, and more in one.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// One error of all that is wrong with a configuration.
     pub(crate) fn wrong(mut errors: Vec<Error>) -> Self {
         match errors.len() {

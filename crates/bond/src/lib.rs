@@ -15,6 +15,7 @@ mod findings;
 mod glob;
 mod guard;
 mod host_links;
+mod left;
 mod macs;
 mod plan;
 mod plugin;
@@ -29,5 +30,6 @@ pub use findings::{
     Surroundings, TABLE, bond_findings, findings,
 };
 pub use guard::Refusal;
+pub use left::LeftBehind;
 pub use plan::{Plan, plan};
 pub use plugin::{Bond, compare};

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{
-    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, Plugin, Request,
+    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, NodeRequest,
+    Plugin, Request,
 };
-use podbond_ipam::{Addresses, Found, attach};
+use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach, collect};
 use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns};
 use podbond_names::LinkName;
 
@@ -20,14 +21,16 @@ use crate::record::{Made, Place, Records};
 pub struct Bond {
     state: PathBuf,
     rules: PathBuf,
+    debts: Debts,
 }
 
 impl Default for Bond {
-    /// With its records and the administrator's file where a node keeps them.
+    /// With its records, the administrator's file and the debts where a node keeps them.
     fn default() -> Self {
         Self {
             state: PathBuf::from("/var/lib/podbond/bond"),
             rules: PathBuf::from(podbond_settings::PATH),
+            debts: Debts::default(),
         }
     }
 }
@@ -77,7 +80,7 @@ impl Bond {
         }
     }
 
-    fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> Records {
         Records::new(&self.state)
     }
 
@@ -93,7 +96,8 @@ impl Bond {
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
-        attach(&mut kernel, planned.steps, Addresses::OnLink, request, delegates, finish)
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish)
             .inspect_err(|_| {
                 // Without need once all is as it was, so that the same would be done again. If
                 // something could not be undone, the DEL with which a runtime answers a failed ADD
@@ -136,13 +140,18 @@ impl Bond {
 
     /// The link goes before the lease, so that no address is given out while it is still in use,
     /// unless the lease needs the link; an error in one does not keep the other.
-    fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let _lock = match Records::lock(&request.container_id, &request.ifname) {
             // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
             Err(error) if !error.is_locked() => None,
             lock => Some(lock?),
         };
-        let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
+        let lease = match self.records().read(&request.container_id, &request.ifname) {
+            Ok(None) => Lease::without_record(request),
+            _ => Lease::Possible,
+        };
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        let give_back = || ipam.give_back(lease).err().map(Error::Config);
         let mut errors: Vec<Error> = Vec::new();
         let needs_link = podbond_ipam::lease_needs_link(&request.config);
         if needs_link {
@@ -155,11 +164,7 @@ impl Bond {
         if errors.is_empty() {
             self.records().remove(&request.container_id, &request.ifname)?;
         }
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(Error::Several(errors)),
-        }
+        Error::all(errors)
     }
 
     /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
@@ -207,6 +212,12 @@ impl Plugin for Bond {
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
         verify(request).map_err(|error| error.into_failure(&request.config.name))?;
         delegates.ipam(Command::Check, request).map(drop)
+    }
+
+    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let failures = collect(request, delegates, &self.debts);
+        Error::all(failures.into_iter().map(Error::Config).collect())
+            .map_err(|error| error.into_failure(&request.config.name))
     }
 }
 

@@ -181,6 +181,21 @@ impl Records {
         Ok(places)
     }
 
+    /// All attachments that have a record that can be read.
+    pub(crate) fn all(&self) -> Result<Vec<(ContainerId, LinkName, Made)>, Error> {
+        let mut all = Vec::new();
+        for name in podbond_state::names(&self.dir)? {
+            let Some((container, ifname)) = name.split_once(':') else { continue };
+            let container = ContainerId::try_from(container.to_owned());
+            if let (Ok(container), Ok(ifname)) = (container, ifname.parse())
+                && let Some(made) = read(&self.dir.join(&name))?
+            {
+                all.push((container, ifname, made));
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes the record; success when there is none.
     pub(crate) fn remove(&self, container: &ContainerId, ifname: &LinkName) -> Result<(), Error> {
         Ok(podbond_state::remove(&self.path(container, ifname))?)

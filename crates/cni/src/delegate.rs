@@ -110,6 +110,11 @@ impl<'p> Delegates<'p> {
         })
     }
 
+    /// The plugin of this name that is our own, whatever is on `CNI_PATH`.
+    pub fn own(&self, plugin: &str) -> Option<&'p dyn Plugin> {
+        self.builtins.iter().copied().find(|builtin| builtin.name() == plugin)
+    }
+
     /// Whether the plugin that a configuration names can be called, and its IPAM plugin, so that a
     /// chain is refused before its first plugin has changed anything.
     pub fn look_up(&self, config: &NetConf, path: &[PathBuf]) -> Result<(), Failure> {
@@ -181,7 +186,7 @@ impl<'p> Delegates<'p> {
             let msg = format!("plugin name {plugin:?} is no file name");
             return Err(Failure::new(Code::InvalidConfig, msg));
         }
-        let builtin = self.builtins.iter().copied().find(|builtin| builtin.name() == plugin);
+        let builtin = self.own(plugin);
         let found = path.iter().find_map(|dir| {
             let file = dir.join(plugin);
             let metadata = fs::metadata(&file).ok()?;

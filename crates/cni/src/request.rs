@@ -104,7 +104,7 @@ impl fmt::Display for ContainerId {
 }
 
 /// `CNI_ARGS`: pairs of key and value, as `FOO=BAR;ABC=123`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Args(pub BTreeMap<String, String>);
 
 impl Args {
@@ -135,7 +135,8 @@ impl fmt::Display for Args {
 }
 
 /// One operation on an attachment that a plugin is asked for (ADD, DEL, CHECK), complete and checked.
-#[derive(Debug, Clone, PartialEq)]
+/// A plugin may keep it, for an operation that is due later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The container.
     pub container_id: ContainerId,
@@ -277,6 +278,27 @@ mod tests {
             "cni.dev/valid-attachments": attachments,
         });
         NodeRequest::gc(Vec::new(), NetConf::parse(json.to_string().as_bytes())?)
+    }
+
+    #[test]
+    fn a_request_is_kept_and_read_back_checked() {
+        let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond", "mode": 1});
+        let request = Request {
+            container_id: ContainerId("c1".to_owned()),
+            netns: Some("/run/netns/c1".into()),
+            ifname: "net1".parse().unwrap(),
+            args: Args::parse("K8S_POD_NAME=p").unwrap(),
+            path: vec!["/opt/cni/bin".into()],
+            config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+        };
+        let mut kept = serde_json::to_value(&request).unwrap();
+        assert_eq!(kept["config"], config);
+        assert_eq!(serde_json::from_value::<Request>(kept.clone()).unwrap(), request);
+        kept["config"]["name"] = json!("../x");
+        assert!(serde_json::from_value::<Request>(kept.clone()).is_err());
+        kept["config"]["name"] = json!("n");
+        kept["container_id"] = json!("../x");
+        assert!(serde_json::from_value::<Request>(kept).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ResourceName;
-use podbond_kernel::Sysfs;
+use podbond_kernel::{Sysfs, no_netns};
 use podbond_names::PciAddress;
 use podbond_state::read;
 
@@ -143,6 +143,26 @@ impl Ledger {
             }
         }
         Ok(left)
+    }
+
+    /// The holds whose pods are gone, whether or not there is still such a VF, and an error for each
+    /// that cannot be read. [`Ledger::release`] strikes one out.
+    pub fn left_behind(&self) -> (Vec<(PciAddress, Holder)>, Vec<Error>) {
+        let names = match self.holds.names() {
+            Ok(names) => names,
+            Err(error) => return (Vec::new(), vec![error]),
+        };
+        let (mut left, mut errors) = (Vec::new(), Vec::new());
+        for name in names {
+            let Ok(vf) = name.parse() else { continue };
+            match self.holds.read_record::<Hold>(&name) {
+                Ok(hold) => left.extend(
+                    hold.filter(|hold| no_netns(&hold.holder.netns)).map(|hold| (vf, hold.holder)),
+                ),
+                Err(error) => errors.push(error),
+            }
+        }
+        (left, errors)
     }
 
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.

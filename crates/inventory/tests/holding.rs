@@ -11,7 +11,7 @@ use std::thread;
 
 use cards::{CONNECTX6, I82576, Node, pci, policy};
 use podbond_api::ResourceName;
-use podbond_inventory::{Error, Occupant};
+use podbond_inventory::{Error, Holder, Occupant};
 
 /// Two PFs with four VFs each, in the pools `nic0` and `nic1`.
 fn node() -> Node {
@@ -250,4 +250,28 @@ fn what_a_sandbox_has_is_struck_out_without_knowing_which_vfs_these_are() {
     let held: Vec<_> = holders.iter().map(|(vf, occupant)| format!("{vf}: {occupant}")).collect();
     assert_eq!(held, ["0000:01:10.4: pod demo/b (net1)"]);
     ledger.release_all("unknown").unwrap();
+}
+
+#[test]
+fn holds_of_pods_that_are_gone_are_left_behind_and_no_others() {
+    let node = node();
+    let (ledger, sysfs) = (node.ledger(), node.sysfs());
+    let take = |pod: &str, netns: &str| {
+        let holder = Holder { netns: netns.into(), ..node.holder(pod, "net1") };
+        (ledger.allocate(&sysfs, &nic0(), &holder).unwrap(), holder)
+    };
+    take("alive", "/proc/self/ns/net");
+    // What is no namespace is what a namespace leaves that was removed.
+    let removed = take("removed", "/proc/self/status");
+    let dead = take("dead", "/run/netns/no-such");
+    let torn = node.path("podbond/vfs/0000:09:00.0.json");
+    fs::write(&torn, "").unwrap();
+    let (left, errors) = ledger.left_behind();
+    assert_eq!(left, [removed, dead]);
+    let [Error::Damaged { path, .. }] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(*path, torn);
+    for (vf, holder) in &left {
+        ledger.release(*vf, holder).unwrap();
+    }
+    assert_eq!(ledger.left_behind().0, []);
 }

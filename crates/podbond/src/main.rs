@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod files;
 mod findings;
+mod gc;
 mod node;
 mod output;
 mod plugins;

@@ -2,7 +2,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
-use podbond_attach::{Attacher, Chain, Devices, Holder, NetworkStatus, Records, Sandbox, Source};
+use podbond_attach::{
+    Attacher, Chain, Checked, Devices, Holder, NetworkStatus, Record, Records, Sandbox, Source,
+};
 use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
 use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
@@ -18,9 +20,11 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// This node: where its state and its plugins are.
 pub(crate) struct Node<'a> {
-    delegates: &'a Delegates<'a>,
+    /// Through which every plugin is called.
+    pub(crate) delegates: &'a Delegates<'a>,
     state: PathBuf,
-    plugin_path: Vec<PathBuf>,
+    /// Where plugins are.
+    pub(crate) plugin_path: Vec<PathBuf>,
     /// Where the default network's configuration is.
     pub(crate) conf_dir: PathBuf,
     /// What was applied.
@@ -51,10 +55,7 @@ impl<'a> Node<'a> {
     /// Keeps other commands from changing the node until the guard is dropped. `command` is the
     /// name of the one that asks; only root may.
     pub(crate) fn lock(&self, command: &'static str) -> Result<Lock, Error> {
-        let uid = rustix::process::geteuid();
-        if !uid.is_root() {
-            return Err(Error::NotRoot { command, uid: uid.as_raw() });
-        }
+        require_root(command)?;
         Ok(Lock::take(&self.state.join("command.lock"), LOCK_PATIENCE)?)
     }
 
@@ -131,6 +132,24 @@ impl<'a> Node<'a> {
         Some((Sandbox { pod: record.pod, uid: None, container_id, netns }, chain))
     }
 
+    /// Takes an attachment away whose namespace is gone.
+    pub(crate) fn take_away(&self, record: &Record) -> Vec<Error> {
+        let devices = NodeDevices { node: self, netns: Path::new("") };
+        let errors = self.attacher(&devices).take_away(record);
+        errors.into_iter().map(|error| Error::Failed(error.into())).collect()
+    }
+
+    /// CHECK of each plugin of an attachment.
+    pub(crate) fn check(&self, record: &Record) -> Vec<(String, Checked)> {
+        let devices = NodeDevices { node: self, netns: &record.netns.path };
+        self.attacher(&devices).check(record)
+    }
+
+    /// The directory of podbond's own state.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// The records of all attachments.
     pub(crate) fn records(&self) -> Records {
         Records::new(&self.state)
@@ -145,6 +164,12 @@ impl<'a> Node<'a> {
             is_netns: &is_netns,
         }
     }
+}
+
+/// Refuses everybody but root: nobody else can read the records or enter a pod.
+pub(crate) fn require_root(command: &'static str) -> Result<(), Error> {
+    let uid = rustix::process::geteuid();
+    if uid.is_root() { Ok(()) } else { Err(Error::NotRoot { command, uid: uid.as_raw() }) }
 }
 
 /// The NADs of this node: those about to be applied before those that were.

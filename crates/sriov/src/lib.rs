@@ -12,6 +12,7 @@
 mod check;
 mod config;
 mod error;
+mod left;
 mod observe;
 mod plan;
 mod plugin;
@@ -24,6 +25,7 @@ mod testing;
 
 pub use config::Config;
 pub use error::Error;
+pub use left::LeftBehind;
 pub use observe::observe;
 pub use plan::plan;
 pub use plugin::Sriov;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use podbond_cni::{
     CniResult, Command, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
-use podbond_ipam::{Addresses, Found, attach};
+use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach, collect};
 use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_state::Lock;
@@ -30,6 +30,7 @@ const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct Sriov {
     store: Store,
+    debts: Debts,
 }
 
 impl Default for Sriov {
@@ -42,12 +43,22 @@ impl Default for Sriov {
 impl Sriov {
     /// With its files in `dir`.
     pub fn with_files_in(dir: impl Into<PathBuf>) -> Self {
-        Self { store: Store::new(dir.into()) }
+        Self { store: Store::new(dir.into()), debts: Debts::default() }
+    }
+
+    /// With the debts of IPAM plugins in `dir`.
+    #[must_use]
+    pub fn with_debts_in(self, dir: impl Into<PathBuf>) -> Self {
+        Self { debts: Debts::new(dir), ..self }
     }
 
     /// The network namespace path of the pod that is alive and holds a VF.
     pub fn holder(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
         self.store.holder(pci)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     fn make(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Error> {
@@ -80,7 +91,8 @@ impl Sriov {
             (Addresses::OnLink, Some(&request.ifname))
         };
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, &config, vf, link, ipam);
-        let made = attach(&mut kernel, steps, addresses, request, delegates, finish);
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        let made = attach(&mut kernel, steps, addresses, ipam, finish);
         Ok(made.inspect_err(|_| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
             // for the DEL with which a runtime answers a failed ADD.
@@ -107,7 +119,7 @@ impl Sriov {
         }
     }
 
-    fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let _attachment = or_none(Store::lock_attachment(&request.container_id, &request.ifname))?;
         let path = self.store.record_path(&request.container_id, &request.ifname);
         let device = match Store::load(&path)? {
@@ -120,7 +132,8 @@ impl Sriov {
             // Nothing but a lease should be there.
             let vf = device
                 .map_or(Ok(()), |vf| self.bring_back_unrecorded(vf, &path, request, delegates));
-            let lease = delegates.ipam(Command::Del, request).map(drop).map_err(Error::Attaching);
+            let ipam = Ipam { request, delegates, debts: &self.debts };
+            let lease = ipam.give_back(Lease::without_record(request)).map_err(Error::Attaching);
             Error::all([vf, lease].into_iter().filter_map(Result::err).collect())?;
             return Ok(podbond_state::remove(&path)?);
         };
@@ -128,7 +141,8 @@ impl Sriov {
         let config = record.config().unwrap_or_else(|| request.config.clone());
         let needs_link = podbond_ipam::lease_needs_link(&config);
         let added = Request { config, ..request.clone() };
-        let give_back = || delegates.ipam(Command::Del, &added).map(drop).map_err(Error::Attaching);
+        let ipam = Ipam { request: &added, delegates, debts: &self.debts };
+        let give_back = || ipam.give_back(Lease::Possible).map_err(Error::Attaching);
         // The link goes before the lease, so that no address is given out while it is still in use,
         // unless the lease needs the link; an error in one does not keep the other.
         let first = if needs_link { give_back() } else { Ok(()) };
@@ -252,9 +266,7 @@ impl Plugin for Sriov {
 
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let mut errors = self.sweep(request);
-        // "Plugins MUST, additionally, forward any GC calls to delegated plugins they are
-        // configured to use" (section "GC").
-        errors.extend(delegates.ipam_gc(request).err().map(Error::Attaching));
+        errors.extend(collect(request, delegates, &self.debts).into_iter().map(Error::Attaching));
         Error::all(errors).map_err(|error| error.into_failure(&request.config.name))
     }
 }

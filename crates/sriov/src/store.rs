@@ -129,8 +129,13 @@ impl Store {
         Ok(remove(&self.claim_path(pci))?)
     }
 
+    /// Where the claims are.
+    pub(crate) fn claims_dir(&self) -> PathBuf {
+        self.dir.join("pci")
+    }
+
     fn claim_path(&self, pci: PciAddress) -> PathBuf {
-        self.dir.join("pci").join(pci.to_string())
+        self.claims_dir().join(pci.to_string())
     }
 }
 

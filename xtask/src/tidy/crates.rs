@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("podbond-kernel", &["podbond-names", "podbond-faults"]),
     ("podbond-api", &["podbond-names"]),
     ("podbond-cni", &["podbond-names"]),
-    ("podbond-ipam", &["podbond-names", "podbond-kernel", "podbond-cni"]),
+    ("podbond-ipam", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni"]),
     ("podbond-log", &["podbond-settings", "podbond-cni"]),
     ("podbond-host-local", &["podbond-names", "podbond-state", "podbond-cni"]),
     (

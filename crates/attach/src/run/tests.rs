@@ -3,8 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 
-mod node;
-use node::{Fault, Node, Script, VFS};
+use crate::testing::{Fault, Node, Script, VFS};
 
 const ADDS: [&str; 6] = [
     "ADD eth0 three",
