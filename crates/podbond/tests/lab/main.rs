@@ -13,6 +13,7 @@ mod host_links;
 mod interrupted;
 mod lacp;
 mod lag;
+mod log;
 mod mac;
 mod modes;
 mod node;
