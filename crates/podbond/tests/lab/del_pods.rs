@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::damage::Damage;
 use crate::node::{
-    Snapshot, WithNetworks, apply, interface, ip, pod, podbond, status, succeeded, vf, words,
+    Snapshot, WithNetworks, apply, has_links, interface, ip, pod, podbond, status, succeeded, vf,
+    wait_for, words,
 };
 
 const NETWORKS: &str = "demo/sriovnet1, demo/sriovnet2, demo/bond-net1";
@@ -24,8 +23,8 @@ fn delete(name: &str) -> String {
     succeeded(&podbond(&["delete", "pod", name, "-n", "demo"]))
 }
 
-/// The state files that a pod adds, but for its addresses': what became of one of these nobody can
-/// tell whose it was.
+/// The state files that a pod adds, but for its addresses': of one that is damaged nobody can tell
+/// whose it was.
 fn files_of(name: &str) -> Vec<PathBuf> {
     let files = || Snapshot::take().files().iter().cloned().collect::<BTreeSet<_>>();
     let before = files();
@@ -80,7 +79,8 @@ fn the_vfs_of_pods_that_vanished_are_found_by_their_addresses() {
     for name in ["first", "second", "third"] {
         ip(&format!("netns del demo.{name}"));
     }
-    // Two of them are never deleted, but others get their VFs.
+    wait_for("the VFs are back", || has_links("pf0", 4) && has_links("pf1", 4));
+    // Two of them are deleted late: others have got their VFs by then.
     delete("second");
     for name in ["fourth", "fifth", "sixth"] {
         make(name);
@@ -100,14 +100,6 @@ fn address_of(pf: &str) -> String {
     device.file_name().unwrap().to_string_lossy().into_owned()
 }
 
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
-        sleep(Duration::from_millis(50));
-    }
-}
-
 fn write(path: &str, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
@@ -117,30 +109,23 @@ fn state_files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_pod_whose_vf_was_taken_off_the_bus_is_deleted() {
+fn a_pod_whose_vf_lost_its_driver_is_deleted() {
     let networks = WithNetworks::new();
     let files = state_files();
     for is_gone in [false, true] {
-        make("removed");
-        let pci = words(&interface(&status("removed"), "net1")["function"]["pci"]);
-        write(&format!("/sys/bus/pci/devices/{pci}/remove"), "1");
+        make("driverless");
+        let pci = words(&interface(&status("driverless"), "net1")["function"]["pci"]);
+        let driver = fs::canonicalize(format!("/sys/bus/pci/devices/{pci}/driver")).unwrap();
+        write(&driver.join("unbind").to_string_lossy(), &pci);
         if is_gone {
-            ip("netns del demo.removed");
+            ip("netns del demo.driverless");
         }
-        delete("removed");
+        delete("driverless");
         assert_eq!(state_files(), files);
-        write("/sys/class/net/pf0/device/sriov_numvfs", "0");
-        write("/sys/class/net/pf0/device/sriov_numvfs", "4");
+        write(&driver.join("bind").to_string_lossy(), &pci);
         wait_for("the VFs have links", || has_links("pf0", 4));
     }
     networks.end();
-}
-
-fn has_links(pf: &str, count: usize) -> bool {
-    (0..count).all(|number| {
-        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn{number}/net"));
-        links.is_ok_and(|mut links| links.next().is_some())
-    })
 }
 
 #[test]
@@ -173,6 +158,13 @@ fn a_pod_whose_card_was_taken_out_is_deleted_and_works_again_once_the_card_is_ba
     let networks = WithNetworks::new();
     let files = state_files();
     let (card, first) = (address_of("pf1"), vf(0));
+    // First one of its functions, which the bus does not find again; then all of it.
+    make("vfless");
+    let function = words(&interface(&status("vfless"), "net2")["function"]["pci"]);
+    write(&format!("/sys/bus/pci/devices/{function}/remove"), "1");
+    delete("vfless");
+    assert_eq!(state_files(), files);
+
     make("cardless");
     write(&format!("/sys/bus/pci/devices/{card}/remove"), "1");
     assert!(!Path::new("/sys/class/net/pf1").exists());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::damage::Damage;
 use crate::del::ReadOnly;
-use crate::node::{Call, Netns, Snapshot, WithNetworks, ip, vf, words};
+use crate::node::{Call, Netns, Snapshot, WithNetworks, has_links, ip, vf, wait_for, words};
 
 const RECORD: &str = "/var/lib/cni/sriov/c-del-net7";
 
@@ -34,6 +34,15 @@ fn link_of(vf: &str) -> String {
     links.map(|link| link.unwrap().file_name().into_string().unwrap()).next().unwrap()
 }
 
+/// The documented networks, once the card takes rates again, which making VFs has reset.
+fn networks() -> WithNetworks {
+    let networks = WithNetworks::new();
+    wait_for("pf0 has carrier", || {
+        fs::read_to_string("/sys/class/net/pf0/carrier").is_ok_and(|carrier| carrier.trim() == "1")
+    });
+    networks
+}
+
 /// Adds a VF to a pod, lets something happen to it, and deletes it, once with the pod's namespace and
 /// once without. Gives the node before and after.
 fn deleted(vf: &str, meanwhile: impl Fn()) -> Vec<(Snapshot, Snapshot)> {
@@ -56,7 +65,7 @@ fn deleted(vf: &str, meanwhile: impl Fn()) -> Vec<(Snapshot, Snapshot)> {
 
 #[test]
 fn a_vf_whose_record_is_damaged_is_put_back() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let vf = vf(0);
     for damage in Damage::ALL {
         for (before, after) in deleted(&vf, || damage.befall(Path::new(RECORD))) {
@@ -72,7 +81,7 @@ fn a_vf_whose_record_is_damaged_is_put_back() {
 
 #[test]
 fn a_vf_whose_claim_is_damaged_is_put_back_as_it_was() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let vf = vf(0);
     for damage in Damage::ALL {
         for (before, after) in deleted(&vf, || damage.befall(&claim(&vf))) {
@@ -84,7 +93,7 @@ fn a_vf_whose_claim_is_damaged_is_put_back_as_it_was() {
 
 #[test]
 fn a_vf_of_an_older_podbond_is_put_back_as_it_was() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let older = || {
         let mut record: Value = serde_json::from_slice(&fs::read(RECORD).unwrap()).unwrap();
         let own = record["podbond"].as_object_mut().unwrap();
@@ -101,13 +110,15 @@ fn a_vf_of_an_older_podbond_is_put_back_as_it_was() {
 /// As sriov-cni leaves it: its two files, and the VF under its name in the pod.
 #[test]
 fn the_incumbents_vf_is_put_back_as_it_was() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let (vf, keys) = (vf(0), config(&vf(0)));
     for is_gone in [false, true] {
         let before = Snapshot::take();
         let link = link_of(&vf);
         let shown: Value = serde_json::from_str(&ip(&format!("-j link show {link}"))).unwrap();
         let pf: Value = serde_json::from_str(&ip("-j -d link show pf0")).unwrap();
+        let in_pf = &pf[0]["vfinfo_list"][0];
+        assert!(in_pf["address"].is_string(), "{in_pf}");
         let mut record = keys.clone();
         record["Master"] = "pf0".into();
         record["VFID"] = 0.into();
@@ -115,7 +126,7 @@ fn the_incumbents_vf_is_put_back_as_it_was() {
         record["MTU"] = 1500.into();
         record["OrigVfState"] = json!({
             "HostIFName": link, "SpoofChk": true, "Trust": false,
-            "AdminMAC": pf[0]["vfinfo_list"][0]["address"], "EffectiveMAC": shown[0]["address"],
+            "AdminMAC": in_pf["address"], "EffectiveMAC": shown[0]["address"],
             "Vlan": 0, "VlanQoS": 0, "VlanProto": 0x8100, "MinTxRate": 0, "MaxTxRate": 0,
             "LinkState": 0, "MTU": 1500,
         });
@@ -127,8 +138,8 @@ fn the_incumbents_vf_is_put_back_as_it_was() {
         for set in ["vlan 100", "trust on", "spoofchk off", "max_tx_rate 100"] {
             ip(&format!("link set pf0 vf 0 {set}"));
         }
-        ip(&format!("link set pf0 vf 0 mac {}", words(&keys["mac"])));
         ip(&format!("link set {link} address {}", words(&keys["mac"])));
+        ip(&format!("link set pf0 vf 0 mac {}", words(&keys["mac"])));
         ip(&format!("link set {link} netns incumbents name net7"));
         netns.ip("link set net7 up");
         let mut netns = Some(netns).filter(|_| !is_gone);
@@ -142,7 +153,7 @@ fn the_incumbents_vf_is_put_back_as_it_was() {
 /// A DEL whose ADD was refused, since the VF was another's, touches nothing of the other's.
 #[test]
 fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     let [holder, other] = ["holder", "other"].map(Netns::with_links);
     let (held, others) = (holder.path(), other.path());
@@ -166,7 +177,7 @@ fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
 
 #[test]
 fn a_read_only_state_directory_keeps_no_vf_in_the_pod() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     let netns = Netns::with_links("read-only");
     call("ADD", &netns.path()).run(&config(&vf)).unwrap();
@@ -186,13 +197,14 @@ fn a_read_only_state_directory_keeps_no_vf_in_the_pod() {
 /// Its DEL never came, and the claim on the VF is lost too.
 #[test]
 fn the_next_pod_gets_the_vf_of_a_dead_one_as_it_was() {
-    let networks = WithNetworks::new();
+    let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     for damage in Damage::ALL {
         let dead = Netns::with_links("dead");
         let path = dead.path();
         call("ADD", &path).run(&config(&vf)).unwrap();
         drop(dead);
+        wait_for("the VF is back", || has_links("pf0", 4));
         damage.befall(&claim(&vf));
         let next = Netns::with_links("next");
         let plain = json!({

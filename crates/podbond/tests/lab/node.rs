@@ -6,6 +6,8 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -229,6 +231,23 @@ impl WithNetworks {
 pub(crate) fn vf(number: usize) -> String {
     let path = fs::read_link(format!("/sys/class/net/pf0/device/virtfn{number}")).unwrap();
     path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// Waits until something is so, which may take a card in a busy machine its time.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether that many VFs of a PF have a link on the node.
+pub(crate) fn has_links(pf: &str, count: usize) -> bool {
+    (0..count).all(|number| {
+        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn{number}/net"));
+        links.is_ok_and(|mut links| links.next().is_some())
+    })
 }
 
 /// Takes away what a test that failed before has left, so that it fails alone.
