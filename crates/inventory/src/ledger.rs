@@ -190,7 +190,11 @@ impl Ledger {
 
     /// The namespace that an SR-IOV CNI plugin's record names.
     fn plugin_record(&self, vf: PciAddress) -> Result<Option<PathBuf>, Error> {
-        let path = read(&self.plugin_records.join(vf.to_string()))?;
+        let path = match read(&self.plugin_records.join(vf.to_string())) {
+            // No namespace has such a path.
+            Err(podbond_state::Error::TooLarge { .. }) => None,
+            path => path?,
+        };
         Ok(path.map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned()))))
     }
 }

@@ -130,6 +130,16 @@ fn a_vf_whose_link_is_not_on_the_host_is_not_given() {
 }
 
 #[test]
+fn a_vf_that_was_taken_off_the_bus_is_not_given() {
+    let node = node();
+    let first = pci("0000:01:10.0");
+    fs::remove_dir_all(node.path(&format!("sys/bus/pci/devices/{first}"))).unwrap();
+    let holder = node.holder("a", "net1");
+    let vf = node.ledger().allocate(&node.sysfs(), &nic0(), &holder).unwrap();
+    assert_eq!(vf, pci("0000:01:10.2"));
+}
+
+#[test]
 fn a_vf_for_user_space_has_no_link_and_is_free() {
     let mut node = Node::new().with_card(CONNECTX6, 1, &["ens1f0np0"]);
     let vfio = policy(

@@ -217,13 +217,23 @@ impl Sriov {
             Some(netns) => Kernel::with_pod(netns)?,
             None => Kernel::host()?,
         };
-        let view = look(&mut kernel, pci, &[At::pod(request.ifname.clone())])?;
-        let link = find(&view, pci);
-        let in_pod = link.as_ref().is_some_and(|(at, _)| *at == At::pod(request.ifname.clone()));
+        let home = At::pod(request.ifname.clone());
         let claim = self.store.claim(pci)?;
         let has_claim =
             claim.is_some_and(|claim| ours == Some(&claim) || (path.exists() && !is_netns(&claim)));
-        if !in_pod && !has_claim {
+        let start = Instant::now();
+        let view = loop {
+            let view = look(&mut kernel, pci, std::slice::from_ref(&home))?;
+            // From a namespace that is gone the kernel gives the link back at its leisure.
+            let is_back = find(&view, pci).is_some()
+                || !view.vf(pci).is_some_and(|vf| vf.driver.is_some() && !is_userspace(vf));
+            if is_back || !has_claim || start.elapsed() > RELEASE_PATIENCE {
+                break view;
+            }
+            sleep(RELEASE_PAUSE);
+        };
+        let link = find(&view, pci);
+        if !has_claim && link.as_ref().is_none_or(|(at, _)| *at != home) {
             return Ok(());
         }
         let original =

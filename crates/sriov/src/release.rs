@@ -52,8 +52,9 @@ impl Original {
         };
         let rate = (asked("min_tx_rate") || asked("max_tx_rate")).then_some(0);
         let permanent = link.and_then(|(_, link)| link.permanent_mac);
+        let was_given_a_mac = link.is_some_and(|(_, link)| link.mac != permanent);
         let settings = VfSettings {
-            mac: None,
+            mac: permanent.filter(|_| was_given_a_mac),
             vlan: asked("vlan").then_some(0),
             qos: asked("vlan").then_some(0),
             vlan_proto: asked("vlan").then_some(VlanProtocol::Dot1Q),

@@ -51,7 +51,7 @@ impl Store {
 
     /// The namespace path of whoever took the VF last, alive or not.
     pub(crate) fn claim(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
-        let bytes = read(&self.claim_path(pci))?;
+        let bytes = content(&self.claim_path(pci))?;
         Ok(bytes.map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes))))
     }
 
@@ -139,7 +139,7 @@ impl Store {
     }
 }
 
-/// What is in a file. Of one that is too large to be a record there is nothing to be had.
+/// What is in a file. One that is too large to be ours says nothing.
 fn content(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match read(path) {
         Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Vec::new())),
@@ -184,6 +184,18 @@ mod tests {
         store.remove_claim(pci()).unwrap();
         store.remove_claim(pci()).unwrap();
         assert_eq!(store.claim(pci()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_claim_that_nobody_of_ours_has_written_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_owned());
+        let claim = dir.path().join("pci").join(PCI);
+        fs::create_dir_all(&claim).unwrap();
+        assert_eq!(store.holder(pci()).unwrap(), None);
+        store.remove_claim(pci()).unwrap();
+        fs::File::create(&claim).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
+        assert_eq!(store.holder(pci()).unwrap(), None);
     }
 
     #[test]

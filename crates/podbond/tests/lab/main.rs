@@ -3,9 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod addresses;
+mod at_once;
 mod bond_plugin;
 mod cables;
 mod chained;
+mod damage;
+mod del;
+mod del_pods;
+mod del_vfs;
 mod dhcp;
 mod documented;
 mod findings;
