@@ -38,6 +38,12 @@ impl Snapshot {
         let ours = links.into_iter().filter(|link| link["ifname"] != "cni0");
         Self { links: ours.map(|link| (words(&link["ifname"]), facts(&link))).collect(), files }
     }
+
+    /// The same without a file that is to stay.
+    pub(crate) fn without(mut self, file: &str) -> Self {
+        self.files.retain(|path| path != Path::new(file));
+        self
+    }
 }
 
 fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
