@@ -315,7 +315,7 @@ impl Leftover {
             Remains::Debt(debt) => {
                 Debts::default().pay(debt, node.delegates).map_err(|error| failed(error.into()))
             }
-            Remains::File(path) => podbond_state::remove(path).map_err(Error::from),
+            Remains::File(path) => files::remove(path),
             Remains::Unknown => {
                 return Row { object, what, done: Done::Left, error: None };
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, ContainerId};
-use podbond_state::{names, read, unfinished};
+use podbond_state::{names, read, sweep, unfinished};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -66,6 +66,15 @@ pub(super) fn look(state: &Path) -> Files {
         }
     }
     files
+}
+
+/// Removes a file, and with the last one its directory: that of a sandbox says nothing either.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    podbond_state::remove(path)?;
+    match path.parent() {
+        Some(dir) if names(dir)?.is_empty() && unfinished(dir)?.is_empty() => Ok(sweep(dir)?),
+        _ => Ok(()),
+    }
 }
 
 impl Files {
@@ -152,6 +161,15 @@ mod tests {
         assert_eq!(files.unfinished.len(), 6);
         assert!(files.unfinished.iter().all(|path| path.ends_with(".old.new")));
         assert!(files.torn.is_empty() && files.errors.is_empty());
+        for path in &files.unfinished {
+            remove(path).unwrap();
+        }
+        assert!(look(state.path()).unfinished.is_empty());
+        let whole = state.path().join("vfs/whole");
+        remove(&whole).unwrap();
+        assert!(whole.parent().unwrap().join(".now.new").exists());
+        remove(&state.path().join("vfs/.now.new")).unwrap();
+        assert!(!whole.parent().unwrap().exists());
     }
 
     #[test]

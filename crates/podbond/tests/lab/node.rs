@@ -52,6 +52,12 @@ impl Snapshot {
     pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
     }
+
+    /// The same without a file that is to stay.
+    pub(crate) fn without(mut self, file: &str) -> Self {
+        self.files.retain(|path| path != Path::new(file));
+        self
+    }
 }
 
 fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
