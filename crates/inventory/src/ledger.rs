@@ -128,7 +128,8 @@ impl Ledger {
                 self.holds.remove(&name)?;
             }
         }
-        Ok(())
+        // What was being written when its writer was killed: nobody writes without the lock.
+        self.holds.sweep()
     }
 
     /// The VFs whose records name a pod that is gone, with what the record says of it.

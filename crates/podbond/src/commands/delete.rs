@@ -89,7 +89,8 @@ fn tell(
 /// Whether there was such a pod. Its record stays while anything of it could not be removed.
 fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
     let sandboxes: Vec<ContainerId> = match node.store.pod(key) {
-        Ok(None) => return Ok(false),
+        // One who was killed may have begun to write it.
+        Ok(None) => return node.store.remove_pod(key),
         Ok(Some(record)) => record.sandboxes().cloned().collect(),
         // Damaged: the records of its attachments tell the sandboxes too.
         Err(damaged @ Error::Record { .. }) => {
