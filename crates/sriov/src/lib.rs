@@ -12,9 +12,11 @@
 mod check;
 mod config;
 mod error;
+mod gc;
 mod observe;
 mod plan;
 mod plugin;
+mod readiness;
 mod release;
 mod settings;
 mod state;
