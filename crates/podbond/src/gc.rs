@@ -45,7 +45,7 @@ enum Remains {
     Attachment(Box<Record>),
     /// Made by the plugins for a runtime.
     Bond(Box<podbond_bond::LeftBehind>),
-    Vf(podbond_sriov::LeftBehind),
+    Vf(Box<podbond_sriov::LeftBehind>),
     Claim(PciAddress, PathBuf),
     Hold(PciAddress, Holder),
     Lease(podbond_host_local::LeftBehind),
@@ -184,7 +184,7 @@ impl Survey {
                             "{} of container {container}, whose namespace is gone",
                             vf.ifname
                         );
-                        self.add(format!("VF {}", vf.device), what, Remains::Vf(vf));
+                        self.add(format!("VF {}", vf.device), what, Remains::Vf(Box::new(vf)));
                         attachments.insert(id);
                     }
                 }
