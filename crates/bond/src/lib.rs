@@ -8,10 +8,12 @@
 mod apart;
 mod beneath;
 mod check;
+mod compare;
 mod config;
 mod digest;
 mod error;
 mod findings;
+mod gc;
 mod glob;
 mod guard;
 mod host_links;
@@ -19,10 +21,12 @@ mod left;
 mod macs;
 mod plan;
 mod plugin;
+mod readiness;
 mod record;
 mod removal;
 mod rules;
 
+pub use compare::compare;
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::{Clash, Error};
 pub use findings::{
@@ -32,4 +36,4 @@ pub use findings::{
 pub use guard::Refusal;
 pub use left::LeftBehind;
 pub use plan::{Plan, plan};
-pub use plugin::{Bond, compare};
+pub use plugin::Bond;

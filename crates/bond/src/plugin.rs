@@ -1,15 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{
-    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, NodeRequest,
-    Plugin, Request,
+    CniResult, Command, ContainerId, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
-use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach, collect};
+use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
 use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns};
 use podbond_names::LinkName;
 
 use crate::apart::take_apart;
-use crate::check::differences;
+use crate::compare::verify;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
 use crate::findings::{Surroundings, look_around};
@@ -19,9 +18,9 @@ use crate::record::{Made, Place, Records};
 /// The bond plugin.
 #[derive(Debug, Clone)]
 pub struct Bond {
-    state: PathBuf,
+    pub(crate) state: PathBuf,
     rules: PathBuf,
-    debts: Debts,
+    pub(crate) debts: Debts,
 }
 
 impl Default for Bond {
@@ -134,7 +133,10 @@ impl Bond {
         let others = self.records_beside(config, Some((&request.container_id, &request.ifname)))?;
         let around = look_around(kernel, config, &others, &mut view)?;
         let plan = plan(config, &request.ifname, &view, &around)?;
-        let made = Made { place: place(request, config, &view), ..Made::of(&plan, config, &view) };
+        let place = place(request, config, &view);
+        let mut add = request.clone();
+        add.config.set_prev_result(None);
+        let made = Made { place, add: Some(add), ..Made::of(&plan, config, &view) };
         Ok((plan, made))
     }
 
@@ -210,14 +212,15 @@ impl Plugin for Bond {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        verify(request).map_err(|error| error.into_failure(&request.config.name))?;
-        delegates.ipam(Command::Check, request).map(drop)
+        verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+    }
+
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        self.readiness(request, delegates)
     }
 
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let failures = collect(request, delegates, &self.debts);
-        Error::all(failures.into_iter().map(Error::Config).collect())
-            .map_err(|error| error.into_failure(&request.config.name))
+        self.sweep(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
 }
 
@@ -238,29 +241,7 @@ fn place(request: &Request, config: &Config, view: &View) -> Option<Place> {
     })
 }
 
-fn verify(request: &Request) -> Result<(), Error> {
-    let mut kernel = Kernel::with_pod(netns(request)?)?;
-    let differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
-    if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
-}
-
-/// Every difference between the bond `ifname` of the pod and what its ADD made of a configuration,
-/// whose result stands in it as `prevResult`. Empty means that all is well.
-pub fn compare(
-    kernel: &mut Kernel,
-    conf: &NetConf,
-    args: &Args,
-    ifname: &LinkName,
-) -> Result<Vec<String>, Error> {
-    let config = Config::parse(conf, args)?;
-    let mut view = View::default();
-    see_bond_and_ports(kernel, &config, ifname, &mut view)?;
-    let found = Found::on(kernel, &At::pod(ifname.clone()))?;
-    let expected = conf.prev_result.clone().unwrap_or_default();
-    Ok(differences(&config, ifname, &view, &expected, &found))
-}
-
-fn netns(request: &Request) -> Result<&Path, Error> {
+pub(crate) fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::Kernel(podbond_kernel::Error::NoPodNamespace))
 }
 

@@ -1,11 +1,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_cni::ContainerId;
+use podbond_cni::{Attachment, ContainerId, NetConf, Request};
 use podbond_kernel::{At, BondMode, Link, LinkState, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_state::Lock;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::config::{Config, LinksAre};
 use crate::{Error, Plan};
@@ -41,7 +42,7 @@ struct Version {
 }
 
 /// What ADD set out to do, and what it found. Empty where there is no record.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Made {
     /// The steps.
     pub(crate) steps: Vec<Step>,
@@ -51,6 +52,10 @@ pub(crate) struct Made {
     /// Where the bond is, for those who plan others. Records had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
+    /// The ADD, for those who remove the bond without being told its configuration. Records had none
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) add: Option<Request>,
 }
 
 /// Where a bond is, and what it runs over.
@@ -74,6 +79,9 @@ pub(crate) struct PortBefore {
     pub(crate) mtu: u32,
 }
 
+/// What a record says; its file where it cannot be read as one.
+pub(crate) type Recorded = Result<Made, PathBuf>;
+
 impl Made {
     /// What a plan for these links means to do with what the view shows.
     pub(crate) fn of(plan: &Plan, config: &Config, view: &View) -> Self {
@@ -81,7 +89,28 @@ impl Made {
             config.ports.iter().filter_map(|name| view.link(config.links_are.netns(), name));
         let port =
             |link: &Link| PortBefore { name: link.name.clone(), mac: link.mac, mtu: link.mtu };
-        Self { steps: plan.steps.clone(), ports: links.map(port).collect(), place: None }
+        Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
+    }
+
+    /// The DEL of an attachment of whose network nothing is known: it puts the ports back as they
+    /// were, and has no lease to give back.
+    pub(crate) fn del(&self, attachment: Attachment, netns: Option<PathBuf>) -> Option<Request> {
+        let in_pod = !self.steps.iter().any(|step| matches!(step, Step::Move { .. }));
+        let links: Vec<_> = self.ports.iter().map(|port| json!({ "name": port.name })).collect();
+        let config = json!({
+            "cniVersion": "1.1.0", "name": "unknown", "type": "bond", "links": links,
+            "linksInContainer": in_pod,
+        });
+        let config = NetConf::from_map(config.as_object()?.clone()).ok()?;
+        let Attachment { container_id, ifname } = attachment;
+        let (args, path) = Default::default();
+        Some(Request { container_id, netns, ifname, args, path, config })
+    }
+
+    /// The pod's namespace, where it is known.
+    pub(crate) fn netns(&self) -> Option<&PathBuf> {
+        let add = self.add.as_ref().and_then(|add| add.netns.as_ref());
+        self.place.as_ref().map(|place| &place.netns).or(add)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -181,17 +210,13 @@ impl Records {
         Ok(places)
     }
 
-    /// All attachments that have a record that can be read.
-    pub(crate) fn all(&self) -> Result<Vec<(ContainerId, LinkName, Made)>, Error> {
+    /// The attachments that have a record, with what it says.
+    pub(crate) fn all(&self) -> Result<Vec<(Attachment, Recorded)>, Error> {
         let mut all = Vec::new();
         for name in podbond_state::names(&self.dir)? {
-            let Some((container, ifname)) = name.split_once(':') else { continue };
-            let container = ContainerId::try_from(container.to_owned());
-            if let (Ok(container), Ok(ifname)) = (container, ifname.parse())
-                && let Some(made) = read(&self.dir.join(&name))?
-            {
-                all.push((container, ifname, made));
-            }
+            let Some(attachment) = attachment(&name) else { continue };
+            let path = self.dir.join(name);
+            all.push((attachment, read(&path)?.ok_or(path)));
         }
         Ok(all)
     }
@@ -221,6 +246,13 @@ enum Content {
         version: u32,
     },
     Damaged,
+}
+
+/// The attachment of a record's file.
+fn attachment(name: &str) -> Option<Attachment> {
+    let (container, ifname) = name.rsplit_once(':')?;
+    let container_id = ContainerId::try_from(container.to_owned()).ok()?;
+    Some(Attachment { container_id, ifname: ifname.parse().ok()? })
 }
 
 /// What is there and whole, and of a version that is known.
@@ -271,7 +303,7 @@ mod tests {
             mode: BondMode::Lacp,
             functions: vec!["0000:01:10.0".parse().unwrap()],
         };
-        let made = Made { steps, ports, place: Some(place.clone()) };
+        let made = Made { steps, ports, place: Some(place.clone()), add: None };
         records.write(&id, &name, &made).unwrap();
         assert_eq!(records.read(&id, &name).unwrap(), Some(made));
         assert_eq!(records.others(None).unwrap(), [place]);
@@ -279,6 +311,39 @@ mod tests {
         records.remove(&id, &name).unwrap();
         records.remove(&id, &name).unwrap();
         assert!(records.read(&id, &name).unwrap().is_none());
+    }
+
+    #[test]
+    fn all_records_are_listed_with_their_attachments() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(dir.path());
+        let (id, name) = (container(), "bond0".parse().unwrap());
+        records.write(&id, &name, &Made::default()).unwrap();
+        fs::write(dir.path().join("c2:bond0"), "torn").unwrap();
+        fs::write(dir.path().join("no-record"), "{}").unwrap();
+        let all = records.all().unwrap();
+        let attachment = |id: &str| Attachment {
+            container_id: ContainerId::try_from(id.to_owned()).unwrap(),
+            ifname: name.clone(),
+        };
+        let torn = dir.path().join("c2:bond0");
+        let expected = [(attachment("c1"), Ok(Made::default())), (attachment("c2"), Err(torn))];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_record_without_its_add_tells_which_links_go_back_where() {
+        let link: LinkName = "eth1".parse().unwrap();
+        let port = PortBefore { name: link.clone(), mac: None, mtu: 1500 };
+        let away = Step::Move { from: At::host(link.clone()), to: At::pod(link) };
+        let attachment = || attachment("c1:bond0").unwrap();
+        for (steps, in_pod) in [(vec![away], false), (Vec::new(), true)] {
+            let made = Made { steps, ports: vec![port.clone()], ..Made::default() };
+            let del = made.del(attachment(), None).unwrap();
+            assert_eq!(del.config.raw["linksInContainer"], in_pod);
+            assert_eq!(del.config.raw["links"], json!([{"name": "eth1"}]));
+            assert_eq!((del.container_id, del.config.ipam), (container(), None));
+        }
     }
 
     #[test]

@@ -114,11 +114,16 @@ impl Debts {
         self.read(&self.path(request))
     }
 
-    /// Asks the IPAM plugin of a debt once more to take its lease back, with the directories of
-    /// `CNI_PATH` that it was asked with before; when it does, the debt is forgotten. Success also
-    /// when somebody else has paid it meanwhile.
-    pub fn pay(&self, debt: &Debt, delegates: &Delegates<'_>) -> Result<(), DebtError> {
-        self.pay_within(LOCK_PATIENCE, debt, delegates)
+    /// Asks the IPAM plugin of a debt once more to take its lease back; when it does, the debt is
+    /// forgotten. It is looked for in the directories of `path` (`CNI_PATH`), and then where it was
+    /// looked for before. Success also when somebody else has paid it meanwhile.
+    pub fn pay(
+        &self,
+        debt: &Debt,
+        path: &[PathBuf],
+        delegates: &Delegates<'_>,
+    ) -> Result<(), DebtError> {
+        self.pay_within(LOCK_PATIENCE, debt, path, delegates)
     }
 
     /// The same, waiting that long for another process that is paying.
@@ -126,6 +131,7 @@ impl Debts {
         &self,
         patience: Duration,
         debt: &Debt,
+        dirs: &[PathBuf],
         delegates: &Delegates<'_>,
     ) -> Result<(), DebtError> {
         // Not without the lock: the attachment may be made anew once its debt is paid, and must not
@@ -133,7 +139,8 @@ impl Debts {
         let _lock = self.lock(patience)?;
         let path = self.path(&debt.request);
         let Some(mut debt) = self.read(&path)? else { return Ok(()) };
-        match delegates.ipam(Command::Del, &debt.request) {
+        let dirs = dirs.iter().chain(&debt.request.path).cloned().collect();
+        match delegates.ipam(Command::Del, &Request { path: dirs, ..debt.request.clone() }) {
             Ok(_) => {
                 podbond_state::remove(&path)?;
                 self.tidy(&debt.request)

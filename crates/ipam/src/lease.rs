@@ -66,7 +66,7 @@ impl Ipam<'_> {
     /// what this ADD needs.
     pub(crate) fn settle_up(&self) -> Result<(), Failure> {
         if let Some(own) = self.debts.of(self.request)? {
-            self.debts.pay(&own, self.delegates)?;
+            self.debts.pay(&own, &self.request.path, self.delegates)?;
         }
         self.pay_on_the_way();
         Ok(())
@@ -119,7 +119,7 @@ impl Ipam<'_> {
     }
 
     fn pay_own(&self, own: &Debt) -> Given {
-        match self.debts.pay(own, self.delegates) {
+        match self.debts.pay(own, &self.request.path, self.delegates) {
             Ok(()) => Given::Back,
             Err(error) => Given::Owed(error.to_string()),
         }
@@ -130,7 +130,8 @@ impl Ipam<'_> {
     fn pay_on_the_way(&self) {
         let debts = self.debts.of_network(&self.request.config.name).unwrap_or_default();
         for debt in debts.iter().take(ON_THE_WAY) {
-            if self.debts.pay_within(Duration::ZERO, debt, self.delegates).is_err() {
+            let path = &self.request.path;
+            if self.debts.pay_within(Duration::ZERO, debt, path, self.delegates).is_err() {
                 break;
             }
         }
@@ -152,7 +153,7 @@ pub fn collect(request: &NodeRequest, delegates: &Delegates<'_>, debts: &Debts) 
         valid.any(|it| it.container_id == of.container_id && it.ifname == of.ifname)
     };
     for debt in owed.iter().filter(|debt| !is_valid(&debt.request)) {
-        failures.extend(debts.pay(debt, delegates).err().map(Failure::from));
+        failures.extend(debts.pay(debt, &request.path, delegates).err().map(Failure::from));
     }
     failures
 }

@@ -11,6 +11,7 @@ mod error;
 mod found;
 mod lease;
 mod meaning;
+mod readiness;
 mod settle;
 #[cfg(test)]
 mod testing;
@@ -21,4 +22,5 @@ pub use debts::{Debt, DebtError, Debts};
 pub use error::failure;
 pub use found::Found;
 pub use lease::{Ipam, Lease, collect};
+pub use readiness::readiness;
 pub use settle::{announce, dad, settle};

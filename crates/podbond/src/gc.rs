@@ -44,8 +44,8 @@ enum Remains {
     /// Of `podbond apply`, with the DEL of all its plugins.
     Attachment(Box<Record>),
     /// Made by the plugins for a runtime.
-    Bond(podbond_bond::LeftBehind),
-    Vf(podbond_sriov::LeftBehind),
+    Bond(Box<podbond_bond::LeftBehind>),
+    Vf(Box<podbond_sriov::LeftBehind>),
     Claim(PciAddress, PathBuf),
     Hold(PciAddress, Holder),
     Lease(podbond_host_local::LeftBehind),
@@ -150,17 +150,18 @@ impl Survey {
         self.leftovers.push(Leftover { object, what, remains });
     }
 
-    /// Bonds that the plugin made for a runtime.
+    /// Bonds that the plugin made for a runtime; gives those whose records do not tell of their lease.
     fn add_bonds(&mut self, known: &Known) -> BTreeSet<Attachment> {
         let mut attachments = BTreeSet::new();
         match Bond::default().left_behind(no_netns) {
             Ok(bonds) => {
                 for bond in bonds {
-                    let id = attachment(&bond.container, &bond.ifname);
-                    if known.is_news(&id) {
+                    if known.is_news(&bond.attachment) {
+                        if !bond.tells_lease() {
+                            attachments.insert(bond.attachment.clone());
+                        }
                         let what = "bond, whose namespace is gone".to_owned();
-                        self.add(bond.name.clone(), what, Remains::Bond(bond));
-                        attachments.insert(id);
+                        self.add(bond.name.clone(), what, Remains::Bond(Box::new(bond)));
                     }
                 }
             }
@@ -183,7 +184,7 @@ impl Survey {
                             "{} of container {container}, whose namespace is gone",
                             vf.ifname
                         );
-                        self.add(format!("VF {}", vf.device), what, Remains::Vf(vf));
+                        self.add(format!("VF {}", vf.device), what, Remains::Vf(Box::new(vf)));
                         attachments.insert(id);
                     }
                 }
@@ -302,19 +303,19 @@ impl Leftover {
         let outcome = match &remains {
             Remains::Attachment(record) => Error::gather(node.take_away(record)),
             Remains::Bond(bond) => Bond::default()
-                .take_back(bond, node.delegates)
+                .remove_left_behind(bond, &node.plugin_path, node.delegates)
                 .map_err(|error| failed(error.into_failure("bond"))),
             Remains::Vf(vf) => Sriov::default()
-                .take_back(vf, &node.plugin_path, node.delegates)
+                .remove_left_behind(vf, &node.plugin_path, node.delegates)
                 .map_err(|error| failed(error.into_failure("sriov"))),
             Remains::Claim(vf, netns) => Sriov::default()
                 .drop_claim(*vf, netns)
                 .map_err(|error| failed(error.into_failure("sriov"))),
             Remains::Hold(vf, holder) => node.ledger.release(*vf, holder).map_err(Error::from),
             Remains::Lease(lease) => podbond_host_local::give_back(lease).map_err(failed),
-            Remains::Debt(debt) => {
-                Debts::default().pay(debt, node.delegates).map_err(|error| failed(error.into()))
-            }
+            Remains::Debt(debt) => Debts::default()
+                .pay(debt, &node.plugin_path, node.delegates)
+                .map_err(|error| failed(error.into())),
             Remains::File(path) => files::remove(path),
             Remains::Unknown => {
                 return Row { object, what, done: Done::Left, error: None };

@@ -40,6 +40,13 @@ pub(crate) fn differences(
     {
         differences.push(format!("mac of {ifname} is {is}, not {mac}"));
     }
+    // A bond gives its ports its own.
+    let link = link.filter(|link| link.master.is_none());
+    if let (Some(mtu), Some(is)) = (expected.interfaces[position].mtu, link.map(|link| link.mtu))
+        && mtu != is
+    {
+        differences.push(format!("mtu of {ifname} is {is}, not {mtu}"));
+    }
     differences.extend(found.differences(ifname, expected));
     differences
 }
@@ -62,7 +69,7 @@ mod tests {
         let interface = Interface {
             name: name("net1"),
             mac: OWN_MAC.parse().ok(),
-            mtu: None,
+            mtu: Some(1500),
             sandbox: Some("/run/netns/p1".to_owned()),
             socket_path: None,
             pci_id: None,
@@ -84,8 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_carries_its_bonds_address_has_no_difference() {
+    fn a_port_that_carries_its_bonds_address_and_mtu_has_no_difference() {
         let mut view = in_pod();
+        view.pod[0].mtu = 1400;
         view.pod[0].mac = "02:00:00:00:00:01".parse().ok();
         view.pod[0].master = Some(4);
         view.pod[0].port = Some(PortState {
@@ -103,6 +111,7 @@ mod tests {
     fn all_differences_are_told_at_once() {
         let mut view = in_pod();
         view.pod[0].mac = "02:00:00:00:00:01".parse().ok();
+        view.pod[0].mtu = 1400;
         view.pod[0].state = LinkState::Down;
         view.vfs[0].settings.trust = Some(true);
         assert_eq!(
@@ -111,6 +120,7 @@ mod tests {
                 "left to do: set VF 2 of pf0 to trust off (was trust on)",
                 "left to do: bring net1 (pod) up",
                 "mac of net1 is 02:00:00:00:00:01, not 02:00:00:00:00:bb",
+                "mtu of net1 is 1400, not 1500",
                 "address 10.0.0.2/24 is gone",
             ]
         );

@@ -59,7 +59,7 @@ impl Sriov {
 
     /// DEL of an attachment that was left behind: its VF is found by its PCI address, whatever it is
     /// called by now, and put back as it was; its address is given back.
-    pub fn take_back(
+    pub fn remove_left_behind(
         &self,
         left: &LeftBehind,
         path: &[PathBuf],

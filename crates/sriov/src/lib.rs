@@ -12,10 +12,12 @@
 mod check;
 mod config;
 mod error;
+mod gc;
 mod left;
 mod observe;
 mod plan;
 mod plugin;
+mod readiness;
 mod release;
 mod settings;
 mod state;

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -6,7 +5,7 @@ use std::time::{Duration, Instant};
 use podbond_cni::{
     CniResult, Command, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
-use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach, collect};
+use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach};
 use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_state::Lock;
@@ -29,8 +28,8 @@ const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 /// The VF plugin.
 #[derive(Debug, Clone)]
 pub struct Sriov {
-    store: Store,
-    debts: Debts,
+    pub(crate) store: Store,
+    pub(crate) debts: Debts,
 }
 
 impl Default for Sriov {
@@ -153,32 +152,14 @@ impl Sriov {
         Ok(podbond_state::remove(&path)?)
     }
 
-    /// Takes back the VFs of this network's attachments that are not valid any more.
-    fn sweep(&self, request: &NodeRequest) -> Vec<Error> {
-        let valid: BTreeSet<PathBuf> = request
-            .valid_attachments
-            .iter()
-            .map(|attachment| self.store.record_path(&attachment.container_id, &attachment.ifname))
-            .collect();
-        let records = match self.store.records() {
-            Ok(records) => records,
-            Err(error) => return vec![error],
-        };
-        let invalid = records.into_iter().filter(|(path, record)| {
-            record.network() == Some(&request.config.name) && !valid.contains(path)
-        });
-        let take_back = |(path, record): (PathBuf, Record)| {
-            let _lock = self.store.lock(record.device)?;
-            self.bring_back_if_held(None, &record)?;
-            Ok(podbond_state::remove(&path)?)
-        };
-        invalid.filter_map(|entry| take_back(entry).err()).collect()
-    }
-
     /// Puts the VF back, unless another pod took it over when our namespace was gone.
     ///
     /// `netns` is what the runtime says of it, if anything.
-    fn bring_back_if_held(&self, netns: Option<&PathBuf>, record: &Record) -> Result<(), Error> {
+    pub(crate) fn bring_back_if_held(
+        &self,
+        netns: Option<&PathBuf>,
+        record: &Record,
+    ) -> Result<(), Error> {
         let pci = record.device;
         let ours = record.netns.as_ref().or(netns);
         let claim = self.store.claim(pci)?;
@@ -270,14 +251,15 @@ impl Plugin for Sriov {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        verify(request).map_err(|error| error.into_failure(&request.config.name))?;
-        delegates.ipam(Command::Check, request).map(drop)
+        verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+    }
+
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        self.readiness(request, delegates)
     }
 
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let mut errors = self.sweep(request);
-        errors.extend(collect(request, delegates, &self.debts).into_iter().map(Error::Attaching));
-        Error::all(errors).map_err(|error| error.into_failure(&request.config.name))
+        self.sweep(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
 }
 
@@ -299,13 +281,18 @@ fn or_none(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
 }
 
 /// Compares what is with what ADD would make and with what it answered.
-fn verify(request: &Request) -> Result<(), Error> {
+fn verify(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
     let config = Config::parse(&request.config, &request.args)?;
     let mut kernel = Kernel::with_pod(netns(request)?)?;
     let view = observe(&mut kernel, config.device, &request.ifname)?;
     let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
     let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
-    let differences = differences(&config, &request.ifname, &view, expected, &found);
+    let mut differences = differences(&config, &request.ifname, &view, expected, &found);
+    match delegates.ipam(Command::Check, request) {
+        Err(failure) if differences.is_empty() => return Err(failure.into()),
+        Err(failure) => differences.push(failure.to_string()),
+        Ok(_) => {}
+    }
     if differences.is_empty() {
         Ok(())
     } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use podbond_cni::ContainerId;
 use podbond_kernel::is_netns;
 use podbond_names::{LinkName, PciAddress};
-use podbond_state::{Lock, create, names, read, remove, write};
+use podbond_state::{Lock, create, is_before_boot, names, read, remove, write};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -100,6 +100,24 @@ impl Store {
             }
         }
         Ok(records)
+    }
+
+    /// Files in place of records that cannot be read as such, and that an earlier life of the node
+    /// has left: torn when it lost power.
+    pub(crate) fn torn(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut torn = Vec::new();
+        for name in names(&self.dir)? {
+            let path = self.dir.join(name);
+            if path.is_file() && is_before_boot(&path) && Self::load(&path)?.is_none() {
+                torn.push(path);
+            }
+        }
+        Ok(torn)
+    }
+
+    /// Whether records and claims can be kept.
+    pub(crate) fn writable(&self) -> Result<(), podbond_state::Error> {
+        podbond_state::writable(&self.dir)
     }
 
     /// Keeps the record of a new attachment and, when it has a namespace, the claim on its VF. What

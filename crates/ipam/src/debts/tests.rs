@@ -78,11 +78,11 @@ fn a_debt_is_paid_once_and_nothing_is_left() {
     let node = Node::new();
     node.give_back(true, &request(IPAM, "c1"), Lease::Possible);
     let debt = node.debts.list().unwrap().remove(0);
-    let unpaid = node.with(true, |delegates| node.debts.pay(&debt, delegates)).unwrap_err();
+    let unpaid = node.with(true, |delegates| node.debts.pay(&debt, &[], delegates)).unwrap_err();
     assert!(unpaid.to_string().contains("still owes the lease of net1 of container c1"));
     node.asked();
     for _ in 0..2 {
-        node.with(false, |delegates| node.debts.pay(&debt, delegates)).unwrap();
+        node.with(false, |delegates| node.debts.pay(&debt, &[], delegates)).unwrap();
     }
     assert_eq!((node.asked(), node.owed().len()), (1, 0));
     assert!(!node.dir.path().join("debts").exists());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, ContainerId};
-use podbond_state::{names, read, sweep, unfinished};
+use podbond_state::{is_before_boot, names, read, sweep, unfinished};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -104,7 +104,7 @@ impl Files {
                 Ok(Some(bytes))
                     if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() =>
                 {
-                    let is_old = written(&path).zip(booted()).is_some_and(|(at, boot)| at < boot);
+                    let is_old = is_before_boot(&path);
                     self.torn.push(Torn { path, is_old, of: of(&name) });
                 }
                 Ok(_) => {}
@@ -126,13 +126,6 @@ fn is_done(path: &Path) -> bool {
 
 fn written(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
-
-/// When the node booted, by the clock of now.
-fn booted() -> Option<SystemTime> {
-    let uptime = fs::read_to_string("/proc/uptime").ok()?;
-    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
-    SystemTime::now().checked_sub(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
 #[cfg(test)]

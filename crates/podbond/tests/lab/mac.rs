@@ -53,7 +53,7 @@ fn the_address_that_is_asked_for_is_the_bonds_in_every_mode() {
         call("CHECK", &path).run(&with_result).unwrap();
         netns.ip("link set bond0 address 02:00:00:00:00:78");
         let error = call("CHECK", &path).run(&with_result).unwrap_err();
-        assert!(words(&error["msg"]).contains("mac is 02:00:00:00:00:78, not"), "{error}");
+        assert!(words(&error["msg"]).contains("mac of bond0 is 02:00:00:00:00:78, not"), "{error}");
         call("DEL", &path).run(&config).unwrap();
         assert_eq!(netns.links(), links, "mode {mode}");
     }
