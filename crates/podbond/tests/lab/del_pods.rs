@@ -1,15 +1,13 @@
 //! Pods of the documented case are deleted, whatever has become of them, of their state files and of
-//! the cards.
+//! their VFs.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use crate::damage::Damage;
 use crate::node::{
-    Snapshot, WithNetworks, apply, has_links, interface, ip, pod, podbond, status, succeeded, vf,
+    Snapshot, WithNetworks, apply, has_links, interface, ip, pod, podbond, status, succeeded,
     wait_for, words,
 };
 
@@ -94,12 +92,6 @@ fn the_vfs_of_pods_that_vanished_are_found_by_their_addresses() {
     networks.end();
 }
 
-/// The PCI address of a PF's card.
-fn address_of(pf: &str) -> String {
-    let device = fs::canonicalize(format!("/sys/class/net/{pf}/device")).unwrap();
-    device.file_name().unwrap().to_string_lossy().into_owned()
-}
-
 fn write(path: &str, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
@@ -150,39 +142,5 @@ fn a_pod_whose_vfs_were_unmade_and_made_anew_is_deleted() {
         delete("next");
         assert_eq!(state_files(), files);
     }
-    networks.end();
-}
-
-#[test]
-fn a_pod_whose_card_was_taken_out_is_deleted_and_works_again_once_the_card_is_back() {
-    let networks = WithNetworks::new();
-    let files = state_files();
-    let (card, first) = (address_of("pf1"), vf(0));
-    // First one of its functions, which the bus does not find again; then all of it.
-    make("vfless");
-    let function = words(&interface(&status("vfless"), "net2")["function"]["pci"]);
-    write(&format!("/sys/bus/pci/devices/{function}/remove"), "1");
-    delete("vfless");
-    assert_eq!(state_files(), files);
-
-    make("cardless");
-    write(&format!("/sys/bus/pci/devices/{card}/remove"), "1");
-    assert!(!Path::new("/sys/class/net/pf1").exists());
-    let said = delete("cardless");
-    assert!(said.contains("deleted"), "{said}");
-    assert_eq!(state_files(), files);
-    assert_eq!(vf(0), first);
-
-    write("/sys/bus/pci/rescan", "1");
-    let net = format!("/sys/bus/pci/devices/{card}/net");
-    wait_for("the card is back", || Path::new(&net).exists());
-    let link = fs::read_dir(&net).unwrap().next().unwrap().unwrap();
-    let link = link.file_name().into_string().unwrap();
-    ip(&format!("link set {link} name pf1"));
-    ip("link set pf1 up");
-    succeeded(&podbond(&["apply", "-f", &format!("{}/policies.yaml", crate::node::EXAMPLES)]));
-    make("again");
-    assert_eq!(interface(&status("again"), "net2")["function"]["pf"], Value::from("pf1"));
-    delete("again");
     networks.end();
 }
