@@ -28,10 +28,7 @@ impl Bond {
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
         let mut errors = Vec::new();
-        let records = self.records().all().unwrap_or_else(|error| {
-            errors.push(error);
-            Vec::new()
-        });
+        let records = self.records().all(&mut errors);
         for (attachment, record) in &records {
             // A later pod may have a namespace of the same path: what is in it is not the dead one's.
             let taken_over = |path: &PathBuf| {

@@ -28,8 +28,8 @@ impl Bond {
     /// The bonds whose namespace is gone, as `is_gone` tells of its path. Of a record that does not
     /// name it nobody knows.
     pub fn left_behind(&self, is_gone: impl Fn(&Path) -> bool) -> Result<Vec<LeftBehind>, Error> {
-        let mut left = Vec::new();
-        for (attachment, record) in self.records().all()? {
+        let (mut left, mut errors) = (Vec::new(), Vec::new());
+        for (attachment, record) in self.records().all(&mut errors) {
             let Ok(made) = record else { continue };
             if made.netns().is_some_and(|netns| is_gone(netns)) {
                 let name = made.place.as_ref().map(|place| place.name.clone());
@@ -38,7 +38,11 @@ impl Bond {
                 left.push(LeftBehind { attachment, name, made });
             }
         }
-        Ok(left)
+        // What can be read is not kept back by what cannot.
+        match errors.into_iter().next() {
+            Some(error) if left.is_empty() => Err(error),
+            _ => Ok(left),
+        }
     }
 
     /// DEL of a bond that was left behind, by the ADD that its record tells of, with these directories

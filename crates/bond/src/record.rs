@@ -210,15 +210,19 @@ impl Records {
         Ok(places)
     }
 
-    /// The attachments that have a record, with what it says.
-    pub(crate) fn all(&self) -> Result<Vec<(Attachment, Recorded)>, Error> {
+    /// The attachments that have a record, with what it says. Goes on past errors.
+    pub(crate) fn all(&self, errors: &mut Vec<Error>) -> Vec<(Attachment, Recorded)> {
         let mut all = Vec::new();
-        for name in podbond_state::names(&self.dir)? {
+        let mut keep = |error: Error| errors.push(error);
+        let names = podbond_state::names(&self.dir).map_err(Error::State).map_err(&mut keep);
+        for name in names.unwrap_or_default() {
             let Some(attachment) = attachment(&name) else { continue };
             let path = self.dir.join(name);
-            all.push((attachment, read(&path)?.ok_or(path)));
+            if let Ok(made) = read(&path).map_err(&mut keep) {
+                all.push((attachment, made.ok_or(path)));
+            }
         }
-        Ok(all)
+        all
     }
 
     /// Removes the record; success when there is none.
@@ -321,7 +325,9 @@ mod tests {
         records.write(&id, &name, &Made::default()).unwrap();
         fs::write(dir.path().join("c2:bond0"), "torn").unwrap();
         fs::write(dir.path().join("no-record"), "{}").unwrap();
-        let all = records.all().unwrap();
+        fs::create_dir(dir.path().join("c3:bond0")).unwrap();
+        let mut errors = Vec::new();
+        let all = records.all(&mut errors);
         let attachment = |id: &str| Attachment {
             container_id: ContainerId::try_from(id.to_owned()).unwrap(),
             ifname: name.clone(),
@@ -329,6 +335,7 @@ mod tests {
         let torn = dir.path().join("c2:bond0");
         let expected = [(attachment("c1"), Ok(Made::default())), (attachment("c2"), Err(torn))];
         assert_eq!(all, expected);
+        assert!(errors.len() == 1 && errors[0].to_string().contains("c3:bond0"), "{errors:?}");
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl fmt::Display for Command {
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerId(String);
 
+/// The longest container ID, in bytes: of the 255 of a file name made of it there is room for a
+/// character between, an interface name, and the five that a file has while it is being written.
+const MAX_ID_BYTES: usize = 255 - 1 - 15 - 5;
+
 impl ContainerId {
     /// The ID as the runtime gave it.
     pub fn as_str(&self) -> &str {
@@ -77,9 +81,11 @@ impl TryFrom<String> for ContainerId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // Room for `-` and an interface name in the file names made of both.
-        if text.len() > 255 - 16 {
-            Err(format!("container ID {text:?} has {} bytes: at most 239 are possible", text.len()))
+        if text.len() > MAX_ID_BYTES {
+            Err(format!(
+                "container ID {text:?} has {} bytes: at most {MAX_ID_BYTES} are possible",
+                text.len()
+            ))
         } else if is_identifier(&text) {
             Ok(Self(text))
         } else {
@@ -246,7 +252,8 @@ mod tests {
     fn a_container_id_is_a_safe_file_name() {
         let id = |text: &str| ContainerId::try_from(text.to_owned());
         assert_eq!(id("0a_b.c-D").unwrap().as_str(), "0a_b.c-D");
-        let long = "a".repeat(240);
+        assert!(id(&"a".repeat(MAX_ID_BYTES)).is_ok());
+        let long = "a".repeat(MAX_ID_BYTES + 1);
         for wrong in ["", ".", "..", "-a", "a/b", "a b", "\u{e9}", "a\n", long.as_str()] {
             assert!(id(wrong).is_err(), "{wrong:?} was accepted");
         }

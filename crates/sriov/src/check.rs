@@ -1,9 +1,11 @@
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
-use podbond_kernel::{Link, Netns, View};
+use podbond_kernel::{Link, Netns, VfSettings, View};
 use podbond_names::{LinkName, Mac};
 
 use crate::plan::{is_userspace, plan};
+use crate::release::Original;
+use crate::settings::limit;
 use crate::{Config, Error};
 
 /// Every difference between what an ADD would make and what is there, and between its result and
@@ -51,6 +53,17 @@ pub(crate) fn differences(
     differences
 }
 
+/// What the PF is to keep of a VF: what was asked for, and of the rest what was there before ADD. But
+/// for the address, which a trusted VF gives to itself.
+pub(crate) fn expected_settings(
+    config: &Config,
+    original: &Original,
+    shown: &VfSettings,
+) -> VfSettings {
+    let rest = VfSettings { mac: None, ..limit(&original.settings, shown) };
+    rest.with(&config.settings)
+}
+
 /// A link's own address: a bond may lend its port another one.
 fn own_address(link: &Link) -> Option<Mac> {
     link.port.as_ref().and_then(|port| port.permanent_mac).or(link.mac)
@@ -88,6 +101,22 @@ mod tests {
     #[test]
     fn what_add_left_has_no_differences() {
         assert_eq!(told(&in_pod(), &["10.0.0.2/24"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_setting_that_nobody_asked_for_is_to_be_as_add_found_it() {
+        let before = on_host();
+        let original = Original::of(&before.vfs[0], &before);
+        let mut view = in_pod();
+        view.vfs[0].settings.vlan = Some(8);
+        view.vfs[0].settings.mac = "02:00:00:00:00:01".parse().ok();
+        let config = config(&json!({"trust": "off"}));
+        let settings = expected_settings(&config, &original, &view.vfs[0].settings);
+        let config = Config { settings, ..config };
+        let found = Found { addresses: vec!["10.0.0.2/24".parse().unwrap()], ..Found::default() };
+        let told = differences(&config, &name("net1"), &view, &expected(), &found);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("left to do: set VF 2 of pf0 to vlan 0 "), "{told:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_state::Lock;
 
-use crate::check::differences;
+use crate::check::{differences, expected_settings};
 use crate::observe::{look, observe};
 use crate::plan::{find, is_userspace, plan};
 use crate::release::{Original, Release, release};
@@ -152,6 +152,30 @@ impl Sriov {
         Ok(podbond_state::remove(&path)?)
     }
 
+    /// Compares what is with what ADD would make and with what it answered, and asks for the lease.
+    fn verify(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let mut config = Config::parse(&request.config, &request.args)?;
+        let mut kernel = Kernel::with_pod(netns(request)?)?;
+        let view = observe(&mut kernel, config.device, &request.ifname)?;
+        let record = Store::load(&self.store.record_path(&request.container_id, &request.ifname))?;
+        if let (Some(record), Some(vf)) = (record, view.vf(config.device)) {
+            config.settings = expected_settings(&config, &record.original, &vf.settings);
+        }
+        let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
+        let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
+        let mut differences = differences(&config, &request.ifname, &view, expected, &found);
+        match delegates.ipam(Command::Check, request) {
+            Err(failure) if differences.is_empty() => return Err(failure.into()),
+            Err(failure) => differences.push(failure.to_string()),
+            Ok(_) => {}
+        }
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Differs { ifname: request.ifname.clone(), differences })
+        }
+    }
+
     /// Puts the VF back, unless another pod took it over when our namespace was gone.
     ///
     /// `netns` is what the runtime says of it, if anything.
@@ -251,7 +275,7 @@ impl Plugin for Sriov {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+        self.verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
 
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
@@ -277,26 +301,6 @@ fn or_none(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
     match lock {
         Err(Error::State(error)) if !error.is_locked() => Ok(None),
         lock => lock.map(Some),
-    }
-}
-
-/// Compares what is with what ADD would make and with what it answered.
-fn verify(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-    let config = Config::parse(&request.config, &request.args)?;
-    let mut kernel = Kernel::with_pod(netns(request)?)?;
-    let view = observe(&mut kernel, config.device, &request.ifname)?;
-    let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
-    let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
-    let mut differences = differences(&config, &request.ifname, &view, expected, &found);
-    match delegates.ipam(Command::Check, request) {
-        Err(failure) if differences.is_empty() => return Err(failure.into()),
-        Err(failure) => differences.push(failure.to_string()),
-        Ok(_) => {}
-    }
-    if differences.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Differs { ifname: request.ifname.clone(), differences })
     }
 }
 

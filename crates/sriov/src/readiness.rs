@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use podbond_cni::{Args, Code, Delegates, Failure, NodeRequest};
+use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest};
 use podbond_ipam::readiness;
 use podbond_kernel::{Sysfs, USERSPACE_DRIVERS, is_netns};
 use podbond_names::PciAddress;
@@ -93,11 +93,7 @@ impl Sriov {
         delegates: &Delegates<'_>,
     ) -> Result<(), Failure> {
         let refused = |error: Error| error.into_failure(&request.config.name);
-        let device = match Config::parse(&request.config, &Args::default()) {
-            Ok(config) => Some(config.device),
-            Err(Error::DeviceMissing) => None,
-            Err(error) => return Err(refused(error)),
-        };
+        let device = device(&request.config).map_err(refused)?;
         let seen = self.see(device, &request.config.name).map_err(refused)?;
         let own = reasons(seen).into_iter().map(|reason| Failure::new(reason.code(), reason));
         readiness(own.collect(), request, delegates)
@@ -125,9 +121,32 @@ impl Sriov {
     }
 }
 
+/// The `deviceID` of a configuration, all of which is checked.
+fn device(config: &NetConf) -> Result<Option<PciAddress>, Error> {
+    match Config::parse(config, &Args::default()) {
+        Err(Error::DeviceMissing) => {
+            let mut config = config.clone();
+            config.raw.insert("deviceID".to_owned(), "0000:00:00.0".into());
+            Config::parse(&config, &Args::default()).map(|_| None)
+        }
+        parsed => parsed.map(|config| Some(config.device)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::testing::net_conf;
+
+    #[test]
+    fn a_configuration_without_device_is_checked_as_one_with() {
+        let of = |keys| device(&net_conf(&keys)).map_err(|error| error.to_string());
+        assert_eq!(of(json!({"deviceID": "0000:02:10.1"})), Ok(Some(pci(1))));
+        assert_eq!(of(json!({"deviceID": null, "vlan": 7})), Ok(None));
+        assert!(of(json!({"deviceID": null, "vlan": 9999})).unwrap_err().contains("vlan: 9999"));
+    }
 
     fn pci(function: u8) -> PciAddress {
         format!("0000:02:10.{function}").parse().unwrap()

@@ -168,6 +168,15 @@ fn what_cannot_be_noted_is_an_error() {
 }
 
 #[test]
+fn the_longest_names_make_a_file() {
+    let node = Node::new();
+    let mut request = request("not-installed", &"c".repeat(234));
+    request.ifname = "a-long-name-net".parse().unwrap();
+    node.give_back(false, &request, Lease::Possible);
+    assert!(node.debts.of(&request).unwrap().is_some());
+}
+
+#[test]
 fn files_that_are_no_debts_are_left_out() {
     let node = Node::new();
     node.give_back(true, &request(IPAM, "c1"), Lease::Possible);
