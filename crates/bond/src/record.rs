@@ -244,7 +244,7 @@ fn name(container: &ContainerId, ifname: &LinkName) -> String {
 
 /// What is in a record's place.
 enum Content {
-    Whole(Made),
+    Whole(Box<Made>),
     /// Somebody else's form.
     Of {
         version: u32,
@@ -262,7 +262,7 @@ fn attachment(name: &str) -> Option<Attachment> {
 /// What is there and whole, and of a version that is known.
 fn read(path: &Path) -> Result<Option<Made>, Error> {
     Ok(match content(path)? {
-        Some(Content::Whole(made)) => Some(made),
+        Some(Content::Whole(made)) => Some(*made),
         _ => None,
     })
 }
@@ -275,7 +275,7 @@ fn content(path: &Path) -> Result<Option<Content>, Error> {
     let Some(bytes) = bytes else { return Ok(None) };
     let version = serde_json::from_slice::<Version>(&bytes).ok().map(|of| of.version);
     Ok(Some(match (version, serde_json::from_slice::<Record>(&bytes)) {
-        (Some(VERSION), Ok(record)) => Content::Whole(record.made),
+        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.made)),
         (Some(version), _) if version != VERSION => Content::Of { version },
         _ => Content::Damaged,
     }))
@@ -325,7 +325,8 @@ mod tests {
         records.write(&id, &name, &Made::default()).unwrap();
         fs::write(dir.path().join("c2:bond0"), "torn").unwrap();
         fs::write(dir.path().join("no-record"), "{}").unwrap();
-        fs::create_dir(dir.path().join("c3:bond0")).unwrap();
+        let huge = fs::File::create(dir.path().join("c3:bond0")).unwrap();
+        huge.set_len(podbond_state::MAX_SIZE + 1).unwrap();
         let mut errors = Vec::new();
         let all = records.all(&mut errors);
         let attachment = |id: &str| Attachment {
