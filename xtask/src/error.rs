@@ -40,16 +40,17 @@ pub(crate) enum Error {
     /// There is nothing to run.
     #[error("no lab test was run: none was found, or the filter fits none")]
     NoTests,
-    /// Lab tests failed or said nothing.
-    #[error("lab tests under {kernel}: {failed} failed, {silent} test targets gave no result")]
+    /// Lab tests failed or gave no result; each was printed.
+    #[error("lab tests: {failed} failed, {missing} gave no result")]
     LabTests {
-        /// Under which kernel.
-        kernel: podbond_lab::Kernel,
         /// How many tests failed, or were ignored.
         failed: usize,
-        /// How many executables did not report.
-        silent: usize,
+        /// How many of those that were to run did not report.
+        missing: usize,
     },
+    /// The short list for other kernels names tests that are not there.
+    #[error("no lab test is called {0}…, as the short list in xtask/src/test/runs.rs has it")]
+    StaleShortList(String),
     /// What was built may not be given to others.
     #[error("dist/podbond was not written: {0}")]
     Dist(String),
