@@ -128,7 +128,7 @@ impl Ledger {
                 self.holds.remove(&name)?;
             }
         }
-        Ok(())
+        self.holds.sweep()
     }
 
     /// The VFs whose records name a pod that is gone, with what the record says of it.

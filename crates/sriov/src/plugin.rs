@@ -130,19 +130,26 @@ impl Sriov {
             .iter()
             .map(|attachment| self.store.record_path(&attachment.container_id, &attachment.ifname))
             .collect();
-        let records = match self.store.records() {
-            Ok(records) => records,
-            Err(error) => return vec![error],
+        let (records, unfinished) = match (self.store.records(), self.store.unfinished()) {
+            (Ok(records), Ok(unfinished)) => (records, unfinished),
+            (Err(error), _) | (_, Err(error)) => return vec![error],
         };
-        let invalid = records.into_iter().filter(|(path, record)| {
+        let is_invalid = |(path, record): &(PathBuf, Record)| {
             record.network() == Some(&request.config.name) && !valid.contains(path)
-        });
+        };
         let take_back = |(path, record): (PathBuf, Record)| {
             let _lock = self.store.lock(record.device)?;
             self.bring_back_if_held(None, &record)?;
             Ok(podbond_state::remove(&path)?)
         };
-        invalid.filter_map(|entry| take_back(entry).err()).collect()
+        // Nothing was done yet for a record that is not in force.
+        let forget = |(path, record): (PathBuf, Record)| {
+            let _lock = self.store.lock(record.device)?;
+            Ok(podbond_state::remove(&path)?)
+        };
+        let taken_back = records.into_iter().filter(is_invalid).map(take_back);
+        let forgotten = unfinished.into_iter().filter(is_invalid).map(forget);
+        taken_back.chain(forgotten).filter_map(Result::err).collect()
     }
 
     /// Puts the VF back, unless another pod took it over when our namespace was gone.

@@ -76,6 +76,16 @@ impl Store {
         Ok(records)
     }
 
+    /// The records that killed processes had written and not yet put in force, with the files that
+    /// they would have become.
+    pub(crate) fn unfinished(&self) -> Result<Vec<(PathBuf, Record)>, Error> {
+        let mut records = Vec::new();
+        for path in podbond_state::unfinished_in(&self.dir)? {
+            records.extend(Self::load(&path.written)?.map(|record| (path.meant, record)));
+        }
+        Ok(records)
+    }
+
     /// Keeps a record and, when it has a namespace, the claim on its VF.
     pub(crate) fn save(&self, path: &Path, record: &Record) -> Result<(), Error> {
         write(path, &record.to_json())?;

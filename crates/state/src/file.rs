@@ -123,6 +123,32 @@ pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
+/// A file that is not written to its end, and what it would have become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The file.
+    pub written: PathBuf,
+    /// The file that it was meant for.
+    pub meant: PathBuf,
+}
+
+/// The files in a directory that are being written, or were when their writers were killed.
+pub fn unfinished_in(dir: &Path) -> Result<Vec<Unfinished>, Error> {
+    let failed = Error::file("list", dir);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(&failed)?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(&failed)?;
+        let name = entry.file_name();
+        let meant = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(UNFINISHED));
+        all.extend(meant.map(|meant| Unfinished { written: entry.path(), meant: dir.join(meant) }));
+    }
+    Ok(all)
+}
+
 /// Makes a directory, and those above it, that only root may enter.
 pub fn make_dir(dir: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -189,7 +215,10 @@ mod tests {
         fs::write(unfinished(&path), "half").unwrap();
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(names(dir.path()).unwrap(), Vec::<String>::new());
+        let half = Unfinished { written: unfinished(&path), meant: path.clone() };
+        assert_eq!(unfinished_in(dir.path()).unwrap(), [half]);
         remove(&path).unwrap();
+        assert_eq!(unfinished_in(dir.path()).unwrap(), []);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

@@ -10,5 +10,8 @@ mod file;
 mod lock;
 
 pub use error::Error;
-pub use file::{MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, write};
+pub use file::{
+    MAX_SIZE, Unfinished, create, is_unfinished, make_dir, names, read, remove, sweep,
+    unfinished_in, write,
+};
 pub use lock::Lock;

@@ -85,7 +85,10 @@ fn tell(
 
 /// Whether there was such a pod. Its record stays while anything of it could not be removed.
 fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
-    let Some(record) = node.store.pod(key)? else { return Ok(false) };
+    let Some(record) = node.store.pod(key)? else {
+        // One who was killed may have left a record that was not written to its end.
+        return node.store.remove_pod(key);
+    };
     let left: Vec<_> = record.sandboxes().flat_map(|sandbox| node.detach(sandbox)).collect();
     if let Some(netns) = NamedNetns::find(&PodRecord::netns_name(key))?
         && left.is_empty()
