@@ -84,7 +84,7 @@ pub(crate) fn around<E>(
 }
 
 fn note(path: &PathBuf, change: Change<'_>) {
-    let line = format!("{}: {}\n", change.kind, change.what);
+    let line = format!("{} {}: {}\n", std::process::id(), change.kind, change.what);
     let noted = OpenOptions::new()
         .create(true)
         .append(true)
