@@ -25,7 +25,9 @@ Examples:
   cargo xtask test --lab --package podbond-bond -- failover
         the lab tests of one package whose name holds `failover`
   cargo xtask test --kernel bookworm --kernel trixie-backports
-        the lab tests under two other kernels, after the unit tests";
+        the lab tests under two other kernels, after the unit tests
+  cargo xtask test --full
+        everything on every kernel, also what takes hours";
 
 /// Where the test executables are in the lab.
 const GUEST_DIR: &str = "/root/tests";
@@ -35,6 +37,9 @@ const RUN_TESTS: &str = include_str!("run-tests.sh");
 
 /// No run of the lab tests takes longer; 0 of them hang for ever.
 const LIMIT: Duration = Duration::from_mins(30);
+
+/// The same with `--full`.
+const FULL_LIMIT: Duration = Duration::from_hours(4);
 
 /// Run the tests: units on this machine, then the lab's in a virtual machine
 #[derive(Debug, Args)]
@@ -49,6 +54,9 @@ pub(crate) struct Arguments {
     /// The kernels for the lab tests, by Debian suite; may be repeated
     #[arg(long, value_name = "SUITE", default_values_t = [Kernel::default()])]
     kernel: Vec<Kernel>,
+    /// Every kernel, and in the lab tests also what takes long (`PODBOND_TEST_FULL=1`)
+    #[arg(long, conflicts_with_all = ["unit", "kernel"])]
+    full: bool,
     /// Only the tests of this package; may be repeated
     #[arg(long, short, value_name = "NAME")]
     package: Vec<String>,
@@ -98,9 +106,10 @@ fn lab_tests(arguments: &Arguments) -> Result<(), Error> {
         return Err(Error::NoTests);
     }
     let podbond = build::for_lab("podbond")?;
-    for &kernel in &arguments.kernel {
+    let kernels = if arguments.full { &Kernel::ALL[..] } else { &arguments.kernel[..] };
+    for &kernel in kernels {
         let builder = lab::bare(podbond.clone()).kernel(kernel);
-        run_in(builder, kernel, &tests, arguments.filter.as_deref())?;
+        run_in(builder, kernel, &tests, arguments)?;
     }
     Ok(())
 }
@@ -111,18 +120,21 @@ fn run_in(
     builder: podbond_lab::Builder,
     kernel: Kernel,
     tests: &[Built],
-    filter: Option<&str>,
+    arguments: &Arguments,
 ) -> Result<(), Error> {
     let progress = Progress::on_stderr();
     let guest = |test: &Built| format!("{GUEST_DIR}/{}-{}", test.package, test.name);
     let builder = tests.iter().fold(builder, |builder, test| builder.add(&test.path, guest(test)));
     let lab = builder.prepare(&progress)?;
     progress.begin(format_args!("booting {kernel} for {} test targets", tests.len()));
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let full = format!("PODBOND_TEST_FULL={}", u8::from(arguments.full));
     let mut argv =
-        ["sh", "-c", RUN_TESTS, "tests", filter.unwrap_or_default()].map(OsString::from).to_vec();
+        ["env", &full, "sh", "-c", RUN_TESTS, "tests", filter].map(OsString::from).to_vec();
     argv.extend(tests.iter().map(|test| guest(test).into()));
     let mut stdout = Counting::new(io::stdout());
-    let status = lab.run(&argv, Stdin::Empty, &mut stdout, &mut io::stderr(), Some(LIMIT))?;
+    let limit = if arguments.full { FULL_LIMIT } else { LIMIT };
+    let status = lab.run(&argv, Stdin::Empty, &mut stdout, &mut io::stderr(), Some(limit))?;
     let counts = stdout.counts;
     println!("{kernel}: {} passed, {} failed", counts.passed, counts.failed);
     if status != 0 || counts.failed > 0 || counts.targets != tests.len() {

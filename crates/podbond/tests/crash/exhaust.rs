@@ -1,117 +1,235 @@
 //! All points at which an operation can be killed or refused, one after the other.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::Output;
+use std::collections::BTreeMap;
 
-use crate::operation::{Operation, Verb, told};
+use crate::operation::{Closing, Operation, Ran, Verb};
+use crate::report::{is_full, progress, row};
 use crate::snapshot::Snapshot;
 
 /// `EPERM`, `EINTR`, `ENOMEM`, `EBUSY`, `ENODEV`, `ENOSPC`, `EROFS`: what may be met in earnest.
 const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
 
-const SIGKILL: i32 = 9;
+/// An operation on a node of which is known what it was before.
+pub(crate) struct Run<'o> {
+    pub(crate) operation: &'o Operation,
+    before: Snapshot,
+    /// Where DEL (or GC) and where a failed ADD make a change of each kind.
+    pub(crate) seen: Seen,
+}
 
-/// Kills and refuses an operation at every change it makes. Prints a row of the table and panics if
+/// Where changes of each kind are made while an operation is taken back.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) closing: BTreeMap<String, Vec<Point>>,
+    /// The changes of ADD whose failure makes them.
+    pub(crate) undo: BTreeMap<String, Vec<usize>>,
+}
+
+/// What there is to take away, and how it is taken away.
+#[derive(Debug, Clone)]
+pub(crate) struct Point {
+    /// What was killed and by which fault; none for an ADD that succeeded.
+    pub(crate) killed: Option<(Verb, String)>,
+    pub(crate) closing: Closing,
+}
+
+/// How many points a verb has, by where it was killed or refused.
+#[derive(Default)]
+struct Tally {
+    adds: usize,
+    dels: usize,
+    tried: usize,
+    leaks: Vec<String>,
+}
+
+impl Tally {
+    fn row(&self, operation: &str, what: &str) {
+        row(operation, what, self.adds, self.dels, self.tried, self.leaks.len());
+    }
+
+    fn steps(&mut self, verb: Verb) -> &mut usize {
+        match verb {
+            Verb::Add => &mut self.adds,
+            Verb::Del => &mut self.dels,
+        }
+    }
+}
+
+/// Kills and refuses an operation at every change it makes. Prints rows of the table and panics if
 /// anything was lost.
-pub(crate) fn exhaust(operation: &Operation) {
-    // Once for what stays for good: directories and locks.
-    operation.changes(Verb::Add);
-    operation.changes(Verb::Del);
-    let run = Run { operation, before: Snapshot::take(operation.netns) };
-    let adds = operation.changes(Verb::Add);
-    let dels = operation.changes(Verb::Del);
-    let mut leaks = run.leaks("undisturbed");
+pub(crate) fn exhaust(run: &mut Run<'_>) {
+    let name = run.operation.name;
+    let mut killed = run.kill_everywhere();
+    killed.row(name, "killed");
+    let refused = run.refuse_everywhere();
+    refused.row(name, "refused");
+    killed.leaks.extend(refused.leaks);
+    assert!(killed.leaks.is_empty(), "{}", killed.leaks.join("\n"));
+}
 
-    let mut tried = 0;
-    for (verb, changes) in [(Verb::Add, &adds), (Verb::Del, &dels)] {
-        for (position, change) in changes.iter().enumerate() {
-            for moment in ["before", "after"] {
-                tried += 1;
-                let when = format!("{verb:?} killed {moment} {}. {change}", position + 1);
-                leaks.extend(run.killed(verb, &format!("die-{moment}={}", position + 1), &when));
+impl<'o> Run<'o> {
+    /// Sets everything up.
+    pub(crate) fn begin(operation: &'o Operation) -> Self {
+        let before = set_up(operation);
+        Self { operation, before, seen: Seen::default() }
+    }
+
+    /// The same after something was lost on purpose.
+    pub(crate) fn begin_again(&mut self) {
+        self.before = set_up(self.operation);
+    }
+
+    fn kill_everywhere(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        let whole = Point { killed: None, closing: Closing::Del };
+        self.taken_back(&whole, "undisturbed", &mut tally);
+        for verb in [Verb::Add, Verb::Del] {
+            for position in 1.. {
+                progress(format_args!("{}: {verb:?} killed at {position}", self.operation.name));
+                let mut has_died = false;
+                for moment in self.operation.moments() {
+                    let fault = format!("die-{moment}={position}");
+                    for closing in self.closings(tally.tried) {
+                        let point = Point { killed: Some((verb, fault.clone())), closing };
+                        let died = self.killed(&point, position, &mut tally);
+                        has_died |= died;
+                        if !died {
+                            break;
+                        }
+                    }
+                }
+                if !has_died {
+                    break;
+                }
+                *tally.steps(verb) = position;
             }
         }
+        tally
     }
-    row(operation.name, "killed", adds.len(), dels.len(), tried, leaks.len());
 
-    let mut refused = Vec::new();
-    let mut tried = 0;
-    for (verb, changes) in [(Verb::Add, &adds), (Verb::Del, &dels)] {
-        for (position, change) in changes.iter().enumerate() {
-            tried += 1;
-            let errno = ERRORS[position % ERRORS.len()];
-            let when = format!("{verb:?} refused ({errno}) at {}. {change}", position + 1);
-            let fault = format!("fail={}:{errno}", position + 1);
-            refused.extend(run.refused(verb, &fault, &when));
-        }
+    /// One after the other, or all.
+    fn closings(&self, tried: usize) -> Vec<Closing> {
+        let all = self.operation.closings();
+        if is_full() { all.to_vec() } else { vec![all[tried % all.len()]] }
     }
-    row(operation.name, "refused", adds.len(), dels.len(), tried, refused.len());
-    leaks.extend(refused);
-    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
-}
 
-/// One row, as `cargo xtask crash` gathers them.
-fn row(operation: &str, what: &str, adds: usize, dels: usize, tried: usize, leaks: usize) {
-    println!("crash: {operation} | {what} | {adds} | {dels} | {tried} | {leaks}");
-}
-
-struct Run<'o> {
-    operation: &'o Operation,
-    before: Snapshot,
-}
-
-impl Run<'_> {
-    /// Killed at a point, then deleted. Gives what is not as before.
-    fn killed(&self, verb: Verb, fault: &str, when: &str) -> Vec<String> {
-        if verb == Verb::Del {
-            self.add();
+    /// Killed at a point, then taken away. Whether it was killed: how many changes there are may
+    /// differ from one time to the next, as a link may be up already.
+    fn killed(&mut self, point: &Point, position: usize, tally: &mut Tally) -> bool {
+        let ran = self.leave(point);
+        assert!(ran.was_killed() || ran.has_succeeded(), "{}", ran.told());
+        if ran.was_killed() {
+            tally.tried += 1;
         }
-        let output = self.operation.run(verb, fault);
-        assert_eq!(output.status.signal(), Some(SIGKILL), "{when}: {}", told(&output));
-        self.delete(when)
+        let change = ran.changes.get(position - 1).map_or("nothing", String::as_str);
+        let when = format!("{:?} at {change:?}, then {:?}", point.killed, point.closing);
+        self.taken_away(point, &when, tally);
+        ran.was_killed()
+    }
+
+    fn refuse_everywhere(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for verb in [Verb::Add, Verb::Del] {
+            for position in 1.. {
+                progress(format_args!("{}: {verb:?} refused at {position}", self.operation.name));
+                let errors =
+                    if is_full() { &ERRORS[..] } else { &[ERRORS[position % ERRORS.len()]] };
+                let mut was_met = false;
+                for errno in errors {
+                    was_met |= self.refused(verb, position, *errno, &mut tally);
+                }
+                if !was_met {
+                    break;
+                }
+                *tally.steps(verb) = position;
+            }
+        }
+        tally
     }
 
     /// Refused a change. An ADD that fails for it has undone all the rest by itself; what a DEL could
-    /// not do, the next one does.
-    fn refused(&self, verb: Verb, fault: &str, when: &str) -> Vec<String> {
+    /// not do, the next one does. Whether there was such a change.
+    fn refused(&mut self, verb: Verb, position: usize, errno: i32, tally: &mut Tally) -> bool {
         if verb == Verb::Del {
             self.add();
         }
-        let output = self.operation.run(verb, fault);
-        assert_eq!(output.status.signal(), None, "{when}: {}", told(&output));
-        let mut leaks = Vec::new();
-        if verb == Verb::Add && !output.status.success() {
-            leaks = self.leaks(&format!("{when}, not yet deleted"));
+        let ran = self.operation.run(verb, &format!("fail={position}:{errno}"));
+        assert!(!ran.was_killed(), "{}", ran.told());
+        let change = ran.changes.get(position - 1);
+        let when = format!("{verb:?} refused ({errno}) at {position}. {change:?}");
+        if verb == Verb::Add && !ran.has_succeeded() {
+            tally.leaks.extend(self.leaks(&format!("{when}, not yet deleted")));
+            for change in &ran.changes[position..] {
+                self.seen.undo.entry(kind(change)).or_default().push(position);
+            }
         }
-        leaks.extend(self.delete(when));
-        leaks
+        let was_met = change.is_some();
+        tally.tried += usize::from(was_met);
+        self.taken_away(&Point { killed: None, closing: Closing::Del }, &when, tally);
+        was_met
     }
 
-    fn add(&self) {
-        let output = self.operation.run(Verb::Add, "");
-        assert!(output.status.success(), "{}", told(&output));
+    /// Does what a point says of what there is to take away.
+    pub(crate) fn leave(&self, point: &Point) -> Ran {
+        match &point.killed {
+            None => self.add(),
+            Some((Verb::Add, fault)) => self.operation.run(Verb::Add, fault),
+            Some((Verb::Del, fault)) => {
+                self.add();
+                self.operation.run(Verb::Del, fault)
+            }
+        }
     }
 
-    fn delete(&self, when: &str) -> Vec<String> {
-        let deleted = self.operation.run(Verb::Del, "");
-        let mut leaks = self.leaks(when);
-        if !deleted.status.success() {
-            leaks.push(failed(when, &deleted));
-        }
-        leaks
+    fn taken_back(&mut self, point: &Point, when: &str, tally: &mut Tally) {
+        self.leave(point);
+        self.taken_away(point, when, tally);
     }
 
-    /// What is not as before, in one line; none if all is.
-    fn leaks(&self, when: &str) -> Vec<String> {
-        let lines = Snapshot::take(self.operation.netns).since(&self.before);
-        if lines.is_empty() {
-            Vec::new()
-        } else {
-            vec![format!("{when}:\n  {}", lines.join("\n  "))]
+    /// Takes away what is left; what is not as before is a leak, and so is an error.
+    fn taken_away(&mut self, point: &Point, when: &str, tally: &mut Tally) {
+        let ran = self.operation.close(point.closing, &[], "");
+        for change in &ran.changes {
+            self.seen.closing.entry(kind(change)).or_default().push(point.clone());
         }
+        let mut leaks: Vec<String> = self.leaks(when).into_iter().collect();
+        if !ran.has_succeeded() {
+            leaks.push(format!("{when}, which failed: {}", ran.told()));
+        }
+        for leak in &leaks {
+            progress(format_args!("{}: LEAK: {leak}", self.operation.name));
+        }
+        if !leaks.is_empty() {
+            // So that the next point is not blamed for it.
+            self.begin_again();
+        }
+        tally.leaks.extend(leaks);
+    }
+
+    pub(crate) fn add(&self) -> Ran {
+        let ran = self.operation.run(Verb::Add, "");
+        assert!(ran.has_succeeded(), "{}", ran.told());
+        ran
+    }
+
+    /// What is not as before, in one text.
+    pub(crate) fn leaks(&self, when: &str) -> Option<String> {
+        let lines = Snapshot::take(&[&self.operation.scene.netns]).since(&self.before);
+        (!lines.is_empty()).then(|| format!("{when}:\n  {}", lines.join("\n  ")))
     }
 }
 
-fn failed(when: &str, output: &Output) -> String {
-    format!("{when}: DEL afterwards failed: {}", told(output))
+/// Sets the scene, once used: directories and locks stay for good.
+fn set_up(operation: &Operation) -> Snapshot {
+    operation.scene.clear();
+    operation.scene.build();
+    for verb in [Verb::Add, Verb::Del] {
+        let ran = operation.run(verb, "");
+        assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
+    }
+    Snapshot::take(&[&operation.scene.netns])
+}
+
+fn kind(change: &str) -> String {
+    change.split(':').next().unwrap_or_default().to_owned()
 }

@@ -20,12 +20,14 @@ const OF_LINK: [&str; 8] =
 pub(crate) struct Snapshot(BTreeSet<String>);
 
 impl Snapshot {
-    /// Of the node and of one namespace, where it is there.
-    pub(crate) fn take(netns: &str) -> Self {
+    /// Of the node and of namespaces, where they are there.
+    pub(crate) fn take(namespaces: &[&str]) -> Self {
         let mut lines = BTreeSet::new();
         look(&[], "node", &mut lines);
-        if Path::new("/run/netns").join(netns).exists() {
-            look(&["-n", netns], netns, &mut lines);
+        for netns in namespaces {
+            if Path::new("/run/netns").join(netns).exists() {
+                look(&["-n", netns], netns, &mut lines);
+            }
         }
         for dir in STATE {
             files(Path::new(dir), &mut lines);
