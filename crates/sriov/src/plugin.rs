@@ -147,9 +147,9 @@ impl Sriov {
             let _lock = self.store.lock(record.device)?;
             Ok(podbond_state::remove(&path)?)
         };
-        let taken_back = records.into_iter().filter(is_invalid).map(take_back);
+        let taken = records.into_iter().filter(is_invalid).map(take_back);
         let forgotten = unfinished.into_iter().filter(is_invalid).map(forget);
-        taken_back.chain(forgotten).filter_map(Result::err).collect()
+        taken.chain(forgotten).filter_map(Result::err).collect()
     }
 
     /// Puts the VF back, unless another pod took it over when our namespace was gone.

@@ -227,6 +227,7 @@ fn set_up(operation: &Operation) -> Snapshot {
         let ran = operation.run(verb, "");
         assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
     }
+    operation.scene.mend();
     Snapshot::take(&[&operation.scene.netns])
 }
 

@@ -95,8 +95,9 @@ impl Operation {
     /// In a mode that wants another address for a port that has the first one's.
     pub(crate) fn bond_equal_macs(pod: u8) -> Self {
         let mut operation = Self::bond("bond-equal-macs", pod, &json!({"mode": "balance-tlb"}));
-        let mac = operation.scene.links[0].mac.clone();
-        operation.scene.links[1].mac = mac;
+        let shared = operation.scene.links[0].mac.clone();
+        operation.scene.links[1].mac = shared;
+        operation.scene.links[1].shares_mac = true;
         operation
     }
 
@@ -140,6 +141,7 @@ impl Operation {
             is_pods: true,
             name: format!("d{pod}{number}"),
             mac: format!("02:00:00:00:{pod:02x}:{number:02x}"),
+            shares_mac: false,
             is_up: true,
         };
         let links = [0, 1].map(link);
@@ -206,7 +208,6 @@ impl Operation {
             let mut command = Command::new("podbond");
             command.arg(if verb == Verb::Add { "apply" } else { "delete" });
             command.args(["-f", &format!("{EXAMPLES}/bondpod1.yaml")]);
-            command.args(["-f", &format!("{EXAMPLES}/bond-net1.yaml")]);
             return run(command, "", fault);
         };
         let verb = if verb == Verb::Add { "ADD" } else { "DEL" };
@@ -217,7 +218,11 @@ impl Operation {
     /// `valid` are those whose attachments GC leaves alone.
     pub(crate) fn close(&self, closing: Closing, valid: &[&Self], fault: &str) -> Ran {
         match closing {
-            Closing::Del => self.run(Verb::Del, fault),
+            Closing::Del => {
+                let ran = self.run(Verb::Del, fault);
+                self.scene.mend();
+                ran
+            }
             Closing::NetnsGone => {
                 self.scene.remove_netns();
                 let ran = self.run(Verb::Del, fault);

@@ -49,6 +49,9 @@ pub(crate) struct Dummy {
     pub(crate) is_pods: bool,
     pub(crate) name: String,
     pub(crate) mac: String,
+    /// Whether it shares that address with a link before it: DEL leaves no two ports with one, and
+    /// what it leaves instead is no loss.
+    pub(crate) shares_mac: bool,
     pub(crate) is_up: bool,
 }
 
@@ -62,7 +65,7 @@ impl Scene {
     }
 
     /// Makes what went with the namespace: the namespace itself, and links without hardware, which
-    /// the kernel never gives back.
+    /// the kernel never gives back. Those that share an address get it again.
     pub(crate) fn mend(&self) {
         if self.made_by == MadeBy::Podbond {
             return;
@@ -77,6 +80,10 @@ impl Scene {
                 command.args(netns).arg("link").args(arguments).output().unwrap()
             };
             if link_command(&["show", &link.name]).status.success() {
+                if link.shares_mac {
+                    let set = link_command(&["set", &link.name, "address", &link.mac]);
+                    assert!(set.status.success(), "{}", told(&set));
+                }
                 continue;
             }
             let state = if link.is_up { "up" } else { "down" };
@@ -122,10 +129,12 @@ impl Scene {
 }
 
 fn apply_networks() {
-    let [policies, networks] =
-        ["policies", "networks"].map(|name| format!("{EXAMPLES}/{name}.yaml"));
-    let output =
-        Command::new("podbond").args(["apply", "-f", &policies, "-f", &networks]).output().unwrap();
+    let mut apply = Command::new("podbond");
+    apply.arg("apply");
+    for name in ["policies", "networks", "bond-net1"] {
+        apply.args(["-f", &format!("{EXAMPLES}/{name}.yaml")]);
+    }
+    let output = apply.output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
 }
 
