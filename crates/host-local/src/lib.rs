@@ -13,10 +13,12 @@
 mod config;
 mod error;
 mod lease;
+mod left;
 mod plan;
 mod plugin;
 mod range;
 mod resolv;
 mod store;
 
+pub use left::{LeftBehind, give_back, left_behind};
 pub use plugin::HostLocal;

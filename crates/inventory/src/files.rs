@@ -84,7 +84,7 @@ impl Files {
         }
     }
 
-    /// Removes what killed processes have left of writing files. Needs the lock.
+    /// Removes what killed processes have left of writing records. Needs the lock.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
         Ok(sweep(&self.directory)?)
     }

@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
 pub use module::Module;
-pub use netns::{NamedNetns, enter, is_netns};
+pub use netns::{NamedNetns, enter, is_netns, no_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;
 pub use route::Route;

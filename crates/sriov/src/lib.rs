@@ -12,9 +12,12 @@
 mod check;
 mod config;
 mod error;
+mod gc;
+mod left;
 mod observe;
 mod plan;
 mod plugin;
+mod readiness;
 mod release;
 mod settings;
 mod state;
@@ -24,6 +27,7 @@ mod testing;
 
 pub use config::Config;
 pub use error::Error;
+pub use left::LeftBehind;
 pub use observe::observe;
 pub use plan::plan;
 pub use plugin::Sriov;
