@@ -19,8 +19,10 @@ Examples:
         every operation killed, refused and taken back at each of its changes
   cargo xtask crash --operation chain --kernel bookworm
         the documented pod alone, under Linux 6.1
-  cargo xtask crash --operation sequences --seed 17
-        random sequences, the same as another time
+  cargo xtask crash --operation sequences --seed 17 --sequences 1
+        one random sequence, the same as another time
+  cargo xtask crash --operation undo
+        without the undoing of each kind of change, which must be noticed
   cargo xtask crash --full
         every way back and every error at each change, ten times as many sequences";
 
@@ -28,7 +30,7 @@ Examples:
 const TEST: (&str, &str, &str) = ("podbond", "crash", "/root/tests/podbond-crash");
 
 /// Each is the beginning of a test's name, with `_` for `-`.
-const OPERATIONS: [&str; 9] = [
+const OPERATIONS: [&str; 10] = [
     "host-local",
     "bond-in-pod",
     "bond-on-host",
@@ -38,6 +40,7 @@ const OPERATIONS: [&str; 9] = [
     "sriov",
     "chain",
     "sequences",
+    "undo",
 ];
 
 /// No run takes longer, even on a machine that does much else.
@@ -50,9 +53,13 @@ pub(crate) struct Arguments {
     /// Only this operation; may be repeated
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(OPERATIONS))]
     operation: Vec<String>,
-    /// The seed of the random sequences; another one each time if none is given
+    /// The seed of the first random sequence, the next having the next; another one each time if none
+    /// is given
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// How many random sequences: 300 if not given, with --full 3,000
+    #[arg(long, value_name = "COUNT")]
+    sequences: Option<u64>,
     /// Also what takes long: every way back and every error at each change, 3,000 sequences
     #[arg(long)]
     full: bool,
@@ -70,6 +77,7 @@ impl Arguments {
         let mut words = vec!["env".to_owned()];
         words.extend(self.full.then(|| "PODBOND_TEST_FULL=1".to_owned()));
         words.extend(self.seed.map(|seed| format!("PODBOND_TEST_SEED={seed}")));
+        words.extend(self.sequences.map(|count| format!("PODBOND_TEST_SEQUENCES={count}")));
         words.extend([TEST.2, "--test-threads=1", "--nocapture"].map(str::to_owned));
         words.extend(self.operation.iter().map(|name| name.replace('-', "_")));
         words.into_iter().map(OsString::from).collect()
@@ -96,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let begun = Instant::now();
     let command = arguments.command();
     let status = lab.run(&command, Stdin::Empty, &mut rows, &mut io::stderr(), Some(LIMIT))?;
-    if rows.points.is_empty() {
+    if rows.points.is_empty() && rows.undoing.is_empty() {
         return Err(Error::NoTests);
     }
     print!("{}", rows.tables());
@@ -210,8 +218,11 @@ mod tests {
         let test = "/root/tests/podbond-crash --test-threads=1 --nocapture";
         assert_eq!(command(""), format!("env {test}"));
         assert_eq!(
-            command("--operation bond-vlan --operation sequences --seed 7 --full"),
-            format!("env PODBOND_TEST_FULL=1 PODBOND_TEST_SEED=7 {test} bond_vlan sequences")
+            command("--operation bond-vlan --operation sequences --seed 7 --sequences 1 --full"),
+            format!(
+                "env PODBOND_TEST_FULL=1 PODBOND_TEST_SEED=7 PODBOND_TEST_SEQUENCES=1 {test} \
+                 bond_vlan sequences"
+            )
         );
         let source = include_str!("../../crates/podbond/tests/crash/main.rs");
         for operation in OPERATIONS {

@@ -1,10 +1,8 @@
 //! All points at which an operation can be killed or refused, one after the other.
 
-use std::collections::BTreeMap;
-
 use crate::operation::{Closing, Operation, Ran, Verb};
 use crate::report::{is_full, progress, row};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{FILE, Snapshot};
 
 /// `EPERM`, `EINTR`, `ENOMEM`, `EBUSY`, `ENODEV`, `ENOSPC`, `EROFS`: what may be met in earnest.
 const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
@@ -13,16 +11,6 @@ const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
 pub(crate) struct Run<'o> {
     pub(crate) operation: &'o Operation,
     before: Snapshot,
-    /// Where DEL (or GC) and where a failed ADD make a change of each kind.
-    pub(crate) seen: Seen,
-}
-
-/// Where changes of each kind are made while an operation is taken back.
-#[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) closing: BTreeMap<String, Vec<Point>>,
-    /// The changes of ADD whose failure makes them.
-    pub(crate) undo: BTreeMap<String, Vec<usize>>,
 }
 
 /// What there is to take away, and how it is taken away.
@@ -31,6 +19,13 @@ pub(crate) struct Point {
     /// What was killed and by which fault; none for an ADD that succeeded.
     pub(crate) killed: Option<(Verb, String)>,
     pub(crate) closing: Closing,
+}
+
+impl Point {
+    /// An ADD that succeeded.
+    pub(crate) fn whole(closing: Closing) -> Self {
+        Self { killed: None, closing }
+    }
 }
 
 /// How many points a verb has, by where it was killed or refused.
@@ -57,37 +52,53 @@ impl Tally {
 
 /// Kills and refuses an operation at every change it makes. Prints rows of the table and panics if
 /// anything was lost.
-pub(crate) fn exhaust(run: &mut Run<'_>) {
-    let name = run.operation.name;
-    let mut killed = run.kill_everywhere();
-    killed.row(name, "killed");
+pub(crate) fn exhaust(operation: &Operation) {
+    let mut run = Run::begin(operation);
+    let undisturbed = run.close_everyhow();
+    undisturbed.row(operation.name, "undisturbed");
+    let killed = run.kill_everywhere();
+    killed.row(operation.name, "killed");
     let refused = run.refuse_everywhere();
-    refused.row(name, "refused");
-    killed.leaks.extend(refused.leaks);
-    assert!(killed.leaks.is_empty(), "{}", killed.leaks.join("\n"));
+    refused.row(operation.name, "refused");
+    operation.scene.clear();
+    let leaks = [undisturbed, killed, refused].map(|tally| tally.leaks).concat();
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
 }
 
 impl<'o> Run<'o> {
     /// Sets everything up.
     pub(crate) fn begin(operation: &'o Operation) -> Self {
-        let before = set_up(operation);
-        Self { operation, before, seen: Seen::default() }
+        Self { operation, before: set_up(operation) }
     }
 
-    /// The same after something was lost on purpose.
+    /// The same after something was lost.
     pub(crate) fn begin_again(&mut self) {
         self.before = set_up(self.operation);
     }
 
+    /// An ADD that succeeds, taken away in every way.
+    fn close_everyhow(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for closing in self.operation.closings() {
+            let point = Point::whole(*closing);
+            tally.adds = self.leave(&point).changes.len();
+            let closed =
+                self.taken_away(&point, &format!("undisturbed, then {closing:?}"), &mut tally);
+            if *closing == Closing::Del {
+                tally.dels = closed.changes.len();
+            }
+            tally.tried += 1;
+        }
+        tally
+    }
+
     fn kill_everywhere(&mut self) -> Tally {
         let mut tally = Tally::default();
-        let whole = Point { killed: None, closing: Closing::Del };
-        self.taken_back(&whole, "undisturbed", &mut tally);
         for verb in [Verb::Add, Verb::Del] {
             for position in 1.. {
                 progress(format_args!("{}: {verb:?} killed at {position}", self.operation.name));
                 let mut has_died = false;
-                for moment in self.operation.moments() {
+                for moment in ["before", "after"] {
                     let fault = format!("die-{moment}={position}");
                     for closing in self.closings(tally.tried) {
                         let point = Point { killed: Some((verb, fault.clone())), closing };
@@ -107,10 +118,15 @@ impl<'o> Run<'o> {
         tally
     }
 
-    /// One after the other, or all.
+    /// One after the other, or all. After a reboot VFs are other ones, and it takes long until there
+    /// are any: only the node's files can be compared, and everything has to be made again.
     fn closings(&self, tried: usize) -> Vec<Closing> {
-        let all = self.operation.closings();
-        if is_full() { all.to_vec() } else { vec![all[tried % all.len()]] }
+        let mut all = self.operation.closings().to_vec();
+        if is_full() {
+            return all;
+        }
+        all.retain(|closing| *closing != Closing::Reboot || !self.operation.scene.has_vfs());
+        vec![all[tried % all.len()]]
     }
 
     /// Killed at a point, then taken away. Whether it was killed: how many changes there are may
@@ -155,18 +171,17 @@ impl<'o> Run<'o> {
         }
         let ran = self.operation.run(verb, &format!("fail={position}:{errno}"));
         assert!(!ran.was_killed(), "{}", ran.told());
-        let change = ran.changes.get(position - 1);
+        let Some(change) = ran.changes.get(position - 1) else {
+            self.taken_away(&Point::whole(Closing::Del), "undisturbed", tally);
+            return false;
+        };
+        tally.tried += 1;
         let when = format!("{verb:?} refused ({errno}) at {position}. {change:?}");
         if verb == Verb::Add && !ran.has_succeeded() {
             tally.leaks.extend(self.leaks(&format!("{when}, not yet deleted")));
-            for change in &ran.changes[position..] {
-                self.seen.undo.entry(kind(change)).or_default().push(position);
-            }
         }
-        let was_met = change.is_some();
-        tally.tried += usize::from(was_met);
-        self.taken_away(&Point { killed: None, closing: Closing::Del }, &when, tally);
-        was_met
+        self.taken_away(&Point::whole(Closing::Del), &when, tally);
+        true
     }
 
     /// Does what a point says of what there is to take away.
@@ -181,29 +196,30 @@ impl<'o> Run<'o> {
         }
     }
 
-    fn taken_back(&mut self, point: &Point, when: &str, tally: &mut Tally) {
-        self.leave(point);
-        self.taken_away(point, when, tally);
-    }
-
     /// Takes away what is left; what is not as before is a leak, and so is an error.
-    fn taken_away(&mut self, point: &Point, when: &str, tally: &mut Tally) {
+    fn taken_away(&mut self, point: &Point, when: &str, tally: &mut Tally) -> Ran {
         let ran = self.operation.close(point.closing, &[], "");
-        for change in &ran.changes {
-            self.seen.closing.entry(kind(change)).or_default().push(point.clone());
-        }
-        let mut leaks: Vec<String> = self.leaks(when).into_iter().collect();
-        if !ran.has_succeeded() {
-            leaks.push(format!("{when}, which failed: {}", ran.told()));
+        let mut leaks = self.wrong(point.closing, &ran, when);
+        if point.closing == Closing::Sweep {
+            let again = self.operation.close(Closing::Del, &[], "");
+            leaks.extend(self.wrong(Closing::Del, &again, &format!("{when}, then DEL")));
         }
         for leak in &leaks {
             progress(format_args!("{}: LEAK: {leak}", self.operation.name));
         }
-        if !leaks.is_empty() {
+        if !leaks.is_empty() || (point.closing == Closing::Reboot && self.operation.scene.has_vfs())
+        {
             // So that the next point is not blamed for it.
             self.begin_again();
         }
         tally.leaks.extend(leaks);
+        ran
+    }
+
+    fn wrong(&self, closing: Closing, ran: &Ran, when: &str) -> Vec<String> {
+        let failed =
+            (!ran.has_succeeded()).then(|| format!("{when}, which failed: {}", ran.told()));
+        self.left(closing, when).into_iter().chain(failed).collect()
     }
 
     pub(crate) fn add(&self) -> Ran {
@@ -214,7 +230,16 @@ impl<'o> Run<'o> {
 
     /// What is not as before, in one text.
     pub(crate) fn leaks(&self, when: &str) -> Option<String> {
-        let lines = Snapshot::take(&[&self.operation.scene.netns]).since(&self.before);
+        self.left(Closing::Del, when)
+    }
+
+    /// The same after one of the ways of taking things away.
+    pub(crate) fn left(&self, closing: Closing, when: &str) -> Option<String> {
+        let mut lines = Snapshot::take(&[&self.operation.scene.netns]).since(&self.before);
+        lines.retain(|line| !self.operation.may_leave(closing, line));
+        if closing == Closing::Reboot && self.operation.scene.has_vfs() {
+            lines.retain(|line| line[2..].starts_with(FILE));
+        }
         (!lines.is_empty()).then(|| format!("{when}:\n  {}", lines.join("\n  ")))
     }
 }
@@ -229,8 +254,4 @@ fn set_up(operation: &Operation) -> Snapshot {
     }
     operation.scene.mend();
     Snapshot::take(&[&operation.scene.netns])
-}
-
-fn kind(change: &str) -> String {
-    change.split(':').next().unwrap_or_default().to_owned()
 }

@@ -1,23 +1,23 @@
 //! What shows that these tests can fail: the undoing of each kind of change is left out, and that
 //! must be noticed.
 
-use crate::exhaust::{Point, Run};
-use crate::operation::{Closing, Verb};
-use crate::report::{progress, undo_row};
+use std::collections::BTreeSet;
 
-/// Changes whose leaving out nobody can notice, since another change does the same. Of which
-/// operation (any, where it is empty), by whom, which, and why.
-const EXCUSED: [(&str, By, &str, &str); 1] = [(
-    "",
-    By::FailedAdd,
-    "remove-address",
-    "addresses go with the link, or when it leaves the pod",
-)];
+use crate::exhaust::{Point, Run};
+use crate::operation::{Closing, Operation, Ran, Verb, kind};
+use crate::report::{is_full, progress, undo_row};
+
+const EBUSY: i32 = 16;
+
+/// Changes whose leaving out nobody can notice, since another change does the same: by whom, which,
+/// and why.
+const IMPLIED: [(By, &str, &str); 1] =
+    [(By::FailedAdd, "remove-address", "addresses go with the link, or when it leaves the pod")];
 
 /// Who undoes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum By {
-    /// DEL, or GC, after the ADD or after a kill.
+    /// DEL, with the namespace or without it.
     Del,
     /// An ADD that failed.
     FailedAdd,
@@ -32,66 +32,109 @@ impl By {
     }
 }
 
-/// Leaves out each kind of change that an operation takes on its way back, and panics if nobody
-/// notices. It takes what [`crate::exhaust::exhaust`] has seen.
-pub(crate) fn mutate(run: &mut Run<'_>) {
+/// The kinds that were tried, of which plugin: once is enough.
+type Tried = BTreeSet<(&'static str, By, String)>;
+
+/// Leaves out each kind of change that a plugin makes on its way back, and panics if nobody notices.
+pub(crate) fn every_undo_is_missed(operations: &[Operation]) {
     let mut unnoticed = Vec::new();
-    let closing = run.seen.closing.clone();
-    for (kind, points) in &closing {
-        judge(run.operation.name, By::Del, kind, &mut unnoticed, || {
-            points.iter().find_map(|point| left_out_of_closing(run, kind, point))
-        });
-    }
-    let undo = run.seen.undo.clone();
-    for (kind, positions) in &undo {
-        judge(run.operation.name, By::FailedAdd, kind, &mut unnoticed, || {
-            positions.iter().rev().find_map(|position| left_out_of_undo(run, kind, *position))
-        });
+    let mut tried = Tried::new();
+    for operation in operations {
+        let mut run = Run::begin(operation);
+        mutate(&mut run, &mut tried, &mut unnoticed);
+        operation.scene.clear();
     }
     assert!(unnoticed.is_empty(), "nobody notices that these are left out: {unnoticed:?}");
 }
 
-fn judge(
-    operation: &str,
-    by: By,
-    kind: &str,
-    unnoticed: &mut Vec<String>,
-    notice: impl FnOnce() -> Option<&'static str>,
-) {
-    progress(format_args!("{operation}: without {kind} in {}", by.text()));
-    let excuse = EXCUSED.iter().find(|(of, who, what, _)| {
-        (of.is_empty() || *of == operation) && *who == by && *what == kind
-    });
-    if let Some((.., reason)) = excuse {
-        return undo_row(operation, by.text(), kind, &format!("nothing: {reason}"));
+fn mutate(run: &mut Run<'_>, tried: &mut Tried, unnoticed: &mut Vec<String>) {
+    let operation = run.operation;
+    let mut points = vec![Point::whole(Closing::Del), Point::whole(Closing::NetnsGone)];
+    let mut last = 0;
+    let mut kinds = BTreeSet::new();
+    for point in &points {
+        last = run.leave(point).changes.len();
+        kinds.extend(kinds_of(&operation.close(point.closing, &[], "").changes));
     }
-    let noticed = notice();
-    undo_row(operation, by.text(), kind, noticed.unwrap_or("NOTHING"));
-    if noticed.is_none() {
-        unnoticed.push(format!("{kind} by {}", by.text()));
+    // What is made only where less was done before is missed there.
+    points.extend((1..=last).rev().map(|position| Point {
+        killed: Some((Verb::Add, format!("die-after={position}"))),
+        closing: Closing::Del,
+    }));
+    for kind in kinds {
+        judge(operation, By::Del, &kind, tried, unnoticed, || {
+            points.iter().find_map(|point| left_out_of_closing(run, &kind, point))
+        });
+    }
+
+    let mut failing: Vec<(usize, BTreeSet<String>)> = Vec::new();
+    for position in (1..=last).rev().take(if is_full() { last } else { 2 }) {
+        let ran = operation.run(Verb::Add, &format!("fail={position}:{EBUSY}"));
+        if ran.has_succeeded() {
+            operation.close(Closing::Del, &[], "");
+        } else {
+            failing.push((position, kinds_of(&ran.changes[position..])));
+        }
+    }
+    let kinds: BTreeSet<String> = failing.iter().flat_map(|(_, kinds)| kinds.clone()).collect();
+    for kind in kinds {
+        let positions = failing.iter().filter(|(_, kinds)| kinds.contains(&kind));
+        judge(operation, By::FailedAdd, &kind, tried, unnoticed, || {
+            positions
+                .map(|(position, _)| *position)
+                .find_map(|position| left_out_of_undo(run, &kind, position))
+        });
     }
 }
 
-/// By what it is noticed that DEL or GC leaves changes out.
+fn kinds_of(changes: &[String]) -> BTreeSet<String> {
+    changes.iter().map(|change| kind(change).to_owned()).collect()
+}
+
+fn judge(
+    operation: &Operation,
+    by: By,
+    kind: &str,
+    tried: &mut Tried,
+    unnoticed: &mut Vec<String>,
+    notice: impl FnOnce() -> Option<&'static str>,
+) {
+    if !tried.insert((operation.by(), by, kind.to_owned())) {
+        return;
+    }
+    progress(format_args!("{}: without {kind} in {}", operation.name, by.text()));
+    let implied = IMPLIED.iter().find(|(who, what, _)| *who == by && *what == kind);
+    if let Some((.., reason)) = implied {
+        return undo_row(operation.name, by.text(), kind, &format!("nobody: {reason}"));
+    }
+    let noticed = notice();
+    undo_row(operation.name, by.text(), kind, noticed.unwrap_or("NOBODY"));
+    if noticed.is_none() {
+        unnoticed.push(format!("{kind} by {} of {}", by.text(), operation.name));
+    }
+}
+
+/// By what it is noticed that DEL leaves changes out; none where it has none to make.
 fn left_out_of_closing(run: &mut Run<'_>, kind: &str, point: &Point) -> Option<&'static str> {
     run.leave(point);
     let ran = run.operation.close(point.closing, &[], &format!("ignore={kind}"));
-    let noticed = if ran.has_succeeded() {
-        run.leaks(kind).map(|_| "what it leaves")
-    } else {
-        Some("an error")
-    };
-    heal(run);
-    noticed
+    noticed(run, kind, &ran)
 }
 
 /// By what it is noticed that an ADD that fails leaves changes of its undoing out.
 fn left_out_of_undo(run: &mut Run<'_>, kind: &str, position: usize) -> Option<&'static str> {
-    const EBUSY: i32 = 16;
-    let ran = run.operation.run(Verb::Add, &format!("fail={position}:{EBUSY} ignore={kind}"));
-    // It may get over this error, and then undoes nothing.
-    let noticed = run.leaks(kind).filter(|_| !ran.has_succeeded()).map(|_| "what it leaves");
+    run.operation.run(Verb::Add, &format!("fail={position}:{EBUSY} ignore={kind}"));
+    let left = run.leaks(kind);
     heal(run);
+    left.map(|_| "what it leaves")
+}
+
+fn noticed(run: &mut Run<'_>, kind: &str, ran: &Ran) -> Option<&'static str> {
+    let left = run.leaks(kind).map(|_| "what it leaves");
+    let noticed = left.or((!ran.has_succeeded()).then_some("an error"));
+    if noticed.is_some() {
+        heal(run);
+    }
     noticed
 }
 

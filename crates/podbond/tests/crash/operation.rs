@@ -7,7 +7,6 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::report::is_full;
 use crate::scene::{Dummy, EXAMPLES, MadeBy, Networks, Scene};
 
 const SIGKILL: i32 = 9;
@@ -41,10 +40,14 @@ pub(crate) enum Verb {
 pub(crate) enum Closing {
     /// DEL.
     Del,
-    /// DEL after the pod's namespace is gone, as it is after the pod's end and after a reboot.
-    NetnsGone,
     /// GC, to which no attachment is valid.
     Gc,
+    /// DEL after the pod's namespace is gone.
+    NetnsGone,
+    /// `podbond gc` after the pod's namespace is gone.
+    Sweep,
+    /// DEL after a reboot: of namespaces, links and VFs nothing is there, of files everything.
+    Reboot,
 }
 
 /// What a process did.
@@ -175,21 +178,28 @@ impl Operation {
 
     /// What may follow a kill.
     pub(crate) fn closings(&self) -> &'static [Closing] {
+        use Closing::{Del, Gc, NetnsGone, Reboot, Sweep};
         match self.calls {
-            Calls::Plugin { plugin: "host-local" | "sriov", .. } => {
-                &[Closing::Del, Closing::NetnsGone, Closing::Gc]
-            }
-            _ => &[Closing::Del, Closing::NetnsGone],
+            // The other plugins tell `podbond gc` which leases belong to nobody.
+            Calls::Plugin { plugin: "host-local", .. } => &[Del, Gc, NetnsGone, Reboot],
+            Calls::Plugin { .. } => &[Del, Gc, NetnsGone, Sweep, Reboot],
+            Calls::Pod => &[Del, NetnsGone, Sweep, Reboot],
         }
     }
 
-    /// When it is killed: around each change; of the chain, which takes long, before each alone, since
-    /// nothing lies between the end of a change and the beginning of the next.
-    pub(crate) fn moments(&self) -> &'static [&'static str] {
+    /// The plugin, or the command, that it is about.
+    pub(crate) fn by(&self) -> &'static str {
         match self.calls {
-            Calls::Pod if !is_full() => &["before"],
-            _ => &["before", "after"],
+            Calls::Plugin { plugin, .. } => plugin,
+            Calls::Pod => "podbond apply",
         }
+    }
+
+    /// Whether a line of what is left is no loss: `podbond gc` leaves it to `podbond delete` to forget
+    /// a pod.
+    pub(crate) fn may_leave(&self, closing: Closing, line: &str) -> bool {
+        let is_of_pod = matches!(self.calls, Calls::Pod) && closing == Closing::Sweep;
+        is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/")
     }
 
     /// CHECK of what an ADD answered.
@@ -217,28 +227,36 @@ impl Operation {
     /// Takes away what is left. What the end of a namespace takes with it is there again afterwards.
     /// `valid` are those whose attachments GC leaves alone.
     pub(crate) fn close(&self, closing: Closing, valid: &[&Self], fault: &str) -> Ran {
-        match closing {
-            Closing::Del => {
-                let ran = self.run(Verb::Del, fault);
-                self.scene.mend();
-                ran
-            }
+        let ran = match closing {
+            Closing::Del => self.run(Verb::Del, fault),
             Closing::NetnsGone => {
                 self.scene.remove_netns();
-                let ran = self.run(Verb::Del, fault);
-                self.scene.mend();
-                ran
+                self.run(Verb::Del, fault)
+            }
+            Closing::Reboot => {
+                self.scene.reboot();
+                self.run(Verb::Del, fault)
+            }
+            Closing::Sweep => {
+                self.scene.remove_netns();
+                Scene::wait_for_writers();
+                let mut command = Command::new("podbond");
+                command.arg("gc");
+                run(command, "", fault)
             }
             Closing::Gc => {
                 let Calls::Plugin { config, .. } = &self.calls else {
                     panic!("{} knows no GC", self.name);
                 };
+                Scene::wait_for_writers();
                 let valid = valid.iter().filter_map(|other| other.attachment());
                 let mut config = config.clone();
                 config["cni.dev/valid-attachments"] = valid.collect();
                 self.call("GC", config, fault)
             }
-        }
+        };
+        self.scene.mend();
+        ran
     }
 
     fn attachment(&self) -> Option<Value> {
@@ -270,22 +288,27 @@ impl Operation {
 
 fn run(mut command: Command, input: &str, fault: &str) -> Ran {
     let _ = fs::remove_file(LIST);
-    command.env("PODBOND_FAULT", format!("list={LIST} {fault}"));
+    // Not plugins that it calls by exec in turn.
+    let of = std::process::id();
+    command.env("PODBOND_FAULT", format!("list={LIST} child-of={of} {fault}"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // One that is killed early does not read it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    // Not those of plugins that it called by exec.
-    let own = format!("{} ", child.id());
     let output = child.wait_with_output().unwrap();
     let list = fs::read_to_string(LIST).unwrap_or_default();
-    let changes = list.lines().filter_map(|line| line.strip_prefix(&own));
-    Ran { output, changes: changes.map(str::to_owned).collect() }
+    let changes = list.lines().filter_map(|line| line.split_once(' '));
+    Ran { output, changes: changes.map(|(_pid, change)| change.to_owned()).collect() }
 }
 
 fn ipam() -> Value {
     json!({"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}], [{"subnet": "fd77::/64"}]],
         "routes": [{"dst": "0.0.0.0/0"}]})
+}
+
+/// Of which kind a change is.
+pub(crate) fn kind(change: &str) -> &str {
+    change.split(':').next().unwrap_or_default()
 }
 
 /// What a process said of itself.

@@ -1,8 +1,10 @@
 //! What there is before an operation, and must be there again after it.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use crate::operation::told;
 
@@ -56,10 +58,15 @@ pub(crate) struct Dummy {
 }
 
 impl Scene {
+    /// Whether it is about VFs of the node's cards.
+    pub(crate) fn has_vfs(&self) -> bool {
+        self.networks == Networks::Documented
+    }
+
     /// Sets everything up, where nothing is.
     pub(crate) fn build(&self) {
         self.mend();
-        if self.networks == Networks::Documented {
+        if self.has_vfs() {
             apply_networks();
         }
     }
@@ -70,27 +77,22 @@ impl Scene {
         if self.made_by == MadeBy::Podbond {
             return;
         }
-        if !self.netns_path().exists() {
-            ip(&["netns", "add", &self.netns]);
+        let mut lines = Vec::new();
+        let has_netns = self.netns_path().exists();
+        if !has_netns {
+            lines.push(format!("netns add {}", self.netns));
         }
-        for link in &self.links {
-            let netns: &[&str] = if link.is_pods { &["-n", &self.netns] } else { &[] };
-            let link_command = |arguments: &[&str]| {
-                let mut command = Command::new("ip");
-                command.args(netns).arg("link").args(arguments).output().unwrap()
-            };
-            if link_command(&["show", &link.name]).status.success() {
-                if link.shares_mac {
-                    let set = link_command(&["set", &link.name, "address", &link.mac]);
-                    assert!(set.status.success(), "{}", told(&set));
-                }
-                continue;
+        for Dummy { is_pods, name, mac, shares_mac, is_up } in &self.links {
+            let is_there = if *is_pods { has_netns } else { is_on_node(name) };
+            let state = if *is_up { "up" } else { "down" };
+            let netns = if *is_pods { format!("netns {}", self.netns) } else { String::new() };
+            if !is_there {
+                lines.push(format!("link add {name} {netns} address {mac} {state} type dummy"));
+            } else if *shares_mac {
+                ip(&["-n", &self.netns, "link", "set", name, "address", mac]);
             }
-            let state = if link.is_up { "up" } else { "down" };
-            let made =
-                link_command(&["add", &link.name, "address", &link.mac, state, "type", "dummy"]);
-            assert!(made.status.success(), "{}", told(&made));
         }
+        batch(&lines);
     }
 
     /// Removes the pod's namespace, as the end of a pod does; success where there is none.
@@ -100,13 +102,27 @@ impl Scene {
         }
     }
 
+    /// What a reboot leaves: files on disk, all of them older than the kernel that runs.
+    pub(crate) fn reboot(&self) {
+        self.remove_all_links();
+        let _ = fs::remove_dir_all("/run/podbond");
+        for dir in STATE {
+            age(Path::new(dir), SystemTime::UNIX_EPOCH, "");
+        }
+    }
+
+    /// Makes the files older that were being written when their writer was killed: nobody takes one
+    /// away that may still be written.
+    pub(crate) fn wait_for_writers() {
+        let long_ago = SystemTime::now() - Duration::from_mins(2);
+        for dir in STATE {
+            age(Path::new(dir), long_ago, ".new");
+        }
+    }
+
     /// Removes everything, by force, also what an earlier test may have left.
     pub(crate) fn clear(&self) {
-        self.remove_netns();
-        for link in self.links.iter().filter(|link| !link.is_pods) {
-            // It may have gone with the namespace.
-            let _ = Command::new("ip").args(["link", "del", &link.name]).output().unwrap();
-        }
+        self.remove_all_links();
         for dir in STATE {
             for entry in fs::read_dir(dir).into_iter().flatten() {
                 let path = entry.unwrap().path();
@@ -114,6 +130,15 @@ impl Scene {
                     if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
                 removed.unwrap();
             }
+        }
+    }
+
+    /// With namespaces and VFs.
+    fn remove_all_links(&self) {
+        self.remove_netns();
+        for link in self.links.iter().filter(|link| !link.is_pods) {
+            // It may have gone with the namespace.
+            let _ = Command::new("ip").args(["link", "del", &link.name]).output().unwrap();
         }
         for pf in PFS {
             let num_vfs = format!("/sys/class/net/{pf}/device/sriov_numvfs");
@@ -123,8 +148,26 @@ impl Scene {
         }
     }
 
-    fn netns_path(&self) -> std::path::PathBuf {
+    fn netns_path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.netns)
+    }
+}
+
+fn is_on_node(link: &str) -> bool {
+    Path::new("/sys/class/net").join(link).exists()
+}
+
+/// Sets when files were last written whose names end so.
+fn age(dir: &Path, to: SystemTime, end: &str) {
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        if path.is_dir() {
+            age(&path, to, end);
+        } else if entry.file_name().to_string_lossy().ends_with(end) {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(to).unwrap();
+        }
     }
 }
 
@@ -138,7 +181,20 @@ fn apply_networks() {
     assert!(output.status.success(), "{}", told(&output));
 }
 
-pub(crate) fn ip(arguments: &[&str]) {
+fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().unwrap();
     assert!(output.status.success(), "ip {arguments:?}: {}", told(&output));
+}
+
+/// Many changes by one process: under emulation its start takes longer than all of them.
+fn batch(lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    let mut command = Command::new("ip");
+    command.args(["-batch", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{lines:?}: {}", told(&output));
 }

@@ -1,4 +1,4 @@
-//! Two pods at a time, whose ADDs and DELs come, fail and are killed in any order.
+//! Several pods at a time, whose ADDs and DELs come, fail and are killed in any order.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,8 +7,11 @@ use crate::random::Random;
 use crate::report::{is_full, progress, row};
 use crate::snapshot::Snapshot;
 
-/// The seed of all sequences: given, or another one each time.
+/// The seed of the first sequence: given, or another one each time. The next one has the next.
 const SEED: &str = "PODBOND_TEST_SEED";
+
+/// How many sequences there are, if not given.
+const COUNT: &str = "PODBOND_TEST_SEQUENCES";
 
 /// The errors that a change is refused with.
 const ERRORS: [i32; 3] = [1, 16, 28];
@@ -16,8 +19,11 @@ const ERRORS: [i32; 3] = [1, 16, 28];
 /// The actions of the longest sequence, without those that end it.
 const LONGEST: usize = 8;
 
-/// What makes an operation for one of two pods.
-type Kind = fn(u8) -> Operation;
+/// How many pods a sequence is about.
+const AT_A_TIME: usize = 3;
+
+/// One of so many sequences is about VFs too, which take long.
+const OF_VFS: usize = 15;
 
 /// What one pod is like.
 enum State {
@@ -29,13 +35,17 @@ enum State {
     Broken,
 }
 
-/// Two pods of one kind.
-struct Pair {
-    pods: [Operation; 2],
-    states: [State; 2],
-    before: Snapshot,
+struct Pod {
+    operation: Operation,
+    state: State,
     /// How many changes an ADD and a DEL make.
     changes: [usize; 2],
+}
+
+/// All pods that take part, on one node: leases of one network, and two want the same VF.
+struct Node {
+    pods: Vec<Pod>,
+    before: Snapshot,
     /// What was done in this sequence.
     done: Vec<String>,
     wrong: Vec<String>,
@@ -49,86 +59,128 @@ struct Counts {
     faults: usize,
 }
 
-/// Runs sequences of each kind, prints a row for each and panics if anything was lost.
+/// Runs the sequences, prints a row and panics if anything was lost.
 pub(crate) fn sequences() {
-    let seed = seed();
-    let times = if is_full() { 10 } else { 1 };
-    let kinds: [(Kind, usize); 5] = [
-        (Operation::host_local, 120),
-        (Operation::bond_in_pod, 70),
-        (Operation::bond_on_host, 50),
-        (Operation::bond_vlan, 40),
-        (Operation::sriov, 20),
-    ];
-    let mut random = Random::new(seed);
-    let mut wrong = Vec::new();
-    for (kind, count) in kinds {
-        let count = count * times;
-        let mut pair = Pair::new(kind);
-        let mut leaks = Vec::new();
-        for number in 1..=count {
-            progress(format_args!("{}: sequence {number} of seed {seed}", pair.pods[0].name));
-            leaks.extend(pair.sequence(&mut random));
-        }
-        let what = format!("{count} sequences, seed {seed}");
-        let Counts { adds, dels, faults } = pair.counts;
-        row(pair.pods[0].name, &what, adds, dels, faults, leaks.len());
-        wrong.extend(leaks);
+    let first = number(SEED).unwrap_or_else(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 1_000_000
+    });
+    let count = number(COUNT).unwrap_or(if is_full() { 3000 } else { 300 });
+    let mut node = Node::new();
+    let mut leaks = Vec::new();
+    for seed in first..first + count {
+        progress(format_args!("sequence of seed {seed}"));
+        leaks.extend(node.sequence(seed));
     }
-    assert!(wrong.is_empty(), "{SEED}={seed}:\n{}", wrong.join("\n"));
+    node.clear();
+    let Counts { adds, dels, faults } = node.counts;
+    let what = format!("{count} from seed {first}");
+    row("sequences", &what, adds, dels, faults, leaks.len());
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
 }
 
-fn seed() -> u64 {
-    match std::env::var(SEED) {
-        Ok(given) => given.parse().expect("PODBOND_TEST_SEED is a number"),
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 1_000_000,
-    }
+fn number(variable: &str) -> Option<u64> {
+    let given = std::env::var(variable).ok()?;
+    Some(given.parse().unwrap_or_else(|_| panic!("{variable} is no number: {given:?}")))
 }
 
-impl Pair {
-    fn new(kind: Kind) -> Self {
-        let pods = [0, 1].map(kind);
-        let before = set_up(&pods);
-        let ran = [Verb::Add, Verb::Del].map(|verb| pods[0].run(verb, "").changes.len());
-        Self {
-            pods,
-            states: [State::Clean, State::Clean],
-            before,
-            changes: ran,
+impl Node {
+    fn new() -> Self {
+        let operations = [
+            Operation::sriov(0),
+            Operation::sriov(1),
+            Operation::host_local(2),
+            Operation::host_local(3),
+            Operation::bond_in_pod(4),
+            Operation::bond_in_pod(5),
+            Operation::bond_on_host(6),
+            Operation::bond_on_host(7),
+            Operation::bond_vlan(8),
+            Operation::bond_mac(9),
+        ];
+        let pods =
+            operations.map(|operation| Pod { operation, state: State::Clean, changes: [1; 2] });
+        let mut node = Self {
+            pods: pods.into(),
+            before: Snapshot::take(&[]),
             done: Vec::new(),
             wrong: Vec::new(),
             counts: Counts::default(),
+        };
+        node.set_up();
+        node
+    }
+
+    /// Sets everything up, once used: directories and locks stay for good.
+    fn set_up(&mut self) {
+        self.clear();
+        for pod in &self.pods {
+            pod.operation.scene.build();
+        }
+        for Pod { operation, state, changes } in &mut self.pods {
+            *state = State::Clean;
+            *changes = [Verb::Add, Verb::Del].map(|verb| {
+                let ran = operation.run(verb, "");
+                assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
+                ran.changes.len()
+            });
+        }
+        let all: Vec<&str> =
+            self.pods.iter().map(|pod| pod.operation.scene.netns.as_str()).collect();
+        self.before = Snapshot::take(&all);
+    }
+
+    fn clear(&self) {
+        for pod in &self.pods {
+            pod.operation.scene.clear();
         }
     }
 
     /// One sequence, to its end. Gives what is wrong afterwards.
-    fn sequence(&mut self, random: &mut Random) -> Option<String> {
+    fn sequence(&mut self, seed: u64) -> Option<String> {
+        let mut random = Random::new(seed);
+        let of_vfs = self.pods.iter().take_while(|pod| pod.operation.scene.has_vfs()).count();
+        let chosen: Vec<usize> = if random.below(OF_VFS) == 0 {
+            (0..of_vfs).chain([of_vfs + random.below(self.pods.len() - of_vfs)]).collect()
+        } else {
+            let first = random.below(self.pods.len() - of_vfs);
+            let all = (0..AT_A_TIME).map(|next| (first + next) % (self.pods.len() - of_vfs));
+            all.map(|pod| of_vfs + pod).collect()
+        };
         for _ in 0..=random.below(LONGEST) {
-            let pod = random.below(2);
-            match self.states[pod] {
-                State::Clean => self.begin(pod, random),
-                State::Whole(_) | State::Broken => self.go_on(pod, random),
+            let pod = *random.one_of(&chosen);
+            match self.pods[pod].state {
+                State::Clean => self.begin(pod, &mut random),
+                State::Whole(_) | State::Broken => self.go_on(pod, &mut random),
             }
         }
-        for pod in 0..2 {
-            if let State::Whole(added) = &self.states[pod] {
-                let checked = self.pods[pod].check(added);
+        for pod in &chosen {
+            if let State::Whole(added) = &self.pods[*pod].state {
+                let checked = self.pods[*pod].operation.check(added);
                 self.expect(&checked, &format!("CHECK of pod {pod}"));
             }
         }
-        for pod in 0..2 {
-            self.close(pod, Closing::Del);
+        for pod in &chosen {
+            self.close(*pod, Closing::Del);
         }
-        let netns = self.pods.each_ref().map(|pod| pod.scene.netns.as_str());
+        let namespaces: Vec<&str> =
+            chosen.iter().map(|pod| self.pods[*pod].operation.scene.netns.as_str()).collect();
+        let left = Snapshot::take(&namespaces).since(&self.before);
         let mut wrong = std::mem::take(&mut self.wrong);
-        wrong.extend(Snapshot::take(&netns).since(&self.before));
+        wrong.extend(left);
         let done = std::mem::take(&mut self.done);
         if wrong.is_empty() {
             return None;
         }
-        let text = format!("{}: {}:\n  {}", self.pods[0].name, done.join(", "), wrong.join("\n  "));
+        let cast = chosen.iter().map(|pod| format!("{pod} is {}", self.pods[*pod].operation.name));
+        let cast: Vec<String> = cast.collect();
+        let text = format!(
+            "seed {seed}: {}; {}:\n  {}",
+            cast.join(", "),
+            done.join(", "),
+            wrong.join("\n  ")
+        );
         progress(format_args!("WRONG: {text}"));
-        self.before = set_up(&self.pods);
+        self.set_up();
         Some(text)
     }
 
@@ -137,11 +189,11 @@ impl Pair {
         match random.below(8) {
             0..3 => self.add(pod, ""),
             3..6 => {
-                let fault = self.death(Verb::Add, random);
+                let fault = self.death(pod, Verb::Add, random);
                 self.add(pod, &fault);
             }
             6 => {
-                let fault = self.refusal(Verb::Add, random);
+                let fault = self.refusal(pod, Verb::Add, random);
                 self.add(pod, &fault);
             }
             _ => self.close(pod, Closing::Del),
@@ -151,50 +203,58 @@ impl Pair {
     /// Something happens to a pod of which there is something.
     fn go_on(&mut self, pod: usize, random: &mut Random) {
         match random.below(8) {
-            0..2 => self.close(pod, *random.one_of(self.pods[pod].closings())),
+            0..2 => {
+                let all = self.pods[pod].operation.closings();
+                // A reboot is all pods'.
+                let alone: Vec<Closing> =
+                    all.iter().copied().filter(|closing| *closing != Closing::Reboot).collect();
+                self.close(pod, *random.one_of(&alone));
+            }
             2 => self.close(pod, Closing::Del),
             3..5 => {
-                let fault = self.death(Verb::Del, random);
+                let fault = self.death(pod, Verb::Del, random);
                 self.del(pod, &fault);
             }
             5 => {
-                let fault = self.refusal(Verb::Del, random);
+                let fault = self.refusal(pod, Verb::Del, random);
                 self.del(pod, &fault);
             }
             6 => self.add(pod, ""),
             _ => {
-                let fault = self.death(Verb::Add, random);
+                let fault = self.death(pod, Verb::Add, random);
                 self.add(pod, &fault);
             }
         }
     }
 
-    fn death(&self, verb: Verb, random: &mut Random) -> String {
+    fn death(&self, pod: usize, verb: Verb, random: &mut Random) -> String {
         let moment = random.one_of(&["before", "after"]);
-        format!("die-{moment}={}", self.position(verb, random))
+        format!("die-{moment}={}", self.position(pod, verb, random))
     }
 
-    fn refusal(&self, verb: Verb, random: &mut Random) -> String {
-        format!("fail={}:{}", self.position(verb, random), random.one_of(&ERRORS))
+    fn refusal(&self, pod: usize, verb: Verb, random: &mut Random) -> String {
+        format!("fail={}:{}", self.position(pod, verb, random), random.one_of(&ERRORS))
     }
 
-    fn position(&self, verb: Verb, random: &mut Random) -> usize {
-        1 + random.below(self.changes[verb as usize])
+    fn position(&self, pod: usize, verb: Verb, random: &mut Random) -> usize {
+        1 + random.below(self.pods[pod].changes[verb as usize])
     }
 
     fn add(&mut self, pod: usize, fault: &str) {
         self.counts.adds += 1;
         self.counts.faults += usize::from(!fault.is_empty());
         self.done.push(format!("ADD {pod} {fault}").trim_end().to_owned());
-        let ran = self.pods[pod].run(Verb::Add, fault);
-        let was = std::mem::replace(&mut self.states[pod], State::Broken);
+        let ran = self.pods[pod].operation.run(Verb::Add, fault);
+        let was = std::mem::replace(&mut self.pods[pod].state, State::Broken);
         // Another pod may hold what this one wants, and what is there stands in the way of more.
-        let is_free = matches!(self.states[1 - pod], State::Clean)
-            || self.pods[pod].scene.networks == crate::scene::Networks::None;
+        let is_free = !self.pods[pod].operation.scene.has_vfs()
+            || self.others(pod).all(|other| {
+                !other.operation.scene.has_vfs() || matches!(other.state, State::Clean)
+            });
         if fault.is_empty() && is_free && matches!(was, State::Clean) {
             self.expect(&ran, &format!("ADD of pod {pod}"));
         }
-        self.states[pod] = match was {
+        self.pods[pod].state = match was {
             State::Clean if ran.has_succeeded() => State::Whole(ran),
             // One more ADD of what is there has failed, and has changed nothing.
             State::Whole(added) if !ran.was_killed() && !ran.has_succeeded() => State::Whole(added),
@@ -206,19 +266,22 @@ impl Pair {
         self.counts.dels += 1;
         self.counts.faults += 1;
         self.done.push(format!("DEL {pod} {fault}"));
-        self.pods[pod].run(Verb::Del, fault);
-        self.states[pod] = State::Broken;
+        self.pods[pod].operation.run(Verb::Del, fault);
+        self.pods[pod].state = State::Broken;
     }
 
     fn close(&mut self, pod: usize, closing: Closing) {
         self.counts.dels += 1;
         self.done.push(format!("{closing:?} {pod}"));
-        let other = &self.pods[1 - pod];
-        let is_valid = !matches!(self.states[1 - pod], State::Clean);
-        let valid = if is_valid { vec![other] } else { Vec::new() };
-        let ran = self.pods[pod].close(closing, &valid, "");
+        let valid = self.others(pod).filter(|other| !matches!(other.state, State::Clean));
+        let valid: Vec<&Operation> = valid.map(|other| &other.operation).collect();
+        let ran = self.pods[pod].operation.close(closing, &valid, "");
         self.expect(&ran, &format!("{closing:?} of pod {pod}"));
-        self.states[pod] = State::Clean;
+        self.pods[pod].state = State::Clean;
+    }
+
+    fn others(&self, pod: usize) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().enumerate().filter(move |(other, _)| *other != pod).map(|(_, pod)| pod)
     }
 
     fn expect(&mut self, ran: &Ran, what: &str) {
@@ -226,21 +289,4 @@ impl Pair {
             self.wrong.push(format!("{what}, action {}: {}", self.done.len(), ran.told()));
         }
     }
-}
-
-/// Sets both scenes, once used.
-fn set_up(pods: &[Operation; 2]) -> Snapshot {
-    for pod in pods {
-        pod.scene.clear();
-    }
-    for pod in pods {
-        pod.scene.build();
-    }
-    for pod in pods {
-        for verb in [Verb::Add, Verb::Del] {
-            let ran = pod.run(verb, "");
-            assert!(ran.has_succeeded(), "{} {verb:?}: {}", pod.name, ran.told());
-        }
-    }
-    Snapshot::take(&pods.each_ref().map(|pod| pod.scene.netns.as_str()))
 }
