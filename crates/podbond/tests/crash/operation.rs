@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
@@ -273,8 +274,7 @@ impl Operation {
             panic!("{} is no plugin", self.name);
         };
         if *plugin == "sriov" {
-            let vf = fs::read_link("/sys/class/net/pf0/device/virtfn0").unwrap();
-            config["deviceID"] = vf.file_name().unwrap().to_str().unwrap().into();
+            config["deviceID"] = first_vf().into();
         }
         let mut command = Command::new(format!("/opt/cni/bin/{plugin}"));
         command.env("CNI_COMMAND", verb).env("CNI_PATH", "/opt/cni/bin");
@@ -284,6 +284,15 @@ impl Operation {
         }
         run(command, &config.to_string(), fault)
     }
+}
+
+/// The PCI address of the first VF, which it keeps when it is made again.
+fn first_vf() -> &'static str {
+    static VF: OnceLock<String> = OnceLock::new();
+    VF.get_or_init(|| {
+        let vf = fs::read_link("/sys/class/net/pf0/device/virtfn0").unwrap();
+        vf.file_name().unwrap().to_str().unwrap().to_owned()
+    })
 }
 
 fn run(mut command: Command, input: &str, fault: &str) -> Ran {
