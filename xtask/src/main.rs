@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod crash;
 mod demo;
 mod dist;
 mod docs;
@@ -31,6 +32,7 @@ enum Task {
     Demo(demo::Arguments),
     Lab(lab::Arguments),
     Test(test::Arguments),
+    Crash(crash::Arguments),
     Traffic(traffic::Arguments),
     Bench(bench::Arguments),
     Dist(dist::Arguments),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Crash(arguments) => crash::run(&arguments),
         Task::Traffic(arguments) => traffic::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),

@@ -26,7 +26,7 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 /// links of the node also when the pod's namespace is gone.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]

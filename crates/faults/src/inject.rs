@@ -20,6 +20,8 @@ enum Death {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Fault {
     list: Option<PathBuf>,
+    /// The process whose children alone do as told.
+    parent: Option<u32>,
     death: Option<Death>,
     /// Which change fails, and its error number.
     fail: Option<(usize, i32)>,
@@ -33,6 +35,7 @@ impl Fault {
             let (key, value) = word.split_once('=')?;
             match key {
                 "list" => fault.list = Some(value.into()),
+                "child-of" => fault.parent = Some(value.parse().ok()?),
                 "die-before" => fault.death = Some(Death::Before(value.parse().ok()?)),
                 "die-after" => fault.death = Some(Death::After(value.parse().ok()?)),
                 "fail" => {
@@ -59,7 +62,11 @@ pub(crate) fn around<E>(
     let fault = FAULT.get_or_init(|| {
         let text = std::env::var("PODBOND_FAULT").unwrap_or_default();
         // A test that is misunderstood must not pass.
-        Fault::parse(&text).unwrap_or_else(|| panic!("PODBOND_FAULT is malformed: {text:?}"))
+        let fault = Fault::parse(&text);
+        let fault = fault.unwrap_or_else(|| panic!("PODBOND_FAULT is malformed: {text:?}"));
+        let is_meant =
+            fault.parent.is_none_or(|parent| parent == std::os::unix::process::parent_id());
+        if is_meant { fault } else { Fault::default() }
     });
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     if let Some(path) = &fault.list {
@@ -84,7 +91,7 @@ pub(crate) fn around<E>(
 }
 
 fn note(path: &PathBuf, change: Change<'_>) {
-    let line = format!("{}: {}\n", change.kind, change.what);
+    let line = format!("{} {}: {}\n", std::process::id(), change.kind, change.what);
     let noted = OpenOptions::new()
         .create(true)
         .append(true)
@@ -108,12 +115,14 @@ mod tests {
     #[test]
     fn a_fault_is_read_whole_or_not_at_all() {
         assert_eq!(Fault::parse(""), Some(Fault::default()));
-        let fault = Fault::parse("list=/tmp/l die-after=3 fail=2:16 ignore=set-mac").unwrap();
+        let fault =
+            Fault::parse("list=/tmp/l child-of=7 die-after=3 fail=2:16 ignore=set-mac").unwrap();
+        assert_eq!(fault.parent, Some(7));
         assert_eq!(fault.death, Some(Death::After(3)));
         assert_eq!(fault.fail, Some((2, 16)));
         assert_eq!(fault.ignore.as_deref(), Some("set-mac"));
         assert_eq!(fault.list, Some("/tmp/l".into()));
-        for wrong in ["die", "die-before=x", "fail=2", "fail=2:EBUSY", "other=1"] {
+        for wrong in ["die", "die-before=x", "child-of=", "fail=2", "fail=2:EBUSY", "other=1"] {
             assert_eq!(Fault::parse(wrong), None, "{wrong}");
         }
     }

@@ -36,6 +36,7 @@ impl Sriov {
         let mut kept = |error| errors.push(error);
         let records = self.store.records().map_err(&mut kept).unwrap_or_default();
         let torn = self.store.torn().map_err(&mut kept).unwrap_or_default();
+        let abandoned = self.store.abandoned().map_err(&mut kept).unwrap_or_default();
         for (path, record) in &records {
             let outcome = match fate((path, record), &records, &request.config.name, &valid) {
                 Fate::Stays => Ok(()),
@@ -44,7 +45,7 @@ impl Sriov {
             };
             errors.extend(outcome.err());
         }
-        for path in torn.iter().filter(|path| !valid.contains(*path)) {
+        for path in torn.iter().filter(|path| !valid.contains(*path)).chain(&abandoned) {
             errors.extend(podbond_state::remove(path).err().map(Error::State));
         }
         errors.extend(collect(request, delegates, &self.debts).into_iter().map(Error::Attaching));

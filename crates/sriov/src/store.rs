@@ -5,7 +5,7 @@ use std::time::Duration;
 use podbond_cni::ContainerId;
 use podbond_kernel::is_netns;
 use podbond_names::{LinkName, PciAddress};
-use podbond_state::{Lock, create, is_before_boot, names, read, remove, write};
+use podbond_state::{Lock, abandoned, create, is_before_boot, names, read, remove, write};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -113,6 +113,13 @@ impl Store {
             }
         }
         Ok(torn)
+    }
+
+    /// What killed processes have left of writing records and claims. It says nothing.
+    pub(crate) fn abandoned(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut paths = abandoned(&self.dir)?;
+        paths.extend(abandoned(&self.claims_dir())?);
+        Ok(paths)
     }
 
     /// Whether records and claims can be kept.

@@ -15,4 +15,4 @@ pub use file::{
     MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, unfinished, write,
 };
 pub use lock::Lock;
-pub use look::{is_before_boot, writable};
+pub use look::{abandoned, is_before_boot, writable};

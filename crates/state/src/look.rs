@@ -1,10 +1,14 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{Error, make_dir};
+use crate::{Error, make_dir, unfinished};
+
+/// Whoever writes a file has it done in milliseconds. One that is older is nobody's, whatever lock
+/// it was written under.
+const WRITING: Duration = Duration::from_mins(1);
 
 /// What is written to see whether a file can be: more than a filesystem may keep beside its inode.
 const PROBE: [u8; 4096] = [0; 4096];
@@ -20,14 +24,28 @@ pub fn writable(dir: &Path) -> Result<(), Error> {
     written
 }
 
+/// The files of a directory that killed processes have left half-written, which say nothing; none
+/// where there is no such directory. Those that somebody may still be writing are not among them.
+pub fn abandoned(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut paths = unfinished(dir)?;
+    paths.retain(|path| {
+        let age = written(path).and_then(|at| at.elapsed().ok());
+        age.is_some_and(|age| age > WRITING)
+    });
+    Ok(paths)
+}
+
 /// Whether a file was last written before this machine was started: then what it tells of processes
 /// and of the kernel is over. False where there is no such file.
 pub fn is_before_boot(path: &Path) -> bool {
-    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
     let running = clock_gettime(ClockId::Boottime);
     let running = Duration::from_secs(u64::try_from(running.tv_sec).unwrap_or(0));
     let boot = SystemTime::now().checked_sub(running);
-    written.ok().zip(boot).is_some_and(|(written, boot)| written < boot)
+    written(path).zip(boot).is_some_and(|(written, boot)| written < boot)
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 #[cfg(test)]
@@ -53,5 +71,18 @@ mod tests {
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
         assert!(is_before_boot(&path));
+    }
+
+    #[test]
+    fn a_file_is_abandoned_when_it_has_been_half_written_for_longer_than_writing_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * WRITING;
+        for (name, written) in [(".old.new", old), (".now.new", SystemTime::now()), ("whole", old)]
+        {
+            let file = fs::File::create(dir.path().join(name)).unwrap();
+            file.set_modified(written).unwrap();
+        }
+        assert_eq!(abandoned(dir.path()).unwrap(), [dir.path().join(".old.new")]);
+        assert!(abandoned(&dir.path().join("none")).unwrap().is_empty());
     }
 }

@@ -209,12 +209,13 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
     node.store.put_pod(&record)?;
     let outcome = NamedNetns::create(&PodRecord::netns_name(&pod.key))
         .map_err(Error::from)
-        .and_then(|netns| fill(node, pod, chain, &container_id, netns));
+        .and_then(|netns| fill(node, pod, chain, &container_id, netns))
+        .and_then(|statuses| {
+            let recorded = node.store.put_pod(&record.clone().with_status(&statuses));
+            recorded.map_err(|error| take_down(node, &pod.key, &container_id, error))
+        });
     match outcome {
-        Ok(statuses) => {
-            node.store.put_pod(&record.with_status(&statuses))?;
-            Ok("created")
-        }
+        Ok(()) => Ok("created"),
         Err(error) => {
             // What could not be undone keeps the record, so that `delete` tries again.
             let left = node.detach(&container_id);
@@ -244,6 +245,19 @@ fn fill(
         Ok(()) => error,
         Err(left) => Error::Several(vec![error, left.into()]),
     })
+}
+
+/// Takes a pod down that is up and cannot be recorded as such. What of it cannot be taken away is
+/// told by who tries again.
+fn take_down(node: &Node<'_>, key: &ObjectKey, container_id: &ContainerId, cause: Error) -> Error {
+    if !node.detach(container_id).is_empty() {
+        return cause;
+    }
+    let netns = NamedNetns::find(&PodRecord::netns_name(key));
+    match netns.and_then(|netns| netns.map_or(Ok(()), NamedNetns::remove)) {
+        Ok(()) => cause,
+        Err(left) => Error::Several(vec![cause, left.into()]),
+    }
 }
 
 /// A new ID, as a runtime would give: no two sandboxes share one, whatever their pods are called.

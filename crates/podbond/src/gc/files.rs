@@ -1,19 +1,13 @@
 //! Files that say nothing: those that a killed process did not write to their end, and records that
 //! a loss of power has torn.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, ContainerId};
-use podbond_state::{is_before_boot, names, read, sweep, unfinished};
+use podbond_state::{abandoned, is_before_boot, names, read, sweep, unfinished};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-
-/// Whoever writes a file has it done in milliseconds. One that is older is nobody's, whatever lock
-/// it was written under.
-const WRITING: Duration = Duration::from_mins(1);
 
 const SRIOV: &str = "/var/lib/cni/sriov";
 
@@ -86,8 +80,8 @@ impl Files {
     }
 
     fn unfinished(&mut self, dir: &Path) {
-        match unfinished(dir) {
-            Ok(paths) => self.unfinished.extend(paths.into_iter().filter(|path| is_done(path))),
+        match abandoned(dir) {
+            Ok(paths) => self.unfinished.extend(paths),
             Err(error) => self.errors.push(error.into()),
         }
     }
@@ -119,20 +113,14 @@ fn attachment(container: &str, ifname: &str) -> Option<Attachment> {
     Some(Attachment { container_id, ifname: ifname.parse().ok()? })
 }
 
-/// Whether nobody can be writing a file any more.
-fn is_done(path: &Path) -> bool {
-    written(path).and_then(|at| at.elapsed().ok()).is_some_and(|age| age > WRITING)
-}
-
-fn written(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
 
     use super::*;
+
+    const LONG: Duration = Duration::from_mins(2);
 
     fn place(path: &Path, content: &str, age: Duration) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -146,9 +134,9 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         for dir in ["attachments/c1", "bond", "vfs", "policies", "pfs", "manifests/pods/demo"] {
             let dir = state.path().join(dir);
-            place(&dir.join(".old.new"), "{", 2 * WRITING);
+            place(&dir.join(".old.new"), "{", LONG);
             place(&dir.join(".now.new"), "{", Duration::ZERO);
-            place(&dir.join("whole"), "{}", 2 * WRITING);
+            place(&dir.join("whole"), "{}", LONG);
         }
         let files = look(state.path());
         assert_eq!(files.unfinished.len(), 6);
