@@ -1,4 +1,3 @@
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -42,11 +41,16 @@ struct HostLinks {
 impl Rules {
     /// Reads the administrator's file. One that is not there says nothing.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Unused),
-            Err(source) => Err(Error::RulesUnread { path: path.to_owned(), source }),
-        }
+        let unread = |source| Error::RulesUnread { path: path.to_owned(), source };
+        let Some(bytes) = podbond_state::read(path).map_err(|error| match error.errno() {
+            Some(errno) => unread(errno.into()),
+            None => error.into(),
+        })?
+        else {
+            return Ok(Self::Unused);
+        };
+        let text = String::from_utf8(bytes).map_err(|error| unread(io::Error::other(error)))?;
+        Self::parse(&text, path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {

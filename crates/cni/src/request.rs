@@ -66,6 +66,10 @@ impl fmt::Display for Command {
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerId(String);
 
+/// The longest ID: a file name has 255 bytes, and is made of an ID, one more character, the name
+/// of an interface (15), and what marks a file that is being written (5).
+const MAX_ID_BYTES: usize = 255 - 1 - 15 - 5;
+
 impl ContainerId {
     /// The ID as the runtime gave it.
     pub fn as_str(&self) -> &str {
@@ -77,9 +81,11 @@ impl TryFrom<String> for ContainerId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // Room for `-` and an interface name in the file names made of both.
-        if text.len() > 255 - 16 {
-            Err(format!("container ID {text:?} has {} bytes: at most 239 are possible", text.len()))
+        if text.len() > MAX_ID_BYTES {
+            let bytes = text.len();
+            Err(format!(
+                "container ID {text:?} has {bytes} bytes: at most {MAX_ID_BYTES} are possible"
+            ))
         } else if is_identifier(&text) {
             Ok(Self(text))
         } else {
@@ -111,11 +117,15 @@ impl Args {
     /// Reads the pairs.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let pairs = text.split(';').filter(|pair| !pair.is_empty());
-        let pair = |pair: &str| match pair.split_once('=') {
+        let pair = |(position, pair): (usize, &str)| match pair.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(format!("{pair:?} is no pair of key and value: write it as KEY=VALUE")),
+            // It is not shown: it may be the rest of a secret with a `;` in it.
+            _ => Err(format!(
+                "part {} is no pair of key and value: write it as KEY=VALUE",
+                position + 1
+            )),
         };
-        pairs.map(pair).collect::<Result<_, _>>().map(Self)
+        pairs.enumerate().map(pair).collect::<Result<_, _>>().map(Self)
     }
 
     /// The value of a key.
@@ -238,14 +248,16 @@ mod tests {
         assert_eq!((args.get("X"), args.get("Y")), (Some("a=b"), None));
         assert_eq!(args.to_string(), "IgnoreUnknown=1;K8S_POD_NAME=bondpod1;X=a=b");
         assert_eq!(Args::parse("").unwrap(), Args::default());
-        assert!(Args::parse("A=1;B").unwrap_err().contains("\"B\""));
+        let message = Args::parse("TOKEN=abc;def").unwrap_err();
+        assert_eq!(message, "part 2 is no pair of key and value: write it as KEY=VALUE");
     }
 
     #[test]
     fn a_container_id_is_a_safe_file_name() {
         let id = |text: &str| ContainerId::try_from(text.to_owned());
         assert_eq!(id("0a_b.c-D").unwrap().as_str(), "0a_b.c-D");
-        let long = "a".repeat(240);
+        let long = "a".repeat(235);
+        assert!(id(&long[1..]).is_ok());
         for wrong in ["", ".", "..", "-a", "a/b", "a b", "\u{e9}", "a\n", long.as_str()] {
             assert!(id(wrong).is_err(), "{wrong:?} was accepted");
         }

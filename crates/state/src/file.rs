@@ -9,8 +9,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::Error;
 
-/// The largest file that is read, in bytes. The largest that is written holds the configurations of
-/// one attachment.
+/// The largest file that is read and written, in bytes. The largest that is of use holds the
+/// configurations of one attachment.
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// How the hidden name ends under which a file is written.
@@ -44,6 +44,9 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
+    }
     let failed = Error::file("write", path);
     let write = Change { kind: "write", what: &path.display() };
     let rename = Change { kind: "rename", what: &path.display() };
@@ -223,7 +226,18 @@ mod tests {
         let path = dir.path().join("b");
         File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.ends_with("b is larger than 1048576 bytes: it is no file of podbond's"));
+        assert!(error.ends_with("b is larger than 1048576 bytes, the most that podbond reads"));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        let bytes = vec![b'x'; usize::try_from(MAX_SIZE).unwrap() + 1];
+        assert!(matches!(write(&path, &bytes), Err(Error::TooLarge { .. })));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        write(&path, &bytes[1..]).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().len() as u64, MAX_SIZE);
     }
 
     #[test]
