@@ -37,6 +37,28 @@ pub(crate) enum Error {
     /// cargo's JSON was not as expected.
     #[error("cannot read what cargo says: {0}")]
     Cargo(#[from] serde_json::Error),
+    /// A fuzz target came upon an input that it does not bear.
+    #[error("the fuzz target {target} does not bear an input, which is kept: {input}")]
+    Input {
+        /// Which.
+        target: String,
+        /// The file.
+        input: String,
+    },
+    /// A fuzz target ended without having done anything.
+    #[error("the fuzz target {target} was given no input: see {}", log.display())]
+    NotRun {
+        /// Which.
+        target: String,
+        /// What it said.
+        log: PathBuf,
+    },
+    /// Fuzz targets failed; each was printed.
+    #[error("{failed} fuzz targets failed")]
+    Fuzz {
+        /// How many.
+        failed: usize,
+    },
     /// There is nothing to run.
     #[error("no lab test was run: none was found, or the filter fits none")]
     NoTests,

@@ -7,6 +7,7 @@ mod demo;
 mod dist;
 mod docs;
 mod error;
+mod fuzz;
 mod lab;
 mod metadata;
 mod test;
@@ -32,6 +33,7 @@ enum Task {
     Lab(lab::Arguments),
     Test(test::Arguments),
     Traffic(traffic::Arguments),
+    Fuzz(fuzz::Arguments),
     Bench(bench::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Traffic(arguments) => traffic::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),

@@ -11,6 +11,8 @@ mod config;
 mod digest;
 mod error;
 mod findings;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod glob;
 mod guard;
 mod host_links;

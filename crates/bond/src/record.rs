@@ -115,7 +115,7 @@ impl Records {
         made: &Made,
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
-        let record = serde_json::to_vec(&Record { version: VERSION, made: made.clone() })
+        let record = to_bytes(made)
             .map_err(|error| Error::Unwritten { path: path.clone(), problem: error.to_string() })?;
         Ok(podbond_state::write(&path, &record)?)
     }
@@ -158,9 +158,16 @@ impl Records {
 
 /// What is there and whole, and of a version that is known.
 fn read(path: &Path) -> Result<Option<Made>, Error> {
-    let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
-    let record = serde_json::from_slice::<Record>(&bytes).ok();
-    Ok(record.filter(|record| record.version == VERSION).map(|record| record.made))
+    Ok(podbond_state::read(path)?.and_then(|bytes| parse(&bytes)))
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Option<Made> {
+    let record = serde_json::from_slice::<Record>(bytes).ok();
+    record.filter(|record| record.version == VERSION).map(|record| record.made)
+}
+
+pub(crate) fn to_bytes(made: &Made) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Record { version: VERSION, made: made.clone() })
 }
 
 #[cfg(test)]

@@ -12,9 +12,13 @@
 
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lease;
 mod plan;
 mod plugin;
+#[cfg(test)]
+mod properties;
 mod range;
 mod resolv;
 mod store;
