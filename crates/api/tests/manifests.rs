@@ -257,7 +257,7 @@ fn what_aliases_make_larger_than_memory_is_refused() {
     let mut levels = "a0: &a0 [x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{}, ", level - 1).repeat(10);
-        levels += &format!("a{level}: &a{level} [{below}]\n");
+        levels.extend([format!("a{level}: &a{level} [{below}]\n")]);
     }
     assert!(read_manifests(&levels, "f").is_err());
     // One large list, ten thousand times.
