@@ -5,6 +5,8 @@
 //!   and gives the attachments in order. Both are pure: a chain is data, to be planned or run.
 //! - **Running**: [`Attacher::add`] calls the plugins, and undoes all in reverse when one fails.
 //!   [`Attacher::delete`] needs nothing but the [`Record`]s.
+//! - **Looking after**: [`Attacher::check`] compares what is with what was made;
+//!   [`Attacher::take_away`] removes what outlived its namespace.
 //! - **Telling**: [`NetworkStatus`] is the pod's network-status annotation.
 //!
 //! Where NADs come from ([`Source`]) and who picks a device ([`Devices`]) is for the caller to say.
@@ -23,6 +25,9 @@ mod networks;
 mod record;
 mod run;
 mod status;
+mod sweep;
+#[cfg(test)]
+mod testing;
 mod traits;
 
 pub use chain::{Attachment, Chain, DeviceRequest};
@@ -33,4 +38,5 @@ pub use networks::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
 pub use record::{Record, Records};
 pub use run::{Added, Attacher, Sandbox};
 pub use status::{DeviceInfo, NetworkStatus, StatusDns, annotation};
+pub use sweep::{Attachments, Checked};
 pub use traits::{Devices, Holder, Source};

@@ -38,8 +38,25 @@ impl NetnsRef {
         })
     }
 
+    /// What was at this path and is not any more, or is at least not known to be the same.
+    pub(crate) fn gone(path: &Path) -> Self {
+        Self { path: path.to_owned(), boot: String::new(), inode: 0, made: None }
+    }
+
     /// Whether the path still leads to the same namespace.
     pub fn is_same(&self) -> bool {
         Self::of(&self.path).is_ok_and(|now| now == *self)
+    }
+
+    /// Whether the namespace is certainly not there any more. What cannot be looked at is not
+    /// thereby gone: this is asked before something is taken away.
+    pub fn is_gone(&self) -> bool {
+        match Self::of(&self.path) {
+            Ok(now) if now.boot.is_empty() => false,
+            Ok(now) => now != *self,
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+        }
     }
 }

@@ -7,6 +7,8 @@ use podbond_cni::{
 };
 use podbond_names::PciAddress;
 
+mod lost;
+
 use crate::default_route;
 use crate::{
     Attachment, AttachmentId, Chain, DeviceRequest, Devices, Error, Holder, NetnsRef,
@@ -89,7 +91,16 @@ impl Attacher<'_> {
     /// errors and gives them all; no records, no errors. What failed keeps its record, so that
     /// deleting again tries again.
     pub fn delete(&self, container_id: &ContainerId) -> Vec<Error> {
-        let (records, mut errors) = self.records().of(container_id);
+        let (records, errors) = self.records().of(container_id);
+        self.detach_all(container_id, &records, errors)
+    }
+
+    fn detach_all(
+        &self,
+        container_id: &ContainerId,
+        records: &[Record],
+        mut errors: Vec<Error>,
+    ) -> Vec<Error> {
         errors.extend(records.iter().rev().flat_map(|record| self.detach(record)));
         errors.extend(self.records().remove_unfinished(container_id).err());
         errors
@@ -209,19 +220,29 @@ impl Attacher<'_> {
         command: Command,
         record: &Record,
         netns: Option<PathBuf>,
-        mut config: NetConf,
+        config: NetConf,
         previous: Option<CniResult>,
     ) -> Result<Option<CniResult>, Failure> {
+        self.delegates.call(command, &self.request(record, netns, config, previous))
+    }
+
+    /// What a plugin of an attachment is given.
+    pub(crate) fn request(
+        &self,
+        record: &Record,
+        netns: Option<PathBuf>,
+        mut config: NetConf,
+        previous: Option<CniResult>,
+    ) -> Request {
         config.set_prev_result(previous);
-        let request = Request {
+        Request {
             container_id: record.container_id.clone(),
             netns,
             ifname: record.ifname.clone(),
             args: args(record),
             path: self.path.to_vec(),
             config,
-        };
-        self.delegates.call(command, &request)
+        }
     }
 
     /// Leads the pod's default route through the attachment that asks for it, and lets the records
@@ -250,7 +271,7 @@ impl Attacher<'_> {
 
     /// DEL of the plugins that were called, in reverse, all of them whatever fails; then the device
     /// is given back, and last the record is removed.
-    fn detach(&self, record: &Record) -> Vec<Error> {
+    pub(crate) fn detach(&self, record: &Record) -> Vec<Error> {
         let id = || AttachmentId::from(record);
         // `CNI_NETNS` is optional for DEL; a path that leads elsewhere by now must not be given.
         let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));

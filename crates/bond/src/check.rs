@@ -1,7 +1,9 @@
+use std::iter::once;
+
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
 use podbond_kernel::bond::Unlike;
-use podbond_kernel::{BondOptions, Link, LinkState, Netns, View, VlanTag};
+use podbond_kernel::{BondMode, BondOptions, FailOverMac, Link, LinkState, Netns, View, VlanTag};
 use podbond_names::LinkName;
 
 use crate::config::Config;
@@ -19,38 +21,71 @@ pub(crate) fn differences(
 ) -> Vec<String> {
     let bond = config.bond_name(ifname);
     let Some(link) = view.link(Netns::Pod, &bond) else {
-        return vec![format!("{bond} is gone")];
+        return once(format!("{bond} is gone")).chain(ports_gone(config, view)).collect();
     };
     let Some(options) = &link.bond else {
-        return vec![format!("{bond} is no bond")];
+        return once(format!("{bond} is no bond")).chain(ports_gone(config, view)).collect();
     };
     let mut differences = option_differences(&config.options, options);
     differences.extend(primary_difference(config, options, view));
     differences.extend(link_differences(config, link, expected));
-    if let (Some(wanted), Some(shown)) = (config.mac, link.mac)
-        && wanted != shown
-    {
-        differences.push(format!("mac is {shown}, not {wanted}"));
-    }
+    differences.extend(mac_difference(config, ifname, view, link, expected));
     if let Some(tag) = config.vlan {
         differences.extend(vlan_differences(config, ifname, tag, link, view, expected));
     }
     for name in &config.ports {
-        match view.link(Netns::Pod, name) {
-            None => differences.push(format!("port {name} is gone")),
-            Some(port) if port.master != Some(link.index) => {
-                differences.push(format!("{name} is no port of {bond}"));
-            }
-            Some(port) => {
-                let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
-                let wanted = config.port_options.get(name);
-                let unlike = wanted.map(|wanted| wanted.unlike(&shown)).unwrap_or_default();
-                differences.extend(told(&format!("{name} "), unlike));
-            }
-        }
+        differences.extend(port_differences(config, name, link, view));
     }
+    let others = view.pod.iter().filter(|other| other.master == Some(link.index));
+    let others = others.filter(|other| !config.ports.contains(&other.name));
+    differences
+        .extend(others.map(|other| format!("{} is a port of {bond}, not asked for", other.name)));
     differences.extend(found.differences(ifname, expected));
     differences
+}
+
+fn ports_gone(config: &Config, view: &View) -> impl Iterator<Item = String> {
+    let gone = config.ports.iter().filter(|name| view.link(Netns::Pod, name).is_none());
+    gone.map(|name| format!("port {name} is gone"))
+}
+
+fn port_differences(config: &Config, name: &LinkName, bond: &Link, view: &View) -> Vec<String> {
+    let Some(port) = view.link(Netns::Pod, name) else {
+        return vec![format!("port {name} is gone")];
+    };
+    if port.master != Some(bond.index) {
+        return vec![format!("{name} is no port of {}", bond.name)];
+    }
+    let down = (port.state == LinkState::Down).then(|| format!("port {name} is down"));
+    // The driver gives its ports the bond's, and does not look when somebody changes one of them.
+    let mtu = (port.mtu != bond.mtu)
+        .then(|| format!("mtu of port {name} is {}, not {} as the bond's", port.mtu, bond.mtu));
+    let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
+    let wanted = config.port_options.get(name);
+    let unlike = wanted.map(|wanted| wanted.unlike(&shown)).unwrap_or_default();
+    down.into_iter().chain(mtu).chain(told(&format!("{name} "), unlike)).collect()
+}
+
+/// The address that was asked for, or else the one that ADD answered with. A bond with
+/// `fail_over_mac` active has its active port's, which changes.
+fn mac_difference(
+    config: &Config,
+    ifname: &LinkName,
+    view: &View,
+    bond: &Link,
+    expected: &CniResult,
+) -> Option<String> {
+    let link = view.link(Netns::Pod, ifname).unwrap_or(bond);
+    let answered = || expected.interfaces.iter().find(|it| it.name == *ifname)?.mac;
+    let changes = config.options.mode == BondMode::ActiveBackup
+        && config.fail_over_mac() == FailOverMac::Active;
+    let (object, wanted, shown) = match config.mac {
+        Some(wanted) => (&bond.name, wanted, bond.mac),
+        None if changes => return None,
+        None => (&link.name, answered()?, link.mac),
+    };
+    let shown = shown.filter(|shown| *shown != wanted)?;
+    Some(format!("mac of {object} is {shown}, not {wanted}"))
 }
 
 /// What the bond and the VLAN interface on it have in common.
@@ -110,9 +145,9 @@ fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use podbond_cni::{Args, NetConf};
+    use podbond_cni::{Args, Interface, NetConf};
     use podbond_kernel::bond::table;
-    use podbond_kernel::{BondMode, Vlan, VlanProtocol};
+    use podbond_kernel::{Vlan, VlanProtocol};
 
     use super::*;
 
@@ -182,8 +217,57 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_did_to_the_ports_is_told() {
+        let mut view = as_made();
+        view.pod[0].mtu = 1400;
+        view.pod[1].state = LinkState::Down;
+        view.pod.push(link(9, "net9", Some(4), None));
+        assert_eq!(
+            told(&view),
+            [
+                "mtu of port net1 is 1400, not 1500 as the bond's",
+                "port net2 is down",
+                "net9 is a port of net3, not asked for",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_address_that_add_answered_with_is_kept_but_by_a_bond_that_has_its_active_ports() {
+        let answered: CniResult = CniResult {
+            interfaces: vec![Interface {
+                name: "net3".parse().unwrap(),
+                mac: "02:00:00:00:00:01".parse().ok(),
+                mtu: None,
+                sandbox: Some("/run/netns/p".to_owned()),
+                socket_path: None,
+                pci_id: None,
+            }],
+            ..CniResult::default()
+        };
+        let mut view = as_made();
+        view.pod[2].mac = "02:00:00:00:00:02".parse().ok();
+        let told = |config: &Config, view: &View| {
+            let name = "net3".parse().unwrap();
+            differences(config, &name, view, &answered, &Found::default())
+        };
+        let expected = ["mac of net3 is 02:00:00:00:00:02, not 02:00:00:00:00:01"];
+        assert_eq!(told(&config(), &view), expected);
+        let options = BondOptions::new(BondMode::ActiveBackup)
+            .with(&table::FAIL_OVER_MAC, FailOverMac::Active);
+        view.pod[2].bond = Some(options.clone());
+        assert_eq!(told(&Config { options, ..config() }, &view), [""; 0]);
+        view.pod[2].bond = Some(config().options);
+        view.pod[2].mac = "02:00:00:00:00:01".parse().ok();
+        assert_eq!(told(&config(), &view), [""; 0]);
+    }
+
+    #[test]
     fn a_missing_bond_and_another_link_in_its_place_are_told() {
-        assert_eq!(told(&View::default()), ["net3 is gone"]);
+        assert_eq!(
+            told(&View::default()),
+            ["net3 is gone", "port net1 is gone", "port net2 is gone"]
+        );
         let mut view = as_made();
         view.pod[2].bond = None;
         assert_eq!(told(&view), ["net3 is no bond"]);
@@ -219,7 +303,7 @@ mod tests {
         assert_eq!(
             told(&view),
             [
-                "mac is 02:00:00:00:00:09, not 02:00:00:00:00:01",
+                "mac of net3-bond is 02:00:00:00:00:09, not 02:00:00:00:00:01",
                 "net3 is vlan 7 proto 802.1ad, not vlan 100",
                 "net3 is not on net3-bond",
                 "net3 is down",

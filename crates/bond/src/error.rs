@@ -283,7 +283,19 @@ pub enum Error {
         /// One sentence for each difference.
         differences: Vec<String>,
     },
-    /// The record of what ADD changes could not be kept.
+    /// There is a record of this attachment already.
+    #[error(
+        "interface {ifname} of this container has been added already: delete it first; its record \
+         is {}", record.display()
+    )]
+    AlreadyAdded {
+        /// The interface.
+        ifname: LinkName,
+        /// The file.
+        record: std::path::PathBuf,
+    },
+    /// The record of what ADD changes could not be kept, or another process works on the same
+    /// attachment and does not end.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
     /// The record of what ADD changes cannot be put into words.
@@ -300,29 +312,9 @@ pub enum Error {
         /// The reason for each of them.
         refusals: Vec<crate::guard::Refusal>,
     },
-    /// The administrator's file is there and cannot be read.
-    #[error("read {}: {source}; no link of the node is taken before it can be read", path.display())]
-    RulesUnread {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The administrator's file does not say what such a file says.
-    #[error(
-        "{}, line {line}, column {column}: {problem}; no link of the node is taken before the file \
-         is mended", path.display()
-    )]
-    RulesMalformed {
-        /// The file.
-        path: std::path::PathBuf,
-        /// From 1.
-        line: usize,
-        /// From 1, in characters.
-        column: usize,
-        /// What is wrong.
-        problem: String,
-    },
+    /// The administrator's file cannot be followed.
+    #[error("{0}; no link of the node is taken before the file is mended")]
+    Rules(#[from] podbond_settings::Error),
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),
@@ -358,6 +350,15 @@ fn listed(modes: &[BondMode]) -> String {
 }
 
 impl Error {
+    /// Success when nothing went wrong, one error as it is, and more in one.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// One error of all that is wrong with a configuration.
     pub(crate) fn wrong(mut errors: Vec<Error>) -> Self {
         match errors.len() {
@@ -374,10 +375,15 @@ impl Error {
             Self::NoSuchPort { .. }
             | Self::PortTaken { .. }
             | Self::NameTaken { .. }
-            | Self::BeneathTaken { .. } => Code::CONFLICT,
+            | Self::BeneathTaken { .. }
+            | Self::AlreadyAdded { .. } => Code::CONFLICT,
+            Self::State(error) if error.is_locked() => Code::TryAgain,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::State(_) | Self::Unwritten { .. } | Self::RulesUnread { .. } => Code::Io,
-            Self::RulesMalformed { .. } => Code::Decode,
+            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
+            Self::State(_)
+            | Self::Unwritten { .. }
+            | Self::Rules(podbond_settings::Error::Unread { .. }) => Code::Io,
+            Self::Rules(podbond_settings::Error::Malformed { .. }) => Code::Decode,
             Self::Several(_) => Code::KERNEL,
             _ => Code::InvalidConfig,
         };

@@ -5,24 +5,30 @@
 //! compares the same wish with what is. Before links of the node are planned with, the
 //! administrator's rules say which of them a bond may take ([`Bond::guard`]).
 
+mod apart;
 mod beneath;
 mod check;
+mod compare;
 mod config;
 mod digest;
 mod error;
 mod findings;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gc;
 mod glob;
 mod guard;
 mod host_links;
+mod left;
 mod macs;
 mod plan;
 mod plugin;
+mod readiness;
 mod record;
 mod removal;
 mod rules;
 
+pub use compare::compare;
 pub use config::{Config, KEYS, Key, LinksAre};
 pub use error::{Clash, Error};
 pub use findings::{
@@ -30,5 +36,6 @@ pub use findings::{
     Surroundings, TABLE, bond_findings, findings,
 };
 pub use guard::Refusal;
+pub use left::LeftBehind;
 pub use plan::{Plan, plan};
-pub use plugin::{Bond, compare};
+pub use plugin::Bond;

@@ -1,44 +1,35 @@
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use podbond_cni::{
-    Args, CniResult, Command, ContainerId, Delegates, Failure, Interface, NetConf, Plugin, Request,
+    CniResult, Command, ContainerId, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
-use podbond_ipam::{Addresses, Found, attach};
-use podbond_kernel::{At, BondMode, Kernel, Netns, Step, View, is_netns, undo_all};
+use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
+use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns};
 use podbond_names::LinkName;
 
-use crate::beneath::bond_beneath;
-use crate::check::differences;
+use crate::apart::take_apart;
+use crate::compare::verify;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
 use crate::findings::{Surroundings, look_around};
 use crate::host_links::guard;
 use crate::plan::{Plan, plan};
 use crate::record::{Made, Place, Records};
-use crate::removal::{dissolution, giving_back, may_be_refused};
-
-/// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It
-/// does so at its leisure, and links without hardware never come.
-const RETURN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How often it looks.
-const RETURN_PAUSE: Duration = Duration::from_millis(20);
-
 /// The bond plugin.
 #[derive(Debug, Clone)]
 pub struct Bond {
-    state: PathBuf,
+    pub(crate) state: PathBuf,
     rules: PathBuf,
+    pub(crate) debts: Debts,
 }
 
 impl Default for Bond {
-    /// With its records and the administrator's file where a node keeps them.
+    /// With its records, the administrator's file and the debts where a node keeps them.
     fn default() -> Self {
         Self {
             state: PathBuf::from("/var/lib/podbond/bond"),
-            rules: PathBuf::from("/etc/podbond/config.toml"),
+            rules: PathBuf::from(podbond_settings::PATH),
+            debts: Debts::default(),
         }
     }
 }
@@ -88,7 +79,7 @@ impl Bond {
         }
     }
 
-    fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> Records {
         Records::new(&self.state)
     }
 
@@ -96,13 +87,16 @@ impl Bond {
         let config = Config::parse(&request.config, &request.args)?;
         let mut kernel = Kernel::with_pod(netns(request)?)?;
         self.guard(&mut kernel, &config)?;
+        let _lock = Records::lock(&request.container_id, &request.ifname)?;
+        self.make_room(request, delegates)?;
         let (planned, made) = self.prepare(&mut kernel, &config, request)?;
         for finding in &planned.findings {
-            eprintln!("bond: network {}: {}: {finding}", request.config.name, finding.severity);
+            delegates.warn(Command::Add, request, finding.severity.as_str(), finding);
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
-        attach(&mut kernel, planned.steps, Addresses::OnLink, request, delegates, finish)
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish)
             .inspect_err(|_| {
                 // Without need once all is as it was, so that the same would be done again. If
                 // something could not be undone, the DEL with which a runtime answers a failed ADD
@@ -113,6 +107,19 @@ impl Bond {
                 }
             })
             .map_err(Error::Config)
+    }
+
+    /// Refuses an attachment that is there already: its record tells what its ports were like. Of
+    /// one whose namespace is gone the rest is taken away.
+    fn make_room(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let (container, ifname) = (&request.container_id, &request.ifname);
+        let Some(made) = self.records().read(container, ifname)? else { return Ok(()) };
+        if made.place.is_some_and(|place| is_netns(&place.netns)) {
+            let record = self.records().path(container, ifname);
+            return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
+        }
+        let errors = self.unmake(&Request { netns: None, ..request.clone() }, delegates);
+        if errors.is_empty() { Ok(()) } else { Err(Error::Several(errors)) }
     }
 
     /// The plan for what the kernel shows now, and what is to be noted of it.
@@ -126,35 +133,44 @@ impl Bond {
         let others = self.records_beside(config, Some((&request.container_id, &request.ifname)))?;
         let around = look_around(kernel, config, &others, &mut view)?;
         let plan = plan(config, &request.ifname, &view, &around)?;
-        let made = Made { place: place(request, config, &view), ..Made::of(&plan, config, &view) };
+        let place = place(request, config, &view);
+        let mut add = request.clone();
+        add.config.set_prev_result(None);
+        let made = Made { place, add: Some(add), ..Made::of(&plan, config, &view) };
         Ok((plan, made))
     }
 
     /// The link goes before the lease, so that no address is given out while it is still in use,
     /// unless the lease needs the link; an error in one does not keep the other.
-    fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-        let give_back = || delegates.ipam(Command::Del, request).err().map(Error::Config);
+    pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let _lock = match Records::lock(&request.container_id, &request.ifname) {
+            // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
+            Err(error) if !error.is_locked() => None,
+            lock => Some(lock?),
+        };
+        let lease = match self.records().read(&request.container_id, &request.ifname) {
+            Ok(None) => Lease::without_record(request),
+            _ => Lease::Possible,
+        };
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        let give_back = || ipam.give_back(lease).err().map(Error::Config);
         let mut errors: Vec<Error> = Vec::new();
         let needs_link = podbond_ipam::lease_needs_link(&request.config);
         if needs_link {
             errors.extend(give_back());
         }
-        errors.extend(self.unmake(request));
+        errors.extend(self.unmake(request, delegates));
         if !needs_link {
             errors.extend(give_back());
         }
         if errors.is_empty() {
             self.records().remove(&request.container_id, &request.ifname)?;
         }
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
-            _ => Err(Error::Several(errors)),
-        }
+        Error::all(errors)
     }
 
     /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
-    fn unmake(&self, request: &Request) -> Vec<Error> {
+    fn unmake(&self, request: &Request, delegates: &Delegates<'_>) -> Vec<Error> {
         let links = Links::of(&request.config);
         // A record that cannot be read is an error, but keeps nothing else from being put back.
         let record = self.records().read(&request.container_id, &request.ifname);
@@ -162,6 +178,13 @@ impl Bond {
             Ok(made) => (made.unwrap_or_default(), None),
             Err(error) => (Made::default(), Some(error)),
         };
+        if let Some(why) = self.records().damage(&request.container_id, &request.ifname) {
+            let put_back = format_args!(
+                "{why}: {} and its ports are put back by what the kernel shows of them",
+                request.ifname
+            );
+            delegates.warn(Command::Del, request, "warning", &put_back);
+        }
         let netns = request.netns.as_deref().filter(|path| is_netns(path));
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
         // down. Where none of them was up there is nothing left to do.
@@ -169,7 +192,7 @@ impl Bond {
         if netns.is_none() && !links.names.iter().any(was_up) {
             return unread.into_iter().collect();
         }
-        let left = take_apart(netns, &links, request, &made);
+        let left = take_apart(netns, &links, request, delegates, &made);
         let left = left.unwrap_or_else(|error| vec![Error::Kernel(error)]);
         unread.into_iter().chain(left).collect()
     }
@@ -189,8 +212,15 @@ impl Plugin for Bond {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        verify(request).map_err(|error| error.into_failure(&request.config.name))?;
-        delegates.ipam(Command::Check, request).map(drop)
+        verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+    }
+
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        self.readiness(request, delegates)
+    }
+
+    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        self.sweep(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
 }
 
@@ -211,29 +241,7 @@ fn place(request: &Request, config: &Config, view: &View) -> Option<Place> {
     })
 }
 
-fn verify(request: &Request) -> Result<(), Error> {
-    let mut kernel = Kernel::with_pod(netns(request)?)?;
-    let differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
-    if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
-}
-
-/// Every difference between the bond `ifname` of the pod and what its ADD made of a configuration,
-/// whose result stands in it as `prevResult`. Empty means that all is well.
-pub fn compare(
-    kernel: &mut Kernel,
-    conf: &NetConf,
-    args: &Args,
-    ifname: &LinkName,
-) -> Result<Vec<String>, Error> {
-    let config = Config::parse(conf, args)?;
-    let mut view = View::default();
-    see_bond_and_ports(kernel, &config, ifname, &mut view)?;
-    let found = Found::on(kernel, &At::pod(ifname.clone()))?;
-    let expected = conf.prev_result.clone().unwrap_or_default();
-    Ok(differences(&config, ifname, &view, &expected, &found))
-}
-
-fn netns(request: &Request) -> Result<&Path, Error> {
+pub(crate) fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::Kernel(podbond_kernel::Error::NoPodNamespace))
 }
 
@@ -262,7 +270,7 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
 }
 
 /// Adds those of the pod's links to a view that are there.
-fn see_pod<'n>(
+pub(crate) fn see_pod<'n>(
     kernel: &mut Kernel,
     names: impl IntoIterator<Item = &'n LinkName>,
     view: &mut View,
@@ -283,73 +291,6 @@ fn see_bond_and_ports(
     let bond = config.bond_name(ifname);
     see_pod(kernel, [ifname].into_iter().chain(Some(&bond).filter(|bond| *bond != ifname)), view)?;
     see_pod(kernel, &config.ports, view)
-}
-
-/// Takes the steps that DEL takes; gives the errors of those that failed.
-fn take_apart(
-    netns: Option<&Path>,
-    links: &Links,
-    request: &Request,
-    made: &Made,
-) -> podbond_kernel::Result<Vec<Error>> {
-    let ifname = &request.ifname;
-    let mut kernel = netns.map_or_else(Kernel::host, Kernel::with_pod)?;
-    let mut before = View::default();
-    if netns.is_some() {
-        see_pod(&mut kernel, [ifname, &bond_beneath(ifname)], &mut before)?;
-        see_pod(&mut kernel, &links.names, &mut before)?;
-    }
-    let steps = dissolution(ifname, &before, made);
-    let mut errors = take(&mut kernel, &steps);
-    // Seen again: what the driver has given its ports back is for the kernel to say.
-    let mut now = View::default();
-    if netns.is_some() {
-        see_pod(&mut kernel, &links.names, &mut now)?;
-    }
-    see_returned(&mut kernel, netns, &links.names, made, &mut now)?;
-    let steps = giving_back(links, ifname, &before, &now, made);
-    for step in steps {
-        let failed = take(&mut kernel, std::slice::from_ref(&step));
-        if may_be_refused(&step) {
-            let network = &request.config.name;
-            for error in failed {
-                eprintln!("bond: network {network}: warning: {error}");
-            }
-        } else {
-            errors.extend(failed);
-        }
-    }
-    Ok(errors)
-}
-
-/// Takes steps, going on past errors; what is gone is none. It is the undoing of their inverses.
-fn take(kernel: &mut Kernel, steps: &[Step]) -> Vec<Error> {
-    let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
-    undo_all(kernel, &inverses).into_iter().map(Error::Kernel).collect()
-}
-
-/// Adds those links of the node to a view that ADD found up and that are not in the pod. A killed ADD
-/// left them where they were; from a namespace that is gone the kernel gives them back.
-fn see_returned(
-    kernel: &mut Kernel,
-    netns: Option<&Path>,
-    ports: &[LinkName],
-    made: &Made,
-    view: &mut View,
-) -> podbond_kernel::Result<()> {
-    let end = Instant::now() + RETURN_PATIENCE;
-    for at in ports.iter().map(|name| At::host(name.clone())).filter(|at| made.brought_down(at)) {
-        if view.link(Netns::Pod, &at.name).is_some() {
-            continue;
-        }
-        let mut link = kernel.link(&at)?;
-        while link.is_none() && netns.is_none() && Instant::now() < end {
-            sleep(RETURN_PAUSE);
-            link = kernel.link(&at)?;
-        }
-        view.host.extend(link);
-    }
-    Ok(())
 }
 
 /// Announces the addresses and gives the result: beside what the plugins before it in a chain made

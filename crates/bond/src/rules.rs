@@ -1,10 +1,9 @@
-use std::io;
 use std::path::Path;
 
+use podbond_settings::{Error, Settings};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::Error;
 use crate::glob::Glob;
 
 /// Which links of the node a bond may take: `[host-links]` of the administrator's file.
@@ -27,13 +26,6 @@ pub(crate) struct Pattern {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    #[serde(rename = "host-links")]
-    host_links: Option<HostLinks>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct HostLinks {
     allow: Vec<Spanned<Pattern>>,
 }
@@ -41,32 +33,15 @@ struct HostLinks {
 impl Rules {
     /// Reads the administrator's file. One that is not there says nothing.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let unread = |source| Error::RulesUnread { path: path.to_owned(), source };
-        let Some(bytes) = podbond_state::read(path).map_err(|error| match error.errno() {
-            Some(errno) => unread(errno.into()),
-            None => error.into(),
-        })?
-        else {
-            return Ok(Self::Unused);
-        };
-        let text = String::from_utf8(bytes).map_err(|error| unread(io::Error::other(error)))?;
-        Self::parse(&text, path)
+        Settings::read(path)?.map_or(Ok(Self::Unused), |settings| Self::of(&settings))
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let malformed = |byte, problem| {
-            let (line, column) = place(text, byte);
-            Error::RulesMalformed { path: path.to_owned(), line, column, problem }
-        };
-        let file: File = toml::from_str(text).map_err(|error| {
-            let byte = error.span().map_or(0, |span| span.start);
-            malformed(byte, error.message().replace('\n', ", "))
-        })?;
-        let Some(HostLinks { allow }) = file.host_links else { return Ok(Self::Unused) };
+    fn of(settings: &Settings) -> Result<Self, Error> {
+        let Some(HostLinks { allow }) = settings.host_links()? else { return Ok(Self::Unused) };
         let without_keys = allow.iter().find(|pattern| pattern.as_ref().is_empty());
         if let Some(pattern) = without_keys {
-            let problem = "a pattern without keys: give name, driver or pci".to_owned();
-            return Err(malformed(pattern.span().start, problem));
+            let problem = "a pattern without keys: give name, driver or pci";
+            return Err(settings.malformed(pattern.span().start, problem));
         }
         Ok(Self::Listed(allow.into_iter().map(Spanned::into_inner).collect()))
     }
@@ -78,19 +53,16 @@ impl Pattern {
     }
 }
 
-/// Line and column of a byte, both from 1, the column in characters.
-fn place(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Rules, String> {
-        Rules::parse(text, Path::new("config.toml")).map_err(|error| error.to_string())
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        Rules::read(&path)
+            .map_err(|error| error.to_string().replace(&format!("{}/", dir.path().display()), ""))
     }
 
     fn glob(text: &str) -> Glob {
@@ -146,6 +118,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Rules::read(&dir.path().join("config.toml")).unwrap(), Rules::Unused);
         let error = Rules::read(dir.path()).unwrap_err();
-        assert!(matches!(error, Error::RulesUnread { .. }), "{error}");
+        assert!(matches!(error, Error::Unread { .. }), "{error}");
     }
 }

@@ -4,7 +4,9 @@ use podbond_names::LinkName;
 use serde_json::{Map, Value};
 
 use crate::config::{PREV_RESULT, decode};
-use crate::{Args, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Version};
+use crate::{
+    Args, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Subject, Version,
+};
 
 /// What a process was called for, as data.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +16,19 @@ pub(crate) enum Call {
     Check(Request),
     Status(NodeRequest),
     Gc(NodeRequest),
+}
+
+impl Call {
+    /// What it is about, for the plugin that serves it.
+    pub(crate) fn subject(&self, plugin: &str) -> Subject {
+        match self {
+            Self::Add(request) => Subject::of(plugin, Command::Add, request),
+            Self::Del(request) => Subject::of(plugin, Command::Del, request),
+            Self::Check(request) => Subject::of(plugin, Command::Check, request),
+            Self::Status(request) => Subject::of_node(plugin, Command::Status, request),
+            Self::Gc(request) => Subject::of_node(plugin, Command::Gc, request),
+        }
+    }
 }
 
 /// The environment of a call, checked (section "Parameters"). Standard input is read after it, so

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use podbond_names::Mac;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{CniResult, Code, Failure, Version};
@@ -25,8 +25,9 @@ const MAX_NAME_BYTES: usize = 255;
 /// One plugin's network configuration, as it arrives on standard input.
 ///
 /// What the specification names is parsed and checked here; a plugin reads its own keys with
-/// [`NetConf::keys`].
-#[derive(Debug, Clone, PartialEq)]
+/// [`NetConf::keys`]. As a part of a record it is its object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>", into = "Map<String, Value>")]
 pub struct NetConf {
     /// `cniVersion`; 0.1.0 where it is absent.
     pub version: Version,
@@ -118,6 +119,20 @@ impl NetConf {
             }
         }
         self.prev_result = result;
+    }
+}
+
+impl TryFrom<Map<String, Value>> for NetConf {
+    type Error = Failure;
+
+    fn try_from(raw: Map<String, Value>) -> Result<Self, Failure> {
+        Self::from_map(raw)
+    }
+}
+
+impl From<NetConf> for Map<String, Value> {
+    fn from(config: NetConf) -> Self {
+        config.raw
     }
 }
 

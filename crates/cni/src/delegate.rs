@@ -1,15 +1,20 @@
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::config::is_file_name;
 use crate::error::WireError;
 use crate::exec;
-use crate::{CniResult, Code, Command, Failure, NetConf, NodeRequest, Plugin, Request};
+use crate::{
+    CniResult, Code, Command, Failure, Journal, NetConf, NodeRequest, Operation, Plugin, Request,
+    Subject,
+};
 
 /// What to do with the name of one of our own plugins that is not found on `CNI_PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,7 @@ pub enum Lookup {
 pub struct Delegates<'p> {
     builtins: &'p [&'p dyn Plugin],
     lookup: Lookup,
+    journal: Option<&'static dyn Journal>,
 }
 
 /// Who serves a call.
@@ -36,7 +42,45 @@ enum Callee<'p> {
 impl<'p> Delegates<'p> {
     /// Delegation that knows these plugins as our own.
     pub fn new(builtins: &'p [&'p dyn Plugin], lookup: Lookup) -> Self {
-        Self { builtins, lookup }
+        Self { builtins, lookup, journal: None }
+    }
+
+    /// The same, with each operation noted in a journal: one that [`serve`](crate::serve()) serves,
+    /// and those of the plugins that are called through this.
+    #[must_use]
+    pub fn noting(self, journal: &'static dyn Journal) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    /// Where operations are noted.
+    pub(crate) fn journal(&self) -> Option<&'static dyn Journal> {
+        self.journal
+    }
+
+    /// Tells of something that will not do what it is meant to do and is no reason to fail: on
+    /// standard error, as `bond: network n: warning: …`, and in the journal.
+    pub fn warn(&self, command: Command, request: &Request, severity: &str, what: &dyn Display) {
+        let NetConf { plugin, name, .. } = &request.config;
+        // Who cannot be told is not kept from what was asked for.
+        let _ = writeln!(io::stderr(), "{plugin}: network {name}: {severity}: {what}");
+        if let Some(journal) = self.journal {
+            journal.warn(&Subject::of(plugin, command, request), what);
+        }
+    }
+
+    /// Runs an operation and notes it.
+    pub(crate) fn noted<T>(
+        &self,
+        subject: impl FnOnce() -> Subject,
+        operation: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let Some(journal) = self.journal else { return operation() };
+        let start = Instant::now();
+        let outcome = operation();
+        let duration = start.elapsed();
+        let noted = outcome.as_ref().map(drop);
+        journal.note(&Operation { subject: &subject(), duration, outcome: noted });
+        outcome
     }
 
     /// Calls the plugin that `request.config.plugin` names. Gives the result of an ADD, none for
@@ -51,14 +95,24 @@ impl<'p> Delegates<'p> {
             Command::Gc => return self.gc(&NodeRequest::gc(path, config)?).map(|()| None),
             Command::Add | Command::Del | Command::Check => {}
         }
-        match self.find(&request.config.plugin, &request.path)? {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        let subject = || Subject {
+            program: callee.program(),
+            ..Subject::of(&request.config.plugin, command, request)
+        };
+        self.noted(subject, || match &callee {
             Callee::Builtin(plugin) => match command {
                 Command::Add => plugin.add(request, self).map(Some),
                 Command::Check => plugin.check(request, self).map(|()| None),
                 _ => plugin.del(request, self).map(|()| None),
             },
-            Callee::Program(program) => call_program(&program, command, request),
-        }
+            Callee::Program(program) => call_program(program, command, request),
+        })
+    }
+
+    /// The plugin of this name that is our own, whatever is on `CNI_PATH`.
+    pub fn own(&self, plugin: &str) -> Option<&'p dyn Plugin> {
+        self.builtins.iter().copied().find(|builtin| builtin.name() == plugin)
     }
 
     /// Whether the plugin that a configuration names can be called, and its IPAM plugin, so that a
@@ -110,14 +164,19 @@ impl<'p> Delegates<'p> {
     }
 
     fn call_node(&self, command: Command, request: &NodeRequest) -> Result<(), Failure> {
-        match self.find(&request.config.plugin, &request.path)? {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        let subject = || Subject {
+            program: callee.program(),
+            ..Subject::of_node(&request.config.plugin, command, request)
+        };
+        self.noted(subject, || match &callee {
             Callee::Builtin(plugin) if command == Command::Gc => plugin.gc(request, self),
             Callee::Builtin(plugin) => plugin.status(request, self),
             Callee::Program(program) => {
                 let variables = variables(command, None, &request.path)?;
-                run(&program, command, &variables, &request.config).map(|_| ())
+                run(program, command, &variables, &request.config).map(|_| ())
             }
-        }
+        })
     }
 
     /// Looks for a plugin "by searching the directories provided in `CNI_PATH`" (section
@@ -127,7 +186,7 @@ impl<'p> Delegates<'p> {
             let msg = format!("plugin name {plugin:?} is no file name");
             return Err(Failure::new(Code::InvalidConfig, msg));
         }
-        let builtin = self.builtins.iter().copied().find(|builtin| builtin.name() == plugin);
+        let builtin = self.own(plugin);
         let found = path.iter().find_map(|dir| {
             let file = dir.join(plugin);
             let metadata = fs::metadata(&file).ok()?;
@@ -142,6 +201,15 @@ impl<'p> Delegates<'p> {
                 Ok(Callee::Builtin(builtin))
             }
             (None, _) => Err(not_found(plugin, path)),
+        }
+    }
+}
+
+impl Callee<'_> {
+    fn program(&self) -> Option<String> {
+        match self {
+            Self::Builtin(_) => None,
+            Self::Program(path) => Some(path.display().to_string()),
         }
     }
 }

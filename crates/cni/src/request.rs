@@ -66,8 +66,8 @@ impl fmt::Display for Command {
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerId(String);
 
-/// The longest ID: a file name has 255 bytes, and is made of an ID, one more character, the name
-/// of an interface (15), and what marks a file that is being written (5).
+/// The longest container ID, in bytes: of the 255 of a file name made of it there is room for a
+/// character between, an interface name, and the five that a file has while it is being written.
 const MAX_ID_BYTES: usize = 255 - 1 - 15 - 5;
 
 impl ContainerId {
@@ -82,9 +82,9 @@ impl TryFrom<String> for ContainerId {
 
     fn try_from(text: String) -> Result<Self, String> {
         if text.len() > MAX_ID_BYTES {
-            let bytes = text.len();
             Err(format!(
-                "container ID {text:?} has {bytes} bytes: at most {MAX_ID_BYTES} are possible"
+                "container ID {text:?} has {} bytes: at most {MAX_ID_BYTES} are possible",
+                text.len()
             ))
         } else if is_identifier(&text) {
             Ok(Self(text))
@@ -110,7 +110,7 @@ impl fmt::Display for ContainerId {
 }
 
 /// `CNI_ARGS`: pairs of key and value, as `FOO=BAR;ABC=123`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Args(pub BTreeMap<String, String>);
 
 impl Args {
@@ -145,7 +145,8 @@ impl fmt::Display for Args {
 }
 
 /// One operation on an attachment that a plugin is asked for (ADD, DEL, CHECK), complete and checked.
-#[derive(Debug, Clone, PartialEq)]
+/// A plugin may keep it, for an operation that is due later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The container.
     pub container_id: ContainerId,
@@ -256,8 +257,8 @@ mod tests {
     fn a_container_id_is_a_safe_file_name() {
         let id = |text: &str| ContainerId::try_from(text.to_owned());
         assert_eq!(id("0a_b.c-D").unwrap().as_str(), "0a_b.c-D");
-        let long = "a".repeat(235);
-        assert!(id(&long[1..]).is_ok());
+        assert!(id(&"a".repeat(MAX_ID_BYTES)).is_ok());
+        let long = "a".repeat(MAX_ID_BYTES + 1);
         for wrong in ["", ".", "..", "-a", "a/b", "a b", "\u{e9}", "a\n", long.as_str()] {
             assert!(id(wrong).is_err(), "{wrong:?} was accepted");
         }
@@ -289,6 +290,27 @@ mod tests {
             "cni.dev/valid-attachments": attachments,
         });
         NodeRequest::gc(Vec::new(), NetConf::parse(json.to_string().as_bytes())?)
+    }
+
+    #[test]
+    fn a_request_is_kept_and_read_back_checked() {
+        let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond", "mode": 1});
+        let request = Request {
+            container_id: ContainerId("c1".to_owned()),
+            netns: Some("/run/netns/c1".into()),
+            ifname: "net1".parse().unwrap(),
+            args: Args::parse("K8S_POD_NAME=p").unwrap(),
+            path: vec!["/opt/cni/bin".into()],
+            config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+        };
+        let mut kept = serde_json::to_value(&request).unwrap();
+        assert_eq!(kept["config"], config);
+        assert_eq!(serde_json::from_value::<Request>(kept.clone()).unwrap(), request);
+        kept["config"]["name"] = json!("../x");
+        assert!(serde_json::from_value::<Request>(kept.clone()).is_err());
+        kept["config"]["name"] = json!("n");
+        kept["container_id"] = json!("../x");
+        assert!(serde_json::from_value::<Request>(kept).is_err());
     }
 
     #[test]

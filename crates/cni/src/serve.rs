@@ -2,6 +2,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::panic::{self, PanicHookInfo};
 use std::process::{self, ExitCode};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
@@ -10,17 +11,13 @@ use serde_json::{Value, json};
 use crate::call::{Call, Environment, version_of};
 use crate::config::{MAX_BYTES, decode};
 use crate::error::WireError;
-use crate::{Code, Delegates, Failure, Plugin, Version};
+use crate::{Code, Delegates, Failure, Journal, Operation, Plugin, Subject, Version};
 
 /// Runs one plugin as a process: environment and standard input to a request, the answer on
 /// standard output, exit status 0 or 1.
 ///
 /// Without `CNI_COMMAND` a person is told on standard error what this is, with exit status 1.
 pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
-    let env = |key: &str| {
-        let value = std::env::var_os(key)?.to_string_lossy().into_owned();
-        Some(value).filter(|value| !value.is_empty())
-    };
     match env("CNI_COMMAND").as_deref() {
         None => {
             // Nothing is left to tell when standard error is gone.
@@ -29,7 +26,7 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
         }
         // Answered first: a runtime asks every plugin, before anything else can be right.
         Some("VERSION") => return print(&version_answer(&stdin_at_hand()), ExitCode::SUCCESS),
-        Some(_) => panic::set_hook(Box::new(answer_panic)),
+        Some(_) => answer_panics(plugin.name(), delegates.journal()),
     }
     let mut stdin = Vec::new();
     let call = Environment::read(env).and_then(|environment| {
@@ -39,7 +36,15 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
         })?;
         environment.call(&stdin)
     });
-    match call.and_then(|call| run(plugin, delegates, &call)) {
+    let subject = || match &call {
+        Ok(call) => call.subject(plugin.name()),
+        Err(_) => Subject::of_malformed(plugin.name(), env, &stdin),
+    };
+    let answer = delegates.noted(subject, || match &call {
+        Ok(call) => run(plugin, delegates, call),
+        Err(failure) => Err(failure.clone()),
+    });
+    match answer {
         Ok(Some(result)) => print(&result, ExitCode::SUCCESS),
         Ok(None) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -50,17 +55,38 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
     }
 }
 
-/// A defect of ours is told like any other error, since a runtime shows the person who waits what is
-/// on standard output, and ends the process with exit status 1. What ADD had done by then is undone
-/// by the DEL with which a runtime answers a failed ADD.
-#[expect(clippy::disallowed_methods, reason = "there is no way back from here to main")]
-fn answer_panic(panic: &PanicHookInfo<'_>) {
-    // "panicked at", the place, and in a second line the reason.
+/// A variable of the environment; one that is empty is none.
+fn env(key: &str) -> Option<String> {
+    let value = std::env::var_os(key)?.to_string_lossy().into_owned();
+    Some(value).filter(|value| !value.is_empty())
+}
+
+/// From here on a defect of ours is told like any other error, since a runtime shows the person who
+/// waits what is on standard output, and ends the process with exit status 1. What ADD had done by
+/// then is undone by the DEL with which a runtime answers a failed ADD.
+fn answer_panics(plugin: &'static str, journal: Option<&'static dyn Journal>) {
+    let start = Instant::now();
+    panic::set_hook(Box::new(move |panic| {
+        let failure = defect(panic);
+        if let Some(journal) = journal {
+            let subject = Subject::of_malformed(plugin, env, b"");
+            let outcome = Err(&failure);
+            journal.note(&Operation { subject: &subject, duration: start.elapsed(), outcome });
+        }
+        print(&WireError::new(failure, Version::NEWEST), ExitCode::FAILURE);
+        exit();
+    }));
+}
+
+/// "panicked at", the place, and in a second line the reason.
+fn defect(panic: &PanicHookInfo<'_>) -> Failure {
     let what = panic.to_string().replace('\n', " ");
-    let failure =
-        Failure::new(Code::DEFECT, format_args!("podbond is at fault: {what}: report it"));
-    print(&WireError::new(failure, Version::NEWEST), ExitCode::FAILURE);
-    process::exit(1);
+    Failure::new(Code::DEFECT, format_args!("podbond is at fault: {what}: report it"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no way back from a panic to main")]
+fn exit() -> ! {
+    process::exit(1)
 }
 
 /// Calls the plugin; gives what it answers on standard output, if anything.

@@ -4,14 +4,34 @@
 #![expect(clippy::unwrap_used, reason = "a panic here is the failure's report")]
 
 use std::env;
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use podbond_cni::{CniResult, Code, Delegates, Failure, Lookup, Plugin, Request, serve};
+use podbond_cni::{
+    CniResult, Code, Delegates, Failure, Journal, Lookup, Operation, Plugin, Request, Subject,
+    serve,
+};
 use serde_json::{Value, json};
 
 const MARK: &str = "PODBOND_TEST_PLUGIN";
+
+/// Set to 1, operations are noted on standard error.
+const NOTING: &str = "PODBOND_TEST_JOURNAL";
+
+/// Writes to standard error.
+struct Fakes;
+
+impl Journal for Fakes {
+    fn note(&self, operation: &Operation<'_>) {
+        let Subject { plugin, command, network, interface, .. } = operation.subject;
+        let code = operation.outcome.map_or_else(|failure| failure.code.number(), |()| 0);
+        eprintln!("{plugin} {command} {network:?} {interface:?} {code}");
+    }
+
+    fn warn(&self, _: &Subject, _: &dyn Display) {}
+}
 
 /// Succeeds, but for the networks named `broken` and `defect`.
 struct Fake;
@@ -41,9 +61,19 @@ impl Plugin for Fake {
 
 /// Exit status, standard output and standard error of a call.
 fn call(command: &str, ifname: &str, stdin: &str) -> (Option<i32>, String, String) {
+    call_with("0", command, ifname, stdin)
+}
+
+fn call_with(
+    noting: &str,
+    command: &str,
+    ifname: &str,
+    stdin: &str,
+) -> (Option<i32>, String, String) {
     let mut child = Command::new(env::current_exe().unwrap())
         .env_clear()
         .env(MARK, "1")
+        .env(NOTING, noting)
         .env("CNI_COMMAND", command)
         .env("CNI_CONTAINERID", "c1")
         .env("CNI_NETNS", "/run/netns/c1")
@@ -109,6 +139,22 @@ fn a_panic_is_answered_with_an_error_like_any_other() {
     assert!(msg.contains("serve.rs") && msg.contains("left != right"), "{msg}");
 }
 
+fn every_call_but_for_version_is_noted_once_however_it_ends() {
+    let config = |name: &str| json!({"cniVersion": "1.0.0", "name": name, "type": "fake"});
+    for (command, ifname, network, noted) in [
+        ("ADD", "net1", "n", "fake ADD Some(\"n\") Some(\"net1\") 0\n"),
+        ("DEL", "net1", "n", "fake DEL Some(\"n\") Some(\"net1\") 0\n"),
+        ("ADD", "net1", "broken", "fake ADD Some(\"broken\") Some(\"net1\") 101\n"),
+        ("ADD", "net1", "defect", "fake ADD None Some(\"net1\") 104\n"),
+        ("ADD", "net/1", "n", "fake ADD None Some(\"net/1\") 4\n"),
+        ("ADD", "net1", "n/n", "fake ADD Some(\"n/n\") Some(\"net1\") 7\n"),
+        ("VERSION", "net1", "n", ""),
+    ] {
+        let (_, _, said) = call_with("1", command, ifname, &config(network).to_string());
+        assert_eq!(said, noted);
+    }
+}
+
 fn without_a_command_a_person_is_told_what_it_is() {
     let (status, stdout, stderr) = call("", "net1", "");
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
@@ -141,14 +187,19 @@ fn the_version_is_answered_even_when_nothing_comes_on_standard_input() {
 
 fn main() -> ExitCode {
     if env::var_os(MARK).is_some() {
-        return serve(&Fake, &Delegates::new(&[], Lookup::PathOnly));
+        let delegates = Delegates::new(&[], Lookup::PathOnly);
+        return match env::var(NOTING).as_deref() {
+            Ok("1") => serve(&Fake, &delegates.noting(&Fakes)),
+            _ => serve(&Fake, &delegates),
+        };
     }
     an_add_answers_with_the_result_in_the_version_asked_for();
     del_status_and_gc_answer_nothing();
     an_error_has_the_version_of_the_request_or_else_the_newest();
     a_panic_is_answered_with_an_error_like_any_other();
+    every_call_but_for_version_is_noted_once_however_it_ends();
     without_a_command_a_person_is_told_what_it_is();
     the_version_is_answered_even_when_nothing_comes_on_standard_input();
-    println!("6 tests passed");
+    println!("7 tests passed");
     ExitCode::SUCCESS
 }

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::range::{Problem, Range, RangeSet, RawRange};
 
 /// Where the reference plugin keeps its files when `dataDir` is not given.
-const DATA_DIR: &str = "/var/lib/cni/networks";
+pub(crate) const DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// The configuration of an ADD, checked.
 #[derive(Debug, Clone, PartialEq)]

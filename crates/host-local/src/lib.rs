@@ -15,6 +15,7 @@ mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod lease;
+mod left;
 mod plan;
 mod plugin;
 #[cfg(test)]
@@ -23,4 +24,5 @@ mod range;
 mod resolv;
 mod store;
 
+pub use left::{LeftBehind, give_back, left_behind};
 pub use plugin::HostLocal;

@@ -32,7 +32,7 @@ impl Plugin for HostLocal {
         Ok(check(request)?)
     }
 
-    /// Code 50 when a range set has no address left.
+    /// Code 50 when a range set has no address left, or no lease can be written.
     fn status(&self, request: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
         Ok(status(request)?)
     }
@@ -102,26 +102,38 @@ fn check(request: &Request) -> Result<(), Error> {
     }
     // A chained plugin may have added addresses that are none of ours.
     let given = request.config.prev_result.iter().flat_map(|result| &result.ips);
-    let mut given = given
+    let given = given
         .map(|ip| ip.address.addr())
         .filter(|&address| config.sets.iter().any(|set| set.range_of(address).is_some()));
-    match given.find(|&address| held.iter().all(|lease| lease.address != address)) {
-        Some(address) => Err(Error::Lost { network, container, ifname, address, dir }),
-        None => Ok(()),
-    }
+    let lost = given.filter(|&address| held.iter().all(|lease| lease.address != address));
+    let lost = lost.map(|address| {
+        let (network, container, dir) = (network.clone(), container.clone(), dir.clone());
+        Error::Lost { network, container, ifname: ifname.clone(), address, dir }
+    });
+    Error::all(lost.collect())
 }
 
 fn status(request: &NodeRequest) -> Result<(), Error> {
     let config = Config::new(&request.config)?;
     let dir = directory(&request.config)?;
+    let network = &request.config.name;
+    if let Some(dir) = dir.ancestors().find(|dir| dir.is_dir()) {
+        podbond_state::writable(dir).map_err(|error| {
+            let msg = format!(
+                "network {network:?}: no lease can be recorded: {error}: make room, or mount the \
+                 filesystem for writing"
+            );
+            Failure::new(Code::NotAvailable, msg)
+        })?;
+    }
     let Some(store) = Store::open(&dir)? else { return Ok(()) };
     match plan::exhausted(&config.sets, &store.leases()?) {
         None => Ok(()),
         Some(set) => {
             let msg = format!(
-                "network {:?}: no address is left in {}, {set}: delete pods that use the network, \
-                 or widen the range",
-                request.config.name, set.field
+                "network {network:?}: no address is left in {}, {set}: delete pods that use the \
+                 network, or widen the range",
+                set.field
             );
             Err(Failure::new(Code::NotAvailable, msg).into())
         }

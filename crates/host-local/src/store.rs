@@ -61,6 +61,10 @@ impl Store {
             let Ok(address) = name.parse() else { continue };
             match read(&path) {
                 Ok(content) => leases.push(Lease { address, holder: Holder::parse(&content) }),
+                // Nobody's that can be known: it is not given out, and keeps no other from it.
+                Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                    leases.push(Lease { address, holder: Holder::parse("a directory") });
+                }
                 // Somebody removed it by hand, without the lock.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::io("read the lease", path)(error)),
@@ -169,6 +173,20 @@ mod tests {
         fs::write(dir.path().join(".10.0.0.9.new"), "c1\r\nnet3").unwrap();
         assert_eq!(store(dir.path()).leases().unwrap(), []);
         assert!(!dir.path().join(".10.0.0.9.new").exists());
+    }
+
+    #[test]
+    fn a_directory_in_a_leases_place_keeps_no_other_address_from_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("10.0.0.9")).unwrap();
+        let store = store(dir.path());
+        let taken = store.leases().unwrap();
+        assert_eq!(
+            taken.iter().map(|lease| lease.address.to_string()).collect::<Vec<_>>(),
+            ["10.0.0.9"]
+        );
+        store.release(taken[0].address).unwrap();
+        assert_eq!(store.leases().unwrap(), []);
     }
 
     #[test]

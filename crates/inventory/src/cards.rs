@@ -136,6 +136,10 @@ fn read_pf(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<Pf>, Error> {
     let (Some(vendor), Some(device)) = (id("vendor")?, id("device")?) else { return Ok(None) };
     let mut vfs = Vec::new();
     for (index, vf) in sysfs.vfs_of(pci)? {
+        // One that was taken off the bus leaves the PF's link to it behind, and cannot be used.
+        if sysfs.pf_of(vf)?.is_none() {
+            continue;
+        }
         let (driver, link) = (sysfs.driver(vf)?, read_link(sysfs, vf)?);
         vfs.push(Vf { index, pci: vf, driver, link, admin_mac: None });
     }

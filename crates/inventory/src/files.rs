@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_state::{Lock, names, read, remove, write};
+use podbond_state::{Lock, names, read, remove, sweep, write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,11 @@ impl Files {
             Ok(text) => Ok(write(&path, &text)?),
             Err(error) => Err(Error::Damaged { path, problem: error.to_string() }),
         }
+    }
+
+    /// Removes what killed processes have left of writing records. Needs the lock.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        Ok(sweep(&self.directory)?)
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {

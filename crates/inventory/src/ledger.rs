@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ResourceName;
-use podbond_kernel::Sysfs;
+use podbond_kernel::{Sysfs, no_netns};
 use podbond_names::PciAddress;
 use podbond_state::read;
 
@@ -111,7 +111,7 @@ impl Ledger {
     pub fn release(&self, vf: PciAddress, holder: &Holder) -> Result<(), Error> {
         let _lock = lock(&self.state)?;
         let name = vf.to_string();
-        match self.holds.read_record::<Hold>(&name)? {
+        match self.hold(&name)? {
             Some(hold) if !hold.holder.is_same(holder) => Ok(()),
             // Also where there is none: one who was killed may have begun to write it.
             _ => self.holds.remove(&name),
@@ -123,19 +123,20 @@ impl Ledger {
     pub fn release_all(&self, container_id: &str) -> Result<(), Error> {
         let _lock = lock(&self.state)?;
         for name in self.holds.names()? {
-            let hold = self.holds.read_record::<Hold>(&name)?;
+            let hold = self.hold(&name)?;
             if hold.is_some_and(|hold| hold.holder.container_id == container_id) {
                 self.holds.remove(&name)?;
             }
         }
-        Ok(())
+        // What was being written when its writer was killed: nobody writes without the lock.
+        self.holds.sweep()
     }
 
     /// The VFs whose records name a pod that is gone, with what the record says of it.
     pub fn left_over(&self, inventory: &Inventory) -> Result<Vec<(PciAddress, String)>, Error> {
         let mut left = Vec::new();
         for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
-            let hold = self.holds.read_record::<Hold>(&vf.pci.to_string())?;
+            let hold = self.hold(&vf.pci.to_string())?;
             if let Some(hold) = hold.filter(|hold| !hold.holder.is_alive()) {
                 left.push((vf.pci, hold.holder.to_string()));
             } else if let Some(netns) = self.plugin_record(vf.pci)?.filter(|path| !path.exists()) {
@@ -145,10 +146,30 @@ impl Ledger {
         Ok(left)
     }
 
+    /// The holds whose pods are gone, whether or not there is still such a VF, and an error for each
+    /// that cannot be read. [`Ledger::release`] strikes one out.
+    pub fn left_behind(&self) -> (Vec<(PciAddress, Holder)>, Vec<Error>) {
+        let names = match self.holds.names() {
+            Ok(names) => names,
+            Err(error) => return (Vec::new(), vec![error]),
+        };
+        let (mut left, mut errors) = (Vec::new(), Vec::new());
+        for name in names {
+            let Ok(vf) = name.parse() else { continue };
+            match self.holds.read_record::<Hold>(&name) {
+                Ok(hold) => left.extend(
+                    hold.filter(|hold| no_netns(&hold.holder.netns)).map(|hold| (vf, hold.holder)),
+                ),
+                Err(error) => errors.push(error),
+            }
+        }
+        (left, errors)
+    }
+
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();
-        let hold = self.holds.read_record::<Hold>(&name)?;
+        let hold = self.hold(&name)?;
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }
@@ -156,9 +177,25 @@ impl Ledger {
         Ok(netns.map(Occupant::Netns))
     }
 
+    /// What is recorded of a VF. A record that cannot be understood is none: it must neither keep the
+    /// other VFs from being given out, nor this one from being given back. Whether somebody has it
+    /// all the same, the plugin's record and the node's links tell.
+    fn hold(&self, name: &str) -> Result<Option<Hold>, Error> {
+        match self.holds.read_record(name) {
+            Err(Error::Damaged { .. } | Error::State(podbond_state::Error::TooLarge { .. })) => {
+                Ok(None)
+            }
+            hold => hold,
+        }
+    }
+
     /// The namespace that an SR-IOV CNI plugin's record names.
     fn plugin_record(&self, vf: PciAddress) -> Result<Option<PathBuf>, Error> {
-        let path = read(&self.plugin_records.join(vf.to_string()))?;
+        let path = match read(&self.plugin_records.join(vf.to_string())) {
+            // No namespace has such a path.
+            Err(podbond_state::Error::TooLarge { .. }) => None,
+            path => path?,
+        };
         Ok(path.map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned()))))
     }
 }

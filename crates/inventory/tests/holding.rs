@@ -11,7 +11,7 @@ use std::thread;
 
 use cards::{CONNECTX6, I82576, Node, pci, policy};
 use podbond_api::ResourceName;
-use podbond_inventory::{Error, Occupant};
+use podbond_inventory::{Error, Holder, Occupant};
 
 /// Two PFs with four VFs each, in the pools `nic0` and `nic1`.
 fn node() -> Node {
@@ -130,6 +130,16 @@ fn a_vf_whose_link_is_not_on_the_host_is_not_given() {
 }
 
 #[test]
+fn a_vf_that_was_taken_off_the_bus_is_not_given() {
+    let node = node();
+    let first = pci("0000:01:10.0");
+    fs::remove_dir_all(node.path(&format!("sys/bus/pci/devices/{first}"))).unwrap();
+    let holder = node.holder("a", "net1");
+    let vf = node.ledger().allocate(&node.sysfs(), &nic0(), &holder).unwrap();
+    assert_eq!(vf, pci("0000:01:10.2"));
+}
+
+#[test]
 fn a_vf_for_user_space_has_no_link_and_is_free() {
     let mut node = Node::new().with_card(CONNECTX6, 1, &["ens1f0np0"]);
     let vfio = policy(
@@ -209,17 +219,33 @@ fn attachments_that_race_never_share_a_vf() {
 }
 
 #[test]
-fn a_damaged_record_is_named() {
+fn a_damaged_record_keeps_no_vf_from_being_given_out_or_back() {
     let node = node();
-    fs::create_dir_all(node.path("podbond/vfs")).unwrap();
+    let (ledger, sysfs, vf) = (node.ledger(), node.sysfs(), pci("0000:01:10.0"));
+    let (a, b) = (node.holder("a", "net1"), node.holder("b", "net1"));
     let path = node.path("podbond/vfs/0000:01:10.0.json");
-    for (text, problem) in [("{", "EOF while parsing"), ("{\"version\": 2}", "of version 2")] {
+    for text in ["", "{", "{\"version\": 1}", "{\"version\": 2}", "\0"] {
+        assert_eq!(ledger.allocate(&sysfs, &nic0(), &a).unwrap(), vf);
         fs::write(&path, text).unwrap();
-        let error = node.ledger().allocate(&node.sysfs(), &nic0(), &node.holder("a", "net1"));
-        let message = error.unwrap_err().to_string();
-        assert!(message.contains(path.to_str().unwrap()), "{message}");
-        assert!(message.contains(problem), "{message}");
+        ledger.claim(&sysfs, vf, &a).unwrap();
+        fs::write(&path, text).unwrap();
+        ledger.release(vf, &a).unwrap();
+        assert!(!path.exists(), "{text:?}");
     }
+    fs::create_dir(&path).unwrap();
+    assert_eq!(ledger.allocate(&sysfs, &nic0(), &b).unwrap(), vf);
+    ledger.release(vf, &b).unwrap();
+}
+
+#[test]
+fn the_vf_of_a_damaged_record_is_not_given_to_another_while_its_pod_lives() {
+    let node = node();
+    let (ledger, vf) = (node.ledger(), pci("0000:01:10.0"));
+    fs::create_dir_all(node.path("podbond/vfs")).unwrap();
+    fs::write(node.path("podbond/vfs/0000:01:10.0.json"), "{").unwrap();
+    node.move_away(vf);
+    let given = ledger.allocate(&node.sysfs(), &nic0(), &node.holder("b", "net1")).unwrap();
+    assert_ne!(given, vf);
 }
 
 #[test]
@@ -234,4 +260,28 @@ fn what_a_sandbox_has_is_struck_out_without_knowing_which_vfs_these_are() {
     let held: Vec<_> = holders.iter().map(|(vf, occupant)| format!("{vf}: {occupant}")).collect();
     assert_eq!(held, ["0000:01:10.4: pod demo/b (net1)"]);
     ledger.release_all("unknown").unwrap();
+}
+
+#[test]
+fn holds_of_pods_that_are_gone_are_left_behind_and_no_others() {
+    let node = node();
+    let (ledger, sysfs) = (node.ledger(), node.sysfs());
+    let take = |pod: &str, netns: &str| {
+        let holder = Holder { netns: netns.into(), ..node.holder(pod, "net1") };
+        (ledger.allocate(&sysfs, &nic0(), &holder).unwrap(), holder)
+    };
+    take("alive", "/proc/self/ns/net");
+    // What is no namespace is what a namespace leaves that was removed.
+    let removed = take("removed", "/proc/self/status");
+    let dead = take("dead", "/run/netns/no-such");
+    let torn = node.path("podbond/vfs/0000:09:00.0.json");
+    fs::write(&torn, "").unwrap();
+    let (left, errors) = ledger.left_behind();
+    assert_eq!(left, [removed, dead]);
+    let [Error::Damaged { path, .. }] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(*path, torn);
+    for (vf, holder) in &left {
+        ledger.release(*vf, holder).unwrap();
+    }
+    assert_eq!(ledger.left_behind().0, []);
 }

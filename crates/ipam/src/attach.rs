@@ -1,8 +1,9 @@
-use podbond_cni::{CniResult, Code, Command, Delegates, Failure, NetConf, Request};
+use podbond_cni::{CniResult, Code, Failure, NetConf, Request};
 use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
+use crate::lease::Given;
 use crate::meaning::steps;
-use crate::{dad, failure};
+use crate::{Ipam, Lease, dad, failure};
 
 /// Where the addresses and routes of a lease go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,29 +16,36 @@ pub enum Addresses {
 
 /// The part of an ADD that changes anything: applies the steps that make the link, asks the
 /// configuration's IPAM plugin, and gives its addresses and routes to the link, all or nothing.
+/// Before it, the IPAM plugin gets the chance to give back what it owes.
 ///
 /// `finish` then looks at what was made and gives the answer; its failure undoes everything too.
 /// It gets what the IPAM plugin answered, or none where the configuration names no IPAM plugin.
 ///
 /// The link comes first, since an IPAM plugin like dhcp speaks through it. When anything fails, the
 /// steps are undone before the lease is given back, so that no address is given out again while it
-/// is still in use; but see [`lease_needs_link`]. What an IPAM plugin refused is not given back: it may be the lease of an
-/// earlier ADD of the same attachment.
+/// is still in use; but see [`lease_needs_link`]. A lease that its plugin does not take back is noted
+/// as owed. What an IPAM plugin refused is not given back: it may be the lease of an earlier ADD of
+/// the same attachment.
 pub fn attach<K: Apply, T>(
     kernel: &mut K,
     link: Vec<Step>,
     addresses: Addresses,
-    request: &Request,
-    delegates: &Delegates<'_>,
+    asked: Ipam<'_>,
     finish: impl FnOnce(&mut K, Option<CniResult>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let request = asked.request;
     let dad = dad(&request.config)?;
+    asked.settle_up()?;
     let mut leased = false;
     let mut left = Vec::new();
-    let give_back = || delegates.ipam(Command::Del, request).err().map(|e| e.to_string());
+    let give_back = || match asked.try_to_give_back(Lease::Possible) {
+        Ok(Given::Back) => None,
+        Ok(Given::Owed(sentence)) => Some(sentence),
+        Err(failure) => Some(failure.to_string()),
+    };
     let outcome = transact(kernel, |transaction| {
         apply(transaction, link, &request.config.name)?;
-        let ipam = delegates.ipam(Command::Add, request)?;
+        let ipam = asked.lease()?;
         leased = ipam.is_some();
         let answer = give(transaction, addresses, request, dad, ipam.as_ref())
             .and_then(|()| finish(transaction.kernel(), ipam));
@@ -114,12 +122,15 @@ fn with_left(cause: Failure, left: Vec<String>) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Mutex;
 
-    use podbond_cni::{Args, ContainerId, IpConfig, Lookup, NetConf, Plugin};
+    use podbond_cni::{Delegates, IpConfig, Lookup, Plugin};
     use podbond_kernel::{At, Error, LinkState};
 
     use super::*;
+    use crate::Debts;
+    use crate::testing::{Asked, request};
 
     /// Notes what is done, and refuses one step.
     struct Recorder<'l> {
@@ -139,39 +150,15 @@ mod tests {
         }
     }
 
-    /// An IPAM plugin that notes its calls.
-    struct Ipam<'l> {
-        name: &'static str,
-        log: &'l Mutex<Vec<String>>,
-        answer: Result<Vec<IpConfig>, Failure>,
-    }
-
-    impl Plugin for Ipam<'_> {
-        fn name(&self) -> &'static str {
-            self.name
-        }
-
-        fn add(&self, _: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
-            self.log.lock().unwrap().push("lease".to_owned());
-            self.answer.clone().map(|ips| CniResult { ips, ..CniResult::default() })
-        }
-
-        fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-            self.log.lock().unwrap().push("give back".to_owned());
-            Ok(())
-        }
-
-        fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-            unreachable!("attach does not check")
-        }
-    }
-
     struct Case {
         ipam: &'static str,
         refuse: Option<&'static str>,
         answer: Result<Vec<IpConfig>, Failure>,
         addresses: Addresses,
         finish: Result<(), Failure>,
+        /// Whether the IPAM plugin refuses to take a lease back.
+        refuses: bool,
+        debts: PathBuf,
     }
 
     impl Default for Case {
@@ -180,33 +167,28 @@ mod tests {
             let ip = IpConfig { address, gateway: None, interface: None };
             let addresses = Addresses::OnLink;
             let ipam = "ipam-of-the-test";
-            Self { ipam, refuse: None, answer: Ok(vec![ip]), addresses, finish: Ok(()) }
+            let debts = "/proc/none/debts".into();
+            let (refuse, refuses, finish) = (None, false, Ok(()));
+            Self { ipam, refuse, answer: Ok(vec![ip]), addresses, finish, refuses, debts }
         }
     }
 
     fn run(case: Case) -> (Result<(), Failure>, Vec<String>) {
         let log = Mutex::new(Vec::new());
-        let conf = format!(
-            r#"{{"cniVersion": "1.0.0", "name": "n", "type": "t", "ipam": {{"type": "{}"}}}}"#,
-            case.ipam
-        );
-        let request = Request {
-            container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
-            netns: None,
-            ifname: "net1".parse().unwrap(),
-            args: Args::default(),
-            path: Vec::new(),
-            config: NetConf::parse(conf.as_bytes()).unwrap(),
-        };
-        let ipam = Ipam { name: case.ipam, log: &log, answer: case.answer };
-        let builtins: [&dyn Plugin; 1] = [&ipam];
+        let request = request(case.ipam, "c1");
+        let Case { ipam: name, answer, refuses, .. } = case;
+        let plugin = Asked { name, log: &log, answer, refuses };
+        let builtins: [&dyn Plugin; 1] = [&plugin];
         let up = Step::SetState { at: At::pod("net1".parse().unwrap()), to: LinkState::Up };
         let result = attach(
             &mut Recorder { log: &log, refuse: case.refuse },
             vec![up],
             case.addresses,
-            &request,
-            &Delegates::new(&builtins, Lookup::PathThenBuiltin),
+            Ipam {
+                request: &request,
+                delegates: &Delegates::new(&builtins, Lookup::PathThenBuiltin),
+                debts: &Debts::new(case.debts),
+            },
             |_, _| case.finish,
         );
         let log = log.lock().unwrap().clone();
@@ -266,6 +248,23 @@ mod tests {
         let (result, log) = run(Case { answer: Ok(Vec::new()), ..Case::default() });
         assert!(result.unwrap_err().msg.contains("\"ipam-of-the-test\" gave no address"));
         assert_eq!(log, [UP, "lease", DOWN, "give back"]);
+    }
+
+    #[test]
+    fn a_lease_that_is_not_taken_back_is_owed_and_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (finish, debts) = (Err(Failure::new(Code::Io, "cannot be read")), dir.path().join("d"));
+        let case = Case { finish, refuses: true, debts: debts.clone(), ..Case::default() };
+        let details = run(case).0.unwrap_err().details;
+        assert!(details.contains("IPAM plugin \"ipam-of-the-test\" owes the lease"), "{details}");
+        assert_eq!(Debts::new(&debts).list().unwrap().len(), 1);
+        // The next ADD of the same attachment pays it first: not after it has its own.
+        let (result, log) = run(Case { debts: debts.clone(), ..Case::default() });
+        assert_eq!(
+            (result, &log[..]),
+            (Ok(()), &["give back", UP, "lease", ADD].map(String::from)[..])
+        );
+        assert_eq!(Debts::new(&debts).list().unwrap(), []);
     }
 
     #[test]

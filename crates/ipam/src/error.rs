@@ -10,7 +10,9 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         | Error::UnknownOptions { .. }
         | Error::LaterValue { .. }
         | Error::TentativeAddress { .. }
-        | Error::NoBonding { .. } => Code::KERNEL,
+        | Error::NoBonding { .. }
+        | Error::NoVlans { .. }
+        | Error::NoQueue { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } | Error::HasMaster { .. } | Error::DuplicateAddress { .. } => {
             Code::CONFLICT
         }

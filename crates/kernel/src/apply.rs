@@ -17,6 +17,10 @@ impl Apply for Kernel {
         let refused = |source| Error::Refused { action: step.to_string(), source, extack: None };
         around(Change { kind: step.kind(), what: step }, refused, || self.change(step))
     }
+
+    fn has_link(&mut self, at: &At) -> bool {
+        self.link(at).is_ok_and(|link| link.is_some())
+    }
 }
 
 impl Kernel {

@@ -44,7 +44,7 @@ pub use link::{At, Link, LinkState, Netns};
 pub use module::Module;
 #[cfg(feature = "fuzzing")]
 pub use netlink::fuzzing;
-pub use netns::{NamedNetns, enter, is_netns};
+pub use netns::{NamedNetns, enter, is_netns, no_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;
 pub use route::Route;

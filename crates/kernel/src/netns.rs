@@ -154,6 +154,16 @@ pub fn is_netns(path: &Path) -> bool {
     open(path).is_ok()
 }
 
+/// Whether there is certainly no network namespace at a path. That is not all that [`is_netns`]
+/// denies: what cannot be looked at may be alive, and this is asked before something is taken away.
+pub fn no_netns(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => fstatfs(&file).is_ok_and(|file| file.f_type != NSFS_MAGIC),
+        Err(errno) => matches!(errno, rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR),
+    }
+}
+
 /// Moves the calling thread into a namespace for good, with a `/sys` of its own that shows the
 /// links of that namespace, as `ip netns exec` does: for `podbond exec`, just before exec.
 pub fn enter(path: &Path) -> Result<()> {
@@ -252,6 +262,13 @@ mod tests {
         assert!(is_netns(Path::new("/proc/self/ns/net")));
         assert!(!is_netns(Path::new("/proc/self/status")));
         assert!(!is_netns(Path::new("/proc/self/ns/no-such")));
+        for path in ["/proc/self/status", "/proc/self/ns/no-such", "/proc/self/status/x"] {
+            assert!(no_netns(Path::new(path)), "{path}");
+        }
+        let too_long = "x".repeat(MAX_NAME_BYTES + 1);
+        for path in ["/proc/self/ns/net", &too_long] {
+            assert!(!no_netns(Path::new(path)), "{path}");
+        }
         let error = open(Path::new("/dev/null")).unwrap_err().to_string();
         assert!(error.starts_with("network namespace /dev/null: "), "{error}");
     }

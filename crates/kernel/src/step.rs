@@ -198,6 +198,20 @@ pub enum Step {
 }
 
 impl Step {
+    /// The link that it changes or removes; none of a step that makes one, or changes what belongs to
+    /// a link and goes with it.
+    pub(crate) fn link(&self) -> Option<&At> {
+        match self {
+            Self::RemoveBond { at, .. }
+            | Self::RemoveVlan { at, .. }
+            | Self::Move { from: at, .. }
+            | Self::SetMtu { at, .. }
+            | Self::SetMac { at, .. }
+            | Self::SetState { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
     /// The step that takes this one back.
     #[must_use]
     pub fn inverse(&self) -> Self {

@@ -2,12 +2,17 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use crate::{Error, Result, Step};
+use crate::{At, Error, Result, Step};
 
 /// Something that steps can be applied to: the kernel, or a stand-in in tests.
 pub trait Apply {
     /// Applies one step, wholly or not at all.
     fn apply(&mut self, step: &Step) -> Result<()>;
+
+    /// Whether a link is there although an error says that it is not. Who cannot look believes it.
+    fn has_link(&mut self, _: &At) -> bool {
+        false
+    }
 }
 
 /// Changes under way: what was applied so far can be undone as long as the transaction runs.
@@ -69,11 +74,15 @@ pub fn transact<K: Apply, T, E>(
 }
 
 /// Undoes steps that were applied in this order, the last one first. It never stops: what is gone
-/// already counts as undone, any other error is gathered.
+/// already counts as undone, any other error is gathered. That a link is gone is not believed of an
+/// error alone: a record that is thrown away too early loses the link.
 pub fn undo_all<K: Apply>(kernel: &mut K, done: &[Step]) -> Vec<Error> {
     let mut left = Vec::new();
     for step in done.iter().rev().map(Step::inverse) {
-        left.extend(kernel.apply(&step).err().filter(|error| !is_done(&step, error)));
+        let error = kernel.apply(&step).err().filter(|error| {
+            !is_done(&step, error) || step.link().is_some_and(|at| kernel.has_link(at))
+        });
+        left.extend(error);
     }
     left
 }
@@ -101,6 +110,7 @@ mod tests {
         applied: Vec<Step>,
         fail_at: Vec<Step>,
         errno: i32,
+        has_links: bool,
     }
 
     impl Apply for Fake {
@@ -111,6 +121,10 @@ mod tests {
             }
             self.applied.push(step.clone());
             Ok(())
+        }
+
+        fn has_link(&mut self, _: &At) -> bool {
+            self.has_links
         }
     }
 
@@ -173,5 +187,18 @@ mod tests {
         let fail_at = vec![steps[0].inverse(), steps[1].clone()];
         let mut fake = Fake { fail_at, errno: ENODEV, ..Fake::default() };
         assert!(run(&mut fake, &steps).unwrap_err().left.is_empty());
+    }
+
+    #[test]
+    fn what_is_still_there_is_not_undone_whatever_the_error_says() {
+        const ENODEV: i32 = 19;
+        let at = At::pod("net1".parse().unwrap());
+        let home = At::host("eth1".parse().unwrap());
+        let steps = [Step::Move { from: home, to: at }];
+        let fail_at = vec![steps[0].inverse()];
+        let mut fake = Fake { fail_at, errno: ENODEV, has_links: true, ..Fake::default() };
+        assert_eq!(undo_all(&mut fake, &steps).len(), 1);
+        fake.has_links = false;
+        assert_eq!(undo_all(&mut fake, &steps).len(), 0);
     }
 }

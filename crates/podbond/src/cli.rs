@@ -25,12 +25,14 @@ Examples:
   podbond status                           show pods, bonds, ports and addresses
   podbond exec -n demo bondpod1 -- ip a    run a command in a pod
   podbond doctor                           look for what does not work or will not survive
+  podbond check                            compare pods with what they were made as
+  podbond gc                               take away what pods that are gone have left
   podbond delete -f examples/              take it all back
   podbond install /opt/cni/bin             install the CNI plugins bond, sriov and host-local
 
 Exit status: 0 done; 1 failed, and the object that failed is as it was;
 2 wrong use of the command; 3 bad input, nothing was changed;
-4 doctor found an error.";
+4 doctor found an error, or check a difference.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -100,6 +102,40 @@ Examples:
 Exit status: 0 no finding is an error; 4 at least one is; 1 the node could
 not be looked at.")]
     Doctor(DoctorArgs),
+    /// Compare what pods have with what was made for them
+    #[command(after_help = "\
+Calls CHECK of every plugin of every attachment that is recorded, with the
+configuration and the result of its ADD. The configuration's cniVersion does
+not matter for podbond's own plugins; one of another make is asked from 0.4.0
+on. A bond that waits for its links differs in nothing. Nothing is changed.
+
+Examples:
+  podbond check
+  podbond check -n demo bondpod1
+  podbond check -o json | jq '.[] | select(.outcome != \"ok\")'
+
+Exit status: 0 all that was checked is as it was made; 4 something differs;
+1 something could not be looked at; 3 there is no such pod.")]
+    Check(CheckArgs),
+    /// Take away what pods that are gone have left on this node
+    #[command(after_help = "\
+Pods go without their DEL when the node loses power, or when the runtime
+forgets them. From the records, and whatever the cniVersion, this takes away:
+attachments whose network namespace is gone, by the DEL of their plugins, last
+first; VFs, bonds, claims and addresses of such pods that podbond or the plugin
+it replaces has made for a runtime; and files that a killed process left. VFs
+get back the names, MAC addresses and settings that they had. What may belong
+to a pod that lives is left alone. Pods that `apply` made stay known: applying
+their manifests makes them anew. deploy/ has a systemd timer for it.
+
+Examples:
+  podbond gc --dry-run
+  podbond gc
+  podbond gc -o json | jq '.[] | select(.done == \"failed\")'
+
+Exit status: 0 done, or nothing to do; 1 something could not be taken away or
+looked at, and the rest was done.")]
+    Gc(GcArgs),
     /// Install the CNI plugins: one copy of this executable, linked under each plugin's name
     #[command(after_help = "\
 Examples:
@@ -187,6 +223,28 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct CheckArgs {
+    /// Only pods of this namespace
+    #[arg(short, long)]
+    pub(crate) namespace: Option<Namespace>,
+    /// Only this pod
+    pub(crate) pod: Option<ObjectName>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct GcArgs {
+    /// Tell what would be taken away, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
 pub(crate) struct ExecArgs {
     /// The pod's namespace
     #[arg(short, long, default_value = "default")]
@@ -246,6 +304,8 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
         Command::Exec(args) => Err(commands::exec(&node, &args)),
         Command::Plan(args) => commands::plan(&node, &args),
         Command::Doctor(args) => commands::doctor(&node, &args),
+        Command::Check(args) => commands::check(&node, &args),
+        Command::Gc(args) => commands::gc(&node, &args),
         Command::Install { dir } => commands::install(&dir),
         Command::Completions { shell } => {
             let mut script = Vec::new();

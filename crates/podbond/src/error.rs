@@ -37,7 +37,9 @@ pub(crate) enum Error {
     #[error("{0}")]
     Refused(Failure),
     /// Nothing but root may do what was asked.
-    #[error("{command} changes network interfaces: run it as root (this is user {uid})")]
+    #[error(
+        "{command} needs network namespaces and their records: run it as root (this is user {uid})"
+    )]
     NotRoot {
         /// The command's name.
         command: &'static str,
@@ -129,9 +131,15 @@ pub(crate) enum Error {
     /// A plugin, or the chain that calls it.
     #[error("{0}")]
     Failed(Failure),
-    /// The doctor found something that does not work.
-    #[error("there are findings of severity error")]
+    /// The doctor found something that does not work, or a check something that differs.
+    #[error("not all is well")]
     Unwell,
+    /// A check could not be made: its lines tell why.
+    #[error("not all could be checked")]
+    Unchecked,
+    /// Something that belongs to nobody could not be taken away.
+    #[error("{0}")]
+    Remains(String),
     /// The answer could not be printed.
     #[error("standard output: {problem}")]
     Output {
@@ -144,8 +152,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status: 3 where the input was refused and nothing was changed, 4 where the doctor
-    /// found an error, 126 and 127 of `exec` as a shell has them, else 1.
+    /// The exit status: 3 where the input was refused and nothing was changed, 4 where doctor or
+    /// check found something, 126 and 127 of `exec` as a shell has them, else 1.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Input { .. }
@@ -170,7 +178,7 @@ impl Error {
         match self {
             Self::Several(errors) => errors.iter().flat_map(Self::lines).collect(),
             // They were the answer.
-            Self::Unwell => Vec::new(),
+            Self::Unwell | Self::Unchecked => Vec::new(),
             one => vec![one.to_string()],
         }
     }

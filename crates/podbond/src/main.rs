@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod files;
 mod findings;
+mod gc;
 mod node;
 mod output;
 mod plugins;
@@ -26,8 +27,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use podbond_cni::{Delegates, Lookup, serve};
+use podbond_log::{Caller, Log};
 
 use crate::plugins::Plugins;
+
+/// Where operations are noted: those that a runtime asks for, and those of a person's commands.
+static RUNTIMES: Log = Log::new(podbond_settings::PATH, Caller::Runtime);
+static PERSONS: Log = Log::new(podbond_settings::PATH, Caller::Person);
 
 fn main() -> ExitCode {
     let called_as = std::env::args_os().next().unwrap_or_default();
@@ -35,7 +41,7 @@ fn main() -> ExitCode {
     let plugins = Plugins::default();
     let table = plugins.table();
     match table.iter().find(|plugin| plugin.name() == name) {
-        Some(plugin) => serve(*plugin, &Delegates::new(&table, Lookup::PathOnly)),
-        None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin)),
+        Some(plugin) => serve(*plugin, &Delegates::new(&table, Lookup::PathOnly).noting(&RUNTIMES)),
+        None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).noting(&PERSONS)),
     }
 }

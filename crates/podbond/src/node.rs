@@ -1,8 +1,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_api::{Nad, ObjectKey, ResourceName};
-use podbond_attach::{Attacher, Devices, Holder, NetworkStatus, Records, Sandbox, Source};
+use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
+use podbond_attach::{
+    Attacher, Chain, Checked, Devices, Holder, NetworkStatus, Record, Records, Sandbox, Source,
+};
 use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
 use podbond_inventory::Ledger;
 use podbond_kernel::{NamedNetns, Sysfs, is_netns};
@@ -18,9 +20,11 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// This node: where its state and its plugins are.
 pub(crate) struct Node<'a> {
-    delegates: &'a Delegates<'a>,
+    /// Through which every plugin is called.
+    pub(crate) delegates: &'a Delegates<'a>,
     state: PathBuf,
-    plugin_path: Vec<PathBuf>,
+    /// Where plugins are.
+    pub(crate) plugin_path: Vec<PathBuf>,
     /// Where the default network's configuration is.
     pub(crate) conf_dir: PathBuf,
     /// What was applied.
@@ -51,10 +55,7 @@ impl<'a> Node<'a> {
     /// Keeps other commands from changing the node until the guard is dropped. `command` is the
     /// name of the one that asks; only root may.
     pub(crate) fn lock(&self, command: &'static str) -> Result<Lock, Error> {
-        let uid = rustix::process::geteuid();
-        if !uid.is_root() {
-            return Err(Error::NotRoot { command, uid: uid.as_raw() });
-        }
+        require_root(command)?;
         Ok(Lock::take(&self.state.join("command.lock"), LOCK_PATIENCE)?)
     }
 
@@ -71,7 +72,7 @@ impl<'a> Node<'a> {
     pub(crate) fn attach(
         &self,
         sandbox: &Sandbox,
-        chain: &podbond_attach::Chain,
+        chain: &Chain,
     ) -> Result<Vec<NetworkStatus>, Error> {
         let devices = NodeDevices { node: self, netns: &sandbox.netns };
         let added = self.attacher(&devices).add(sandbox, chain);
@@ -92,13 +93,61 @@ impl<'a> Node<'a> {
     pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
         // A holder is known by its container and interface: where its namespace was is not asked.
         let devices = NodeDevices { node: self, netns: Path::new("") };
-        let errors = self.attacher(&devices).delete(container_id);
+        let attacher = self.attacher(&devices);
+        let (_, damaged) = self.records().of(container_id);
+        let anew = if damaged.is_empty() { None } else { self.chain_of(container_id) };
+        let errors = match anew {
+            Some((sandbox, chain)) => attacher.delete_as(&sandbox, &chain),
+            None => attacher.delete(container_id),
+        };
         if !errors.is_empty() {
             return errors.into_iter().map(|error| Error::Failed(error.into())).collect();
         }
         // A command that was killed may have taken a VF and recorded no attachment of it yet.
         let released = self.ledger.release_all(container_id.as_str());
         released.err().map(Error::from).into_iter().collect()
+    }
+
+    /// The networks of the pod that a sandbox was made for, as they would be today. Nothing, where
+    /// that cannot be found out: it is asked for when records are damaged.
+    fn chain_of(&self, container_id: &ContainerId) -> Option<(Sandbox, Chain)> {
+        let pods = self.store.pods(None).ok()?;
+        let record = pods.into_iter().find(|pod| pod.sandboxes().any(|id| id == container_id))?;
+        let networks = record.networks.clone();
+        let annotation = networks.map(|text| (NETWORKS_ANNOTATION.to_owned(), text));
+        let pod = Pod {
+            key: record.pod.clone(),
+            uid: None,
+            annotations: annotation.into_iter().collect(),
+        };
+        let default_network = podbond_attach::default_network(&self.conf_dir).ok()?;
+        let source = Nads { new: &[], store: &self.store };
+        let chain = Chain::resolve(&pod, &source, default_network.as_ref()).ok()?;
+        // The namespace of an earlier sandbox is gone, and its path is the next one's.
+        let netns = (record.container_id == *container_id)
+            .then(|| NamedNetns::find(&PodRecord::netns_name(&record.pod)).ok()?)
+            .flatten();
+        let netns = netns.map_or_else(PathBuf::new, |netns| netns.path().to_owned());
+        let container_id = container_id.clone();
+        Some((Sandbox { pod: record.pod, uid: None, container_id, netns }, chain))
+    }
+
+    /// Takes an attachment away whose namespace is gone.
+    pub(crate) fn take_away(&self, record: &Record) -> Vec<Error> {
+        let devices = NodeDevices { node: self, netns: Path::new("") };
+        let errors = self.attacher(&devices).take_away(record);
+        errors.into_iter().map(|error| Error::Failed(error.into())).collect()
+    }
+
+    /// CHECK of each plugin of an attachment.
+    pub(crate) fn check(&self, record: &Record) -> Vec<(String, Checked)> {
+        let devices = NodeDevices { node: self, netns: &record.netns.path };
+        self.attacher(&devices).check(record)
+    }
+
+    /// The directory of podbond's own state.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     /// The records of all attachments.
@@ -115,6 +164,12 @@ impl<'a> Node<'a> {
             is_netns: &is_netns,
         }
     }
+}
+
+/// Refuses everybody but root: nobody else can read the records or enter a pod.
+pub(crate) fn require_root(command: &'static str) -> Result<(), Error> {
+    let uid = rustix::process::geteuid();
+    if uid.is_root() { Ok(()) } else { Err(Error::NotRoot { command, uid: uid.as_raw() }) }
 }
 
 /// The NADs of this node: those about to be applied before those that were.

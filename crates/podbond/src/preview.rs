@@ -234,7 +234,7 @@ fn call(
                     bonds.push(OtherBond::of(name, &wanted, view));
                     Ok(plan)
                 })
-                .map_err(|error| error.into_failure(network))?;
+                .map_err(|error| line_by_line(error, network))?;
             (Some(plan.steps), plan.findings)
         }
         "sriov" => {
@@ -246,6 +246,18 @@ fn call(
         _ => (None, Vec::new()),
     };
     Ok(Call { plugin: config.plugin.clone(), steps, ipam: config.ipam.clone(), findings })
+}
+
+/// A runtime gets all that is wrong with a configuration in one line; people get a line for each.
+fn line_by_line(error: podbond_bond::Error, network: &str) -> Failure {
+    let lines = match &error {
+        podbond_bond::Error::Wrong(all) => {
+            let each: Vec<String> = all.iter().map(|error| format!("  {error}")).collect();
+            format!("network {network}: {} things are wrong:\n{}", all.len(), each.join("\n"))
+        }
+        _ => return error.into_failure(network),
+    };
+    Failure { msg: lines, ..error.into_failure(network) }
 }
 
 /// Whether the plugin is one of ours that makes the interface.
@@ -314,6 +326,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn each_thing_that_is_wrong_has_a_line() {
+        let config = json!({"name": "n", "type": "bond", "mode": "802.3ad", "mtu": 10,
+            "primary": "net1", "links": [{"name": "net1"}, {"name": "net2"}]});
+        let config = NetConf::from_map(config.as_object().unwrap().clone()).unwrap();
+        let error = podbond_bond::Config::parse(&config, &Args::default()).unwrap_err();
+        let told = line_by_line(error, "n").msg;
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), 3, "{told}");
+        assert_eq!(lines[0], "network n: 2 things are wrong:");
+        assert!(lines[1].starts_with("  mtu: 10 is no MTU"), "{told}");
+    }
 
     #[test]
     fn rates_that_nothing_can_shape_are_told() {

@@ -1,9 +1,11 @@
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
-use podbond_kernel::{Link, Netns, View};
+use podbond_kernel::{Link, Netns, VfSettings, View};
 use podbond_names::{LinkName, Mac};
 
 use crate::plan::{is_userspace, plan};
+use crate::release::Original;
+use crate::settings::limit;
 use crate::{Config, Error};
 
 /// Every difference between what an ADD would make and what is there, and between its result and
@@ -40,8 +42,26 @@ pub(crate) fn differences(
     {
         differences.push(format!("mac of {ifname} is {is}, not {mac}"));
     }
+    // A bond gives its ports its own.
+    let link = link.filter(|link| link.master.is_none());
+    if let (Some(mtu), Some(is)) = (expected.interfaces[position].mtu, link.map(|link| link.mtu))
+        && mtu != is
+    {
+        differences.push(format!("mtu of {ifname} is {is}, not {mtu}"));
+    }
     differences.extend(found.differences(ifname, expected));
     differences
+}
+
+/// What the PF is to keep of a VF: what was asked for, and of the rest what was there before ADD. But
+/// for the address, which a trusted VF gives to itself.
+pub(crate) fn expected_settings(
+    config: &Config,
+    original: &Original,
+    shown: &VfSettings,
+) -> VfSettings {
+    let rest = VfSettings { mac: None, ..limit(&original.settings, shown) };
+    rest.with(&config.settings)
 }
 
 /// A link's own address: a bond may lend its port another one.
@@ -62,7 +82,7 @@ mod tests {
         let interface = Interface {
             name: name("net1"),
             mac: OWN_MAC.parse().ok(),
-            mtu: None,
+            mtu: Some(1500),
             sandbox: Some("/run/netns/p1".to_owned()),
             socket_path: None,
             pci_id: None,
@@ -84,8 +104,25 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_carries_its_bonds_address_has_no_difference() {
+    fn a_setting_that_nobody_asked_for_is_to_be_as_add_found_it() {
+        let before = on_host();
+        let original = Original::of(&before.vfs[0], &before);
         let mut view = in_pod();
+        view.vfs[0].settings.vlan = Some(8);
+        view.vfs[0].settings.mac = "02:00:00:00:00:01".parse().ok();
+        let config = config(&json!({"trust": "off"}));
+        let settings = expected_settings(&config, &original, &view.vfs[0].settings);
+        let config = Config { settings, ..config };
+        let found = Found { addresses: vec!["10.0.0.2/24".parse().unwrap()], ..Found::default() };
+        let told = differences(&config, &name("net1"), &view, &expected(), &found);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("left to do: set VF 2 of pf0 to vlan 0 "), "{told:?}");
+    }
+
+    #[test]
+    fn a_port_that_carries_its_bonds_address_and_mtu_has_no_difference() {
+        let mut view = in_pod();
+        view.pod[0].mtu = 1400;
         view.pod[0].mac = "02:00:00:00:00:01".parse().ok();
         view.pod[0].master = Some(4);
         view.pod[0].port = Some(PortState {
@@ -103,6 +140,7 @@ mod tests {
     fn all_differences_are_told_at_once() {
         let mut view = in_pod();
         view.pod[0].mac = "02:00:00:00:00:01".parse().ok();
+        view.pod[0].mtu = 1400;
         view.pod[0].state = LinkState::Down;
         view.vfs[0].settings.trust = Some(true);
         assert_eq!(
@@ -111,6 +149,7 @@ mod tests {
                 "left to do: set VF 2 of pf0 to trust off (was trust on)",
                 "left to do: bring net1 (pod) up",
                 "mac of net1 is 02:00:00:00:00:01, not 02:00:00:00:00:bb",
+                "mtu of net1 is 1400, not 1500",
                 "address 10.0.0.2/24 is gone",
             ]
         );

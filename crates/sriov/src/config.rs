@@ -29,8 +29,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the plugin's keys and checks each. Other keys are let be, `logLevel` and `logFile`
-    /// among them: what there is to say goes to the runtime.
+    /// Reads the plugin's keys and checks each. Other keys are let be; `logLevel` and
+    /// `logFile` are the log's.
     pub fn parse(conf: &NetConf, args: &Args) -> Result<Self, Error> {
         let keys = Keys(&conf.raw);
         let device = keys.text("deviceID")?.ok_or(Error::DeviceMissing)?;

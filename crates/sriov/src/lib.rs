@@ -14,9 +14,12 @@ mod config;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gc;
+mod left;
 mod observe;
 mod plan;
 mod plugin;
+mod readiness;
 mod release;
 mod settings;
 mod state;
@@ -26,6 +29,7 @@ mod testing;
 
 pub use config::Config;
 pub use error::Error;
+pub use left::LeftBehind;
 pub use observe::observe;
 pub use plan::plan;
 pub use plugin::Sriov;

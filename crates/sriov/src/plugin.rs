@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -6,14 +5,15 @@ use std::time::{Duration, Instant};
 use podbond_cni::{
     CniResult, Command, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
-use podbond_ipam::{Addresses, Found, attach};
+use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach};
 use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_state::Lock;
 
-use crate::check::differences;
+use crate::check::{differences, expected_settings};
 use crate::observe::{look, observe};
-use crate::plan::{is_userspace, plan};
-use crate::release::{Release, release};
+use crate::plan::{find, is_userspace, plan};
+use crate::release::{Original, Release, release};
 use crate::state::Record;
 use crate::store::Store;
 use crate::{Config, Error};
@@ -28,7 +28,8 @@ const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 /// The VF plugin.
 #[derive(Debug, Clone)]
 pub struct Sriov {
-    store: Store,
+    pub(crate) store: Store,
+    pub(crate) debts: Debts,
 }
 
 impl Default for Sriov {
@@ -41,12 +42,22 @@ impl Default for Sriov {
 impl Sriov {
     /// With its files in `dir`.
     pub fn with_files_in(dir: impl Into<PathBuf>) -> Self {
-        Self { store: Store::new(dir.into()) }
+        Self { store: Store::new(dir.into()), debts: Debts::default() }
+    }
+
+    /// With the debts of IPAM plugins in `dir`.
+    #[must_use]
+    pub fn with_debts_in(self, dir: impl Into<PathBuf>) -> Self {
+        Self { debts: Debts::new(dir), ..self }
     }
 
     /// The network namespace path of the pod that is alive and holds a VF.
     pub fn holder(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
         self.store.holder(pci)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     fn make(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Error> {
@@ -56,32 +67,35 @@ impl Sriov {
         if kernel.sysfs().pf_of(pci)?.is_none() {
             return Err(Error::NotAVf { pci });
         }
-        let _lock = self.store.lock(pci)?;
+        let _attachment = Store::lock_attachment(&request.container_id, &request.ifname)?;
+        let _vf = self.store.lock(pci)?;
+        let path = self.store.record_path(&request.container_id, &request.ifname);
+        let already = || Error::AlreadyAdded { ifname: request.ifname.clone(), path: path.clone() };
         if let Some(netns) = self.store.holder(pci)? {
-            return Err(Error::Held { pci, netns });
+            return Err(if path.exists() { already() } else { Error::Held { pci, netns } });
         }
         self.finish_for_the_dead(&mut kernel, pci)?;
-        let path = self.store.record_path(&request.container_id, &request.ifname);
         if path.exists() {
-            return Err(Error::AlreadyAdded { ifname: request.ifname.clone(), path });
+            return Err(already());
         }
 
         let view = observe(&mut kernel, pci, &request.ifname)?;
         let steps = plan(&config, &request.ifname, &view)?;
         let vf = view.vf(pci).ok_or(Error::NotAVf { pci })?;
         let record = Record::new(request, &config, vf, &view);
-        self.store.save(&path, &record).inspect_err(|_| self.forget(&path, pci))?;
+        self.store.save(&path, &request.ifname, &record)?;
         let (addresses, link) = if is_userspace(vf) {
             (Addresses::InResultOnly, None)
         } else {
             (Addresses::OnLink, Some(&request.ifname))
         };
         let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, &config, vf, link, ipam);
-        let made = attach(&mut kernel, steps, addresses, request, delegates, finish);
+        let ipam = Ipam { request, delegates, debts: &self.debts };
+        let made = attach(&mut kernel, steps, addresses, ipam, finish);
         Ok(made.inspect_err(|_| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
             // for the DEL with which a runtime answers a failed ADD.
-            if bring_back(&mut kernel, &record).is_ok() {
+            if bring_back(&mut kernel, pci, &record.original).is_ok() {
                 self.forget(&path, pci);
             }
         })?)
@@ -90,29 +104,44 @@ impl Sriov {
     /// Puts a VF back as it was when its last holder has gone without a DEL, so that the next pod
     /// gets none of its settings. The address that the pod had is given back by its own DEL.
     fn finish_for_the_dead(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
-        if self.store.claim(pci)?.is_none() {
-            return Ok(());
-        }
         for (path, record) in self.store.records_of(pci)? {
-            bring_back(kernel, &record)?;
+            // Its claim on the VF is lost, and it lives.
+            if let Some(netns) = record.netns.filter(|netns| is_netns(netns)) {
+                return Err(Error::Held { pci, netns });
+            }
+            bring_back(kernel, pci, &record.original)?;
             podbond_state::remove(&path)?;
         }
-        self.store.remove_claim(pci)
+        match self.store.claim(pci)? {
+            Some(_) => self.store.remove_claim(pci),
+            None => Ok(()),
+        }
     }
 
-    fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let _attachment = or_none(Store::lock_attachment(&request.container_id, &request.ifname))?;
         let path = self.store.record_path(&request.container_id, &request.ifname);
+        let device = match Store::load(&path)? {
+            Some(record) => Some(record.device),
+            None => device_of(request),
+        };
+        let _vf = device.map_or(Ok(None), |device| or_none(self.store.lock(device)))?;
+        // Once more: whoever had the lock of the VF may have put it back for us.
         let Some(record) = Store::load(&path)? else {
-            // Nothing but a lease can be there.
-            delegates.ipam(Command::Del, request)?;
+            // Nothing but a lease should be there.
+            let vf = device
+                .map_or(Ok(()), |vf| self.bring_back_unrecorded(vf, &path, request, delegates));
+            let ipam = Ipam { request, delegates, debts: &self.debts };
+            let lease = ipam.give_back(Lease::without_record(request)).map_err(Error::Attaching);
+            Error::all([vf, lease].into_iter().filter_map(Result::err).collect())?;
             return Ok(podbond_state::remove(&path)?);
         };
-        let _lock = self.store.lock(record.device)?;
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
         let needs_link = podbond_ipam::lease_needs_link(&config);
         let added = Request { config, ..request.clone() };
-        let give_back = || delegates.ipam(Command::Del, &added).map(drop).map_err(Error::Attaching);
+        let ipam = Ipam { request: &added, delegates, debts: &self.debts };
+        let give_back = || ipam.give_back(Lease::Possible).map_err(Error::Attaching);
         // The link goes before the lease, so that no address is given out while it is still in use,
         // unless the lease needs the link; an error in one does not keep the other.
         let first = if needs_link { give_back() } else { Ok(()) };
@@ -123,37 +152,43 @@ impl Sriov {
         Ok(podbond_state::remove(&path)?)
     }
 
-    /// Takes back the VFs of this network's attachments that are not valid any more.
-    fn sweep(&self, request: &NodeRequest) -> Vec<Error> {
-        let valid: BTreeSet<PathBuf> = request
-            .valid_attachments
-            .iter()
-            .map(|attachment| self.store.record_path(&attachment.container_id, &attachment.ifname))
-            .collect();
-        let records = match self.store.records() {
-            Ok(records) => records,
-            Err(error) => return vec![error],
-        };
-        let invalid = records.into_iter().filter(|(path, record)| {
-            record.network() == Some(&request.config.name) && !valid.contains(path)
-        });
-        let take_back = |(path, record): (PathBuf, Record)| {
-            let _lock = self.store.lock(record.device)?;
-            self.bring_back_if_held(None, &record)?;
-            Ok(podbond_state::remove(&path)?)
-        };
-        invalid.filter_map(|entry| take_back(entry).err()).collect()
+    /// Compares what is with what ADD would make and with what it answered, and asks for the lease.
+    fn verify(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+        let mut config = Config::parse(&request.config, &request.args)?;
+        let mut kernel = Kernel::with_pod(netns(request)?)?;
+        let view = observe(&mut kernel, config.device, &request.ifname)?;
+        let record = Store::load(&self.store.record_path(&request.container_id, &request.ifname))?;
+        if let (Some(record), Some(vf)) = (record, view.vf(config.device)) {
+            config.settings = expected_settings(&config, &record.original, &vf.settings);
+        }
+        let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
+        let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
+        let mut differences = differences(&config, &request.ifname, &view, expected, &found);
+        match delegates.ipam(Command::Check, request) {
+            Err(failure) if differences.is_empty() => return Err(failure.into()),
+            Err(failure) => differences.push(failure.to_string()),
+            Ok(_) => {}
+        }
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Differs { ifname: request.ifname.clone(), differences })
+        }
     }
 
     /// Puts the VF back, unless another pod took it over when our namespace was gone.
     ///
     /// `netns` is what the runtime says of it, if anything.
-    fn bring_back_if_held(&self, netns: Option<&PathBuf>, record: &Record) -> Result<(), Error> {
+    pub(crate) fn bring_back_if_held(
+        &self,
+        netns: Option<&PathBuf>,
+        record: &Record,
+    ) -> Result<(), Error> {
         let pci = record.device;
         let ours = record.netns.as_ref().or(netns);
         let claim = self.store.claim(pci)?;
         let taken_over = match (&claim, ours) {
-            (Some(claim), Some(ours)) => claim != ours,
+            (Some(claim), Some(ours)) => claim != ours && is_netns(claim),
             // Nobody says which namespace was ours: with a second record the claim is its.
             (Some(claim), None) => is_netns(claim) && self.store.records_of(pci)?.len() > 1,
             (None, _) => false,
@@ -166,7 +201,55 @@ impl Sriov {
             Some(netns) => Kernel::with_pod(netns)?,
             None => Kernel::host()?,
         };
-        bring_back(&mut kernel, record)?;
+        bring_back(&mut kernel, pci, &record.original)?;
+        self.store.remove_claim(pci)
+    }
+
+    /// Puts the VF that a configuration names back, when its record is lost and it is plain that this
+    /// attachment has it. What it was before is guessed.
+    fn bring_back_unrecorded(
+        &self,
+        pci: PciAddress,
+        path: &Path,
+        request: &Request,
+        delegates: &Delegates<'_>,
+    ) -> Result<(), Error> {
+        if !self.store.records_of(pci)?.is_empty() {
+            return Ok(());
+        }
+        let ours = request.netns.as_ref();
+        let mut kernel = match ours.filter(|path| is_netns(path)) {
+            Some(netns) => Kernel::with_pod(netns)?,
+            None => Kernel::host()?,
+        };
+        let home = At::pod(request.ifname.clone());
+        let claim = self.store.claim(pci)?;
+        let has_claim =
+            claim.is_some_and(|claim| ours == Some(&claim) || (path.exists() && !is_netns(&claim)));
+        let start = Instant::now();
+        let view = loop {
+            let view = look(&mut kernel, pci, std::slice::from_ref(&home))?;
+            // From a namespace that is gone the kernel gives the link back at its leisure.
+            let is_back = find(&view, pci).is_some()
+                || !view.vf(pci).is_some_and(|vf| vf.driver.is_some() && !is_userspace(vf));
+            if is_back || !has_claim || start.elapsed() > RELEASE_PATIENCE {
+                break view;
+            }
+            sleep(RELEASE_PAUSE);
+        };
+        let link = find(&view, pci);
+        if !has_claim && link.as_ref().is_none_or(|(at, _)| *at != home) {
+            return Ok(());
+        }
+        let original =
+            Original::presumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
+        let presumed = format_args!(
+            "there is no record at {}, or none that can be read: VF {pci} is put back as its card \
+             makes it, perhaps under another name and with another MTU than before",
+            path.display()
+        );
+        delegates.warn(Command::Del, request, "warning", &presumed);
+        bring_back(&mut kernel, pci, &original)?;
         self.store.remove_claim(pci)
     }
 
@@ -192,16 +275,15 @@ impl Plugin for Sriov {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        verify(request).map_err(|error| error.into_failure(&request.config.name))?;
-        delegates.ipam(Command::Check, request).map(drop)
+        self.verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+    }
+
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        self.readiness(request, delegates)
     }
 
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let mut errors = self.sweep(request);
-        // "Plugins MUST, additionally, forward any GC calls to delegated plugins they are
-        // configured to use" (section "GC").
-        errors.extend(delegates.ipam_gc(request).err().map(Error::Attaching));
-        Error::all(errors).map_err(|error| error.into_failure(&request.config.name))
+        self.sweep(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
 }
 
@@ -209,30 +291,28 @@ fn netns(request: &Request) -> Result<&Path, Error> {
     request.netns.as_deref().ok_or(Error::NetnsMissing)
 }
 
-/// Compares what is with what ADD would make and with what it answered.
-fn verify(request: &Request) -> Result<(), Error> {
-    let config = Config::parse(&request.config, &request.args)?;
-    let mut kernel = Kernel::with_pod(netns(request)?)?;
-    let view = observe(&mut kernel, config.device, &request.ifname)?;
-    let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
-    let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
-    let differences = differences(&config, &request.ifname, &view, expected, &found);
-    if differences.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Differs { ifname: request.ifname.clone(), differences })
+/// The VF that a configuration names, if it does.
+fn device_of(request: &Request) -> Option<PciAddress> {
+    request.config.raw.get("deviceID")?.as_str()?.parse().ok()
+}
+
+/// A lock for DEL. One that cannot be made, as on a full disk, must not keep a VF from its node.
+fn or_none(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
+    match lock {
+        Err(Error::State(error)) if !error.is_locked() => Ok(None),
+        lock => lock.map(Some),
     }
 }
 
 /// Takes steps towards what was until none is left. An error counts only while something is left to
 /// do: a driver that is busy is asked again.
-fn bring_back(kernel: &mut Kernel, record: &Record) -> Result<(), Error> {
-    let names: Vec<At> = record.original.link.clone().map(At::host).into_iter().collect();
+fn bring_back(kernel: &mut Kernel, pci: PciAddress, original: &Original) -> Result<(), Error> {
+    let names: Vec<At> = original.link.clone().map(At::host).into_iter().collect();
     let start = Instant::now();
     let mut last = Vec::new();
     loop {
-        let view = look(kernel, record.device, &names)?;
-        let (steps, errors) = match release(record.device, &record.original, &view) {
+        let view = look(kernel, pci, &names)?;
+        let (steps, errors) = match release(pci, original, &view) {
             Release::Done => return Ok(()),
             Release::LinkElsewhere => {
                 let reason = "its network interface is in another network namespace";
@@ -251,7 +331,7 @@ fn bring_back(kernel: &mut Kernel, record: &Record) -> Result<(), Error> {
         if start.elapsed() > RELEASE_PATIENCE {
             let undone = steps.iter().map(|step| format!("left to do: {step}"));
             let left = if errors.is_empty() { undone.collect() } else { errors };
-            return Err(Error::NotRestored { pci: record.device, left });
+            return Err(Error::NotRestored { pci, left });
         }
         sleep(RELEASE_PAUSE);
     }

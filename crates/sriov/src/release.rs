@@ -1,4 +1,7 @@
-use podbond_kernel::{At, Link, LinkState, Netns, Step, Vf, VfSettings, View};
+use podbond_cni::NetConf;
+use podbond_kernel::{
+    At, Link, LinkState, Netns, Step, Vf, VfLinkState, VfSettings, View, VlanProtocol,
+};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +40,41 @@ impl Original {
             settings: vf.settings.clone(),
         }
     }
+}
+
+impl Original {
+    /// What a VF was before an ADD with this configuration, as far as it can be guessed once the
+    /// record is lost: what was asked for was not so before, but as a card makes its VFs.
+    pub(crate) fn presumed(conf: &NetConf, link: Option<(&At, &Link)>) -> Self {
+        let asked = |key: &str| {
+            let value = conf.raw.get(key);
+            value.is_some_and(|value| !value.is_null() && *value != "")
+        };
+        let rate = (asked("min_tx_rate") || asked("max_tx_rate")).then_some(0);
+        let permanent = link.and_then(|(_, link)| link.permanent_mac);
+        let was_given_a_mac = link.is_some_and(|(_, link)| link.mac != permanent);
+        let settings = VfSettings {
+            mac: permanent.filter(|_| was_given_a_mac),
+            vlan: asked("vlan").then_some(0),
+            qos: asked("vlan").then_some(0),
+            vlan_proto: asked("vlan").then_some(VlanProtocol::Dot1Q),
+            spoofchk: asked("spoofchk").then_some(true),
+            trust: asked("trust").then_some(false),
+            link_state: asked("link_state").then_some(VfLinkState::Auto),
+            min_tx_rate: rate,
+            max_tx_rate: rate,
+        };
+        let name = link.and_then(|(at, link)| match at.netns {
+            Netns::Host => Some(link.name.clone()),
+            Netns::Pod => nameless(link),
+        });
+        Self { link: name, mac: permanent, mtu: None, state: None, settings }
+    }
+}
+
+/// A name on the node as the kernel gives it to a link whose own is taken there.
+fn nameless(link: &Link) -> Option<LinkName> {
+    format!("dev{}", link.index).parse().ok()
 }
 
 /// What is left to do until a VF is on the node as it was.
@@ -78,10 +116,7 @@ fn home(at: &At, link: &Link, original: &LinkName, view: &View) -> At {
     }
     match at.netns {
         Netns::Host => at.clone(),
-        Netns::Pod => {
-            let name = format!("dev{}", link.index).parse();
-            At::host(name.unwrap_or_else(|_| link.name.clone()))
-        }
+        Netns::Pod => At::host(nameless(link).unwrap_or_else(|| link.name.clone())),
     }
 }
 
@@ -119,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::plan::plan;
-    use crate::testing::{config, in_pod, link, name, on_host, pci, stranger, vf};
+    use crate::testing::{config, in_pod, link, name, net_conf, on_host, pci, stranger, vf};
 
     fn original() -> Original {
         Original::of(&vf(), &on_host())
@@ -216,6 +251,24 @@ mod tests {
         view.vfs[0].settings.vlan = Some(100);
         bring_back(&original, &mut view);
         assert_eq!(view, before);
+    }
+
+    #[test]
+    fn without_a_record_the_link_comes_home_and_what_was_asked_for_is_taken_back() {
+        let keys = json!({
+            "vlan": 100, "vlanProto": "802.1ad", "trust": "on", "max_tx_rate": 50,
+        });
+        let mut view = on_host();
+        let steps = plan(&config(&keys), &name("net1"), &view).unwrap();
+        let before = view.vfs.clone();
+        view.apply(&steps);
+        let at = At::pod(name("net1"));
+        let link = view.link(Netns::Pod, &at.name).unwrap();
+        let original = Original::presumed(&net_conf(&keys), Some((&at, link)));
+        let home = format!("dev{}", link.index);
+        bring_back(&original, &mut view);
+        assert!(view.link(Netns::Host, &name(&home)).is_some(), "{view:?}");
+        assert_eq!(view.vfs, before);
     }
 
     #[test]

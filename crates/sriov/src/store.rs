@@ -5,10 +5,14 @@ use std::time::Duration;
 use podbond_cni::ContainerId;
 use podbond_kernel::is_netns;
 use podbond_names::{LinkName, PciAddress};
-use podbond_state::{Lock, names, read, remove, write};
+use podbond_state::{Lock, create, is_before_boot, names, read, remove, write};
+use rustix::io::Errno;
 
 use crate::Error;
 use crate::state::Record;
+
+/// Where the locks of attachments are, for as long as a process works on one of them.
+const LOCKS: &str = "/run/podbond/sriov";
 
 /// How long a VF is waited for that another process is working on: as long as the incumbent waits,
 /// since an IPAM plugin may ask a server.
@@ -29,6 +33,16 @@ impl Store {
         Self { dir }
     }
 
+    /// Waits until no other process works on the attachment. It is taken before the VF's lock, never
+    /// after it.
+    pub(crate) fn lock_attachment(
+        container: &ContainerId,
+        ifname: &LinkName,
+    ) -> Result<Lock, Error> {
+        let path = Path::new(LOCKS).join(format!("{container}:{ifname}"));
+        Ok(Lock::take_passing(&path, LOCK_PATIENCE)?)
+    }
+
     /// Waits until no other process works on the VF.
     pub(crate) fn lock(&self, pci: PciAddress) -> Result<Lock, Error> {
         let path = self.dir.join("pci/vf_lock").join(format!("{pci}.lock"));
@@ -37,7 +51,7 @@ impl Store {
 
     /// The namespace path of whoever took the VF last, alive or not.
     pub(crate) fn claim(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
-        let bytes = read(&self.claim_path(pci))?;
+        let bytes = content(&self.claim_path(pci))?;
         Ok(bytes.map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes))))
     }
 
@@ -54,37 +68,78 @@ impl Store {
     /// The record in a file. One that cannot be read as a record counts as none: it can be acted
     /// upon by nobody, and must not keep a pod from being deleted.
     pub(crate) fn load(path: &Path) -> Result<Option<Record>, Error> {
-        Ok(read(path)?.and_then(|bytes| Record::read(&bytes)))
+        Ok(content(path)?.and_then(|bytes| Record::read(&bytes)))
     }
 
     /// The records of a VF, with their files.
     pub(crate) fn records_of(&self, pci: PciAddress) -> Result<Vec<(PathBuf, Record)>, Error> {
-        let mut records = self.records()?;
+        // Every ADD looks for them: only what has the address in it is worth a parser's time.
+        let address = pci.to_string().into_bytes();
+        let mut records = self.records_with(|bytes| {
+            bytes.windows(address.len()).any(|part| part.eq_ignore_ascii_case(&address))
+        })?;
         records.retain(|(_, record)| record.device == pci);
         Ok(records)
     }
 
     /// All records, with their files.
     pub(crate) fn records(&self) -> Result<Vec<(PathBuf, Record)>, Error> {
+        self.records_with(|_| true)
+    }
+
+    fn records_with(
+        &self,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<(PathBuf, Record)>, Error> {
         let mut records = Vec::new();
         for name in names(&self.dir)? {
             let path = self.dir.join(name);
             if path.is_file() {
-                records.extend(Self::load(&path)?.map(|record| (path, record)));
+                let bytes = content(&path)?.filter(|bytes| is_wanted(bytes));
+                records.extend(bytes.and_then(|bytes| Record::read(&bytes)).map(|it| (path, it)));
             }
         }
         Ok(records)
     }
 
-    /// Keeps a record and, when it has a namespace, the claim on its VF.
-    pub(crate) fn save(&self, path: &Path, record: &Record) -> Result<(), Error> {
-        write(path, &record.to_json())?;
-        match &record.netns {
-            Some(netns) => {
-                Ok(write(&self.claim_path(record.device), netns.as_os_str().as_bytes())?)
+    /// Files in place of records that cannot be read as such, and that an earlier life of the node
+    /// has left: torn when it lost power.
+    pub(crate) fn torn(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut torn = Vec::new();
+        for name in names(&self.dir)? {
+            let path = self.dir.join(name);
+            if path.is_file() && is_before_boot(&path) && Self::load(&path)?.is_none() {
+                torn.push(path);
             }
-            None => Ok(()),
         }
+        Ok(torn)
+    }
+
+    /// Whether records and claims can be kept.
+    pub(crate) fn writable(&self) -> Result<(), podbond_state::Error> {
+        podbond_state::writable(&self.dir)
+    }
+
+    /// Keeps the record of a new attachment and, when it has a namespace, the claim on its VF. What
+    /// is recorded of the attachment already is not written over: a VF would be lost with it.
+    pub(crate) fn save(
+        &self,
+        path: &Path,
+        ifname: &LinkName,
+        record: &Record,
+    ) -> Result<(), Error> {
+        create(path, &record.to_json()).map_err(|error| match error.errno() {
+            Some(Errno::EXIST) => {
+                Error::AlreadyAdded { ifname: ifname.clone(), path: path.to_owned() }
+            }
+            _ => error.into(),
+        })?;
+        let Some(netns) = &record.netns else { return Ok(()) };
+        let claimed = write(&self.claim_path(record.device), netns.as_os_str().as_bytes());
+        Ok(claimed.inspect_err(|_| {
+            // Nothing is changed yet that it would have to tell of.
+            let _ = remove(path);
+        })?)
     }
 
     /// Gives up the claim on a VF; success when there is none.
@@ -92,8 +147,21 @@ impl Store {
         Ok(remove(&self.claim_path(pci))?)
     }
 
+    /// Where the claims are.
+    pub(crate) fn claims_dir(&self) -> PathBuf {
+        self.dir.join("pci")
+    }
+
     fn claim_path(&self, pci: PciAddress) -> PathBuf {
-        self.dir.join("pci").join(pci.to_string())
+        self.claims_dir().join(pci.to_string())
+    }
+}
+
+/// What is in a file. One that is too large to be ours says nothing.
+fn content(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Vec::new())),
+        bytes => Ok(bytes?),
     }
 }
 
@@ -113,6 +181,10 @@ mod tests {
         Record::read(json.as_bytes()).unwrap()
     }
 
+    fn name() -> LinkName {
+        "net1".parse().unwrap()
+    }
+
     #[test]
     fn a_claim_counts_as_long_as_its_namespace_is_alive() {
         let dir = tempfile::tempdir().unwrap();
@@ -121,9 +193,10 @@ mod tests {
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
         let alive = Path::new("/proc/self/ns/net");
         assert_eq!(store.holder(pci()).unwrap(), None);
-        store.save(&path, &record(alive)).unwrap();
+        store.save(&path, &name(), &record(alive)).unwrap();
         assert_eq!(store.holder(pci()).unwrap().as_deref(), Some(alive));
-        store.save(&path, &record(Path::new("/run/netns/no-such"))).unwrap();
+        podbond_state::remove(&path).unwrap();
+        store.save(&path, &name(), &record(Path::new("/run/netns/no-such"))).unwrap();
         assert_eq!(store.holder(pci()).unwrap(), None);
         assert!(store.claim(pci()).unwrap().is_some());
         store.remove_claim(pci()).unwrap();
@@ -132,12 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_that_nobody_of_ours_has_written_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_owned());
+        let claim = dir.path().join("pci").join(PCI);
+        fs::create_dir_all(&claim).unwrap();
+        assert_eq!(store.holder(pci()).unwrap(), None);
+        store.remove_claim(pci()).unwrap();
+        fs::File::create(&claim).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
+        assert_eq!(store.holder(pci()).unwrap(), None);
+    }
+
+    #[test]
     fn the_files_are_where_the_incumbent_keeps_them() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path().to_owned());
         let path =
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
-        store.save(&path, &record(Path::new("/run/netns/p1"))).unwrap();
+        store.save(&path, &name(), &record(Path::new("/run/netns/p1"))).unwrap();
         let _lock = store.lock(pci()).unwrap();
         let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
         assert!(text("c1-net1").contains(PCI));
@@ -153,12 +238,39 @@ mod tests {
         let store = Store::new(dir.path().to_owned());
         let path =
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
-        store.save(&path, &record(Path::new("/run/netns/p1"))).unwrap();
+        store.save(&path, &name(), &record(Path::new("/run/netns/p1"))).unwrap();
         fs::write(dir.path().join("c2-net1"), "{").unwrap();
         fs::write(dir.path().join("c3-net1"), r#"{"deviceID":"0000:02:10.6","OrigVfState":{}}"#)
             .unwrap();
         let found = store.records_of(pci()).unwrap();
         assert_eq!(found.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&path]);
+    }
+
+    #[test]
+    fn a_record_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_owned());
+        let path =
+            store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
+        let (first, second) = (Path::new("/run/netns/p1"), Path::new("/run/netns/p2"));
+        store.save(&path, &name(), &record(first)).unwrap();
+        let error = store.save(&path, &name(), &record(second)).unwrap_err();
+        assert!(matches!(error, Error::AlreadyAdded { .. }), "{error}");
+        assert_eq!(Store::load(&path).unwrap().unwrap().netns.as_deref(), Some(first));
+        assert_eq!(store.claim(pci()).unwrap().as_deref(), Some(first));
+    }
+
+    #[test]
+    fn what_is_in_a_records_place_and_none_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_owned());
+        let path = dir.path().join("c1-net1");
+        fs::create_dir(&path).unwrap();
+        assert_eq!(Store::load(&path).unwrap(), None);
+        podbond_state::remove(&path).unwrap();
+        fs::File::create(&path).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
+        assert_eq!(Store::load(&path).unwrap(), None);
+        assert_eq!(store.records().unwrap(), []);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A file or directory that the kernel refuses.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), mend(*.source))]
     File {
         /// `read`, `write`, `remove`, `list`, `make the directory`, `lock`.
         action: &'static str,
@@ -56,6 +56,16 @@ impl fmt::Display for LockHolder {
     }
 }
 
+/// What to do about it, where that is plain.
+fn mend(source: Errno) -> &'static str {
+    match source {
+        Errno::NOSPC | Errno::DQUOT => ": free space in its file system",
+        Errno::ROFS => ": mount its file system writable",
+        Errno::ACCESS | Errno::PERM => ": run it as root, and let root write there",
+        _ => "",
+    }
+}
+
 impl Error {
     /// Why the kernel refused, if it did.
     pub fn errno(&self) -> Option<Errno> {
@@ -65,12 +75,36 @@ impl Error {
         }
     }
 
+    /// Whether another process has the lock. Any other error says that there is none to be had.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
     pub(crate) fn file(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
         move |error| {
             // Whatever else it may be, as an end of file in the middle of a write, is none of ours.
             let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
             Self::File { action, path: path.clone(), source }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_disk_says_what_to_do() {
+        let error = |source| Error::File { action: "write", path: "/var/lib/x".into(), source };
+        for (source, mend) in [
+            (Errno::NOSPC, "(os error 28): free space in its file system"),
+            (Errno::ROFS, "(os error 30): mount its file system writable"),
+            (Errno::IO, "(os error 5)"),
+        ] {
+            let error = error(source).to_string();
+            assert!(error.starts_with("cannot write /var/lib/x: "), "{error}");
+            assert!(error.ends_with(mend), "{error}");
         }
     }
 }

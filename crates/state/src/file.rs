@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use podbond_faults::{Change, around};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::Error;
 
@@ -16,7 +17,8 @@ pub const MAX_SIZE: u64 = 1 << 20;
 /// How the hidden name ends under which a file is written.
 const UNFINISHED: &str = ".new";
 
-/// A file's content; none where there is no such file.
+/// A file's content; none where there is no such file. What is no file, as a directory in its place,
+/// has no content: it is as damaged as an empty file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = Error::file("read", path);
     let file = match File::open(path) {
@@ -24,7 +26,10 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         file => file.map_err(&failed)?,
     };
     let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(&failed)?;
+    match file.take(MAX_SIZE + 1).read_to_end(&mut bytes) {
+        Err(error) if error.kind() == ErrorKind::IsADirectory => return Ok(Some(Vec::new())),
+        read => read.map_err(&failed)?,
+    };
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
     }
@@ -32,7 +37,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// Writes a file whole, and its directory if need be: another process sees it complete or not at
-/// all. Only root may read it, as it may hold what a tenant wrote into a configuration.
+/// all. Only root may read it, as it may hold what a tenant wrote into a configuration. A directory
+/// in its place, which nobody of ours has made, gives way.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     place(path, bytes, RenameFlags::empty())
 }
@@ -51,7 +57,7 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
     let write = Change { kind: "write", what: &path.display() };
     let rename = Change { kind: "rename", what: &path.display() };
     around(write, &failed, || {
-        let beside = unfinished(path);
+        let beside = unfinished_name(path);
         let mut open = OpenOptions::new();
         open.create(true).write(true).truncate(true).mode(0o600);
         let file = match open.open(&beside) {
@@ -64,7 +70,11 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
         let written = file.and_then(|mut file| file.write_all(bytes)).map_err(&failed);
         let renamed = written.and_then(|()| {
             around(rename, &failed, || {
-                let renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                let mut renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                if renamed == Err(Errno::ISDIR) && flags.is_empty() {
+                    fs::remove_dir_all(path).map_err(&failed)?;
+                    renamed = renameat_with(CWD, &beside, CWD, path, flags);
+                }
                 renamed.map_err(|errno| failed(errno.into()))
             })
         });
@@ -76,13 +86,16 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
 }
 
 /// Removes a file, and what a killed process may have left of writing it; success when there is
-/// none.
+/// none. So goes a directory in its place: it would keep the file from being written ever again.
 pub fn remove(path: &Path) -> Result<(), Error> {
     let failed = Error::file("remove", path);
     around(Change { kind: "remove", what: &path.display() }, &failed, || {
-        [path, &unfinished(path)]
+        [path, &unfinished_name(path)]
             .into_iter()
-            .try_for_each(|path| gone(fs::remove_file(path)))
+            .try_for_each(|path| match fs::remove_file(path) {
+                Err(error) if error.kind() == ErrorKind::IsADirectory => fs::remove_dir_all(path),
+                removed => gone(removed),
+            })
             .map_err(&failed)
     })
 }
@@ -90,17 +103,10 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 /// Removes what killed processes have left of writing files in a directory, and the directory
 /// itself once it is empty; success when there is none.
 pub fn sweep(dir: &Path) -> Result<(), Error> {
-    let failed = Error::file("list", dir);
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(&failed)?,
-    };
-    for entry in entries {
-        let entry = entry.map_err(&failed)?;
-        if entry.file_name().to_str().is_some_and(is_unfinished) {
-            let path = entry.path();
-            gone(fs::remove_file(&path)).map_err(Error::file("remove", &path))?;
-        }
+    let Some(entries) = list(dir)? else { return Ok(()) };
+    for name in entries.iter().filter(|name| name.to_str().is_some_and(is_unfinished)) {
+        let path = dir.join(name);
+        gone(fs::remove_file(&path)).map_err(Error::file("remove", &path))?;
     }
     around(Change { kind: "remove", what: &dir.display() }, Error::file("remove", dir), || {
         // It stays while there is something in it.
@@ -112,18 +118,30 @@ pub fn sweep(dir: &Path) -> Result<(), Error> {
 /// The names in a directory, in order; none where there is no such directory. Files that are not
 /// written to their end, and names that are not UTF-8, are left out.
 pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
+    let entries = list(dir)?.unwrap_or_default().into_iter();
+    let names = entries.filter_map(|name| name.into_string().ok());
+    Ok(names.filter(|name| !is_unfinished(name)).collect())
+}
+
+/// The files of a directory that are being written, or that killed processes have left so, in
+/// order; none where there is no such directory. [`remove`] removes them.
+pub fn unfinished(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = list(dir)?.unwrap_or_default().into_iter();
+    let unfinished = entries.filter(|name| name.to_str().is_some_and(is_unfinished));
+    Ok(unfinished.map(|name| dir.join(name)).collect())
+}
+
+/// All names in a directory, in order; none where there is no such directory.
+fn list(dir: &Path) -> Result<Option<Vec<OsString>>, Error> {
     let failed = Error::file("list", dir);
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         entries => entries.map_err(&failed)?,
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(&failed)?.file_name().into_string();
-        names.extend(name.ok().filter(|name| !is_unfinished(name)));
-    }
+    let names = entries.map(|entry| Ok(entry?.file_name()));
+    let mut names = names.collect::<io::Result<Vec<OsString>>>().map_err(&failed)?;
     names.sort();
-    Ok(names)
+    Ok(Some(names))
 }
 
 /// Makes a directory, and those above it, that only root may enter.
@@ -133,7 +151,7 @@ pub fn make_dir(dir: &Path) -> Result<(), Error> {
 }
 
 /// What a file is called until it is written.
-fn unfinished(path: &Path) -> PathBuf {
+fn unfinished_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(UNFINISHED);
@@ -155,8 +173,6 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-
-    use rustix::io::Errno;
 
     use super::*;
 
@@ -186,12 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_in_a_files_place_has_no_content_and_gives_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        let occupy = || fs::create_dir_all(path.join("c/d")).unwrap();
+        occupy();
+        assert_eq!(read(&path).unwrap().unwrap(), b"");
+        assert_eq!(create(&path, b"one").unwrap_err().errno(), Some(Errno::EXIST));
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        remove(&path).unwrap();
+        occupy();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn what_was_not_written_to_its_end_is_not_seen_and_goes_with_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
-        fs::write(unfinished(&path), "half").unwrap();
+        fs::write(unfinished_name(&path), "half").unwrap();
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(names(dir.path()).unwrap(), Vec::<String>::new());
+        assert_eq!(unfinished(dir.path()).unwrap(), [unfinished_name(&path)]);
         remove(&path).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
@@ -201,7 +234,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("c1");
         write(&dir.join("a"), b"").unwrap();
-        fs::write(unfinished(&dir.join("b")), "half").unwrap();
+        fs::write(unfinished_name(&dir.join("b")), "half").unwrap();
         sweep(&dir).unwrap();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         remove(&dir.join("a")).unwrap();

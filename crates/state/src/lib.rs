@@ -8,7 +8,11 @@
 mod error;
 mod file;
 mod lock;
+mod look;
 
 pub use error::Error;
-pub use file::{MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, write};
+pub use file::{
+    MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, unfinished, write,
+};
 pub use lock::Lock;
+pub use look::{is_before_boot, writable};

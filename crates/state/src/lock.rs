@@ -1,6 +1,7 @@
 use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock, major, minor};
@@ -13,48 +14,118 @@ use crate::{Error, make_dir};
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
 
 /// While it lives, no other process has the same lock. The kernel gives it back when its process
-/// ends, however it ends. The file stays: removing it would let two processes lock two files.
+/// ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+pub struct Lock {
+    /// Closing it gives the lock back.
+    file: File,
+    /// The file's path, where it goes with the lock.
+    passing: Option<PathBuf>,
+}
 
 impl Lock {
-    /// Takes the lock (flock(2)) on a file, which is made if need be, with its directory. Waits at
-    /// most `patience`, and then tells who has it.
+    /// Takes the lock (flock(2)) on a file, which is made if need be, with its directory, and stays.
+    /// Waits until the one who has it has had it for `patience`, and then tells who that is: in a
+    /// queue that moves on, one waits for as long as it takes.
+    ///
+    /// On a file system that is read-only the file itself is enough, or else its directory.
     pub fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
-        let failed = Error::file("lock", path);
-        if let Some(dir) = path.parent() {
-            make_dir(dir)?;
-        }
-        let mut open = OpenOptions::new();
-        let file = open.create(true).append(true).mode(0o600).open(path).map_err(&failed)?;
-        let start = Instant::now();
-        let mut pause = PAUSES[0];
+        Ok(Self { file: locked(path, patience)?, passing: None })
+    }
+
+    /// The same for something that comes and goes: the file goes when the lock is given back. One
+    /// who is killed leaves it, for whoever takes the lock next.
+    pub fn take_passing(path: &Path, patience: Duration) -> Result<Self, Error> {
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self(file)),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-                Err(errno) => return Err(failed(errno.into())),
+            let file = locked(path, patience)?;
+            // The one who had it may have removed the file that we waited for: that lock is nobody's.
+            // A directory, where no file can be made, is not removed.
+            if is_at(&file, path) || file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                return Ok(Self { file, passing: Some(path.to_owned()) });
             }
-            if start.elapsed() >= patience {
-                let seconds = patience.as_secs();
-                let holder = holder(&file);
-                return Err(Error::Locked { path: path.to_owned(), seconds, holder });
-            }
-            std::thread::sleep(pause);
-            pause = (2 * pause).min(PAUSES[1]);
         }
     }
 }
 
-/// Who has the lock on a file: the kernel lists them with device and inode.
-fn holder(file: &File) -> LockHolder {
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Only as long as it is ours: without the file, the next one makes and locks another.
+        if let Some(path) = &self.passing
+            && is_at(&self.file, path)
+        {
+            // One that stays is in nobody's way.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// The file, once its lock is ours.
+fn locked(path: &Path, patience: Duration) -> Result<File, Error> {
+    let failed = Error::file("lock", path);
+    let file = open(path)?;
+    let mut pause = PAUSES[0];
+    // The one waited for, and since when.
+    let mut waiting: Option<(u32, Instant)> = None;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        match waiting {
+            Some((_, since)) if since.elapsed() < patience => {}
+            Some((pid, _)) if pid == holder(&file) => {
+                let seconds = patience.as_secs();
+                return Err(Error::Locked { path: path.to_owned(), seconds, holder: shown(pid) });
+            }
+            _ => waiting = Some((holder(&file), Instant::now())),
+        }
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(PAUSES[1]);
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    let made = path.parent().map_or(Ok(()), make_dir);
+    let opened = made.and_then(|()| {
+        let mut open = OpenOptions::new();
+        let file = open.create(true).append(true).mode(0o600).open(path);
+        file.map_err(Error::file("lock", path))
+    });
+    opened.or_else(|error| match error.errno() {
+        Some(Errno::ROFS | Errno::ISDIR) => open_as_it_is(path).map_err(Error::file("lock", path)),
+        _ => Err(error),
+    })
+}
+
+/// What is there of a path that cannot be made: the last of it.
+fn open_as_it_is(path: &Path) -> io::Result<File> {
+    match (File::open(path), path.parent()) {
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => open_as_it_is(parent),
+        (opened, _) => opened,
+    }
+}
+
+/// Whether a path leads to this very file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let [here, there] = [file.metadata(), fs::metadata(path)];
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    matches!((here.map(id), there.map(id)), (Ok(here), Ok(there)) if here == there)
+}
+
+/// The process that has the lock on a file: the kernel lists them with device and inode. 0 where it
+/// is not to be seen.
+fn holder(file: &File) -> u32 {
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let pid = file.metadata().ok().and_then(|metadata| {
         let (device, inode) = (metadata.dev(), metadata.ino());
         let file = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
         holder_in(&locks, &file)
     });
-    let pid = pid.unwrap_or(0);
+    pid.unwrap_or(0)
+}
+
+fn shown(pid: u32) -> LockHolder {
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let command = String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned();
     LockHolder { pid, command }
@@ -74,6 +145,8 @@ fn holder_in(locks: &str, file: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(30);
@@ -88,6 +161,50 @@ mod tests {
         assert!(error.contains(&us), "{error}");
         drop(lock);
         Lock::take(&path, SHORT).unwrap();
+    }
+
+    #[test]
+    fn a_passing_lock_leaves_no_file_and_is_one_for_all_who_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/lock");
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let _lock = Lock::take_passing(&path, Duration::from_mins(1)).unwrap();
+                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!((most.into_inner(), path.exists()), (1, false));
+    }
+
+    #[test]
+    fn who_was_killed_with_a_passing_lock_keeps_nobody_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, "").unwrap();
+        drop(Lock::take_passing(&path, SHORT).unwrap());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_in_the_locks_place_is_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::create_dir(&path).unwrap();
+        let _lock = Lock::take(&path, SHORT).unwrap();
+        assert!(matches!(Lock::take(&path, SHORT), Err(Error::Locked { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_locked_by_what_there_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = open_as_it_is(&dir.path().join("a/b/lock")).unwrap();
+        assert!(is_at(&opened, dir.path()) && !is_at(&opened, &dir.path().join("a/b/lock")));
     }
 
     #[test]

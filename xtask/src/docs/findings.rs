@@ -19,9 +19,10 @@ it is there to survive, or is a port short already), **note** (good to know). In
 finding is an object of `severity`, `code`, `object` (`kind` and `names`), `reason` and `mend`. Codes
 stay the same from release to release.
 
-A finding refuses nothing, with two exceptions. `untrusted-shared-mac` and `untrusted-fail-over` are
-refused unless `allowUntrusted` is true, since such a bond carries no traffic. And keys of the bond's
-configuration turn findings into refusals, before anything is changed:
+A finding refuses nothing, with two exceptions. Those about trust (`untrusted-shared-mac`,
+`untrusted-fail-over`, `untrusted-swap`) are refused unless `allowUntrusted` is true, since such a bond
+is not made or carries no traffic. And keys of the bond's configuration turn findings into refusals,
+before anything is changed:
 
 | key, if `true` | refuses |
 |---|---|

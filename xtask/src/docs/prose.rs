@@ -74,8 +74,8 @@ pub(super) const MODES_AT_WORK: &str = "\
 | balance-xor (2) | A hash of the frame chooses its port, by xmitHashPolicy. | a static link aggregation | trust |
 | broadcast (3) | Every frame goes out over every port, for networks that are doubled on purpose. | a network of its own for each port; one switch would deliver everything twice | trust |
 | 802.3ad (4) | As balance-xor, over those ports that LACP finds to lead to one partner. | LACP; one switch, or several that act as one | trust; one such bond on a PF |
-| balance-tlb (5) | Sends over the port with the least load; receives on the active port. | nothing | trust, for the fail-over |
-| balance-alb (6) | As balance-tlb, and receives IPv4 on all ports: it gives each neighbour another port's address by ARP. | nothing | trust, for the fail-over |
+| balance-tlb (5) | Sends over the port with the least load; receives on the active port. | nothing | trust |
+| balance-alb (6) | As balance-tlb, and receives IPv4 on all ports: it gives each neighbour another port's address by ARP. | nothing | trust |
 
 In the modes that want a static link aggregation, one that is missing at the switch shows as loss and
 as addresses that move between its ports. Over VFs, the aggregation has to hold on the ports of the

@@ -7,13 +7,28 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("podbond-names", &[]),
     ("podbond-faults", &[]),
     ("podbond-state", &["podbond-faults"]),
+    ("podbond-settings", &[]),
     ("podbond-kernel", &["podbond-names", "podbond-faults"]),
     ("podbond-api", &["podbond-names"]),
     ("podbond-cni", &["podbond-names"]),
-    ("podbond-ipam", &["podbond-names", "podbond-kernel", "podbond-cni"]),
+    ("podbond-ipam", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni"]),
+    ("podbond-log", &["podbond-settings", "podbond-cni"]),
     ("podbond-host-local", &["podbond-names", "podbond-state", "podbond-cni"]),
-    ("podbond-bond", LINK_PLUGIN),
-    ("podbond-sriov", LINK_PLUGIN),
+    (
+        "podbond-bond",
+        &[
+            "podbond-names",
+            "podbond-state",
+            "podbond-settings",
+            "podbond-kernel",
+            "podbond-cni",
+            "podbond-ipam",
+        ],
+    ),
+    (
+        "podbond-sriov",
+        &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-ipam"],
+    ),
     ("podbond-inventory", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-api"]),
     // Not inventory, its neighbour: who picks a device is a trait that attach is given.
     (
@@ -31,17 +46,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["podbond-lab", "podbond-kernel", "podbond-bond"]),
 ];
 
-const LINK_PLUGIN: &[&str] =
-    &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-ipam"];
-
 const PRODUCT: &[&str] = &[
     "podbond-names",
     "podbond-faults",
     "podbond-state",
+    "podbond-settings",
     "podbond-kernel",
     "podbond-api",
     "podbond-cni",
     "podbond-ipam",
+    "podbond-log",
     "podbond-host-local",
     "podbond-bond",
     "podbond-sriov",

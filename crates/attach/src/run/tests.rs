@@ -3,8 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 
-mod node;
-use node::{Fault, Node, Script, VFS};
+use crate::testing::{Fault, Node, Script, VFS};
 
 const ADDS: [&str; 6] = [
     "ADD eth0 three",
@@ -205,6 +204,37 @@ fn delete_goes_on_past_plugins_that_fail_and_records_that_cannot_be_read() {
     assert!(messages[1].contains("DEL net2 two was told to fail"), "{messages:?}");
     let expected = ["DEL bond0 three", "DEL net2 two", "DEL net2 one", "DEL eth0 three"];
     assert_eq!(node.script.take(), expected);
+}
+
+#[test]
+fn a_damaged_record_is_made_up_for_by_the_chain_of_today() {
+    for text in ["", "{", "[]", r#"{"version": 1}"#, r#"{"version": 2}"#, "\0"] {
+        let node = Node::new();
+        let (sandbox, chain) = (node.sandbox("c"), node.chain());
+        node.add(&sandbox, &chain).unwrap();
+        node.script.take();
+        fs::write(node.path("attachments/c/net1.json"), text).unwrap();
+        let bond = node.path("attachments/c/bond0.json");
+        fs::remove_file(&bond).unwrap();
+        fs::create_dir(&bond).unwrap();
+        assert_eq!(node.with(|attacher| attacher.delete_as(&sandbox, &chain)), [], "{text}");
+        assert_eq!(node.script.take(), dels(ADDS.len()), "{text}");
+        // The device that only the record knew is for the caller to give back.
+        assert_eq!(node.pool.0.take().len(), 1);
+        node.assert_empty();
+    }
+}
+
+#[test]
+fn a_damaged_record_of_no_attachment_of_the_chain_is_told_and_stays() {
+    let node = Node::new();
+    let (sandbox, chain) = (node.sandbox("c"), node.chain());
+    node.add(&sandbox, &chain).unwrap();
+    let path = node.path("attachments/c/net7.json");
+    fs::write(&path, "{").unwrap();
+    let errors = node.with(|attacher| attacher.delete_as(&sandbox, &chain));
+    assert!(matches!(&errors[..], [Error::Record { .. }]), "{errors:?}");
+    assert!(path.exists());
 }
 
 #[test]

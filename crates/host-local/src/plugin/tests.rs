@@ -155,6 +155,35 @@ fn check_finds_a_lease_that_is_gone_or_anothers() {
 }
 
 #[test]
+fn check_tells_every_address_that_is_not_leased() {
+    let dir = tempfile::tempdir().unwrap();
+    let range = |subnet: &str| json!([{ "subnet": subnet }]);
+    let ranges = ["10.0.0.0/24", "10.0.1.0/24", "fd00::/64"].map(range);
+    let ipam = json!({"ipam": {"ranges": ranges, "dataDir": dir.path()}});
+    let mut one = request(dir.path(), "c1", &ipam);
+    let result = HostLocal.add(&one, &delegates()).unwrap();
+    one.config.set_prev_result(Some(result));
+    for lease in ["10.0.0.2", "fd00::2"] {
+        fs::remove_file(dir.path().join("bond-net1").join(lease)).unwrap();
+    }
+    let failure = HostLocal.check(&one, &delegates()).unwrap_err();
+    assert_eq!(failure.code, Code::DIFFERS);
+    for lost in ["10.0.0.2 of prevResult", "fd00::2 of prevResult"] {
+        assert!(failure.msg.contains(lost), "{failure}");
+    }
+    assert!(!failure.msg.contains("10.0.1.2"), "{failure}");
+}
+
+#[test]
+fn status_is_50_where_no_lease_can_be_written() {
+    let ipam = json!({"ipam": {"subnet": "10.0.0.0/24", "dataDir": "/proc"}});
+    let request = NodeRequest::status(Vec::new(), net_conf("/proc".as_ref(), &ipam));
+    let failure = HostLocal.status(&request, &delegates()).unwrap_err();
+    assert_eq!(failure.code, Code::NotAvailable);
+    assert!(failure.msg.contains("no lease can be recorded: cannot write /proc/"), "{failure}");
+}
+
+#[test]
 fn status_is_50_when_a_set_is_exhausted() {
     let dir = tempfile::tempdir().unwrap();
     let ipam = json!({"ipam": {"subnet": "10.0.0.0/30", "dataDir": dir.path()}});

@@ -91,6 +91,17 @@ impl Operation {
         Self { name, netns: NETNS, calls: Calls::Plugin { plugin, config }, scene }
     }
 
+    /// Every how many changes it is killed. The chain takes seconds each time, and its plugins are
+    /// tried at each of theirs.
+    pub(crate) fn stride(&self) -> usize {
+        if self.is_atomic() { 1 } else { 4 }
+    }
+
+    /// Whether an ADD that fails leaves nothing. `podbond apply` keeps the NADs that it was given.
+    pub(crate) fn is_atomic(&self) -> bool {
+        !matches!(self.calls, Calls::Pod)
+    }
+
     /// Runs it under a fault, in the words of `PODBOND_FAULT`.
     pub(crate) fn run(&self, verb: Verb, fault: &str) -> Output {
         let (mut command, input) = match &self.calls {
@@ -130,6 +141,10 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
+        // What a failed test has left is taken away by whoever runs the next one.
+        if std::thread::panicking() {
+            return;
+        }
         for link in self.scene {
             ip(&["link", "del", link]);
         }

@@ -53,7 +53,7 @@ fn the_address_that_is_asked_for_is_the_bonds_in_every_mode() {
         call("CHECK", &path).run(&with_result).unwrap();
         netns.ip("link set bond0 address 02:00:00:00:00:78");
         let error = call("CHECK", &path).run(&with_result).unwrap_err();
-        assert!(words(&error["msg"]).contains("mac is 02:00:00:00:00:78, not"), "{error}");
+        assert!(words(&error["msg"]).contains("mac of bond0 is 02:00:00:00:00:78, not"), "{error}");
         call("DEL", &path).run(&config).unwrap();
         assert_eq!(netns.links(), links, "mode {mode}");
     }
@@ -224,10 +224,10 @@ fn vfs_have_their_addresses_back_and_those_that_may_not_change_them_are_refused(
     let netns = &vfs.netns;
     let (path, links) = (netns.path(), netns.links());
     for (changes, unfit) in [
-        (json!({"mode": "balance-xor"}), "behind net2 are not trusted"),
-        (json!({"mode": "balance-xor", "mac": WANTED}), "behind net1, net2 are not trusted"),
-        (json!({"mode": "balance-alb"}), "behind net1, net2 are not trusted"),
-        (json!({"mode": "balance-tlb"}), "behind net1, net2 are not trusted"),
+        (json!({"mode": "balance-xor"}), "port net2: mode balance-xor"),
+        (json!({"mode": "balance-xor", "mac": WANTED}), "ports net1, net2: mode balance-xor"),
+        (json!({"mode": "balance-alb"}), "ports net1, net2: mode balance-alb"),
+        (json!({"mode": "balance-tlb"}), "ports net1, net2: mode balance-tlb"),
     ] {
         let error = call("ADD", &path).run(&config(&changes)).unwrap_err();
         assert!(words(&error["msg"]).contains(unfit), "{changes}: {error}");

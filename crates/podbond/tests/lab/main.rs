@@ -3,20 +3,32 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod addresses;
+mod at_once;
 mod bond_plugin;
 mod cables;
 mod chained;
+mod check;
+mod checks;
+mod damage;
+mod debts;
+mod del;
+mod del_pods;
+mod del_vfs;
 mod dhcp;
 mod documented;
 mod findings;
+mod gc;
 mod host_links;
 mod interrupted;
 mod lacp;
 mod lag;
+mod log;
 mod mac;
 mod modes;
 mod node;
 mod options;
+mod readiness;
 mod refused_by_apply;
 mod refused_by_plugin;
+mod sweep;
 mod vlan;

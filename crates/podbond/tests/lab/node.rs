@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -37,6 +39,24 @@ impl Snapshot {
         // cni0 and its ports belong to the default network, whose bridge stays.
         let ours = links.into_iter().filter(|link| link["ifname"] != "cni0");
         Self { links: ours.map(|link| (words(&link["ifname"]), facts(&link))).collect(), files }
+    }
+
+    /// All of it but the names of links.
+    pub(crate) fn without_names(&self) -> (Vec<String>, &[PathBuf]) {
+        let mut links: Vec<String> = self.links.values().map(ToString::to_string).collect();
+        links.sort();
+        (links, &self.files)
+    }
+
+    /// The state files.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The same without a file that is to stay.
+    pub(crate) fn without(mut self, file: &str) -> Self {
+        self.files.retain(|path| path != Path::new(file));
+        self
     }
 }
 
@@ -142,13 +162,33 @@ impl Call<'_> {
         command: &mut Command,
         config: &str,
     ) -> Result<Value, Value> {
+        self.begin(path, command, config).end()
+    }
+
+    /// Starts the plugin, and does not wait for it.
+    pub(crate) fn start(&self, config: &Value) -> Running {
+        let mut command = Command::new(format!("/opt/cni/bin/{}", self.plugin));
+        self.begin("/opt/cni/bin", &mut command, &config.to_string())
+    }
+
+    fn begin(&self, path: &str, command: &mut Command, config: &str) -> Running {
         command
             .env("CNI_COMMAND", self.command)
             .env("CNI_CONTAINERID", self.container)
             .env("CNI_NETNS", self.netns)
             .env("CNI_IFNAME", self.ifname)
             .env("CNI_PATH", path);
-        let output = with_input(command, config);
+        Running(begin(command, config))
+    }
+}
+
+/// A plugin that was called and has not answered yet.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Its answer, as [`Call::run`] gives it.
+    pub(crate) fn end(self) -> Result<Value, Value> {
+        let output = self.0.wait_with_output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);
         let answer = || serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{output:?}"));
         match (output.status.success(), printed.trim().is_empty()) {
@@ -160,11 +200,16 @@ impl Call<'_> {
 }
 
 fn with_input(command: &mut Command, input: &str) -> Output {
+    begin(command, input).wait_with_output().unwrap()
+}
+
+/// Starts a command with this input.
+pub(crate) fn begin(command: &mut Command, input: &str) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A plugin that refuses its environment does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    child
 }
 
 /// The documented policies and networks for as long as a test runs, and the node as it was before
@@ -186,6 +231,29 @@ impl WithNetworks {
         succeeded(&podbond(&["delete", "-f", EXAMPLES]));
         assert_eq!(Snapshot::take(), self.0);
     }
+}
+
+/// The PCI address of a VF of pf0.
+pub(crate) fn vf(number: usize) -> String {
+    let path = fs::read_link(format!("/sys/class/net/pf0/device/virtfn{number}")).unwrap();
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// Waits until something is so, which may take a card in a busy machine its time.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether that many VFs of a PF have a link on the node.
+pub(crate) fn has_links(pf: &str, count: usize) -> bool {
+    (0..count).all(|number| {
+        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn{number}/net"));
+        links.is_ok_and(|mut links| links.next().is_some())
+    })
 }
 
 /// Takes away what a test that failed before has left, so that it fails alone.

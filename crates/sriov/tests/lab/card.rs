@@ -64,7 +64,7 @@ impl Lab {
             kernel.apply(&Step::SetState { at, to: state }).unwrap();
         }
         let files = tempfile::tempdir().unwrap();
-        let sriov = Sriov::with_files_in(files.path());
+        let sriov = Sriov::with_files_in(files.path()).with_debts_in(files.path().join("debts"));
         Self { pci, files, sriov, ipam: Ipam::default(), before: seen(pci).unwrap() }
     }
 

@@ -15,23 +15,23 @@ use podbond_names::PciAddress;
 use serde_json::{Value, json};
 
 use crate::{
-    Added, Attacher, Chain, DefaultNetwork, Devices, Error, Holder, Record, Records, Sandbox,
-    Source, default_network,
+    Added, Attacher, Attachments, Chain, DefaultNetwork, Devices, Error, Holder, Record, Records,
+    Sandbox, Source, default_network,
 };
 
 /// What a call of a plugin shall do instead of succeeding.
 #[derive(Clone, Copy)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Fails(Code),
     Crashes,
 }
 
 /// Writes down each call as `ADD net1 one`, and fails where it is told to.
 #[derive(Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     calls: Mutex<Vec<String>>,
     requests: Mutex<Vec<Request>>,
-    pub(super) faults: Mutex<BTreeMap<String, Fault>>,
+    pub(crate) faults: Mutex<BTreeMap<String, Fault>>,
 }
 
 impl Script {
@@ -47,17 +47,17 @@ impl Script {
         }
     }
 
-    pub(super) fn fault(&self, call: &str, fault: Fault) {
+    pub(crate) fn fault(&self, call: &str, fault: Fault) {
         self.faults.lock().unwrap().insert(call.to_owned(), fault);
     }
 
     /// The calls since the last look, with how each was to go cleared.
-    pub(super) fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         self.requests.lock().unwrap().clear();
         std::mem::take(&mut *self.calls.lock().unwrap())
     }
 
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -83,16 +83,16 @@ impl Plugin for Fake<'_> {
         self.1.call(Command::Del, self.0, request)
     }
 
-    fn check(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-        unreachable!("the attacher does not check")
+    fn check(&self, request: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
+        self.1.call(Command::Check, self.0, request)
     }
 }
 
 /// A pool of two VFs, and any other device on request.
 #[derive(Default)]
-pub(super) struct Pool(pub(super) RefCell<BTreeMap<PciAddress, Holder>>);
+pub(crate) struct Pool(pub(super) RefCell<BTreeMap<PciAddress, Holder>>);
 
-pub(super) const VFS: [&str; 2] = ["0000:03:10.0", "0000:03:10.1"];
+pub(crate) const VFS: [&str; 2] = ["0000:03:10.0", "0000:03:10.1"];
 
 impl Devices for Pool {
     fn allocate(&self, _: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
@@ -136,23 +136,23 @@ impl Source for Nads {
 }
 
 /// A node with its directories; namespaces are files.
-pub(super) struct Node {
-    pub(super) directory: tempfile::TempDir,
-    pub(super) script: Script,
-    pub(super) pool: Pool,
+pub(crate) struct Node {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) script: Script,
+    pub(crate) pool: Pool,
 }
 
 impl Node {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self { directory, script: Script::default(), pool: Pool::default() }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) fn with<T>(&self, act: impl FnOnce(&Attacher<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&Attacher<'_>) -> T) -> T {
         let [one, two, three] = ["one", "two", "three"].map(|name| Fake(name, &self.script));
         let plugins: [&dyn Plugin; 3] = [&one, &two, &three];
         act(&Attacher {
@@ -164,28 +164,32 @@ impl Node {
         })
     }
 
-    pub(super) fn sandbox(&self, id: &str) -> Sandbox {
+    pub(crate) fn sandbox(&self, id: &str) -> Sandbox {
         let netns = self.path(&format!("netns-{id}"));
         fs::write(&netns, "").unwrap();
         let container_id = ContainerId::try_from(id.to_owned()).unwrap();
         Sandbox { pod: "demo/pod".parse().unwrap(), uid: Some("u-1".into()), container_id, netns }
     }
 
-    pub(super) fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {
+    pub(crate) fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {
         self.with(|attacher| attacher.add(sandbox, chain))
     }
 
-    pub(super) fn delete(&self, sandbox: &Sandbox) -> Vec<Error> {
+    pub(crate) fn delete(&self, sandbox: &Sandbox) -> Vec<Error> {
         self.with(|attacher| attacher.delete(&sandbox.container_id))
     }
 
-    pub(super) fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         let (records, errors) = Records::new(self.directory.path()).all();
         assert_eq!(errors, []);
         records
     }
 
-    pub(super) fn assert_empty(&self) {
+    pub(crate) fn attachments(&self) -> Attachments {
+        Attachments::of(&Records::new(self.directory.path()))
+    }
+
+    pub(crate) fn assert_empty(&self) {
         assert_eq!(self.records(), []);
         assert_eq!(Records::new(self.directory.path()).containers().unwrap(), []);
         assert!(self.pool.0.borrow().is_empty(), "{:?}", self.pool.0);
@@ -200,18 +204,18 @@ impl Node {
 
     /// A new namespace at the path of the old one, which is gone: only what the kernel says of it
     /// tells them apart.
-    pub(super) fn replace_netns(&self, sandbox: &Sandbox) {
+    pub(crate) fn replace_netns(&self, sandbox: &Sandbox) {
         let new = self.path("new");
         fs::write(&new, "").unwrap();
         fs::rename(new, &sandbox.netns).unwrap();
     }
 
     /// eth0 by one plugin, two VFs by two plugins each, and one more network.
-    pub(super) fn chain(&self) -> Chain {
+    pub(crate) fn chain(&self) -> Chain {
         self.chain_of("vf, vf, bond@bond0")
     }
 
-    pub(super) fn chain_of(&self, networks: &str) -> Chain {
+    pub(crate) fn chain_of(&self, networks: &str) -> Chain {
         let pod = Pod {
             key: "demo/pod".parse().unwrap(),
             uid: None,

@@ -1,0 +1,36 @@
+use podbond_cni::{Args, Command, Delegates, NetConf, Request};
+use podbond_ipam::Found;
+use podbond_kernel::{At, Kernel, Netns, View};
+use podbond_names::LinkName;
+
+use crate::check::differences;
+use crate::plugin::netns;
+use crate::{Config, Error};
+
+/// CHECK: the bond, and the lease.
+pub(crate) fn verify(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    let mut kernel = Kernel::with_pod(netns(request)?)?;
+    let mut differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
+    match delegates.ipam(Command::Check, request) {
+        Err(failure) if differences.is_empty() => return Err(failure.into()),
+        Err(failure) => differences.push(failure.to_string()),
+        Ok(_) => {}
+    }
+    if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
+}
+
+/// Every difference between the bond `ifname` of the pod and what its ADD made of a configuration,
+/// whose result stands in it as `prevResult`. Empty means that all is well.
+pub fn compare(
+    kernel: &mut Kernel,
+    conf: &NetConf,
+    args: &Args,
+    ifname: &LinkName,
+) -> Result<Vec<String>, Error> {
+    let config = Config::parse(conf, args)?;
+    // All of them: a port that the bond was not given may have any name.
+    let view = View { pod: kernel.links(Netns::Pod)?, ..View::default() };
+    let found = Found::on(kernel, &At::pod(ifname.clone()))?;
+    let expected = conf.prev_result.clone().unwrap_or_default();
+    Ok(differences(&config, ifname, &view, &expected, &found))
+}

@@ -1,0 +1,185 @@
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Command, Failure, NodeRequest, Request};
+
+/// Where a process notes the operations of its plugins. Its own failures are none of theirs.
+pub trait Journal: Sync {
+    /// Notes an operation that has ended.
+    fn note(&self, operation: &Operation<'_>);
+
+    /// Notes something that will not do what it is meant to do, beside what an operation answers.
+    fn warn(&self, subject: &Subject, warning: &dyn Display);
+}
+
+/// One operation of one plugin, after its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation<'o> {
+    /// What it was about.
+    pub subject: &'o Subject,
+    /// How long it took, with the plugins that it called.
+    pub duration: Duration,
+    /// What became of it.
+    pub outcome: Result<(), &'o Failure>,
+}
+
+/// What an operation is about, as far as that is known: a call can fail for what is missing. The
+/// text is what the caller gave, not all of it checked. None of it is secret: of `CNI_ARGS` there
+/// is the pod, and of the configuration what names the network, the device and the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The file that was run as the plugin, if this process did not serve the call itself.
+    pub program: Option<String>,
+    /// `CNI_COMMAND`.
+    pub command: String,
+    /// `namespace/name`, from `K8S_POD_NAMESPACE` and `K8S_POD_NAME` in `CNI_ARGS`.
+    pub pod: Option<String>,
+    /// `CNI_CONTAINERID`.
+    pub container: Option<String>,
+    /// The network's name.
+    pub network: Option<String>,
+    /// `CNI_IFNAME`.
+    pub interface: Option<String>,
+    /// `CNI_NETNS`.
+    pub netns: Option<String>,
+    /// `deviceID`: the VF's PCI address.
+    pub device: Option<String>,
+    /// `logFile` of a configuration that is this plugin's own, not one of which it is the IPAM
+    /// plugin.
+    pub log_file: Option<String>,
+    /// `logLevel`, likewise.
+    pub log_level: Option<String>,
+}
+
+impl Subject {
+    /// An operation on an attachment.
+    pub(crate) fn of(plugin: &str, command: Command, request: &Request) -> Self {
+        let args = |key: &str| request.args.get(key);
+        Self {
+            pod: pod(args("K8S_POD_NAMESPACE"), args("K8S_POD_NAME")),
+            container: Some(request.container_id.to_string()),
+            interface: Some(request.ifname.to_string()),
+            netns: request.netns.as_ref().map(|path| path.display().to_string()),
+            ..Self::on_network(plugin, command, &request.config)
+        }
+    }
+
+    /// An operation that concerns no single attachment.
+    pub(crate) fn of_node(plugin: &str, command: Command, request: &NodeRequest) -> Self {
+        Self::on_network(plugin, command, &request.config)
+    }
+
+    fn on_network(plugin: &str, command: Command, config: &crate::NetConf) -> Self {
+        let text = |key: &str| config.raw.get(key).and_then(Value::as_str).map(str::to_owned);
+        let own = |key: &str| text(key).filter(|_| text("type").as_deref() == Some(plugin));
+        Self {
+            plugin: plugin.to_owned(),
+            command: command.to_string(),
+            network: Some(config.name.clone()),
+            device: text("deviceID"),
+            log_file: own("logFile"),
+            log_level: own("logLevel"),
+            ..Self::default()
+        }
+    }
+
+    /// A call that cannot be read whole: what its environment and its input say all the same.
+    pub(crate) fn of_malformed(
+        plugin: &str,
+        env: impl Fn(&str) -> Option<String>,
+        stdin: &[u8],
+    ) -> Self {
+        let args = env("CNI_ARGS").unwrap_or_default();
+        let arg =
+            |key: &str| args.split(';').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+        let network = crate::config::decode(stdin).ok();
+        let network = network.and_then(|raw| raw.get("name")?.as_str().map(str::to_owned));
+        Self {
+            plugin: plugin.to_owned(),
+            command: env("CNI_COMMAND").unwrap_or_default(),
+            pod: pod(arg("K8S_POD_NAMESPACE"), arg("K8S_POD_NAME")),
+            container: env("CNI_CONTAINERID"),
+            network,
+            interface: env("CNI_IFNAME"),
+            netns: env("CNI_NETNS"),
+            ..Self::default()
+        }
+    }
+}
+
+fn pod(namespace: Option<&str>, name: Option<&str>) -> Option<String> {
+    Some(format!("{}/{}", namespace?, name?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Args, NetConf};
+
+    fn request(args: &str) -> Request {
+        let config = json!({
+            "name": "n", "type": "sriov", "deviceID": "0000:03:10.0", "logFile": "/var/log/a.log",
+            "logLevel": "debug", "secret": "hush", "ipam": {"type": "host-local"},
+        });
+        Request {
+            container_id: "c1".to_owned().try_into().unwrap(),
+            netns: Some("/run/netns/c1".into()),
+            ifname: "net1".parse().unwrap(),
+            args: Args::parse(args).unwrap(),
+            path: Vec::new(),
+            config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what is compared is optional")]
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn an_operation_is_told_by_pod_network_and_device_and_by_nothing_that_may_be_secret() {
+        let args = "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=p;TOKEN=hush";
+        let subject = Subject::of("sriov", Command::Add, &request(args));
+        let expected = Subject {
+            plugin: "sriov".to_owned(),
+            program: None,
+            command: "ADD".to_owned(),
+            pod: some("demo/p"),
+            container: some("c1"),
+            network: some("n"),
+            interface: some("net1"),
+            netns: some("/run/netns/c1"),
+            device: some("0000:03:10.0"),
+            log_file: some("/var/log/a.log"),
+            log_level: some("debug"),
+        };
+        assert_eq!(subject, expected);
+        assert!(!format!("{subject:?}").contains("hush"));
+    }
+
+    #[test]
+    fn a_delegate_does_not_write_into_the_log_of_its_caller() {
+        let subject = Subject::of("host-local", Command::Del, &request(""));
+        assert_eq!((subject.log_file, subject.log_level, subject.pod), (None, None, None));
+    }
+
+    #[test]
+    fn of_a_malformed_call_is_told_what_can_be_read() {
+        let env = |key: &str| match key {
+            "CNI_COMMAND" => some("ADD"),
+            "CNI_IFNAME" => some("net/1"),
+            "CNI_ARGS" => some("broken;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=p"),
+            _ => None,
+        };
+        let subject = Subject::of_malformed("bond", env, br#"{"name": "n"}"#);
+        assert_eq!((subject.interface, subject.pod), (some("net/1"), some("demo/p")));
+        assert_eq!((subject.network, subject.container), (some("n"), None));
+        assert_eq!(Subject::of_malformed("bond", env, b"garbage").network, None);
+    }
+}

@@ -1,0 +1,13 @@
+//! The log of a node: one line for each operation of a plugin, for people and for machines.
+//!
+//! Where it goes is the administrator's to say, in `[log]` of `/etc/podbond/config.toml`
+//! (`docs/log.md`). Nothing that goes wrong with it is an operation's failure.
+
+mod config;
+mod file;
+mod level;
+mod line;
+mod log;
+mod time;
+
+pub use log::{Caller, Log};

@@ -1,0 +1,194 @@
+//! Files that say nothing: those that a killed process did not write to their end, and records that
+//! a loss of power has torn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use podbond_cni::{Attachment, ContainerId};
+use podbond_state::{is_before_boot, names, read, sweep, unfinished};
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// Whoever writes a file has it done in milliseconds. One that is older is nobody's, whatever lock
+/// it was written under.
+const WRITING: Duration = Duration::from_mins(1);
+
+const SRIOV: &str = "/var/lib/cni/sriov";
+
+#[derive(Default)]
+pub(super) struct Files {
+    pub(super) unfinished: Vec<PathBuf>,
+    pub(super) torn: Vec<Torn>,
+    pub(super) errors: Vec<Error>,
+}
+
+/// A record that cannot be read: files are written whole, so that only the disk can have lost what
+/// was in it.
+pub(super) struct Torn {
+    pub(super) path: PathBuf,
+    /// Whether it was written before the node booted: no namespace outlives that.
+    pub(super) is_old: bool,
+    /// Whose it is, as far as its name tells.
+    pub(super) of: Option<Attachment>,
+}
+
+/// Looks at all directories in which records are.
+pub(super) fn look(state: &Path) -> Files {
+    let mut files = Files::default();
+    let attachments = state.join("attachments");
+    for container in files.names(&attachments) {
+        let dir = attachments.join(&container);
+        let of = |name: &str| attachment(&container, name.strip_suffix(".json")?);
+        files.records(&dir, of);
+    }
+    let of = |name: &str| {
+        let (container, ifname) = name.split_once(':')?;
+        attachment(container, ifname)
+    };
+    files.records(&state.join("bond"), of);
+    let debts = state.join("debts");
+    for network in files.names(&debts) {
+        files.records(&debts.join(network), of);
+    }
+    files.records(&state.join("vfs"), |_| None);
+    // Each may hold `-`, so that the name does not tell one from the other for sure.
+    files.records(Path::new(SRIOV), |_| None);
+    for dir in ["policies", "pfs"] {
+        files.unfinished(&state.join(dir));
+    }
+    files.unfinished(&Path::new(SRIOV).join("pci"));
+    for kind in ["nads", "pods"] {
+        let kind = state.join("manifests").join(kind);
+        for namespace in files.names(&kind) {
+            files.unfinished(&kind.join(namespace));
+        }
+    }
+    files
+}
+
+/// Removes a file, and with the last one its directory: that of a sandbox says nothing either.
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    podbond_state::remove(path)?;
+    match path.parent() {
+        Some(dir) if names(dir)?.is_empty() && unfinished(dir)?.is_empty() => Ok(sweep(dir)?),
+        _ => Ok(()),
+    }
+}
+
+impl Files {
+    fn names(&mut self, dir: &Path) -> Vec<String> {
+        names(dir).unwrap_or_else(|error| {
+            self.errors.push(error.into());
+            Vec::new()
+        })
+    }
+
+    fn unfinished(&mut self, dir: &Path) {
+        match unfinished(dir) {
+            Ok(paths) => self.unfinished.extend(paths.into_iter().filter(|path| is_done(path))),
+            Err(error) => self.errors.push(error.into()),
+        }
+    }
+
+    /// A directory of which each file is a JSON object.
+    fn records(&mut self, dir: &Path, of: impl Fn(&str) -> Option<Attachment>) {
+        self.unfinished(dir);
+        for name in self.names(dir) {
+            let path = dir.join(&name);
+            if !path.is_file() {
+                continue;
+            }
+            match read(&path) {
+                Ok(Some(bytes))
+                    if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() =>
+                {
+                    let is_old = is_before_boot(&path);
+                    self.torn.push(Torn { path, is_old, of: of(&name) });
+                }
+                Ok(_) => {}
+                Err(error) => self.errors.push(error.into()),
+            }
+        }
+    }
+}
+
+fn attachment(container: &str, ifname: &str) -> Option<Attachment> {
+    let container_id = ContainerId::try_from(container.to_owned()).ok()?;
+    Some(Attachment { container_id, ifname: ifname.parse().ok()? })
+}
+
+/// Whether nobody can be writing a file any more.
+fn is_done(path: &Path) -> bool {
+    written(path).and_then(|at| at.elapsed().ok()).is_some_and(|age| age > WRITING)
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    fn place(path: &Path, content: &str, age: Duration) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
+
+    #[test]
+    fn unfinished_files_are_told_once_nobody_can_be_writing_them() {
+        let state = tempfile::tempdir().unwrap();
+        for dir in ["attachments/c1", "bond", "vfs", "policies", "pfs", "manifests/pods/demo"] {
+            let dir = state.path().join(dir);
+            place(&dir.join(".old.new"), "{", 2 * WRITING);
+            place(&dir.join(".now.new"), "{", Duration::ZERO);
+            place(&dir.join("whole"), "{}", 2 * WRITING);
+        }
+        let files = look(state.path());
+        assert_eq!(files.unfinished.len(), 6);
+        assert!(files.unfinished.iter().all(|path| path.ends_with(".old.new")));
+        assert!(files.torn.is_empty() && files.errors.is_empty());
+        for path in &files.unfinished {
+            remove(path).unwrap();
+        }
+        assert!(look(state.path()).unfinished.is_empty());
+        let whole = state.path().join("vfs/whole");
+        remove(&whole).unwrap();
+        assert!(whole.parent().unwrap().join(".now.new").exists());
+        remove(&state.path().join("vfs/.now.new")).unwrap();
+        assert!(!whole.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn torn_records_are_told_with_whose_they_are_and_whether_they_are_of_this_boot() {
+        let state = tempfile::tempdir().unwrap();
+        let (now, ages_ago) = (Duration::ZERO, Duration::from_hours(24 * 365 * 20));
+        for (name, content, age) in [
+            ("attachments/c1/net1.json", "", ages_ago),
+            ("attachments/c1/net2.json", "{}", ages_ago),
+            ("bond/c1:net3", "{\"version\":1", now),
+            ("vfs/0000:01:10.0.json", "\0\0\0", ages_ago),
+        ] {
+            place(&state.path().join(name), content, age);
+        }
+        let torn = look(state.path()).torn;
+        let told = torn.iter().map(|torn| {
+            let of = torn.of.as_ref().map(|of| format!("{} {}", of.container_id, of.ifname));
+            (torn.path.file_name().unwrap().to_str().unwrap(), torn.is_old, of.unwrap_or_default())
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                ("net1.json", true, "c1 net1".to_owned()),
+                ("c1:net3", false, "c1 net3".to_owned()),
+                ("0000:01:10.0.json", true, String::new()),
+            ]
+        );
+    }
+}

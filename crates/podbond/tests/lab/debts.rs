@@ -1,0 +1,224 @@
+//! An IPAM plugin that fails, or is gone, keeps no pod from being deleted; what it owes is paid later.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, ip, words};
+
+/// Debian's host-local under another name, in a directory of its own. Its DEL fails while a file
+/// says so.
+struct Wobbly {
+    dir: tempfile::TempDir,
+}
+
+const DEBTS: &str = "/var/lib/podbond/debts";
+const LEASES: &str = "/var/lib/cni/networks/bond-net1";
+
+impl Wobbly {
+    fn new() -> Self {
+        let wobbly = Self { dir: tempfile::tempdir().unwrap() };
+        wobbly.install();
+        wobbly
+    }
+
+    fn program(&self) -> PathBuf {
+        self.dir.path().join("wobbly")
+    }
+
+    fn install(&self) {
+        let script = format!(
+            "#!/bin/sh\n\
+             echo $CNI_COMMAND $CNI_CONTAINERID >>{dir}/calls\n\
+             case $CNI_COMMAND in\n\
+             GC) exit 0 ;;\n\
+             DEL) [ -e {dir}/broken ] && {{ echo server; echo is away; }} >&2 && exit 1 ;;\n\
+             esac\n\
+             exec /usr/lib/cni/host-local\n",
+            dir = self.dir.path().display()
+        );
+        fs::write(self.program(), script).unwrap();
+        fs::set_permissions(self.program(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn break_down(&self) {
+        fs::write(self.dir.path().join("broken"), "").unwrap();
+    }
+
+    fn mend(&self) {
+        fs::remove_file(self.dir.path().join("broken")).unwrap();
+    }
+
+    /// How often it was asked so.
+    fn calls(&self, call: &str) -> usize {
+        let calls = fs::read_to_string(self.dir.path().join("calls")).unwrap();
+        calls.lines().filter(|line| *line == call).count()
+    }
+
+    /// A call of the bond plugin, and what it said on standard error.
+    fn bond(&self, command: &str, container: &str, netns: &str) -> (Result<Value, Value>, String) {
+        self.bond_with(command, container, netns, &json!({}))
+    }
+
+    fn bond_with(
+        &self,
+        command: &str,
+        container: &str,
+        netns: &str,
+        changes: &Value,
+    ) -> (Result<Value, Value>, String) {
+        let ipam = json!({"type": "wobbly", "subnet": "10.56.217.0/24"});
+        let mut config = bond_config(&json!({"cniVersion": "1.0.0", "ipam": ipam}));
+        config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let said = self.dir.path().join("said");
+        let script = format!("exec /opt/cni/bin/bond 2>{}", said.display());
+        let call = Call { plugin: "bond", command, container, netns, ifname: "bond0" };
+        let path = format!("/opt/cni/bin:{}", self.dir.path().display());
+        let text = config.to_string();
+        let answer = call.run_with_path(&path, Command::new("sh").args(["-c", &script]), &text);
+        (answer, fs::read_to_string(said).unwrap())
+    }
+}
+
+/// The attachments that something is owed for.
+fn owed() -> Vec<String> {
+    let mut names = Vec::new();
+    for network in fs::read_dir(DEBTS).into_iter().flatten() {
+        let debts = fs::read_dir(network.unwrap().path()).unwrap();
+        names.extend(debts.map(|debt| debt.unwrap().file_name().into_string().unwrap()));
+    }
+    names.sort();
+    names
+}
+
+/// The containers that have a lease.
+fn leased() -> Vec<String> {
+    let mut containers = Vec::new();
+    for lease in fs::read_dir(LEASES).into_iter().flatten() {
+        let lease = lease.unwrap();
+        if lease.file_name().to_string_lossy().starts_with("10.") {
+            let text = fs::read_to_string(lease.path()).unwrap();
+            containers.extend(text.lines().next().map(|id| id.trim().to_owned()));
+        }
+    }
+    containers.sort();
+    containers
+}
+
+#[test]
+fn a_lease_that_is_not_taken_back_is_owed_and_paid_by_the_next_add() {
+    let before = Snapshot::take();
+    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("debts"));
+    let (path, links) = (netns.path(), netns.links());
+    wobbly.bond("ADD", "c1", &path).0.unwrap();
+    wobbly.break_down();
+    let (answer, said) = wobbly.bond("DEL", "c1", &path);
+    answer.unwrap();
+    assert_eq!(netns.links(), links);
+    assert_eq!((owed(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("owes the lease")).collect();
+    assert_eq!(told.len(), 1, "{said}");
+    for word in ["bond-net1", "\"wobbly\"", "bond0 of container c1", "server / is away", DEBTS] {
+        assert!(told[0].contains(word), "{word}: {said}");
+    }
+    let debt: Value =
+        serde_json::from_slice(&fs::read(format!("{DEBTS}/bond-net1/c1:bond0")).unwrap()).unwrap();
+    assert_eq!(debt["request"]["config"]["ipam"]["type"], "wobbly");
+    assert_eq!(debt["request"]["netns"], path);
+
+    // A second DEL changes nothing, and neither do those whose ADD was refused.
+    wobbly.bond("DEL", "c1", &path).0.unwrap();
+    wobbly.bond_with("ADD", "c9", &path, &json!({"mode": "no-such"})).0.unwrap_err();
+    wobbly.bond_with("DEL", "c9", &path, &json!({"mode": "no-such"})).0.unwrap();
+    assert_eq!(owed(), ["c1:bond0"]);
+
+    wobbly.mend();
+    wobbly.bond("ADD", "c2", &path).0.unwrap();
+    assert_eq!((owed(), leased()), (vec![], vec!["c2".to_owned()]));
+    wobbly.bond("DEL", "c2", &path).0.unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn an_attachment_that_is_made_again_keeps_its_new_lease() {
+    let before = Snapshot::take();
+    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("again"));
+    let path = netns.path();
+    wobbly.bond("ADD", "c1", &path).0.unwrap();
+    wobbly.break_down();
+    wobbly.bond("DEL", "c1", &path).0.unwrap();
+    // Nor is it made before the debt is paid.
+    let error = wobbly.bond("ADD", "c1", &path).0.unwrap_err();
+    assert!(words(&error["msg"]).contains("still owes the lease of bond0"), "{error}");
+    wobbly.mend();
+    wobbly.bond("ADD", "c1", &path).0.unwrap();
+    assert_eq!((owed(), leased()), (vec![], vec!["c1".to_owned()]));
+    wobbly.bond("DEL", "c2", &path).0.unwrap();
+    let gc = json!({"cniVersion": "1.1.0",
+        "cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "bond0"}]});
+    wobbly.bond_with("GC", "c1", &path, &gc).0.unwrap();
+    assert_eq!(leased(), ["c1"]);
+    wobbly.bond("DEL", "c1", &path).0.unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn an_ipam_plugin_that_is_gone_owes_until_gc_finds_it_again() {
+    let before = Snapshot::take();
+    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("absent"));
+    let path = netns.path();
+    wobbly.bond("ADD", "c1", &path).0.unwrap();
+    fs::remove_file(wobbly.program()).unwrap();
+    drop(netns);
+    wobbly.bond("DEL", "c1", &path).0.unwrap();
+    assert_eq!(owed(), ["c1:bond0"]);
+    let gc = json!({"cniVersion": "1.1.0", "cni.dev/valid-attachments": []});
+    let error = wobbly.bond_with("GC", "", "", &gc).0.unwrap_err();
+    assert!(words(&error["msg"]).contains("wobbly"), "{error}");
+    assert_eq!(owed(), ["c1:bond0"]);
+    wobbly.install();
+    wobbly.bond_with("GC", "", "", &gc).0.unwrap();
+    assert_eq!((owed(), leased(), wobbly.calls("GC")), (vec![], vec![], 1));
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn a_vf_comes_back_and_its_lease_is_owed() {
+    let networks = WithNetworks::new();
+    let before = Snapshot::take();
+    let vf = fs::canonicalize("/sys/class/net/pf0/device/virtfn0").unwrap();
+    let vf = vf.file_name().unwrap().to_string_lossy().into_owned();
+    let ipam = json!({"type": "host-local", "subnet": "10.56.217.0/24"});
+    let config = json!({"cniVersion": "1.0.0", "name": "bond-net1", "type": "sriov",
+        "deviceID": vf, "vlan": 7, "ipam": ipam});
+    ip("netns add owing");
+    let call = |command, path| {
+        let call = Call {
+            plugin: "sriov",
+            command,
+            container: "c1",
+            netns: "/run/netns/owing",
+            ifname: "net1",
+        };
+        let program = &mut Command::new("/opt/cni/bin/sriov");
+        call.run_with_path(path, program, &config.to_string())
+    };
+    // With our own host-local, and with Debian's.
+    for path in ["/opt/cni/bin", "/usr/lib/cni"] {
+        call("ADD", path).unwrap();
+        call("DEL", "/nowhere").unwrap();
+        assert_eq!(owed(), ["c1:net1"]);
+        assert!(!Path::new("/var/lib/cni/sriov/c1-net1").exists());
+        assert_eq!(leased(), ["c1"]);
+        call("DEL", path).unwrap();
+        assert_eq!((owed(), leased()), (vec![], vec![]));
+    }
+    ip("netns del owing");
+    assert_eq!(Snapshot::take(), before);
+    networks.end();
+}

@@ -1,0 +1,219 @@
+//! DEL succeeds, whatever has become of what ADD made, and leaves nothing: for bonds, over links of
+//! the pod and of the node.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::damage::Damage;
+use crate::node::{Call, Netns, Snapshot, bond_config, ip, words};
+
+fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
+    Call { plugin: "bond", command, container: "c-del", netns, ifname: "bond0" }
+}
+
+fn record() -> PathBuf {
+    PathBuf::from("/var/lib/podbond/bond/c-del:bond0")
+}
+
+/// Two dummy links of the node.
+struct HostLinks;
+
+impl HostLinks {
+    fn new() -> Self {
+        for link in ["port1", "port2"] {
+            let _ = Command::new("ip").args(["link", "del", link]).output();
+            ip(&format!("link add {link} type dummy"));
+        }
+        Self
+    }
+}
+
+impl Drop for HostLinks {
+    fn drop(&mut self) {
+        for link in ["port1", "port2"] {
+            let _ = Command::new("ip").args(["link", "del", link]).output();
+        }
+    }
+}
+
+fn over_host_links() -> Value {
+    bond_config(&json!({
+        "linksInContainer": false, "links": [{"name": "port1"}, {"name": "port2"}],
+    }))
+}
+
+#[test]
+fn a_bond_is_deleted_whatever_has_become_of_it() {
+    // What happened meanwhile in the pod, and which of its links are gone since.
+    let cases: [(&str, &[&str], &[&str]); 7] = [
+        ("nothing", &[], &[]),
+        ("a port gone", &["link del net1"], &["net1"]),
+        ("all ports gone", &["link del net1", "link del net2"], &["net1", "net2"]),
+        ("the bond gone", &["link del bond0", "link set net1 up", "link set net2 up"], &[]),
+        ("a port released", &["link set net2 nomaster", "link set net2 up"], &[]),
+        ("the bond down", &["link set bond0 down"], &[]),
+        ("the addresses gone", &["addr flush dev bond0"], &[]),
+    ];
+    let before = Snapshot::take();
+    for version in ["0.3.1", "1.0.0"] {
+        for (what, meanwhile, gone) in cases {
+            let config = bond_config(&json!({ "cniVersion": version }));
+            let netns = Netns::with_links("deleted");
+            let mut links = netns.links();
+            links.retain(|name, _| !gone.contains(&name.as_str()));
+            call("ADD", &netns.path()).run(&config).unwrap();
+            for command in meanwhile {
+                netns.ip(command);
+            }
+            for _ in 0..2 {
+                // Without prevResult, which later versions give.
+                let deleted = call("DEL", &netns.path()).run(&config);
+                assert_eq!(deleted, Ok(Value::Null), "{version}: {what}");
+                assert_eq!(netns.links(), links, "{version}: {what}");
+            }
+            drop(netns);
+            assert_eq!(Snapshot::take(), before, "{version}: {what}");
+        }
+    }
+}
+
+#[test]
+fn a_bond_that_never_was_is_deleted() {
+    let before = Snapshot::take();
+    let netns = Netns::with_links("never");
+    let links = netns.links();
+    for path in [netns.path().as_str(), "/run/netns/no-such", "/proc/0/ns/net", ""] {
+        call("DEL", path).run(&bond_config(&json!({}))).unwrap();
+        call("DEL", path).run(&over_host_links()).unwrap();
+    }
+    assert_eq!(netns.links(), links);
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn a_bond_with_a_damaged_record_is_deleted_by_what_the_kernel_shows() {
+    let _links = HostLinks::new();
+    let before = Snapshot::take();
+    for config in [bond_config(&json!({})), over_host_links()] {
+        for damage in Damage::ALL {
+            let netns = Netns::with_links("damaged");
+            let links = netns.links();
+            call("ADD", &netns.path()).run(&config).unwrap();
+            damage.befall(&record());
+            assert_eq!(call("DEL", &netns.path()).run(&config), Ok(Value::Null), "{damage:?}");
+            assert_eq!(netns.links(), links, "{damage:?}");
+            drop(netns);
+            assert_eq!(Snapshot::take(), before, "{damage:?}");
+            assert!(!record().exists(), "{damage:?}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_record_keeps_no_bond_from_being_deleted_once_the_namespace_is_gone() {
+    let before = Snapshot::take();
+    for damage in Damage::ALL {
+        let netns = Netns::with_links("damaged");
+        let path = netns.path();
+        call("ADD", &path).run(&bond_config(&json!({}))).unwrap();
+        damage.befall(&record());
+        drop(netns);
+        call("DEL", &path).run(&bond_config(&json!({}))).unwrap();
+        assert_eq!(Snapshot::take(), before, "{damage:?}");
+        assert!(!record().exists(), "{damage:?}");
+    }
+}
+
+#[test]
+fn a_record_of_an_older_podbond_serves() {
+    let _links = HostLinks::new();
+    ip("link set port1 up");
+    let before = Snapshot::take();
+    let netns = Netns::with_links("older");
+    call("ADD", &netns.path()).run(&over_host_links()).unwrap();
+    let mut older: Value = serde_json::from_slice(&fs::read(record()).unwrap()).unwrap();
+    let keys = older.as_object_mut().unwrap();
+    assert!(keys.remove("ports").is_some() && keys.remove("place").is_some());
+    fs::write(record(), older.to_string()).unwrap();
+    call("DEL", &netns.path()).run(&over_host_links()).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+/// As bond-cni makes it: without a record, its ports up, and links of the node moved in.
+#[test]
+fn the_incumbents_bond_is_deleted() {
+    let _links = HostLinks::new();
+    let before = Snapshot::take();
+    for (config, in_pod) in [(bond_config(&json!({})), true), (over_host_links(), false)] {
+        let netns = Netns::with_links("incumbent");
+        let links = netns.links();
+        let ports = if in_pod { ["net1", "net2"] } else { ["port1", "port2"] };
+        netns.ip("link add bond0 type bond mode active-backup miimon 100 fail_over_mac 1");
+        for port in ports {
+            if !in_pod {
+                ip(&format!("link set {port} netns {}", netns.path()));
+            }
+            netns.ip(&format!("link set {port} down"));
+            netns.ip(&format!("link set {port} master bond0"));
+        }
+        netns.ip("link set bond0 up");
+        let lease = Call { plugin: "host-local", ..call("ADD", "/run/netns/incumbent") };
+        let answer = lease.run(&config).unwrap();
+        let address = words(&answer["ips"][0]["address"]);
+        netns.ip(&format!("addr add {address} dev bond0"));
+        call("DEL", &netns.path()).run(&config).unwrap();
+        assert_eq!(netns.links(), links, "{config}");
+        drop(netns);
+        assert_eq!(Snapshot::take(), before, "{config}");
+    }
+}
+
+/// All that is in the kernel is put back; what cannot be written is told, and done once it can.
+#[test]
+fn a_read_only_state_directory_keeps_no_link_in_the_pod() {
+    let _links = HostLinks::new();
+    let before = Snapshot::take();
+    let netns = Netns::with_links("read-only");
+    let links = netns.links();
+    call("ADD", &netns.path()).run(&over_host_links()).unwrap();
+    let mounts = ReadOnly::new(&["/var/lib/podbond", "/var/lib/cni"]);
+    let error = call("DEL", &netns.path()).run(&over_host_links()).unwrap_err();
+    assert!(words(&error["msg"]).contains("Read-only file system"), "{error}");
+    assert_eq!(netns.links(), links);
+    drop(mounts);
+    call("DEL", &netns.path()).run(&over_host_links()).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+/// Directories that are read-only for as long as this lives.
+pub(crate) struct ReadOnly(Vec<String>);
+
+impl ReadOnly {
+    pub(crate) fn new(dirs: &[&str]) -> Self {
+        let run = |arguments: &[&str]| {
+            let status = Command::new("mount").args(arguments).status().unwrap();
+            assert!(status.success(), "mount {arguments:?}");
+        };
+        let made = Self(dirs.iter().map(ToString::to_string).collect());
+        for dir in dirs {
+            assert!(Path::new(dir).is_dir(), "{dir}");
+            run(&["-o", "bind", dir, dir]);
+            run(&["-o", "remount,bind,ro", dir, dir]);
+        }
+        made
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        for dir in &self.0 {
+            let _ = Command::new("umount").arg(dir).status();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! GC as a runtime calls it: attachments of its network that are not valid any more go, and no others.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, ip};
+
+fn call(command: &str, container: &str, netns: &str, config: &Value) -> Result<Value, Value> {
+    Call { plugin: "bond", command, container, netns, ifname: "bond0" }.run(config)
+}
+
+/// A bond of this network.
+fn network(name: &str, changes: &Value) -> Value {
+    let mut config = bond_config(changes);
+    config["name"] = json!(name);
+    config
+}
+
+/// The GC of a network, of whose attachments those of these containers are valid.
+fn gc(config: &Value, valid: &[&str]) -> Result<Value, Value> {
+    let valid: Vec<Value> =
+        valid.iter().map(|id| json!({"containerID": id, "ifname": "bond0"})).collect();
+    let mut config = config.clone();
+    config["cniVersion"] = json!("1.1.0");
+    config["cni.dev/valid-attachments"] = json!(valid);
+    call("GC", "", "", &config)
+}
+
+#[test]
+fn what_is_not_valid_any_more_goes_as_by_its_del_and_nothing_else() {
+    let before = Snapshot::take();
+    let pods = ["gc1", "gc2", "gc3"].map(Netns::with_links);
+    let links = pods.each_ref().map(Netns::links);
+    // Made by a configuration that knows no GC.
+    let (ours, other) = (network("ours", &json!({})), network("other", &json!({})));
+    for ((id, config), pod) in [("c1", &ours), ("c2", &ours), ("c3", &other)].iter().zip(&pods) {
+        call("ADD", id, &pod.path(), config).unwrap();
+    }
+    let made = pods.each_ref().map(Netns::links);
+    gc(&ours, &["c1", "c2"]).unwrap();
+    assert_eq!(pods.each_ref().map(Netns::links), made);
+
+    gc(&ours, &["c1"]).unwrap();
+    assert_eq!(pods[1].links(), links[1]);
+    assert_eq!((pods[0].links(), pods[2].links()), (made[0].clone(), made[2].clone()));
+    let leases = |network: &str| {
+        let leases = fs::read_dir(format!("/var/lib/cni/networks/{network}")).unwrap();
+        let names = leases.map(|lease| lease.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("10.")).count()
+    };
+    assert_eq!((leases("ours"), leases("other")), (1, 1));
+
+    gc(&ours, &[]).unwrap();
+    gc(&other, &[]).unwrap();
+    assert_eq!(pods.each_ref().map(Netns::links), links);
+    drop(pods);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn links_of_the_node_come_back_as_they_were_from_a_namespace_that_is_gone() {
+    let networks = WithNetworks::new();
+    let vfs = ["pf0", "pf1"].map(|pf| {
+        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
+        links.map(|link| link.unwrap().file_name().into_string().unwrap()).next().unwrap()
+    });
+    for vf in &vfs {
+        ip(&format!("link set {vf} up"));
+    }
+    let before = Snapshot::take();
+    let links: Vec<Value> = vfs.iter().map(|vf| json!({ "name": vf })).collect();
+    let config = network("ours", &json!({"linksInContainer": false, "links": links}));
+    // With a record that tells its network, and with one of an earlier podbond.
+    for known in [true, false] {
+        let netns = Netns::with_links("gone");
+        call("ADD", "c1", &netns.path(), &config).unwrap();
+        let record = Path::new("/var/lib/podbond/bond/c1:bond0");
+        if !known {
+            let mut old: Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
+            assert!(old.as_object_mut().unwrap().remove("add").is_some());
+            fs::write(record, old.to_string()).unwrap();
+            gc(&config, &[]).unwrap();
+            assert_eq!(netns.link(&vfs[0])["master"], "bond0", "its namespace is alive");
+        }
+        drop(netns);
+        gc(&config, &["c1"]).unwrap();
+        assert!(record.exists());
+        gc(&config, &[]).unwrap();
+        assert_eq!(Snapshot::take(), before, "{known}");
+    }
+    for vf in &vfs {
+        ip(&format!("link set {vf} down"));
+    }
+    networks.end();
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_let_be_and_keeps_nothing_else_from_being_collected() {
+    let before = Snapshot::take();
+    let pods = ["gc1", "gc2"].map(Netns::with_links);
+    let links = pods.each_ref().map(Netns::links);
+    let config = network("ours", &json!({}));
+    for (id, pod) in ["c1", "c2"].iter().zip(&pods) {
+        call("ADD", id, &pod.path(), &config).unwrap();
+    }
+    // A record that the kernel does not let be read.
+    let record = Path::new("/var/lib/podbond/bond/c1:bond0");
+    let whole = fs::read(record).unwrap();
+    fs::remove_file(record).unwrap();
+    fs::create_dir(record).unwrap();
+    let bonded = pods[0].links();
+    gc(&config, &[]).unwrap();
+    assert_eq!(pods[0].links(), bonded);
+    assert_eq!(pods[1].links(), links[1]);
+    fs::remove_dir(record).unwrap();
+    fs::write(record, whole).unwrap();
+    gc(&config, &[]).unwrap();
+    assert_eq!(pods[0].links(), links[0]);
+    drop(pods);
+    assert_eq!(Snapshot::take(), before);
+}

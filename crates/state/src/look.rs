@@ -1,0 +1,57 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{Error, make_dir};
+
+/// What is written to see whether a file can be: more than a filesystem may keep beside its inode.
+const PROBE: [u8; 4096] = [0; 4096];
+
+/// Whether files can be written to a directory, which is made if need be: not where the disk is full
+/// or read-only. It is tried, under a name that no reader sees.
+pub fn writable(dir: &Path) -> Result<(), Error> {
+    make_dir(dir)?;
+    let path = dir.join(format!(".probe-{}.new", std::process::id()));
+    let written = fs::write(&path, PROBE).map_err(Error::file("write", &path));
+    // It is swept with what killed processes leave.
+    let _ = fs::remove_file(&path);
+    written
+}
+
+/// Whether a file was last written before this machine was started: then what it tells of processes
+/// and of the kernel is over. False where there is no such file.
+pub fn is_before_boot(path: &Path) -> bool {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let running = clock_gettime(ClockId::Boottime);
+    let running = Duration::from_secs(u64::try_from(running.tv_sec).unwrap_or(0));
+    let boot = SystemTime::now().checked_sub(running);
+    written.ok().zip(boot).is_some_and(|(written, boot)| written < boot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_tried_and_nothing_is_left_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("a/b");
+        writable(&dir).unwrap();
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        assert!(writable(Path::new("/proc/none")).is_err());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_life_of_the_machine_is_told_from_one_of_this() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert!(!is_before_boot(&path));
+        fs::write(&path, "").unwrap();
+        assert!(!is_before_boot(&path));
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+        assert!(is_before_boot(&path));
+    }
+}
