@@ -123,6 +123,9 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // Each is converted a hundred times.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn every_version_reads_again_all_that_it_can_say(result in result()) {
         for version in Version::ALL {

@@ -95,6 +95,15 @@ fn what_is_taken_can_be_read_again_from_deep_inside_of_a_record() {
 }
 
 #[test]
+fn what_is_passed_on_is_what_was_read_also_in_the_last_digit() {
+    for number in [format!("5226{}", "2".repeat(121)), "9007199254740993.1".to_owned()] {
+        let json = format!(r#"{{"name": "n", "type": "bond", "x": {number}}}"#);
+        let config = NetConf::parse(json.as_bytes()).unwrap();
+        assert_eq!(parse(&Value::Object(config.raw.clone())), Ok(config), "{number}");
+    }
+}
+
+#[test]
 fn an_unknown_version_is_code_1_and_lists_the_known_ones() {
     let (code, msg) = refusal(&json!({"cniVersion": "9.9.9", "name": "n", "type": "bond"}));
     assert_eq!(code, 1);
