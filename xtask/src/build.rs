@@ -87,7 +87,16 @@ fn one_executable(package: &str, arguments: &[&str], what: &str) -> Result<PathB
 
 /// The fuzz targets, built with these flags of rustc's. Their workspace has a target directory of
 /// its own as well.
+///
+/// Besides cargo they need a C++ compiler, for libFuzzer: the one that its build script takes.
 pub(crate) fn fuzz_targets(flags: &str) -> Result<Vec<Built>, Error> {
+    let compiler = env::var_os("CXX").unwrap_or_else(|| OsString::from("c++"));
+    let program = compiler.to_string_lossy().into_owned();
+    let mut version = Command::new(&compiler);
+    let found = version.arg("--version").stdin(Stdio::null()).output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        return Err(Error::NoCompiler { program });
+    }
     let mut command = cargo();
     command.args(["build", "--release", "--locked", "--target", TARGET]);
     command.current_dir(root().join("fuzz"));
