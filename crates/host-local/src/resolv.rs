@@ -1,19 +1,32 @@
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use podbond_cni::Dns;
+use podbond_state::MAX_SIZE;
+use rustix::fs::{Mode, OFlags};
 
 use crate::error::Error;
 
 /// Reads the file that `ipam.resolvConf` names. A configuration may name any: one that is not a
-/// regular file is not opened, since opening a device may do something, and a pipe waits for ever.
+/// regular file is not opened, since opening a device may do something.
 pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
     let failed = Error::io("read ipam.resolvConf,", path);
-    if !fs::metadata(path).map_err(&failed)?.is_file() {
+    // This opens nothing, and what it is stays so until it is read: another may have the directory.
+    let here = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let here = File::from(here.map_err(|errno| failed(errno.into()))?);
+    if !here.metadata().map_err(&failed)?.is_file() {
         return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")));
     }
-    let text = podbond_state::read(path)?.unwrap_or_default();
+    let opened = File::open(format!("/proc/self/fd/{}", here.as_raw_fd()));
+    let mut text = Vec::new();
+    let read = opened.and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut text));
+    read.map_err(&failed)?;
+    if text.len() as u64 > MAX_SIZE {
+        let path = path.to_owned();
+        return Err(podbond_state::Error::TooLarge { path, max: MAX_SIZE }.into());
+    }
     Ok(parse(&String::from_utf8_lossy(&text)))
 }
 
@@ -43,8 +56,16 @@ mod tests {
     fn what_is_no_file_or_huge_is_not_swallowed() {
         let dir = tempfile::tempdir().unwrap();
         let huge = dir.path().join("huge");
-        fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+        File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+        let (file, link) = (dir.path().join("resolv.conf"), dir.path().join("link"));
+        std::fs::write(&file, "nameserver 10.0.0.53\n").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link).unwrap().nameservers, ["10.0.0.53"]);
         for (path, problem) in [
+            (pipe.as_path(), "it is no regular file"),
+            (dir.path(), "it is no regular file"),
             (Path::new("/dev/zero"), "it is no regular file"),
             (&huge, "is larger than 1048576 bytes"),
         ] {
