@@ -37,6 +37,37 @@ pub(crate) enum Error {
     /// cargo's JSON was not as expected.
     #[error("cannot read what cargo says: {0}")]
     Cargo(#[from] serde_json::Error),
+    /// There is no compiler for libFuzzer, which is C++.
+    #[error(
+        "there is no C++ compiler {program:?} to build libFuzzer with: \
+         install Debian's package g++, or name another in CXX"
+    )]
+    NoCompiler {
+        /// What was looked for.
+        program: String,
+    },
+    /// No fuzz target is called so.
+    #[error("there is no fuzz target {name:?}: give one of {}", targets.join(", "))]
+    NoFuzzTarget {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        targets: Vec<String>,
+    },
+    /// A fuzz target does not bear an input.
+    #[error("the fuzz target {target} does not bear {}", input.display())]
+    Input {
+        /// Which.
+        target: String,
+        /// The file.
+        input: PathBuf,
+    },
+    /// Fuzz targets failed; each was printed.
+    #[error("{failed} fuzz targets failed")]
+    Fuzz {
+        /// How many.
+        failed: usize,
+    },
     /// There is nothing to run.
     #[error("no lab test was run: none was found, or the filter fits none")]
     NoTests,

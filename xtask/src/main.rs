@@ -8,6 +8,7 @@ mod demo;
 mod dist;
 mod docs;
 mod error;
+mod fuzz;
 mod lab;
 mod metadata;
 mod test;
@@ -34,6 +35,7 @@ enum Task {
     Test(test::Arguments),
     Crash(crash::Arguments),
     Traffic(traffic::Arguments),
+    Fuzz(fuzz::Arguments),
     Bench(bench::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Traffic(arguments) => traffic::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),

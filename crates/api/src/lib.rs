@@ -8,6 +8,7 @@
 //! many. A field that it does read is refused when a cluster would refuse it too, and the error
 //! names object, field and mend.
 
+mod aliases;
 mod error;
 mod fields;
 mod json_text;

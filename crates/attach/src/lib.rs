@@ -16,6 +16,8 @@ mod default_network;
 mod default_route;
 mod element;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod json;
 mod nad;
 mod netns;

@@ -13,6 +13,8 @@ mod config;
 mod digest;
 mod error;
 mod findings;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gc;
 mod glob;
 mod guard;

@@ -1,3 +1,5 @@
+mod form;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,11 +10,10 @@ use podbond_state::Lock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::form::VERSION;
+pub(crate) use self::form::{Content, parse, to_bytes};
 use crate::config::{Config, LinksAre};
 use crate::{Error, Plan};
-
-/// The version of the record's form that this code writes and reads.
-const VERSION: u32 = 1;
 
 /// Where the locks of attachments are, for as long as a process works on one of them.
 const LOCKS: &str = "/run/podbond/bond";
@@ -27,18 +28,6 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     pub(crate) dir: PathBuf,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    version: u32,
-    #[serde(flatten)]
-    made: Made,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
 }
 
 /// What ADD set out to do, and what it found. Empty where there is no record.
@@ -167,7 +156,7 @@ impl Records {
         made: &Made,
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
-        let record = serde_json::to_vec(&Record { version: VERSION, made: made.clone() })
+        let record = to_bytes(made)
             .map_err(|error| Error::Unwritten { path: path.clone(), problem: error.to_string() })?;
         Ok(podbond_state::write(&path, &record)?)
     }
@@ -242,16 +231,6 @@ fn name(container: &ContainerId, ifname: &LinkName) -> String {
     format!("{container}:{ifname}")
 }
 
-/// What is in a record's place.
-enum Content {
-    Whole(Box<Made>),
-    /// Somebody else's form.
-    Of {
-        version: u32,
-    },
-    Damaged,
-}
-
 /// The attachment of a record's file.
 fn attachment(name: &str) -> Option<Attachment> {
     let (container, ifname) = name.rsplit_once(':')?;
@@ -268,17 +247,10 @@ fn read(path: &Path) -> Result<Option<Made>, Error> {
 }
 
 fn content(path: &Path) -> Result<Option<Content>, Error> {
-    let bytes = match podbond_state::read(path) {
-        Err(podbond_state::Error::TooLarge { .. }) => return Ok(Some(Content::Damaged)),
-        bytes => bytes?,
-    };
-    let Some(bytes) = bytes else { return Ok(None) };
-    let version = serde_json::from_slice::<Version>(&bytes).ok().map(|of| of.version);
-    Ok(Some(match (version, serde_json::from_slice::<Record>(&bytes)) {
-        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.made)),
-        (Some(version), _) if version != VERSION => Content::Of { version },
-        _ => Content::Damaged,
-    }))
+    match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Content::Damaged)),
+        bytes => Ok(bytes?.as_deref().map(parse)),
+    }
 }
 
 #[cfg(test)]

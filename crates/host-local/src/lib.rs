@@ -12,10 +12,14 @@
 
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lease;
 mod left;
 mod plan;
 mod plugin;
+#[cfg(test)]
+mod properties;
 mod range;
 mod resolv;
 mod store;

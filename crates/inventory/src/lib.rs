@@ -14,6 +14,8 @@ mod assign;
 mod cards;
 mod error;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod holder;
 mod ledger;
 mod plan;

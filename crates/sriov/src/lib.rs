@@ -12,6 +12,8 @@
 mod check;
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gc;
 mod left;
 mod observe;

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, FlockOperation, flock, fstat, major, minor};
+use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat, major, minor};
 use rustix::io::Errno;
 
 use crate::error::LockHolder;
@@ -92,7 +92,10 @@ fn locked(path: &Path, patience: Duration) -> Result<File, Error> {
 fn open(path: &Path) -> Result<File, Error> {
     let make = || {
         let mut open = OpenOptions::new();
-        let file = open.create(true).append(true).mode(0o600).open(path);
+        // A link may lead elsewhere, and a pipe waits for a reader: neither is a lock of ours.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        open.create(true).append(true).mode(0o600).custom_flags(flags.bits().cast_signed());
+        let file = open.open(path);
         file.map_err(Error::file("lock", path))
     };
     let opened = make().or_else(|error| match (error.errno(), path.parent()) {
@@ -198,6 +201,18 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let _lock = Lock::take(&path, SHORT).unwrap();
         assert!(matches!(Lock::take(&path, SHORT), Err(Error::Locked { .. })));
+    }
+
+    #[test]
+    fn no_link_is_followed_to_a_lock_and_no_pipe_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("lock"), dir.path().join("other"));
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let error = Lock::take(&path, SHORT).unwrap_err();
+        assert_eq!((error.errno(), other.exists()), (Some(Errno::LOOP), false));
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+        assert_eq!(Lock::take(&path, SHORT).unwrap_err().errno(), Some(Errno::NXIO));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +19,10 @@ const PROBE: [u8; 4096] = [0; 4096];
 pub fn writable(dir: &Path) -> Result<(), Error> {
     make_dir(dir)?;
     let path = dir.join(format!(".probe-{}.new", std::process::id()));
-    let written = fs::write(&path, PROBE).map_err(Error::file("write", &path));
+    // Never what is there: it may be a link that leads elsewhere.
+    let _ = fs::remove_file(&path);
+    let written = File::create_new(&path).and_then(|mut file| file.write_all(&PROBE));
+    let written = written.map_err(Error::file("write", &path));
     // It is swept with what killed processes leave.
     let _ = fs::remove_file(&path);
     written
@@ -59,6 +63,19 @@ mod tests {
         writable(&dir).unwrap();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
         assert!(writable(Path::new("/proc/none")).is_err());
+    }
+
+    #[test]
+    fn a_link_in_the_probes_place_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, other) = (dir.path().join("state"), dir.path().join("other"));
+        fs::create_dir(&state).unwrap();
+        fs::write(&other, "precious").unwrap();
+        let probe = state.join(format!(".probe-{}.new", std::process::id()));
+        std::os::unix::fs::symlink(&other, probe).unwrap();
+        writable(&state).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"precious");
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
     }
 
     #[test]

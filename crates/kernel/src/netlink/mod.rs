@@ -3,6 +3,8 @@
 
 mod answer;
 mod bond;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ip;
 mod link;
 mod shown;
