@@ -94,8 +94,8 @@ impl Bond {
             delegates.warn(Command::Add, request, finding.severity.as_str(), finding);
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
-        let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
         let ipam = Ipam { request, delegates, debts: &self.debts };
+        let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, leased);
         attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish)
             .inspect_err(|_| {
                 // Without need once all is as it was, so that the same would be done again. If
@@ -298,15 +298,16 @@ fn see_bond_and_ports(
 /// for each interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
-    request: &Request,
+    asked: Ipam<'_>,
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
+    let request = asked.request;
     let at = At::pod(request.ifname.clone());
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     // First, since the bond may take another port's address while it waits for its carrier.
     if let Some(result) = &ipam {
-        podbond_ipam::settle(kernel, request, result)?;
+        asked.settle(kernel, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let link = kernel.link(&at).map_err(refused)?;

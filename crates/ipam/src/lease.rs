@@ -74,14 +74,13 @@ impl Ipam<'_> {
 
     /// DEL, as the last thing that a plugin's DEL does, or before the link goes (see
     /// [`lease_needs_link`](crate::lease_needs_link)). A lease that the IPAM plugin does not take
-    /// back is noted as owed and told of on standard error: it must not keep a pod from being
-    /// deleted. Fails when it can be neither given back nor noted.
+    /// back is noted as owed and told of in a warning: it must not keep a pod from being deleted.
+    /// Fails when it can be neither given back nor noted.
     pub fn give_back(&self, lease: Lease) -> Result<(), Failure> {
         match self.try_to_give_back(lease)? {
             Given::Back => self.pay_on_the_way(),
             Given::Owed(sentence) => {
-                let (plugin, network) = (&self.request.config.plugin, &self.request.config.name);
-                eprintln!("{plugin}: network {network}: warning: {sentence}");
+                self.delegates.warn(Command::Del, self.request, "warning", &sentence);
             }
         }
         Ok(())

@@ -89,8 +89,8 @@ impl Sriov {
         } else {
             (Addresses::OnLink, Some(&request.ifname))
         };
-        let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, &config, vf, link, ipam);
         let ipam = Ipam { request, delegates, debts: &self.debts };
+        let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, &config, vf, link, leased);
         let made = attach(&mut kernel, steps, addresses, ipam, finish);
         Ok(made.inspect_err(|_| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
@@ -341,12 +341,13 @@ fn bring_back(kernel: &mut Kernel, pci: PciAddress, original: &Original) -> Resu
 /// kernel now shows them.
 fn answer(
     kernel: &mut Kernel,
-    request: &Request,
+    asked: Ipam<'_>,
     config: &Config,
     vf: &Vf,
     link: Option<&LinkName>,
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
+    let request = asked.request;
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     let shown = match link {
@@ -365,7 +366,7 @@ fn answer(
         return Err(refused(podbond_kernel::Error::NotTaken { object, wanted, shown }));
     }
     if let (Some(_), Some(result)) = (link, &ipam) {
-        podbond_ipam::settle(kernel, request, result)?;
+        asked.settle(kernel, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let interface = Interface {
