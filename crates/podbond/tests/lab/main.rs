@@ -10,6 +10,7 @@ mod chained;
 mod check;
 mod checks;
 mod damage;
+mod damaged_records;
 mod debts;
 mod del;
 mod del_pods;
