@@ -16,6 +16,7 @@ mod check;
 mod config;
 mod error;
 mod gc;
+mod heir;
 mod left;
 mod observe;
 mod plan;
