@@ -6,6 +6,7 @@ mod addresses;
 mod at_once;
 mod bond_plugin;
 mod cables;
+mod card_removed;
 mod chained;
 mod check;
 mod checks;
