@@ -22,6 +22,7 @@ mod guard;
 mod host_links;
 mod left;
 mod macs;
+mod made;
 mod plan;
 mod plugin;
 mod readiness;
