@@ -11,6 +11,9 @@
 //!
 //! Where NADs come from ([`Source`]) and who picks a device ([`Devices`]) is for the caller to say.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod chain;
 mod default_network;
 mod default_route;

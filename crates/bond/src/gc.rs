@@ -95,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::record::{Made, Place};
+    use crate::made::{Made, Place};
 
     fn gc(valid: &[&str]) -> NodeRequest {
         let valid: Vec<_> =

@@ -16,6 +16,9 @@
 //! - `ignore=KIND`: changes of this kind are not made and yet succeed; beside `fail`, those alone
 //!   that come after it. It shows that a test would notice an undo that is missing.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(feature = "inject")]
 mod inject;
 

@@ -3,6 +3,8 @@
 //! A DEL that fails is a pod that stays in Terminating, and everything else of it is released by
 //! then. So it succeeds, and the lease is noted here until it is given back.
 
+mod torn;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -92,7 +94,7 @@ impl Debts {
     }
 
     /// All debts of the node, the one that was tried first at the front. A file that cannot be read
-    /// as a debt is left out.
+    /// as a debt is left out: later operations of its network mend it.
     pub fn list(&self) -> Result<Vec<Debt>, DebtError> {
         let mut debts = Vec::new();
         for network in podbond_state::names(&self.dir)? {
@@ -190,10 +192,10 @@ impl Debts {
     /// What is there and whole, of a version that is known, and in its own file: a copy under
     /// another name would never be forgotten.
     fn read(&self, path: &Path) -> Result<Option<Debt>, DebtError> {
-        let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
-        let record = serde_json::from_slice::<Record>(&bytes).ok();
-        let debt = record.filter(|record| record.version == VERSION).map(|record| record.debt);
-        Ok(debt.filter(|debt| self.path(&debt.request) == path))
+        Ok(match content(path)? {
+            Some(Content::Whole(debt)) => Some(*debt).filter(|it| self.path(&it.request) == path),
+            _ => None,
+        })
     }
 
     fn lock(&self, patience: Duration) -> Result<Lock, podbond_state::Error> {
@@ -206,6 +208,32 @@ impl Debts {
         let file = format!("{}:{}", request.container_id, request.ifname);
         self.dir.join(&request.config.name).join(file)
     }
+}
+
+/// What is in a debt's place.
+enum Content {
+    Whole(Box<Debt>),
+    /// Somebody else's form.
+    Foreign,
+    Torn,
+}
+
+fn content(path: &Path) -> Result<Option<Content>, DebtError> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let bytes = match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => return Ok(Some(Content::Torn)),
+        bytes => bytes?,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
+    let version = serde_json::from_slice::<Version>(&bytes).ok().map(|of| of.version);
+    Ok(Some(match (version, serde_json::from_slice::<Record>(&bytes)) {
+        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.debt)),
+        (Some(version), _) if version != VERSION => Content::Foreign,
+        _ => Content::Torn,
+    }))
 }
 
 fn write(path: &Path, debt: &Debt) -> Result<(), DebtError> {

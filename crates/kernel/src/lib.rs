@@ -9,6 +9,9 @@
 //!
 //! Netlink's codec is not visible outside this crate.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod address;
 mod announce;
 mod apply;

@@ -109,6 +109,19 @@ impl Side {
         Ok(links)
     }
 
+    /// The ports of the link of this index, in the kernel's order.
+    pub(crate) fn ports(&mut self, master: u32) -> Result<Vec<Link>> {
+        let netns = self.netns;
+        let action = format_args!("list the ports of link {master} of the {netns}");
+        // A kernel that does not filter shows all links.
+        let read = |payload: &[u8]| {
+            netlink::read_link(payload).ok().filter(|link| link.master == Some(master))
+        };
+        let ports = self.socket()?.dump(&action, &netlink::ports_of(master), read)?;
+        self.indices.extend(ports.iter().map(|link| (link.name.clone(), link.index)));
+        Ok(ports)
+    }
+
     /// A PF's link, and what it shows of those VFs that are wanted.
     pub(crate) fn vfs(
         &mut self,

@@ -8,6 +8,7 @@
 
 mod cli;
 mod commands;
+mod damage;
 mod doctor;
 mod error;
 mod files;
@@ -15,6 +16,7 @@ mod findings;
 mod gc;
 mod node;
 mod output;
+mod owed;
 mod plugins;
 mod pools;
 mod preview;

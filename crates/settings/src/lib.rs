@@ -4,6 +4,9 @@
 //! alone: what is wrong in one table keeps none but its own part from working. What is no table of
 //! podbond's is told by whoever reads the file.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::fmt::Display;
 use std::fs;
 use std::io;

@@ -54,7 +54,7 @@ impl Sriov {
 
     fn take_back(&self, path: &Path, record: &Record) -> Result<(), Error> {
         let _lock = self.store.lock(record.device)?;
-        self.bring_back_if_held(None, record)?;
+        self.bring_back_if_held(None, path, record)?;
         Ok(podbond_state::remove(path)?)
     }
 }

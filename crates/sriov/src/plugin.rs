@@ -89,8 +89,8 @@ impl Sriov {
         } else {
             (Addresses::OnLink, Some(&request.ifname))
         };
-        let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, &config, vf, link, ipam);
         let ipam = Ipam { request, delegates, debts: &self.debts };
+        let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, &config, vf, link, leased);
         let made = attach(&mut kernel, steps, addresses, ipam, finish);
         Ok(made.inspect_err(|_| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
@@ -145,7 +145,7 @@ impl Sriov {
         // The link goes before the lease, so that no address is given out while it is still in use,
         // unless the lease needs the link; an error in one does not keep the other.
         let first = if needs_link { give_back() } else { Ok(()) };
-        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
+        let vf = self.bring_back_if_held(request.netns.as_ref(), &path, &record);
         let last = if needs_link { Ok(()) } else { give_back() };
         let errors = [first, vf, last];
         Error::all(errors.into_iter().filter_map(Result::err).collect())?;
@@ -176,27 +176,21 @@ impl Sriov {
         }
     }
 
-    /// Puts the VF back, unless another pod took it over when our namespace was gone.
+    /// Puts the VF of the record in `path` back, unless another pod has taken it over.
     ///
-    /// `netns` is what the runtime says of it, if anything.
+    /// `netns` is what the runtime says of the pod's namespace, if anything.
     pub(crate) fn bring_back_if_held(
         &self,
         netns: Option<&PathBuf>,
+        path: &Path,
         record: &Record,
     ) -> Result<(), Error> {
-        let pci = record.device;
-        let ours = record.netns.as_ref().or(netns);
-        let claim = self.store.claim(pci)?;
-        let taken_over = match (&claim, ours) {
-            (Some(claim), Some(ours)) => claim != ours && is_netns(claim),
-            // Nobody says which namespace was ours: with a second record the claim is its.
-            (Some(claim), None) => is_netns(claim) && self.store.records_of(pci)?.len() > 1,
-            (None, _) => false,
-        };
-        if taken_over {
+        if self.store.is_taken_over(path, record, netns)? {
             return Ok(());
         }
-        let known = [netns, ours, claim.as_ref()];
+        let pci = record.device;
+        let claim = self.store.claim(pci)?;
+        let known = [netns, record.netns.as_ref(), claim.as_ref()];
         let mut kernel = match known.into_iter().flatten().find(|path| is_netns(path)) {
             Some(netns) => Kernel::with_pod(netns)?,
             None => Kernel::host()?,
@@ -214,7 +208,7 @@ impl Sriov {
         request: &Request,
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
-        if !self.store.records_of(pci)?.is_empty() {
+        if !self.store.records_of(pci)?.is_empty() || self.store.may_be_anothers(path, pci)? {
             return Ok(());
         }
         let ours = request.netns.as_ref();
@@ -341,12 +335,13 @@ fn bring_back(kernel: &mut Kernel, pci: PciAddress, original: &Original) -> Resu
 /// kernel now shows them.
 fn answer(
     kernel: &mut Kernel,
-    request: &Request,
+    asked: Ipam<'_>,
     config: &Config,
     vf: &Vf,
     link: Option<&LinkName>,
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
+    let request = asked.request;
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     let shown = match link {
@@ -365,7 +360,7 @@ fn answer(
         return Err(refused(podbond_kernel::Error::NotTaken { object, wanted, shown }));
     }
     if let (Some(_), Some(result)) = (link, &ipam) {
-        podbond_ipam::settle(kernel, request, result)?;
+        asked.settle(kernel, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let interface = Interface {

@@ -102,16 +102,22 @@ impl Store {
         Ok(records)
     }
 
-    /// Files in place of records that cannot be read as such, and that an earlier life of the node
-    /// has left: torn when it lost power.
-    pub(crate) fn torn(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut torn = Vec::new();
+    /// Files in place of records that cannot be read as such.
+    pub(crate) fn unreadable(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut unreadable = Vec::new();
         for name in names(&self.dir)? {
             let path = self.dir.join(name);
-            if path.is_file() && is_before_boot(&path) && Self::load(&path)?.is_none() {
-                torn.push(path);
+            if path.is_file() && Self::load(&path)?.is_none() {
+                unreadable.push(path);
             }
         }
+        Ok(unreadable)
+    }
+
+    /// Those of them that an earlier life of the node has left: torn when it lost power.
+    pub(crate) fn torn(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut torn = self.unreadable()?;
+        torn.retain(|path| is_before_boot(path));
         Ok(torn)
     }
 
@@ -159,7 +165,8 @@ impl Store {
         self.dir.join("pci")
     }
 
-    fn claim_path(&self, pci: PciAddress) -> PathBuf {
+    /// The file that holds the claim on a VF.
+    pub(crate) fn claim_path(&self, pci: PciAddress) -> PathBuf {
         self.claims_dir().join(pci.to_string())
     }
 }

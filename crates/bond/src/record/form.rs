@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Made;
+use crate::made::Made;
 
 /// The version of the record's form that this code writes and reads.
 pub(crate) const VERSION: u32 = 1;

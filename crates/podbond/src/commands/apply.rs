@@ -67,7 +67,11 @@ fn apply_pod(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, 
 
 /// What keeping a NAD comes to.
 pub(crate) fn nad_outcome(node: &Node<'_>, nad: &Nad) -> Result<&'static str, Error> {
-    Ok(match node.store.nad(&nad.key)? {
+    let known = match node.store.nad(&nad.key) {
+        Err(Error::Record { .. }) => return Ok("created in the place of a damaged record"),
+        known => known?,
+    };
+    Ok(match known {
         Some(known) if known == *nad => UNCHANGED,
         Some(_) => "changed, for pods that are made from now on",
         None => "created",

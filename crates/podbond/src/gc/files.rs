@@ -22,8 +22,9 @@ pub(super) struct Files {
 /// was in it.
 pub(super) struct Torn {
     pub(super) path: PathBuf,
-    /// Whether it was written before the node booted: no namespace outlives that.
-    pub(super) is_old: bool,
+    /// Whether all that it told of is over: it was written before the node booted, which no
+    /// namespace outlives, or noted what is owed for an attachment that is gone.
+    pub(super) is_over: bool,
     /// Whose it is, as far as its name tells.
     pub(super) of: Option<Attachment>,
 }
@@ -44,7 +45,9 @@ pub(super) fn look(state: &Path) -> Files {
     files.records(&state.join("bond"), of);
     let debts = state.join("debts");
     for network in files.names(&debts) {
+        let first = files.torn.len();
         files.records(&debts.join(network), of);
+        files.torn[first..].iter_mut().for_each(|debt| debt.is_over = true);
     }
     files.records(&state.join("vfs"), |_| None);
     // Each may hold `-`, so that the name does not tell one from the other for sure.
@@ -94,15 +97,19 @@ impl Files {
             if !path.is_file() {
                 continue;
             }
-            match read(&path) {
-                Ok(Some(bytes))
-                    if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() =>
-                {
-                    let is_old = is_before_boot(&path);
-                    self.torn.push(Torn { path, is_old, of: of(&name) });
+            let is_torn = match read(&path) {
+                Ok(Some(bytes)) => serde_json::from_slice::<Map<String, Value>>(&bytes).is_err(),
+                Ok(None) => false,
+                // Nobody of ours wrote it.
+                Err(podbond_state::Error::TooLarge { .. }) => true,
+                Err(error) => {
+                    self.errors.push(error.into());
+                    false
                 }
-                Ok(_) => {}
-                Err(error) => self.errors.push(error.into()),
+            };
+            if is_torn {
+                let is_over = is_before_boot(&path);
+                self.torn.push(Torn { path, is_over, of: of(&name) });
             }
         }
     }
@@ -154,13 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn torn_records_are_told_with_whose_they_are_and_whether_they_are_of_this_boot() {
+    fn torn_records_are_told_with_whose_they_are_and_whether_that_is_over() {
         let state = tempfile::tempdir().unwrap();
         let (now, ages_ago) = (Duration::ZERO, Duration::from_hours(24 * 365 * 20));
         for (name, content, age) in [
             ("attachments/c1/net1.json", "", ages_ago),
             ("attachments/c1/net2.json", "{}", ages_ago),
             ("bond/c1:net3", "{\"version\":1", now),
+            ("debts/n/c2:net3", "", now),
             ("vfs/0000:01:10.0.json", "\0\0\0", ages_ago),
         ] {
             place(&state.path().join(name), content, age);
@@ -168,13 +176,14 @@ mod tests {
         let torn = look(state.path()).torn;
         let told = torn.iter().map(|torn| {
             let of = torn.of.as_ref().map(|of| format!("{} {}", of.container_id, of.ifname));
-            (torn.path.file_name().unwrap().to_str().unwrap(), torn.is_old, of.unwrap_or_default())
+            (torn.path.file_name().unwrap().to_str().unwrap(), torn.is_over, of.unwrap_or_default())
         });
         assert_eq!(
             told.collect::<Vec<_>>(),
             [
                 ("net1.json", true, "c1 net1".to_owned()),
                 ("c1:net3", false, "c1 net3".to_owned()),
+                ("c2:net3", true, "c2 net3".to_owned()),
                 ("0000:01:10.0.json", true, String::new()),
             ]
         );

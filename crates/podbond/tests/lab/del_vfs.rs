@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -174,6 +175,40 @@ fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
     fs::write(RECORD, whole).unwrap();
     call("DEL", &held).run(&config(&vf)).unwrap();
     drop((holder, other));
+    assert_eq!(Snapshot::take(), before);
+    networks.end();
+}
+
+/// A runtime may call DEL as often as it likes, and give the next pod a namespace of the same path.
+#[test]
+fn a_late_del_takes_no_vf_from_the_next_pod_in_a_namespace_of_the_same_path() {
+    const NEXT: &str = "/var/lib/cni/sriov/c-next-net7";
+    let networks = networks();
+    let (vf, before) = (vf(0), Snapshot::take());
+    let netns = Netns::with_links("same-path");
+    let path = netns.path();
+    call("ADD", &path).run(&config(&vf)).unwrap();
+    let stale = fs::read(RECORD).unwrap();
+    call("DEL", &path).run(&config(&vf)).unwrap();
+    let next = |command| Call { container: "c-next", ..call(command, &path) };
+    next("ADD").run(&config(&vf)).unwrap();
+    let links = netns.links();
+    let late_del = |how| {
+        call("DEL", &path).run(&config(&vf)).unwrap();
+        assert_eq!(netns.links(), links, "{how}");
+        assert!(claim(&vf).exists() && !Path::new(RECORD).exists(), "{how}");
+    };
+    late_del("again");
+    fs::write(RECORD, stale).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_mins(1);
+    fs::File::options().write(true).open(RECORD).unwrap().set_modified(long_ago).unwrap();
+    late_del("the first did not come to its end");
+    let whole = fs::read(NEXT).unwrap();
+    Damage::Torn.befall(Path::new(NEXT));
+    late_del("the next one's record is torn");
+    fs::write(NEXT, whole).unwrap();
+    next("DEL").run(&config(&vf)).unwrap();
+    drop(netns);
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }
