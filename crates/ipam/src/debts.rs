@@ -191,9 +191,7 @@ impl Debts {
     /// another name would never be forgotten.
     fn read(&self, path: &Path) -> Result<Option<Debt>, DebtError> {
         let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
-        let record = serde_json::from_slice::<Record>(&bytes).ok();
-        let debt = record.filter(|record| record.version == VERSION).map(|record| record.debt);
-        Ok(debt.filter(|debt| self.path(&debt.request) == path))
+        Ok(parse(&bytes).filter(|debt| self.path(&debt.request) == path))
     }
 
     fn lock(&self, patience: Duration) -> Result<Lock, podbond_state::Error> {
@@ -209,12 +207,20 @@ impl Debts {
 }
 
 fn write(path: &Path, debt: &Debt) -> Result<(), DebtError> {
-    let record = Record { version: VERSION, debt: debt.clone() };
-    let bytes = serde_json::to_vec(&record).map_err(|error| DebtError::Unwritten {
+    let bytes = to_bytes(debt).map_err(|error| DebtError::Unwritten {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
     Ok(podbond_state::write(path, &bytes)?)
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Option<Debt> {
+    let record = serde_json::from_slice::<Record>(bytes).ok();
+    record.filter(|record| record.version == VERSION).map(|record| record.debt)
+}
+
+pub(crate) fn to_bytes(debt: &Debt) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Record { version: VERSION, debt: debt.clone() })
 }
 
 /// What a plugin says may have lines of its own.
