@@ -16,6 +16,9 @@ const VERSION: u32 = 1;
 /// How long a debt is waited for that another process is paying: an IPAM plugin may ask a server.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How much of a plugin's words is kept, in bytes.
+const MAX_PROBLEM: usize = 4096;
+
 /// The debts of the node: a file `<network>/<containerID>:<ifname>` for each attachment.
 #[derive(Debug, Clone)]
 pub struct Debts {
@@ -223,10 +226,17 @@ pub(crate) fn to_bytes(debt: &Debt) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Record { version: VERSION, debt: debt.clone() })
 }
 
-/// What a plugin says may have lines of its own.
+/// What a plugin says may have lines of its own, and be as long as it likes: a debt must be noted
+/// whatever it says.
 pub(crate) fn one_line(failure: &Failure) -> String {
     let text = failure.to_string();
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ")
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = lines.collect::<Vec<_>>().join(" / ");
+    if line.len() > MAX_PROBLEM {
+        line.truncate(line.floor_char_boundary(MAX_PROBLEM));
+        line.push('\u{2026}');
+    }
+    line
 }
 
 fn now() -> u64 {
