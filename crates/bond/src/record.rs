@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_names_make_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(dir.path());
+        let id = (1..).map(|n| ContainerId::try_from("c".repeat(n))).take_while(Result::is_ok);
+        let (id, name) = (id.last().unwrap().unwrap(), "n".repeat(15).parse().unwrap());
+        records.write(&id, &name, &Made::default()).unwrap();
+        assert_eq!(records.read(&id, &name).unwrap(), Reading::Whole(Box::default()));
+        let file = records.path(&id, &name);
+        assert_eq!(attachment(file.file_name().unwrap().to_str().unwrap()).unwrap().ifname, name);
+    }
+
+    #[test]
     fn a_record_without_ports_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(dir.path());

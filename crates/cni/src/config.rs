@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use podbond_names::Mac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use crate::{CniResult, Code, Failure, Version};
@@ -151,8 +152,13 @@ pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
                 .to_owned(),
         );
     }
-    serde_json::from_slice(json).or_else(|error| {
-        refused(format!("the network configuration on standard input is no JSON object: {error}"))
+    serde_json::from_slice(json).or_else(|error: serde_json::Error| {
+        let problem = match error.classify() {
+            // serde_json would show what is there instead: nobody knows what it is.
+            Category::Data => "write {…}".to_owned(),
+            _ => error.to_string(),
+        };
+        refused(format!("the network configuration on standard input is no JSON object: {problem}"))
     })
 }
 

@@ -52,7 +52,8 @@ impl Store {
         let entries = fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
         let mut leases = Vec::new();
         for entry in entries {
-            let name = entry.map_err(Error::io("list", &self.dir))?.file_name();
+            let entry = entry.map_err(Error::io("list", &self.dir))?;
+            let name = entry.file_name();
             let path = self.dir.join(&name);
             let Some(name) = name.to_str() else { continue };
             if is_ours_unfinished(name) {
@@ -60,7 +61,12 @@ impl Store {
             }
             // The lock and the addresses given last are no addresses.
             let Ok(address) = name.parse() else { continue };
-            let holder = match read(&path).map_err(Error::io("read the lease", path))? {
+            // What is known to be no file is not even opened: opening a device may do something.
+            let content = match entry.file_type() {
+                Ok(kind) if !kind.is_file() => Content::NoFile,
+                _ => read(&path).map_err(Error::io("read the lease", path))?,
+            };
+            let holder = match content {
                 Content::File(content) => Holder::parse(&content),
                 // Nobody's that can be known: it is not given out, and keeps no other from it.
                 Content::NoFile => Holder::parse("no file"),
@@ -76,7 +82,11 @@ impl Store {
     /// The address that was given last from the range set of this index. One that cannot be read
     /// costs the round robin, and nothing else.
     pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
-        match read(&self.last_reserved_path(set)).ok()? {
+        let path = self.last_reserved_path(set);
+        if !fs::symlink_metadata(&path).ok()?.is_file() {
+            return None;
+        }
+        match read(&path).ok()? {
             Content::File(text) => text.trim().parse().ok(),
             Content::NoFile | Content::Gone => None,
         }

@@ -18,6 +18,9 @@ const VERSION: u32 = 1;
 /// How long a debt is waited for that another process is paying: an IPAM plugin may ask a server.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How much of a plugin's words is kept, in bytes.
+const MAX_PROBLEM: usize = 4096;
+
 /// The debts of the node: a file `<network>/<containerID>:<ifname>` for each attachment.
 #[derive(Debug, Clone)]
 pub struct Debts {
@@ -211,7 +214,8 @@ impl Debts {
 }
 
 /// What is in a debt's place.
-enum Content {
+#[derive(Debug, PartialEq)]
+pub(crate) enum Content {
     Whole(Box<Debt>),
     /// Somebody else's form.
     Foreign,
@@ -219,36 +223,48 @@ enum Content {
 }
 
 fn content(path: &Path) -> Result<Option<Content>, DebtError> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
+    match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Content::Torn)),
+        bytes => Ok(bytes?.as_deref().map(parse)),
     }
-    let bytes = match podbond_state::read(path) {
-        Err(podbond_state::Error::TooLarge { .. }) => return Ok(Some(Content::Torn)),
-        bytes => bytes?,
-    };
-    let Some(bytes) = bytes else { return Ok(None) };
-    let version = serde_json::from_slice::<Version>(&bytes).ok().map(|of| of.version);
-    Ok(Some(match (version, serde_json::from_slice::<Record>(&bytes)) {
-        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.debt)),
-        (Some(version), _) if version != VERSION => Content::Foreign,
-        _ => Content::Torn,
-    }))
 }
 
 fn write(path: &Path, debt: &Debt) -> Result<(), DebtError> {
-    let record = Record { version: VERSION, debt: debt.clone() };
-    let bytes = serde_json::to_vec(&record).map_err(|error| DebtError::Unwritten {
+    let bytes = to_bytes(debt).map_err(|error| DebtError::Unwritten {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
     Ok(podbond_state::write(path, &bytes)?)
 }
 
-/// What a plugin says may have lines of its own.
+pub(crate) fn parse(bytes: &[u8]) -> Content {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let version = serde_json::from_slice::<Version>(bytes).ok().map(|of| of.version);
+    match (version, serde_json::from_slice::<Record>(bytes)) {
+        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.debt)),
+        (Some(version), _) if version != VERSION => Content::Foreign,
+        _ => Content::Torn,
+    }
+}
+
+pub(crate) fn to_bytes(debt: &Debt) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Record { version: VERSION, debt: debt.clone() })
+}
+
+/// What a plugin says may have lines of its own, and be as long as it likes: a debt must be noted
+/// whatever it says.
 pub(crate) fn one_line(failure: &Failure) -> String {
     let text = failure.to_string();
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ")
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = lines.collect::<Vec<_>>().join(" / ");
+    if line.len() > MAX_PROBLEM {
+        line.truncate(line.floor_char_boundary(MAX_PROBLEM));
+        line.push('\u{2026}');
+    }
+    line
 }
 
 fn now() -> u64 {

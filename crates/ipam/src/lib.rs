@@ -12,6 +12,8 @@ mod attach;
 mod debts;
 mod error;
 mod found;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lease;
 mod meaning;
 mod readiness;

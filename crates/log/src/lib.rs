@@ -8,6 +8,8 @@
 
 mod config;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod level;
 mod line;
 mod log;

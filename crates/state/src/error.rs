@@ -61,6 +61,7 @@ fn mend(source: Errno) -> &'static str {
     match source {
         Errno::NOSPC | Errno::DQUOT => ": free space in its file system",
         Errno::ROFS => ": mount its file system writable",
+        Errno::NAMETOOLONG => ": give what it is named after a shorter name",
         Errno::ACCESS | Errno::PERM => ": run it as root, and let root write there",
         _ => "",
     }

@@ -68,7 +68,8 @@ fn what_is_no_object_too_long_or_too_deep_is_refused() {
     let deep = format!("{{\"name\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     let long = " ".repeat(MAX_BYTES + 1);
     for (json, part) in [
-        ("[]", "expected a map"),
+        ("[]", "is no JSON object: write {…}"),
+        ("\"what it is\"", "is no JSON object: write {…}"),
         (" \n", "standard input is empty"),
         (deep.as_str(), "recursion limit exceeded"),
         (long.as_str(), "longer than 1048576 bytes"),

@@ -74,6 +74,17 @@ fn what_is_owed_is_noted_in_one_line_with_all_that_its_payment_needs() {
 }
 
 #[test]
+fn however_much_a_plugin_says_what_it_owes_is_noted() {
+    let node = Node::new();
+    let request = request(IPAM, "c1");
+    let words = "\u{20ac}uro\n".repeat(1 << 18);
+    let path = node.debts.note(&request, &Failure::new(Code::Io, words)).unwrap();
+    assert!(fs::metadata(path).unwrap().len() < 8 << 10);
+    let problem = node.debts.of(&request).unwrap().unwrap().problem;
+    assert!(problem.starts_with("\u{20ac}uro / \u{20ac}uro / ") && problem.ends_with('\u{2026}'));
+}
+
+#[test]
 fn a_debt_is_paid_once_and_nothing_is_left() {
     let node = Node::new();
     node.give_back(true, &request(IPAM, "c1"), Lease::Possible);
