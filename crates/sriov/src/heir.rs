@@ -89,7 +89,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             fs::create_dir(dir.path().join("pci")).unwrap();
-            let store = Store::new(dir.path().to_owned());
+            let store = Store::new(dir.path().to_owned(), dir.path().join("copies"));
             Self { dir, store }
         }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -65,21 +66,52 @@ fn deleted(config: &Value, meanwhile: impl Fn()) -> Vec<(Snapshot, Snapshot)> {
 }
 
 #[test]
-fn a_vf_whose_record_is_damaged_is_put_back() {
+fn a_vf_whose_record_is_damaged_is_put_back_as_it_was() {
     let networks = networks();
     let vf = vf(0);
-    // Which address igbvf made up for it at first only the record tells.
+    for damage in Damage::ALL {
+        for (before, after) in deleted(&config(&vf), || damage.befall(Path::new(RECORD))) {
+            assert_eq!(after, before, "{damage:?}");
+        }
+    }
+    networks.end();
+}
+
+#[test]
+fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
+    let networks = networks();
+    let vf = vf(0);
+    // Which address igbvf made up for it at first nobody else tells.
     let mut config = config(&vf);
     config.as_object_mut().unwrap().remove("mac");
-    for damage in Damage::ALL {
-        for (before, after) in deleted(&config, || damage.befall(Path::new(RECORD))) {
-            if damage == Damage::Newer {
-                // What the incumbent would read of it is enough.
-                assert_eq!(after, before);
-            }
+    for damage in [Damage::Empty, Damage::Removed] {
+        let lose = || {
+            damage.befall(Path::new(RECORD));
+            fs::remove_file("/run/podbond/vfs/c-del-net7").unwrap();
+        };
+        for (before, after) in deleted(&config, lose) {
             assert_eq!(after.without_names(), before.without_names(), "{damage:?}");
         }
     }
+    networks.end();
+}
+
+#[test]
+fn an_address_that_nobody_can_put_back_is_told_with_what_to_do() {
+    let networks = networks();
+    let (vf, netns) = (vf(0), Netns::with_links("untold"));
+    call("ADD", &netns.path()).run(&config(&vf)).unwrap();
+    fs::remove_file(RECORD).unwrap();
+    fs::remove_file("/run/podbond/vfs/c-del-net7").unwrap();
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let script = format!("exec /opt/cni/bin/sriov 2>{}", said.path().display());
+    let path = netns.path();
+    let del = call("DEL", &path);
+    del.run_as(Command::new("sh").args(["-c", &script]), &config(&vf).to_string()).unwrap();
+    let said = fs::read_to_string(said.path()).unwrap();
+    let expected = "keeps 02:00:00:00:07:07: where that was the pod's, make the PF's VFs anew";
+    assert!(said.contains(expected), "{said}");
+    drop(netns);
     networks.end();
 }
 

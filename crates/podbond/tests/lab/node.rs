@@ -12,8 +12,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Where a node keeps what must not be left behind.
-const STATE: [&str; 4] =
-    ["/var/lib/podbond", "/var/lib/cni/sriov", "/var/lib/cni/networks", "/run/netns"];
+const STATE: [&str; 5] = [
+    "/var/lib/podbond",
+    "/var/lib/cni/sriov",
+    "/var/lib/cni/networks",
+    "/run/netns",
+    "/run/podbond/vfs",
+];
 
 /// Files that stay for good: locks, and where the next search for an address begins.
 const STAYING: [&str; 2] = ["lock", "last_reserved_ip.0"];
