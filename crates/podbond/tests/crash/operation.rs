@@ -15,6 +15,9 @@ const SIGKILL: i32 = 9;
 /// Where a process lists its changes.
 const LIST: &str = "/run/changes";
 
+/// Where it is noted what IPAM plugins have not given back yet.
+const DEBTS: &str = "/var/lib/podbond/debts";
+
 /// An ADD and its DEL, each one process.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
@@ -196,10 +199,14 @@ impl Operation {
         }
     }
 
+    fn is_pod(&self) -> bool {
+        matches!(self.calls, Calls::Pod)
+    }
+
     /// Whether a line of what is left is no loss: `podbond gc` leaves it to `podbond delete` to forget
     /// a pod.
     pub(crate) fn may_leave(&self, closing: Closing, line: &str) -> bool {
-        let is_of_pod = matches!(self.calls, Calls::Pod) && closing == Closing::Sweep;
+        let is_of_pod = self.is_pod() && closing == Closing::Sweep;
         is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/")
     }
 
@@ -229,7 +236,10 @@ impl Operation {
     /// `valid` are those whose attachments GC leaves alone.
     pub(crate) fn close(&self, closing: Closing, valid: &[&Self], fault: &str) -> Ran {
         let ran = match closing {
-            Closing::Del => self.run(Verb::Del, fault),
+            Closing::Del => {
+                let ran = self.run(Verb::Del, fault);
+                if fault.is_empty() && self.is_pod() { pay_debts(ran) } else { ran }
+            }
             Closing::NetnsGone => {
                 self.scene.remove_netns();
                 self.run(Verb::Del, fault)
@@ -241,9 +251,7 @@ impl Operation {
             Closing::Sweep => {
                 self.scene.remove_netns();
                 Scene::wait_for_writers();
-                let mut command = Command::new("podbond");
-                command.arg("gc");
-                run(command, "", fault)
+                gc(fault)
             }
             Closing::Gc => {
                 let Calls::Plugin { config, .. } = &self.calls else {
@@ -284,6 +292,22 @@ impl Operation {
         }
         run(command, &config.to_string(), fault)
     }
+}
+
+/// `podbond gc`.
+fn gc(fault: &str) -> Ran {
+    let mut command = Command::new("podbond");
+    command.arg("gc");
+    run(command, "", fault)
+}
+
+/// A DEL whose IPAM plugin failed has succeeded and noted what that owes. `podbond delete` knows
+/// nothing of the pod any more: `podbond gc` asks the plugin again.
+fn pay_debts(deleted: Ran) -> Ran {
+    let networks = fs::read_dir(DEBTS).into_iter().flatten();
+    let mut debts = networks.flat_map(|network| fs::read_dir(network.unwrap().path()).unwrap());
+    let has_debts = debts.next().is_some();
+    if deleted.has_succeeded() && has_debts { gc("") } else { deleted }
 }
 
 /// The PCI address of the first VF, which it keeps when it is made again.

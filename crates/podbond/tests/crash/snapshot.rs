@@ -22,8 +22,8 @@ const QUESTIONS: &str = "link show\naddress show\nroute show table all\n";
 /// Routes that the kernel makes with addresses, when it has found nobody else who has them.
 const OF_KERNEL: [&str; 4] = ["local", "broadcast", "anycast", "multicast"];
 
-/// How the lines of state files begin.
-pub(crate) const FILE: &str = "file ";
+/// How the lines of files begin that outlive a reboot.
+pub(crate) const FILE: &str = "file /var/lib/";
 
 /// What is there: links, their addresses and routes, VF settings, namespaces, files with content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ fn files(dir: &Path, lines: &mut BTreeSet<String>) {
         } else if !stays {
             let content = fs::read(&path).unwrap_or_default();
             let content = String::from_utf8_lossy(&content).into_owned();
-            lines.insert(format!("{FILE}{} {content:?}", path.display()));
+            lines.insert(format!("file {} {content:?}", path.display()));
         }
     }
 }
