@@ -105,7 +105,7 @@ impl<'o> Run<'o> {
                 let mut has_died = false;
                 for moment in ["before", "after"] {
                     let fault = format!("die-{moment}={position}");
-                    for closing in self.closings(tally.tried) {
+                    for closing in self.closings(moment, position) {
                         let point = Point { killed: Some((verb, fault.clone())), closing };
                         let died = self.killed(&point, position, &mut tally);
                         has_died |= died;
@@ -123,15 +123,21 @@ impl<'o> Run<'o> {
         tally
     }
 
-    /// One after the other, or all. After a reboot VFs are other ones, and it takes long until there
-    /// are any: only the node's files can be compared, and everything has to be made again.
-    fn closings(&self, tried: usize) -> Vec<Closing> {
+    /// All, or two for each state that a kill can leave, as what is after a change is what is before
+    /// the next: DEL after each change, the others before each by turns. After a reboot VFs are other
+    /// ones, and it takes long until there are any: only the node's files can be compared then, and
+    /// everything has to be made again.
+    fn closings(&self, moment: &str, position: usize) -> Vec<Closing> {
         let mut all = self.operation.closings().to_vec();
         if is_full() {
             return all;
         }
-        all.retain(|closing| *closing != Closing::Reboot || !self.operation.scene.has_vfs());
-        vec![all[tried % all.len()]]
+        if moment == "after" {
+            return vec![Closing::Del];
+        }
+        let takes_long = |closing| closing == Closing::Reboot && self.operation.scene.has_vfs();
+        all.retain(|closing| *closing != Closing::Del && !takes_long(*closing));
+        vec![all[position % all.len()]]
     }
 
     /// Killed at a point, then taken away. Whether it was killed: how many changes there are may
