@@ -69,6 +69,10 @@ impl Scene {
         if self.has_vfs() {
             apply_networks();
         }
+        if self.has_vfs() && self.made_by == MadeBy::Runtime {
+            // Somebody has used it on the node: it was down before.
+            ip(&["link", "set", &first_vf(), "up"]);
+        }
     }
 
     /// Makes what went with the namespace: the namespace itself, and links without hardware, which
@@ -179,6 +183,13 @@ fn apply_networks() {
     }
     let output = apply.output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
+}
+
+/// The name of the first VF on the node.
+fn first_vf() -> String {
+    let links = fs::read_dir("/sys/class/net/pf0/device/virtfn0/net").unwrap();
+    let names = links.map(|link| link.unwrap().file_name().into_string().unwrap());
+    names.last().expect("a VF of the node has a network interface")
 }
 
 fn ip(arguments: &[&str]) {
