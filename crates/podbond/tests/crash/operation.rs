@@ -89,9 +89,14 @@ impl Operation {
         Self::bond("bond-in-pod", pod, &json!({}))
     }
 
-    /// With an address of its own.
+    /// With an address of its own, and everything that can be set of a port.
     pub(crate) fn bond_mac(pod: u8) -> Self {
-        Self::bond("bond-mac", pod, &json!({"mac": "02:00:00:00:00:77"}))
+        let [first, second] = [0, 1].map(|number| format!("d{pod}{number}"));
+        let changes = json!({
+            "mac": "02:00:00:00:00:77", "primary": first, "activeSlave": first,
+            "links": [{"name": first}, {"name": second, "queueId": 1, "prio": 1}],
+        });
+        Self::bond("bond-mac", pod, &changes)
     }
 
     /// With a VLAN interface on it, which has the addresses.
@@ -119,6 +124,19 @@ impl Operation {
         operation
     }
 
+    /// Over VFs of the node, which fall back to it with the bond's MTU when their namespace is gone.
+    pub(crate) fn bond_over_vfs(pod: u8) -> Self {
+        let vfs = &["vf0", "vf1"];
+        let links = vfs.map(|name| json!({"name": name}));
+        let changes =
+            json!({"linksInContainer": false, "mtu": 1400, "failOverMac": 1, "links": links});
+        let mut operation = Self::bond("bond-over-vfs", pod, &changes);
+        operation.scene.links.clear();
+        operation.scene.networks = Networks::Documented;
+        operation.scene.vfs = vfs;
+        operation
+    }
+
     /// With every setting that the card keeps. All pods want the same VF.
     pub(crate) fn sriov(pod: u8) -> Self {
         let config = json!({
@@ -128,6 +146,7 @@ impl Operation {
         });
         let mut operation = Self::plugin("sriov", pod, "sriov", config, Vec::new());
         operation.scene.networks = Networks::Documented;
+        operation.scene.vfs = &["vf0"];
         operation
     }
 
@@ -137,6 +156,7 @@ impl Operation {
             netns: "demo.bondpod1".to_owned(),
             made_by: MadeBy::Podbond,
             links: Vec::new(),
+            vfs: &[],
             networks: Networks::Documented,
         };
         Self { name: "chain", scene, calls: Calls::Pod }
@@ -174,6 +194,7 @@ impl Operation {
             netns: format!("crash{pod}"),
             made_by: MadeBy::Runtime,
             links,
+            vfs: &[],
             networks: Networks::None,
         };
         let container = format!("crash-c{pod}");
@@ -336,7 +357,7 @@ fn run(mut command: Command, input: &str, fault: &str) -> Ran {
 
 fn ipam() -> Value {
     json!({"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}], [{"subnet": "fd77::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}]})
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "192.0.2.0/24"}]})
 }
 
 /// Of which kind a change is.
