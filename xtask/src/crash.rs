@@ -30,10 +30,11 @@ Examples:
 const TEST: (&str, &str, &str) = ("podbond", "crash", "/root/tests/podbond-crash");
 
 /// Each is the beginning of a test's name, with `_` for `-`.
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 11] = [
     "host-local",
     "bond-in-pod",
     "bond-on-host",
+    "bond-over-vfs",
     "bond-vlan",
     "bond-mac",
     "bond-equal-macs",
@@ -44,7 +45,7 @@ const OPERATIONS: [&str; 10] = [
 ];
 
 /// No run takes longer, even on a machine that does much else.
-const LIMIT: Duration = Duration::from_hours(3);
+const LIMIT: Duration = Duration::from_hours(6);
 
 /// Kill every operation at each of its changes, and see that nothing is lost
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::Change;
@@ -25,6 +26,8 @@ struct Fault {
     death: Option<Death>,
     /// Which change fails, and its error number.
     fail: Option<(usize, i32)>,
+    /// From which change on files fail, and their error number.
+    disk: Option<(usize, i32)>,
     ignore: Option<String>,
 }
 
@@ -38,15 +41,29 @@ impl Fault {
                 "child-of" => fault.parent = Some(value.parse().ok()?),
                 "die-before" => fault.death = Some(Death::Before(value.parse().ok()?)),
                 "die-after" => fault.death = Some(Death::After(value.parse().ok()?)),
-                "fail" => {
-                    let (position, errno) = value.split_once(':')?;
-                    fault.fail = Some((position.parse().ok()?, errno.parse().ok()?));
-                }
+                "fail" => fault.fail = Some(failure(value)?),
+                "disk" => fault.disk = Some(failure(value)?),
                 "ignore" => fault.ignore = Some(value.to_owned()),
                 _ => return None,
             }
         }
         Some(fault)
+    }
+}
+
+/// `K:ERRNO`.
+fn failure(value: &str) -> Option<(usize, i32)> {
+    let (position, errno) = value.split_once(':')?;
+    Some((position.parse().ok()?, errno.parse().ok()?))
+}
+
+/// Whether a disk in this state refuses a change: nothing can be written to one that is full, and
+/// nothing be done to one that is read-only.
+fn refuses(errno: i32, kind: &str) -> bool {
+    match kind {
+        "write" | "rename" => true,
+        "remove" => errno != Errno::NOSPC.raw_os_error(),
+        _ => false,
     }
 }
 
@@ -81,6 +98,12 @@ pub(crate) fn around<E>(
         HAS_FAILED.store(true, Ordering::Relaxed);
         return Err(refused(io::Error::from_raw_os_error(errno)));
     }
+    if let Some((position, errno)) = fault.disk
+        && position <= count
+        && refuses(errno, change.kind)
+    {
+        return Err(refused(io::Error::from_raw_os_error(errno)));
+    }
     let ignores = fault.fail.is_none() || HAS_FAILED.load(Ordering::Relaxed);
     let outcome =
         if ignores && fault.ignore.as_deref() == Some(change.kind) { Ok(()) } else { make() };
@@ -113,13 +136,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_full_disk_refuses_what_needs_room_and_a_read_only_one_everything() {
+        let (full, read_only) = (28, 30);
+        for kind in ["write", "rename"] {
+            assert!(refuses(full, kind) && refuses(read_only, kind));
+        }
+        assert!(!refuses(full, "remove") && refuses(read_only, "remove"));
+        assert!(!refuses(full, "remove-bond") && !refuses(read_only, "remove-bond"));
+    }
+
+    #[test]
     fn a_fault_is_read_whole_or_not_at_all() {
         assert_eq!(Fault::parse(""), Some(Fault::default()));
         let fault =
-            Fault::parse("list=/tmp/l child-of=7 die-after=3 fail=2:16 ignore=set-mac").unwrap();
+            Fault::parse("list=/tmp/l child-of=7 die-after=3 fail=2:16 disk=4:30 ignore=set-mac")
+                .unwrap();
         assert_eq!(fault.parent, Some(7));
         assert_eq!(fault.death, Some(Death::After(3)));
         assert_eq!(fault.fail, Some((2, 16)));
+        assert_eq!(fault.disk, Some((4, 30)));
         assert_eq!(fault.ignore.as_deref(), Some("set-mac"));
         assert_eq!(fault.list, Some("/tmp/l".into()));
         for wrong in ["die", "die-before=x", "child-of=", "fail=2", "fail=2:EBUSY", "other=1"] {

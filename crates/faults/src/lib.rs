@@ -13,6 +13,7 @@
 //!   called by exec does the same as its caller, and counts from 1 again;
 //! - `die-before=K`, `die-after=K`: the process is killed (SIGKILL) around its K-th change, from 1;
 //! - `fail=K:ERRNO`: the K-th change is not made and fails with this error number;
+//! - `disk=K:ERRNO`: from the K-th change on no file can be changed, or, with `ENOSPC`, written;
 //! - `ignore=KIND`: changes of this kind are not made and yet succeed; beside `fail`, those alone
 //!   that come after it. It shows that a test would notice an undo that is missing.
 

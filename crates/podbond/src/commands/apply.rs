@@ -213,11 +213,7 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
     node.store.put_pod(&record)?;
     let outcome = NamedNetns::create(&PodRecord::netns_name(&pod.key))
         .map_err(Error::from)
-        .and_then(|netns| fill(node, pod, chain, &container_id, netns))
-        .and_then(|statuses| {
-            let recorded = node.store.put_pod(&record.clone().with_status(&statuses));
-            recorded.map_err(|error| take_down(node, &pod.key, &container_id, error))
-        });
+        .and_then(|netns| fill(node, pod, chain, &record, netns));
     match outcome {
         Ok(()) => Ok("created"),
         Err(error) => {
@@ -231,37 +227,32 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
     }
 }
 
-/// Attaches a new namespace to the pod's networks; removes it when that fails.
+/// Attaches a new namespace to the pod's networks and records that it is up; removes it when that
+/// fails.
 fn fill(
     node: &Node<'_>,
     pod: &Pod,
     chain: &Chain,
-    container_id: &ContainerId,
+    record: &PodRecord,
     netns: NamedNetns,
-) -> Result<Vec<podbond_attach::NetworkStatus>, Error> {
+) -> Result<(), Error> {
     let sandbox = Sandbox {
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
-        container_id: container_id.clone(),
+        container_id: record.container_id.clone(),
         netns: netns.path().to_owned(),
     };
-    node.attach(&sandbox, chain).map_err(|error| match netns.remove() {
+    let up = node.attach(&sandbox, chain).and_then(|statuses| {
+        let recorded = node.store.put_pod(&record.clone().with_status(&statuses));
+        recorded.inspect_err(|_| {
+            // While its links are in it. What is left is told by who tries again without it.
+            let _ = node.detach(&record.container_id);
+        })
+    });
+    up.map_err(|error| match netns.remove() {
         Ok(()) => error,
         Err(left) => Error::Several(vec![error, left.into()]),
     })
-}
-
-/// Takes a pod down that is up and cannot be recorded as such. What of it cannot be taken away is
-/// told by who tries again.
-fn take_down(node: &Node<'_>, key: &ObjectKey, container_id: &ContainerId, cause: Error) -> Error {
-    if !node.detach(container_id).is_empty() {
-        return cause;
-    }
-    let netns = NamedNetns::find(&PodRecord::netns_name(key));
-    match netns.and_then(|netns| netns.map_or(Ok(()), NamedNetns::remove)) {
-        Ok(()) => cause,
-        Err(left) => Error::Several(vec![cause, left.into()]),
-    }
 }
 
 /// A new ID, as a runtime would give: no two sandboxes share one, whatever their pods are called.

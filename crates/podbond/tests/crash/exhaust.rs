@@ -1,11 +1,14 @@
 //! All points at which an operation can be killed or refused, one after the other.
 
-use crate::operation::{Closing, Operation, Ran, Verb};
+use crate::operation::{Closing, Operation, Ran, Verb, kind};
 use crate::report::{is_full, progress, row};
 use crate::snapshot::{FILE, Snapshot};
 
 /// `EPERM`, `EINTR`, `ENOMEM`, `EBUSY`, `ENODEV`, `ENOSPC`, `EROFS`: what may be met in earnest.
 const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
+
+/// A full disk and one that can only be read.
+const OF_DISK: [i32; 2] = [28, 30];
 
 /// An operation on a node of which is known what it was before.
 pub(crate) struct Run<'o> {
@@ -60,8 +63,10 @@ pub(crate) fn exhaust(operation: &Operation) {
     killed.row(operation.name, "killed");
     let refused = run.refuse_everywhere();
     refused.row(operation.name, "refused");
+    let disk = run.break_disk_everywhere();
+    disk.row(operation.name, "disk broken");
     operation.scene.clear();
-    let leaks = [undisturbed, killed, refused].map(|tally| tally.leaks).concat();
+    let leaks = [undisturbed, killed, refused, disk].map(|tally| tally.leaks).concat();
     assert!(leaks.is_empty(), "{}", leaks.join("\n"));
 }
 
@@ -100,7 +105,7 @@ impl<'o> Run<'o> {
                 let mut has_died = false;
                 for moment in ["before", "after"] {
                     let fault = format!("die-{moment}={position}");
-                    for closing in self.closings(tally.tried) {
+                    for closing in self.closings(moment, position) {
                         let point = Point { killed: Some((verb, fault.clone())), closing };
                         let died = self.killed(&point, position, &mut tally);
                         has_died |= died;
@@ -118,15 +123,21 @@ impl<'o> Run<'o> {
         tally
     }
 
-    /// One after the other, or all. After a reboot VFs are other ones, and it takes long until there
-    /// are any: only the node's files can be compared, and everything has to be made again.
-    fn closings(&self, tried: usize) -> Vec<Closing> {
+    /// All, or two for each state that a kill can leave, as what is after a change is what is before
+    /// the next: DEL after each change, the others before each by turns. After a reboot VFs are other
+    /// ones, and it takes long until there are any: only the node's files can be compared then, and
+    /// everything has to be made again.
+    fn closings(&self, moment: &str, position: usize) -> Vec<Closing> {
         let mut all = self.operation.closings().to_vec();
         if is_full() {
             return all;
         }
-        all.retain(|closing| *closing != Closing::Reboot || !self.operation.scene.has_vfs());
-        vec![all[tried % all.len()]]
+        if moment == "after" {
+            return vec![Closing::Del];
+        }
+        let takes_long = |closing| closing == Closing::Reboot && self.operation.scene.has_vfs();
+        all.retain(|closing| *closing != Closing::Del && !takes_long(*closing));
+        vec![all[position % all.len()]]
     }
 
     /// Killed at a point, then taken away. Whether it was killed: how many changes there are may
@@ -184,6 +195,51 @@ impl<'o> Run<'o> {
         true
     }
 
+    /// From each change of a file on the disk is full or read-only. An ADD that fails for it has undone
+    /// everything but files; a DEL does all once the disk can be written again.
+    fn break_disk_everywhere(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for verb in [Verb::Add, Verb::Del] {
+            progress(format_args!("{}: {verb:?} without a disk", self.operation.name));
+            let changes = self.changes(verb, &mut tally);
+            let of_files = (1..=changes.len()).filter(|at| is_of_file(&changes[at - 1]));
+            for position in of_files {
+                *tally.steps(verb) += 1;
+                let errors = if is_full() { &OF_DISK[..] } else { &[OF_DISK[tally.tried % 2]] };
+                for errno in errors {
+                    self.without_disk(verb, position, *errno, &mut tally);
+                }
+            }
+        }
+        tally
+    }
+
+    fn without_disk(&mut self, verb: Verb, position: usize, errno: i32, tally: &mut Tally) {
+        if verb == Verb::Del {
+            self.add();
+        }
+        let ran = self.operation.run(verb, &format!("disk={position}:{errno}"));
+        assert!(!ran.was_killed(), "{}", ran.told());
+        tally.tried += 1;
+        let when = format!("{verb:?} with a broken disk ({errno}) from {position} on");
+        if verb == Verb::Add && !ran.has_succeeded() {
+            let lines = self.lines().into_iter().filter(|line| !line[2..].starts_with(FILE));
+            let left = told_of(&lines.collect::<Vec<_>>(), &format!("{when}, not yet deleted"));
+            tally.leaks.extend(left);
+        }
+        self.taken_away(&Point::whole(Closing::Del), &when, tally);
+    }
+
+    /// The changes that it makes when nothing befalls it.
+    fn changes(&mut self, verb: Verb, tally: &mut Tally) -> Vec<String> {
+        let added = self.add();
+        let deleted = self.taken_away(&Point::whole(Closing::Del), "undisturbed", tally);
+        match verb {
+            Verb::Add => added.changes,
+            Verb::Del => deleted.changes,
+        }
+    }
+
     /// Does what a point says of what there is to take away.
     pub(crate) fn leave(&self, point: &Point) -> Ran {
         match &point.killed {
@@ -235,13 +291,25 @@ impl<'o> Run<'o> {
 
     /// The same after one of the ways of taking things away.
     pub(crate) fn left(&self, closing: Closing, when: &str) -> Option<String> {
-        let mut lines = Snapshot::take(&[&self.operation.scene.netns]).since(&self.before);
+        let mut lines = self.lines();
         lines.retain(|line| !self.operation.may_leave(closing, line));
         if closing == Closing::Reboot && self.operation.scene.has_vfs() {
             lines.retain(|line| line[2..].starts_with(FILE));
         }
-        (!lines.is_empty()).then(|| format!("{when}:\n  {}", lines.join("\n  ")))
+        told_of(&lines, when)
     }
+
+    fn lines(&self) -> Vec<String> {
+        Snapshot::take(&[&self.operation.scene.netns]).since(&self.before)
+    }
+}
+
+fn told_of(lines: &[String], when: &str) -> Option<String> {
+    (!lines.is_empty()).then(|| format!("{when}:\n  {}", lines.join("\n  ")))
+}
+
+fn is_of_file(change: &str) -> bool {
+    ["write", "rename", "remove"].contains(&kind(change))
 }
 
 /// Sets the scene, once used: directories and locks stay for good.

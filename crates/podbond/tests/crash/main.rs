@@ -33,6 +33,11 @@ fn bond_on_host_loses_nothing() {
 }
 
 #[test]
+fn bond_over_vfs_loses_nothing() {
+    exhaust(&Operation::bond_over_vfs(0));
+}
+
+#[test]
 fn bond_vlan_loses_nothing() {
     exhaust(&Operation::bond_vlan(0));
 }
@@ -69,7 +74,9 @@ fn undo_left_out_is_noticed() {
         Operation::host_local(0),
         Operation::bond_in_pod(0),
         Operation::bond_on_host(0),
+        Operation::bond_over_vfs(0),
         Operation::bond_vlan(0),
+        Operation::bond_mac(0),
         Operation::bond_equal_macs(0),
         Operation::sriov(0),
     ]);

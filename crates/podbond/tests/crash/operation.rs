@@ -15,6 +15,9 @@ const SIGKILL: i32 = 9;
 /// Where a process lists its changes.
 const LIST: &str = "/run/changes";
 
+/// Where it is noted what IPAM plugins have not given back yet.
+const DEBTS: &str = "/var/lib/podbond/debts";
+
 /// An ADD and its DEL, each one process.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
@@ -86,9 +89,14 @@ impl Operation {
         Self::bond("bond-in-pod", pod, &json!({}))
     }
 
-    /// With an address of its own.
+    /// With an address of its own, and everything that can be set of a port.
     pub(crate) fn bond_mac(pod: u8) -> Self {
-        Self::bond("bond-mac", pod, &json!({"mac": "02:00:00:00:00:77"}))
+        let [first, second] = [0, 1].map(|number| format!("d{pod}{number}"));
+        let changes = json!({
+            "mac": "02:00:00:00:00:77", "primary": first, "activeSlave": first,
+            "links": [{"name": first}, {"name": second, "queueId": 1, "prio": 1}],
+        });
+        Self::bond("bond-mac", pod, &changes)
     }
 
     /// With a VLAN interface on it, which has the addresses.
@@ -116,6 +124,19 @@ impl Operation {
         operation
     }
 
+    /// Over VFs of the node, which fall back to it with the bond's MTU when their namespace is gone.
+    pub(crate) fn bond_over_vfs(pod: u8) -> Self {
+        let vfs = &["vf0", "vf1"];
+        let links = vfs.map(|name| json!({"name": name}));
+        let changes =
+            json!({"linksInContainer": false, "mtu": 1400, "failOverMac": 1, "links": links});
+        let mut operation = Self::bond("bond-over-vfs", pod, &changes);
+        operation.scene.links.clear();
+        operation.scene.networks = Networks::Documented;
+        operation.scene.vfs = vfs;
+        operation
+    }
+
     /// With every setting that the card keeps. All pods want the same VF.
     pub(crate) fn sriov(pod: u8) -> Self {
         let config = json!({
@@ -125,6 +146,7 @@ impl Operation {
         });
         let mut operation = Self::plugin("sriov", pod, "sriov", config, Vec::new());
         operation.scene.networks = Networks::Documented;
+        operation.scene.vfs = &["vf0"];
         operation
     }
 
@@ -134,6 +156,7 @@ impl Operation {
             netns: "demo.bondpod1".to_owned(),
             made_by: MadeBy::Podbond,
             links: Vec::new(),
+            vfs: &[],
             networks: Networks::Documented,
         };
         Self { name: "chain", scene, calls: Calls::Pod }
@@ -171,6 +194,7 @@ impl Operation {
             netns: format!("crash{pod}"),
             made_by: MadeBy::Runtime,
             links,
+            vfs: &[],
             networks: Networks::None,
         };
         let container = format!("crash-c{pod}");
@@ -196,10 +220,14 @@ impl Operation {
         }
     }
 
+    fn is_pod(&self) -> bool {
+        matches!(self.calls, Calls::Pod)
+    }
+
     /// Whether a line of what is left is no loss: `podbond gc` leaves it to `podbond delete` to forget
     /// a pod.
     pub(crate) fn may_leave(&self, closing: Closing, line: &str) -> bool {
-        let is_of_pod = matches!(self.calls, Calls::Pod) && closing == Closing::Sweep;
+        let is_of_pod = self.is_pod() && closing == Closing::Sweep;
         is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/")
     }
 
@@ -229,7 +257,10 @@ impl Operation {
     /// `valid` are those whose attachments GC leaves alone.
     pub(crate) fn close(&self, closing: Closing, valid: &[&Self], fault: &str) -> Ran {
         let ran = match closing {
-            Closing::Del => self.run(Verb::Del, fault),
+            Closing::Del => {
+                let ran = self.run(Verb::Del, fault);
+                if fault.is_empty() && self.is_pod() { pay_debts(ran) } else { ran }
+            }
             Closing::NetnsGone => {
                 self.scene.remove_netns();
                 self.run(Verb::Del, fault)
@@ -241,9 +272,7 @@ impl Operation {
             Closing::Sweep => {
                 self.scene.remove_netns();
                 Scene::wait_for_writers();
-                let mut command = Command::new("podbond");
-                command.arg("gc");
-                run(command, "", fault)
+                gc(fault)
             }
             Closing::Gc => {
                 let Calls::Plugin { config, .. } = &self.calls else {
@@ -286,6 +315,22 @@ impl Operation {
     }
 }
 
+/// `podbond gc`.
+fn gc(fault: &str) -> Ran {
+    let mut command = Command::new("podbond");
+    command.arg("gc");
+    run(command, "", fault)
+}
+
+/// A DEL whose IPAM plugin failed has succeeded and noted what that owes. `podbond delete` knows
+/// nothing of the pod any more: `podbond gc` asks the plugin again.
+fn pay_debts(deleted: Ran) -> Ran {
+    let networks = fs::read_dir(DEBTS).into_iter().flatten();
+    let mut debts = networks.flat_map(|network| fs::read_dir(network.unwrap().path()).unwrap());
+    let has_debts = debts.next().is_some();
+    if deleted.has_succeeded() && has_debts { gc("") } else { deleted }
+}
+
 /// The PCI address of the first VF, which it keeps when it is made again.
 fn first_vf() -> &'static str {
     static VF: OnceLock<String> = OnceLock::new();
@@ -312,7 +357,7 @@ fn run(mut command: Command, input: &str, fault: &str) -> Ran {
 
 fn ipam() -> Value {
     json!({"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}], [{"subnet": "fd77::/64"}]],
-        "routes": [{"dst": "0.0.0.0/0"}]})
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "192.0.2.0/24"}]})
 }
 
 /// Of which kind a change is.

@@ -25,6 +25,9 @@ pub(crate) struct Scene {
     pub(crate) made_by: MadeBy,
     /// Links without hardware.
     pub(crate) links: Vec<Dummy>,
+    /// What the first VF of each PF is called, of as many as there are names. Somebody has used them
+    /// on the node: they are up.
+    pub(crate) vfs: &'static [&'static str],
     /// Whether it needs the VFs and NADs of the documented case.
     pub(crate) networks: Networks,
 }
@@ -68,6 +71,11 @@ impl Scene {
         self.mend();
         if self.has_vfs() {
             apply_networks();
+        }
+        for (pf, name) in PFS.iter().zip(self.vfs) {
+            let vf = first_vf(pf);
+            ip(&["link", "set", &vf, "down"]);
+            ip(&["link", "set", &vf, "name", name, "up"]);
         }
     }
 
@@ -179,6 +187,13 @@ fn apply_networks() {
     }
     let output = apply.output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
+}
+
+/// The name of a PF's first VF.
+fn first_vf(pf: &str) -> String {
+    let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
+    let names = links.map(|link| link.unwrap().file_name().into_string().unwrap());
+    names.last().expect("a VF of the node has a network interface")
 }
 
 fn ip(arguments: &[&str]) {
