@@ -1,28 +1,72 @@
-//! `cargo xtask bench`: what podbond costs.
+//! `cargo xtask bench`: what podbond costs, beside the kernel's own price and beside others.
 
-use std::process::{Command, ExitCode};
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use clap::{Args, ValueEnum};
+use podbond_bench::{Document, Row, table};
+use podbond_lab::{Accel, Kernel, Progress, Stdin};
 
-use crate::{build, error::Error};
+use crate::{
+    build,
+    error::{Error, FileContext},
+    lab,
+    workspace::{root, target},
+};
 
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench
         a table
-  cargo xtask bench -o json > before.json
-        one document, to compare";
+  cargo xtask bench --quick -o json > before.json
+        one document, to compare, in less than two minutes
+  cargo xtask bench --peer bond=bin/bond --peer sriov=bin/sriov
+        beside other programs that do the same";
 
-/// Measure what podbond costs, and print it as a table
+/// The program that measures, and where it is in the lab.
+const PROGRAM: (&str, &str) = ("podbond-bench", "/usr/local/bin/podbond-bench");
+
+/// Where the static C program is in the lab.
+const NOTHING: &str = "/usr/local/bin/nothing";
+
+/// Where peers are in the lab: under their plugins' names, as they look for each other.
+const PEERS: &str = "/opt/peers";
+
+/// How often each thing is done, and in a hurry.
+const RUNS: [u32; 2] = [21, 5];
+
+/// No measurement takes longer, even on a machine that does much else.
+const LIMIT: Duration = Duration::from_hours(1);
+
+/// Measure what podbond costs, beside the least that the kernel asks for the same and beside others
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// How often each thing is done
-    #[arg(long, value_name = "N", default_value_t = 21)]
-    runs: u32,
+    /// Fewer runs: in all less than two minutes
+    #[arg(long)]
+    quick: bool,
+    /// How often each thing is done: 21, or 5 with --quick
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+    /// A static executable to measure beside podbond: bond, sriov, host-local or multus; may be
+    /// repeated. Debian's host-local is measured unless another is named
+    #[arg(long, value_name = "PLUGIN=PATH")]
+    peer: Vec<Peer>,
     /// How to print what was measured
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
+    #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
+    kernel: Kernel,
+    /// Run under kvm or tcg instead of trying which works
+    #[arg(long, value_name = "KIND", env = "PODBOND_LAB_ACCEL")]
+    accel: Option<Accel>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -34,17 +78,133 @@ enum Output {
     Json,
 }
 
+/// A program of others that does what a plugin of podbond's does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Peer {
+    plugin: String,
+    path: PathBuf,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const PLUGINS: [&str; 4] = ["bond", "sriov", "host-local", "multus"];
+        match text.split_once('=') {
+            Some((plugin, path)) if PLUGINS.contains(&plugin) && !path.is_empty() => {
+                Ok(Self { plugin: plugin.to_owned(), path: path.into() })
+            }
+            _ => Err(format!("give one of {}, `=`, and a path", PLUGINS.join(", "))),
+        }
+    }
+}
+
+/// The executables that are measured, and the one that measures.
+struct Programs {
+    podbond: PathBuf,
+    measuring: PathBuf,
+    nothing: PathBuf,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let podbond = build::for_bench("podbond")?;
-    let program = build::for_bench("podbond-bench")?;
-    let mut command = Command::new(&program);
-    command.arg("--podbond").arg(podbond).args(["--runs", &arguments.runs.to_string()]);
-    command.args(match arguments.output {
-        Output::Table => ["--output", "table"],
-        Output::Json => ["--output", "json"],
-    });
-    let status = command
-        .status()
-        .map_err(|source| Error::Start { program: program.display().to_string(), source })?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let programs = Programs {
+        podbond: build::for_bench("podbond")?,
+        measuring: build::for_bench(PROGRAM.0)?,
+        nothing: nothing()?,
+    };
+    let begun = Instant::now();
+    let mut rows = native(arguments, &programs)?;
+    rows.extend(in_lab(arguments, &programs)?);
+    eprintln!("xtask: all this took {} s", begun.elapsed().as_secs());
+    match arguments.output {
+        Output::Table => println!("{}", table(&rows)),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&Document { rows })?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    /// What the program is told that measures, with the peers where they are.
+    fn words(
+        &self,
+        peer: impl Fn(&Peer) -> Result<PathBuf, Error>,
+    ) -> Result<Vec<OsString>, Error> {
+        let runs = self.runs.unwrap_or(RUNS[usize::from(self.quick)]);
+        let mut words: Vec<OsString> = vec!["--runs".into(), runs.to_string().into()];
+        for one in &self.peer {
+            let mut word = OsString::from(format!("{}=", one.plugin));
+            word.push(peer(one)?);
+            words.extend(["--peer".into(), word]);
+        }
+        Ok(words)
+    }
+}
+
+/// What needs no lab.
+fn native(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>, Error> {
+    eprintln!("xtask: measuring outside the lab");
+    let mut command = Command::new(&programs.measuring);
+    command.arg("native").arg("--podbond").arg(&programs.podbond);
+    command.arg("--nothing").arg(&programs.nothing);
+    command.args(arguments.words(|peer| peer.path.canonicalize().file("find", &peer.path))?);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|source| Error::Start { program: PROGRAM.0.into(), source })?;
+    if !output.status.success() {
+        return Err(Error::Program { what: "measuring".into(), status: output.status });
+    }
+    Ok(serde_json::from_slice::<Document>(&output.stdout)?.rows)
+}
+
+/// What plugins do on a node.
+fn in_lab(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>, Error> {
+    let place = |peer: &Peer| Path::new(PEERS).join(&peer.plugin);
+    let mut builder = lab::bare(programs.podbond.clone()).vfs(1).kernel(arguments.kernel);
+    builder = builder.accel(arguments.accel).add(&programs.measuring, PROGRAM.1);
+    builder = builder.add(&programs.nothing, NOTHING);
+    builder = arguments.peer.iter().fold(builder, |lab, peer| lab.add(&peer.path, place(peer)));
+    let progress = Progress::on_stderr();
+    let lab = builder.prepare(&progress)?;
+    progress.begin(format_args!("booting the lab under {}", lab.accel()));
+    let mut command: Vec<OsString> =
+        [PROGRAM.1, "lab", "--nothing", NOTHING].map(OsString::from).into();
+    command.extend(arguments.words(|peer| Ok(place(peer)))?);
+    let (mut output, mut errors) = (Vec::new(), io::stderr());
+    let status = lab.run(&command, Stdin::Empty, &mut output, &mut errors, Some(LIMIT))?;
+    if status != 0 {
+        return Err(Error::Measuring { status });
+    }
+    Ok(serde_json::from_slice::<Document>(&output)?.rows)
+}
+
+/// Compiles the static C program that does nothing.
+fn nothing() -> Result<PathBuf, Error> {
+    let directory = target().join("bench");
+    fs::create_dir_all(&directory).file("make", &directory)?;
+    let program = directory.join("nothing");
+    let mut command = Command::new("cc");
+    command.args(["-O2", "-static", "-no-pie", "-o"]).arg(&program);
+    let status = command.arg(root().join("crates/bench/nothing.c")).status();
+    let status = status.map_err(|source| Error::Start { program: "cc".into(), source })?;
+    if status.success() {
+        Ok(program)
+    } else {
+        Err(Error::Program { what: "compiling crates/bench/nothing.c".into(), status })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_one_of_the_plugins_and_a_path() {
+        let peer: Peer = "host-local=bin/a=b".parse().unwrap();
+        assert_eq!(
+            (peer.plugin.as_str(), peer.path.as_path()),
+            ("host-local", Path::new("bin/a=b"))
+        );
+        for wrong in ["bond", "bond=", "bridge=/bin/bridge"] {
+            assert!(wrong.parse::<Peer>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -50,6 +50,12 @@ pub(crate) enum Error {
         /// How many executables did not report.
         silent: usize,
     },
+    /// Nothing was measured in the lab; the program there has said why.
+    #[error("measuring in the lab failed (exit status {status})")]
+    Measuring {
+        /// How it ended.
+        status: u8,
+    },
     /// What was built may not be given to others.
     #[error("dist/podbond was not written: {0}")]
     Dist(String),

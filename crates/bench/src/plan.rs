@@ -5,15 +5,16 @@ use std::hint::black_box;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use podbond_bond::{Config, Surroundings, plan};
 use podbond_cni::{Args, NetConf};
 use podbond_kernel::{Link, LinkState, Vf, VfSettings, View};
 use podbond_names::LinkName;
 
-use crate::Error;
+use crate::error::Error;
 use crate::nads::{self, COUNT, MOST_PORTS};
-use crate::row::Row;
+use podbond_bench::Row;
 
 /// A plugin that is not podbond's, and is never called: planning only looks whether it is there.
 const FOREIGN: &str = "foreign";
@@ -23,7 +24,7 @@ const FOREIGN: &str = "foreign";
 pub(crate) fn rows(podbond: &Path, runs: u32) -> Result<Vec<Row>, Error> {
     let texts: Vec<String> = (0..COUNT).map(|number| nads::config(number).to_string()).collect();
     let (ifname, view) = pod()?;
-    let pure = Row::measure("plan 1,000 NADs: JSON to steps", runs, || {
+    let pure = measure("plan 1,000 NADs: JSON to steps", runs, || {
         texts.iter().try_for_each(|text| one(text, &ifname, &view))
     })?;
 
@@ -38,10 +39,26 @@ pub(crate) fn rows(podbond: &Path, runs: u32) -> Result<Vec<Row>, Error> {
     fs::write(&nads, nads::manifest())?;
     fs::write(&pods, nads::pods(FOREIGN))?;
     let run = |files: &[&Path]| run(podbond, &plugins, files);
-    let read = Row::measure("podbond plan -f, 1,000 NADs", runs, || run(&[&nads]))?;
+    let read = measure("podbond plan -f, 1,000 NADs", runs, || run(&[&nads]))?;
     let used =
-        Row::measure("podbond plan -f, 1,000 NADs, a pod for each", runs, || run(&[&nads, &pods]))?;
+        measure("podbond plan -f, 1,000 NADs, a pod for each", runs, || run(&[&nads, &pods]))?;
     Ok(vec![pure, read, used])
+}
+
+/// Does it once to warm up, then `runs` times with the clock running.
+fn measure(
+    name: &str,
+    runs: u32,
+    mut work: impl FnMut() -> Result<(), Error>,
+) -> Result<Row, Error> {
+    work()?;
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let begun = Instant::now();
+        work()?;
+        times.push(begun.elapsed());
+    }
+    Ok(Row::timed(name, "podbond", times))
 }
 
 /// Everything pure from the NAD's text to the steps of its ADD.

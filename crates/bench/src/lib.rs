@@ -1,0 +1,10 @@
+//! What was measured, as data: rows and their document, and how they are shown.
+//!
+//! The program beside it measures; `cargo xtask bench` runs it, natively and in the lab, and shows
+//! what it found.
+
+mod row;
+mod table;
+
+pub use row::{Document, Row, Spread};
+pub use table::table;
