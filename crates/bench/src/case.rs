@@ -33,6 +33,8 @@ pub(crate) struct Method<'a> {
     pub(crate) runs: u32,
     /// strace, where calls are to be counted.
     pub(crate) strace: Option<&'a Path>,
+    /// This program, where memory is to be looked at.
+    pub(crate) itself: Option<&'a Path>,
 }
 
 /// The costs of one run.
@@ -58,14 +60,20 @@ impl Case {
         let mut rows = Vec::new();
         for (subject, runs) in self.subjects.iter().zip(runs) {
             let calls = method.strace.map(|strace| subject.count(strace)).transpose()?;
-            let rss_kb = subject.memory()?;
+            let rss_kb = method.itself.map(|itself| subject.memory(itself)).transpose()?;
             rows.push(self.row(subject, &runs, calls, rss_kb));
         }
         compare(&mut rows);
         Ok(rows)
     }
 
-    fn row(&self, subject: &Subject, runs: &[Run], calls: Option<Calls>, rss_kb: u64) -> Row {
+    fn row(
+        &self,
+        subject: &Subject,
+        runs: &[Run],
+        calls: Option<Calls>,
+        rss_kb: Option<u64>,
+    ) -> Row {
         let times = |of: fn(&Run) -> Duration| runs.iter().map(of).collect::<Vec<_>>();
         let median = |of| Spread::of(times(of)).median;
         let parts = !subject.del.is_empty();
@@ -73,7 +81,7 @@ impl Case {
             add_ms: parts.then(|| median(|run| run.add.wall)),
             del_ms: parts.then(|| median(|run| run.del.wall)),
             cpu_ms: Some(median(|run| run.add.cpu + run.del.cpu)),
-            rss_kb: Some(rss_kb),
+            rss_kb,
             syscalls: calls.map(|calls| calls.all),
             netlink: calls.map(|calls| calls.netlink),
             ..Row::timed(&self.name, &subject.name, times(|run| run.add.wall + run.del.wall))
@@ -118,10 +126,10 @@ impl Subject {
         Ok(calls)
     }
 
-    fn memory(&self) -> Result<u64, Error> {
+    fn memory(&self, itself: &Path) -> Result<u64, Error> {
         let mut most = 0;
         for process in self.processes() {
-            most = most.max(crate::memory::peak_kb(process)?);
+            most = most.max(crate::memory::peak_kb(process, itself)?);
         }
         Ok(most)
     }
@@ -151,7 +159,7 @@ mod tests {
             Subject::new("podbond", process("0.06"), process("0.02")),
         ];
         let case = Case { name: "sleep".to_owned(), subjects };
-        let rows = case.measure(Method { runs: 3, strace: None }).unwrap();
+        let rows = case.measure(Method { runs: 3, strace: None, itself: None }).unwrap();
         assert_eq!(rows[0].ratio, Some(1.0));
         assert!(rows[1].ratio.is_some_and(|ratio| ratio > 1.2), "{rows:?}");
         assert!(rows[1].add_ms > rows[1].del_ms, "{rows:?}");
@@ -164,7 +172,7 @@ mod tests {
             name: "false".to_owned(),
             subjects: vec![Subject::once(FLOOR, Process::new("/bin/false"))],
         };
-        let refused = case.measure(Method { runs: 1, strace: None });
+        let refused = case.measure(Method { runs: 1, strace: None, itself: None });
         assert!(matches!(refused, Err(Error::Refused { .. })));
     }
 }

@@ -98,14 +98,18 @@ fn native(podbond: &Path, common: Common) -> Result<Vec<Row>, Error> {
     let programs: Vec<_> =
         std::iter::once(("podbond".to_owned(), bond)).chain(peers.programs()).collect();
     let case = start::case("start, natively", &common.nothing, &programs, directory.path())?;
-    let mut rows = case.measure(Method { runs: common.runs, strace: None })?;
+    let itself = std::env::current_exe()?;
+    let method = Method { runs: common.runs, strace: None, itself: Some(&itself) };
+    let mut rows = case.measure(method)?;
     rows.extend(plan::rows(podbond, common.runs)?);
     Ok(rows)
 }
 
 fn lab(common: Common) -> Result<Vec<Row>, Error> {
     let peers = Peers(common.peer);
-    let method = Method { runs: common.runs, strace: Some(Path::new(STRACE)) };
+    let itself = std::env::current_exe()?;
+    let method =
+        Method { runs: common.runs, strace: Some(Path::new(STRACE)), itself: Some(&itself) };
     let measure = |case: &dyn Fn(&Path) -> Result<Case, Error>| {
         let directory = tempfile::tempdir()?;
         let case = case(directory.path())?;

@@ -5,6 +5,7 @@
 //! program once more, before it does anything else.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use wait4::Wait4;
@@ -16,9 +17,8 @@ use crate::process::Process;
 pub(crate) const WORD: &str = "peak-memory-of";
 
 /// The most memory of a process and its descendants at once, each alone, in kB.
-pub(crate) fn peak_kb(process: &Process) -> Result<u64, Error> {
-    let own = std::env::current_exe()?;
-    let (_, printed) = process.under([own.as_os_str(), WORD.as_ref()]).run_and_read()?;
+pub(crate) fn peak_kb(process: &Process, itself: &Path) -> Result<u64, Error> {
+    let (_, printed) = process.under([itself.as_os_str(), WORD.as_ref()]).run_and_read()?;
     printed.trim().parse().map_err(|_| Error::Refused { what: WORD.to_owned(), why: printed })
 }
 
