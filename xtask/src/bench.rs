@@ -41,6 +41,9 @@ const PEERS: &str = "/opt/peers";
 /// How often each thing is done, and in a hurry.
 const RUNS: [u32; 2] = [21, 5];
 
+/// How long one thing is done at most, in seconds.
+const PATIENCE: [u32; 2] = [600, 6];
+
 /// No measurement takes longer, even on a machine that does much else.
 const LIMIT: Duration = Duration::from_hours(1);
 
@@ -130,7 +133,12 @@ impl Arguments {
         peer: impl Fn(&Peer) -> Result<PathBuf, Error>,
     ) -> Result<Vec<OsString>, Error> {
         let runs = self.runs.unwrap_or(RUNS[usize::from(self.quick)]);
-        let mut words: Vec<OsString> = vec!["--runs".into(), runs.to_string().into()];
+        let patience = PATIENCE[usize::from(self.quick)];
+        let numbers = [("--runs", runs), ("--patience", patience)];
+        let mut words: Vec<OsString> = numbers
+            .into_iter()
+            .flat_map(|(option, number)| [option.into(), number.to_string().into()])
+            .collect();
         for one in &self.peer {
             let mut word = OsString::from(format!("{}=", one.plugin));
             word.push(peer(one)?);

@@ -1,7 +1,7 @@
 //! One operation, done by each of its subjects in turn.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::process::{Cost, Process};
@@ -10,6 +10,9 @@ use podbond_bench::{Row, Spread};
 
 /// Which subject the others are compared with.
 pub(crate) const FLOOR: &str = "floor";
+
+/// What is measured.
+pub(crate) const PODBOND: &str = "podbond";
 
 /// An operation that leaves all as it was before.
 pub(crate) struct Case {
@@ -31,6 +34,8 @@ pub(crate) struct Subject {
 pub(crate) struct Method<'a> {
     /// How often with the clock running.
     pub(crate) runs: u32,
+    /// No run begins after so long, and no peer's calls are counted: on a slow machine less is done.
+    pub(crate) patience: Duration,
     /// strace, where calls are to be counted.
     pub(crate) strace: Option<&'a Path>,
     /// This program, where memory is to be looked at.
@@ -43,13 +48,23 @@ struct Run {
     del: Cost,
 }
 
+impl Run {
+    fn wall(&self) -> Duration {
+        self.add.wall + self.del.wall
+    }
+}
+
 impl Case {
     /// Measures it: one run of each subject to warm up, then one run of each after the other, again
     /// and again, so that whatever else the machine does befalls all alike. What slows a process
     /// down comes last: its calls counted, its memory looked at.
     pub(crate) fn measure(&self, method: Method<'_>) -> Result<Vec<Row>, Error> {
         let mut runs: Vec<Vec<Run>> = self.subjects.iter().map(|_| Vec::new()).collect();
+        let end = Instant::now() + method.patience;
         for round in 0..=method.runs {
+            if round > 1 && Instant::now() > end {
+                break;
+            }
             for (subject, runs) in self.subjects.iter().zip(&mut runs) {
                 let run = subject.run()?;
                 if round > 0 {
@@ -57,11 +72,14 @@ impl Case {
                 }
             }
         }
+        let paired = paired_ratios(&self.subjects, &runs);
         let mut rows = Vec::new();
-        for (subject, runs) in self.subjects.iter().zip(runs) {
-            let calls = method.strace.map(|strace| subject.count(strace)).transpose()?;
+        for ((subject, runs), paired_ratio) in self.subjects.iter().zip(runs).zip(paired) {
+            let counts = !subject.is_peer() || Instant::now() < end;
+            let strace = method.strace.filter(|_| counts);
+            let calls = strace.map(|strace| subject.count(strace)).transpose()?;
             let rss_kb = method.itself.map(|itself| subject.memory(itself)).transpose()?;
-            rows.push(self.row(subject, &runs, calls, rss_kb));
+            rows.push(Row { paired_ratio, ..self.row(subject, &runs, calls, rss_kb) });
         }
         compare(&mut rows);
         Ok(rows)
@@ -84,9 +102,25 @@ impl Case {
             rss_kb,
             syscalls: calls.map(|calls| calls.all),
             netlink: calls.map(|calls| calls.netlink),
-            ..Row::timed(&self.name, &subject.name, times(|run| run.add.wall + run.del.wall))
+            ..Row::timed(&self.name, &subject.name, times(Run::wall))
         }
     }
+}
+
+/// The median of each subject's ratios to the floor's run of the same round: what befell both in
+/// that round, as on a machine that does much else, befell both.
+fn paired_ratios(subjects: &[Subject], runs: &[Vec<Run>]) -> Vec<Option<f64>> {
+    let floor = subjects.iter().position(|subject| subject.name == FLOOR);
+    let ratio = |runs: &Vec<Run>, floor: &Vec<Run>| {
+        let pairs = runs.iter().zip(floor);
+        let ratio =
+            |(run, floor): (&Run, &Run)| run.wall().as_secs_f64() / floor.wall().as_secs_f64();
+        let mut ratios: Vec<f64> = pairs.map(ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied()
+    };
+    let floor = floor.and_then(|floor| runs.get(floor));
+    runs.iter().map(|runs| ratio(runs, floor?)).collect()
 }
 
 /// Gives each row its ratio to the floor.
@@ -106,6 +140,10 @@ impl Subject {
     /// A subject with nothing to undo.
     pub(crate) fn once(name: &str, process: Process) -> Self {
         Self { name: name.to_owned(), add: vec![process], del: Vec::new() }
+    }
+
+    fn is_peer(&self) -> bool {
+        self.name != FLOOR && self.name != PODBOND
     }
 
     fn run(&self) -> Result<Run, Error> {
@@ -159,7 +197,14 @@ mod tests {
             Subject::new("podbond", process("0.06"), process("0.02")),
         ];
         let case = Case { name: "sleep".to_owned(), subjects };
-        let rows = case.measure(Method { runs: 3, strace: None, itself: None }).unwrap();
+        let rows = case
+            .measure(Method {
+                runs: 3,
+                patience: Duration::from_mins(1),
+                strace: None,
+                itself: None,
+            })
+            .unwrap();
         assert_eq!(rows[0].ratio, Some(1.0));
         assert!(rows[1].ratio.is_some_and(|ratio| ratio > 1.2), "{rows:?}");
         assert!(rows[1].add_ms > rows[1].del_ms, "{rows:?}");
@@ -172,7 +217,8 @@ mod tests {
             name: "false".to_owned(),
             subjects: vec![Subject::once(FLOOR, Process::new("/bin/false"))],
         };
-        let refused = case.measure(Method { runs: 1, strace: None, itself: None });
+        let refused =
+            case.measure(Method { runs: 1, patience: Duration::ZERO, strace: None, itself: None });
         assert!(matches!(refused, Err(Error::Refused { .. })));
     }
 }

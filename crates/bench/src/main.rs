@@ -5,18 +5,21 @@ mod bond;
 mod case;
 mod error;
 mod ip;
+mod lease;
 mod memory;
 mod nads;
 mod peers;
 mod plan;
 mod plugin;
 mod process;
+mod sriov;
 mod start;
 mod trace;
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use podbond_bench::{Document, Row};
@@ -60,9 +63,20 @@ struct Common {
     /// How often each thing is done
     #[arg(long, value_name = "N", default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+    /// No run of a thing begins when it has been done for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    patience: u64,
     /// A program to measure beside podbond; may be repeated
     #[arg(long, value_name = "PLUGIN=PATH")]
     peer: Vec<Peer>,
+}
+
+impl Common {
+    fn method<'a>(&self, itself: &'a Path) -> Method<'a> {
+        let patience = Duration::from_secs(self.patience);
+        let strace = Some(Path::new(STRACE));
+        Method { runs: self.runs, patience, strace, itself: Some(itself) }
+    }
 }
 
 fn main() -> ExitCode {
@@ -99,17 +113,16 @@ fn native(podbond: &Path, common: Common) -> Result<Vec<Row>, Error> {
         std::iter::once(("podbond".to_owned(), bond)).chain(peers.programs()).collect();
     let case = start::case("start, natively", &common.nothing, &programs, directory.path())?;
     let itself = std::env::current_exe()?;
-    let method = Method { runs: common.runs, strace: None, itself: Some(&itself) };
+    let method = Method { strace: None, ..common.method(&itself) };
     let mut rows = case.measure(method)?;
     rows.extend(plan::rows(podbond, common.runs)?);
     Ok(rows)
 }
 
 fn lab(common: Common) -> Result<Vec<Row>, Error> {
-    let peers = Peers(common.peer);
     let itself = std::env::current_exe()?;
-    let method =
-        Method { runs: common.runs, strace: Some(Path::new(STRACE)), itself: Some(&itself) };
+    let method = common.method(&itself);
+    let peers = Peers(common.peer);
     let measure = |case: &dyn Fn(&Path) -> Result<Case, Error>| {
         let directory = tempfile::tempdir()?;
         let case = case(directory.path())?;
@@ -117,7 +130,8 @@ fn lab(common: Common) -> Result<Vec<Row>, Error> {
         case.measure(method)
     };
     bond::prepare()?;
-    let bond = peers.plugin("bond");
+    sriov::prepare()?;
+    let [bond, sriov, lease] = ["bond", "sriov", "host-local"].map(|name| peers.plugin(name));
     let programs: Vec<_> = std::iter::once(("podbond".to_owned(), "/opt/cni/bin/bond".into()))
         .chain(peers.programs())
         .collect();
@@ -125,6 +139,8 @@ fn lab(common: Common) -> Result<Vec<Row>, Error> {
         measure(&|directory| start::case("start", &common.nothing, &programs, directory))?,
         measure(&|directory| bond::case(false, bond.as_ref(), directory))?,
         measure(&|directory| bond::case(true, bond.as_ref(), directory))?,
+        measure(&|directory| sriov::case(sriov.as_ref(), directory))?,
+        measure(&|directory| lease::case(lease.as_ref(), directory))?,
     ];
     Ok(parts.into_iter().flatten().collect())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::case::Subject;
+use crate::case::{PODBOND, Subject};
 use crate::error::Error;
 use crate::process::Process;
 
@@ -27,7 +27,7 @@ impl Plugin {
     /// podbond's plugin of this name.
     pub(crate) fn podbond(name: &str) -> Self {
         Self {
-            subject: "podbond".to_owned(),
+            subject: PODBOND.to_owned(),
             program: Path::new(INSTALLED).join(name),
             path: INSTALLED.to_owned(),
         }

@@ -34,6 +34,8 @@ pub struct Row {
     pub netlink: Option<u64>,
     /// Median wall time over that of the floor.
     pub ratio: Option<f64>,
+    /// The median of the ratios within each round.
+    pub paired_ratio: Option<f64>,
     /// How often it was done with the clock running.
     pub runs: u32,
 }
@@ -64,6 +66,7 @@ impl Row {
             syscalls: None,
             netlink: None,
             ratio: None,
+            paired_ratio: None,
             runs,
         }
     }
@@ -102,6 +105,7 @@ mod tests {
                 "name": "start", "subject": "floor", "runs": 1, "cpu_ms": 2.5, "rss_kb": 9,
                 "wall_ms": {"median": 7.0, "min": 7.0, "max": 7.0}, "add_ms": null,
                 "del_ms": null, "syscalls": null, "netlink": null, "ratio": 1.0,
+                "paired_ratio": null,
             }]})
         );
     }

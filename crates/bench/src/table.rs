@@ -2,7 +2,7 @@
 
 use crate::{Row, Spread};
 
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 13] = [
     "wall time in ms",
     "subject",
     "median",
@@ -14,11 +14,13 @@ const HEAD: [&str; 11] = [
     "RSS kB",
     "calls",
     "netlink",
+    "ratio",
+    "paired",
 ];
 
 /// The rows as a table, columns as wide as their widest cell. Numbers are set to the right.
 pub fn table(rows: &[Row]) -> String {
-    let mut lines = vec![HEAD.map(str::to_owned).into_iter().chain(["ratio".to_owned()]).collect()];
+    let mut lines = vec![HEAD.map(str::to_owned).into()];
     lines.extend(rows.iter().map(cells));
     aligned(&lines)
 }
@@ -40,6 +42,7 @@ fn cells(row: &Row) -> Vec<String> {
         count(row.syscalls),
         count(row.netlink),
         ms(row.ratio),
+        ms(row.paired_ratio),
     ]
 }
 
