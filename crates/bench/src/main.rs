@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|word| word == memory::WORD) {
         return memory::start(words);
     }
-    match measure(Arguments::parse()) {
+    match measure(&Arguments::parse()) {
         Ok(text) => {
             println!("{text}");
             ExitCode::SUCCESS
@@ -96,19 +96,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: Arguments) -> Result<String, Error> {
-    let rows = match arguments.what {
-        What::Native { podbond, common } => native(&podbond, common)?,
+fn measure(arguments: &Arguments) -> Result<String, Error> {
+    let rows = match &arguments.what {
+        What::Native { podbond, common } => native(podbond, common)?,
         What::Lab { common } => lab(common)?,
     };
     Ok(serde_json::to_string_pretty(&Document { rows })?)
 }
 
-fn native(podbond: &Path, common: Common) -> Result<Vec<Row>, Error> {
+fn native(podbond: &Path, common: &Common) -> Result<Vec<Row>, Error> {
     let directory = tempfile::tempdir()?;
     let bond = directory.path().join("bond");
     symlink(podbond.canonicalize()?, &bond)?;
-    let peers = Peers(common.peer);
+    let peers = Peers(common.peer.clone());
     let programs: Vec<_> =
         std::iter::once(("podbond".to_owned(), bond)).chain(peers.programs()).collect();
     let case = start::case("start, natively", &common.nothing, &programs, directory.path())?;
@@ -119,10 +119,10 @@ fn native(podbond: &Path, common: Common) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
-fn lab(common: Common) -> Result<Vec<Row>, Error> {
+fn lab(common: &Common) -> Result<Vec<Row>, Error> {
     let itself = std::env::current_exe()?;
     let method = common.method(&itself);
-    let peers = Peers(common.peer);
+    let peers = Peers(common.peer.clone());
     let measure = |case: &dyn Fn(&Path) -> Result<Case, Error>| {
         let directory = tempfile::tempdir()?;
         let case = case(directory.path())?;
