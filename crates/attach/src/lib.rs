@@ -14,6 +14,7 @@
 mod chain;
 mod default_network;
 mod default_route;
+mod delegated;
 mod element;
 mod error;
 mod json;
