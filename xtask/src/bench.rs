@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: what podbond costs, beside the kernel's own price and beside others.
 
+mod report;
+
 use std::{
     ffi::OsString,
     fs, io,
@@ -10,7 +12,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use podbond_bench::{Document, Row, table};
+use podbond_bench::{Document, Row};
 use podbond_lab::{Accel, Kernel, Progress, Stdin};
 
 use crate::{
@@ -26,6 +28,8 @@ Examples:
         a table
   cargo xtask bench --quick -o json > before.json
         one document, to compare, in less than two minutes
+  cargo xtask bench --only growth --write
+        how costs grow, into PERFORMANCE.md and docs/
   cargo xtask bench --peer bond=bin/bond --peer sriov=bin/sriov
         beside other programs that do the same";
 
@@ -37,6 +41,9 @@ const NOTHING: &str = "/usr/local/bin/nothing";
 
 /// Where peers are in the lab: under their plugins' names, as they look for each other.
 const PEERS: &str = "/opt/peers";
+
+/// The cards of the lab: growth is measured with up to 21 VFs.
+const PFS: u8 = 3;
 
 /// How often each thing is done, and in a hurry.
 const RUNS: [u32; 2] = [21, 5];
@@ -51,9 +58,15 @@ const LIMIT: Duration = Duration::from_hours(1);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Fewer runs: in all less than two minutes
-    #[arg(long)]
+    /// Only the rows, with fewer runs: in all less than two minutes
+    #[arg(long, conflicts_with_all = ["only", "write"])]
     quick: bool,
+    /// Only this; both, unless said otherwise
+    #[arg(long, value_name = "PART", value_enum)]
+    only: Option<Part>,
+    /// Write the tables into PERFORMANCE.md and the plots beside its other pictures
+    #[arg(long)]
+    write: bool,
     /// How often each thing is done: 21, or 5 with --quick
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
@@ -79,6 +92,14 @@ enum Output {
     Table,
     /// For machines
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Each operation, beside its floor and the peers
+    Rows,
+    /// How costs grow with what there is
+    Growth,
 }
 
 /// A program of others that does what a plugin of podbond's does.
@@ -116,17 +137,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         nothing: nothing()?,
     };
     let begun = Instant::now();
-    let mut rows = native(arguments, &programs)?;
-    rows.extend(in_lab(arguments, &programs)?);
+    let mut document = Document::default();
+    if arguments.wants(Part::Rows) {
+        document.rows = native(arguments, &programs)?;
+        document.rows.extend(in_lab(arguments, &programs, "lab")?.rows);
+    }
+    if arguments.wants(Part::Growth) {
+        document.growth = in_lab(arguments, &programs, "growth")?.growth;
+    }
+    report::keep(&document)?;
+    if arguments.write {
+        report::write(&document)?;
+    }
     eprintln!("xtask: all this took {} s", begun.elapsed().as_secs());
     match arguments.output {
-        Output::Table => println!("{}", table(&rows)),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&Document { rows })?),
+        Output::Table => println!("{}", report::text(&document)),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&document)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Arguments {
+    fn wants(&self, part: Part) -> bool {
+        match self.only {
+            Some(only) => only == part,
+            None => part == Part::Rows || !self.quick,
+        }
+    }
+
     /// What the program is told that measures, with the peers where they are.
     fn words(
         &self,
@@ -163,10 +201,10 @@ fn native(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>, Error>
     Ok(serde_json::from_slice::<Document>(&output.stdout)?.rows)
 }
 
-/// What plugins do on a node.
-fn in_lab(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>, Error> {
+/// What plugins do on a node: the rows, or how costs grow.
+fn in_lab(arguments: &Arguments, programs: &Programs, what: &str) -> Result<Document, Error> {
     let place = |peer: &Peer| Path::new(PEERS).join(&peer.plugin);
-    let mut builder = lab::bare(programs.podbond.clone()).vfs(1).kernel(arguments.kernel);
+    let mut builder = lab::bare(programs.podbond.clone()).pfs(PFS).vfs(1).kernel(arguments.kernel);
     builder = builder.accel(arguments.accel).add(&programs.measuring, PROGRAM.1);
     builder = builder.add(&programs.nothing, NOTHING);
     builder = arguments.peer.iter().fold(builder, |lab, peer| lab.add(&peer.path, place(peer)));
@@ -174,14 +212,14 @@ fn in_lab(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>, Error>
     let lab = builder.prepare(&progress)?;
     progress.begin(format_args!("booting the lab under {}", lab.accel()));
     let mut command: Vec<OsString> =
-        [PROGRAM.1, "lab", "--nothing", NOTHING].map(OsString::from).into();
+        [PROGRAM.1, what, "--nothing", NOTHING].map(OsString::from).into();
     command.extend(arguments.words(|peer| Ok(place(peer)))?);
     let (mut output, mut errors) = (Vec::new(), io::stderr());
     let status = lab.run(&command, Stdin::Empty, &mut output, &mut errors, Some(LIMIT))?;
     if status != 0 {
         return Err(Error::Measuring { status });
     }
-    Ok(serde_json::from_slice::<Document>(&output)?.rows)
+    Ok(serde_json::from_slice(&output)?)
 }
 
 /// Compiles the static C program that does nothing.

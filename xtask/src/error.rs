@@ -50,6 +50,14 @@ pub(crate) enum Error {
         /// How many executables did not report.
         silent: usize,
     },
+    /// A page has no place for what a task writes.
+    #[error("{page} has no marks `{name}: begin` and `{name}: end`")]
+    Marks {
+        /// The page.
+        page: &'static str,
+        /// What should be between them.
+        name: String,
+    },
     /// Nothing was measured in the lab; the program there has said why.
     #[error("measuring in the lab failed (exit status {status})")]
     Measuring {

@@ -15,7 +15,7 @@ use crate::plugin::Plugin;
 const NETNS: &str = "bench-bond";
 
 /// The documented bond: with the documented addresses, or without any.
-fn config(ipam: bool) -> Value {
+pub(crate) fn config(ipam: bool) -> Value {
     let mut config = json!({
         "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "mode": "active-backup",
         "failOverMac": 1, "linksInContainer": true, "miimon": "100", "mtu": 1500,
@@ -54,10 +54,14 @@ link set net2 up
 
 /// The pod in which it is made.
 pub(crate) fn prepare() -> Result<(), Error> {
-    ip(&format!("netns add {NETNS}"))?;
+    prepare_in(NETNS)
+}
+
+/// Another pod like it.
+pub(crate) fn prepare_in(netns: &str) -> Result<(), Error> {
+    ip(&format!("netns add {netns}"))?;
     for link in ["net1", "net2"] {
-        ip(&format!("-n {NETNS} link add {link} type dummy"))?;
-        ip(&format!("-n {NETNS} link set {link} up"))?;
+        ip(&format!("-n {netns} link add {link} up type dummy"))?;
     }
     Ok(())
 }

@@ -146,6 +146,28 @@ impl Subject {
         self.name != FLOOR && self.name != PODBOND
     }
 
+    /// ADD, timed, and its DEL.
+    pub(crate) fn add_and_delete(&self) -> Result<Duration, Error> {
+        self.run().map(|run| run.add.wall)
+    }
+
+    /// ADD alone.
+    pub(crate) fn add_alone(&self) -> Result<Cost, Error> {
+        all(&self.add)
+    }
+
+    /// DEL alone.
+    pub(crate) fn delete_alone(&self) -> Result<Cost, Error> {
+        all(&self.del)
+    }
+
+    /// The calls of an ADD; it is undone.
+    pub(crate) fn count_add(&self, strace: &Path) -> Result<Calls, Error> {
+        let calls = count_all(&self.add, strace);
+        self.delete_alone()?;
+        calls
+    }
+
     fn run(&self) -> Result<Run, Error> {
         Ok(Run { add: all(&self.add)?, del: all(&self.del)? })
     }
@@ -155,13 +177,7 @@ impl Subject {
     }
 
     fn count(&self, strace: &Path) -> Result<Calls, Error> {
-        let mut calls = Calls::default();
-        for process in self.processes() {
-            let more = count(process, strace)?;
-            calls.all += more.all;
-            calls.netlink += more.netlink;
-        }
-        Ok(calls)
+        count_all(self.processes(), strace)
     }
 
     fn memory(&self, itself: &Path) -> Result<u64, Error> {
@@ -171,6 +187,20 @@ impl Subject {
         }
         Ok(most)
     }
+}
+
+/// The calls of processes that run one after the other.
+fn count_all<'p>(
+    processes: impl IntoIterator<Item = &'p Process>,
+    strace: &Path,
+) -> Result<Calls, Error> {
+    let mut calls = Calls::default();
+    for process in processes {
+        let more = count(process, strace)?;
+        calls.all += more.all;
+        calls.netlink += more.netlink;
+    }
+    Ok(calls)
 }
 
 /// The sum of what processes cost that run one after the other.

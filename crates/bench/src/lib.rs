@@ -3,8 +3,12 @@
 //! The program beside it measures; `cargo xtask bench` runs it, natively and in the lab, and shows
 //! what it found.
 
+mod growth;
+mod plot;
 mod row;
 mod table;
 
+pub use growth::{Growth, Line, Point};
+pub use plot::svg;
 pub use row::{Document, Row, Spread};
-pub use table::table;
+pub use table::{growth_table, table};

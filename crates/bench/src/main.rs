@@ -3,7 +3,9 @@
 
 mod bond;
 mod case;
+mod chain;
 mod error;
+mod grow;
 mod ip;
 mod lease;
 mod memory;
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use podbond_bench::{Document, Row};
+use podbond_bench::{Document, Growth, Row};
 
 use crate::case::{Case, Method};
 use crate::error::Error;
@@ -50,6 +52,11 @@ enum What {
     },
     /// What plugins do, on the node of the lab
     Lab {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// How costs grow with what there is, on the node of the lab
+    Growth {
         #[command(flatten)]
         common: Common,
     },
@@ -97,11 +104,13 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<String, Error> {
-    let rows = match &arguments.what {
-        What::Native { podbond, common } => native(podbond, common)?,
-        What::Lab { common } => lab(common)?,
+    let rows = |rows| Document { rows, ..Document::default() };
+    let document = match &arguments.what {
+        What::Native { podbond, common } => rows(native(podbond, common)?),
+        What::Lab { common } => rows(lab(common)?),
+        What::Growth { common } => Document { growth: growth(common)?, ..Document::default() },
     };
-    Ok(serde_json::to_string_pretty(&Document { rows })?)
+    Ok(serde_json::to_string_pretty(&document)?)
 }
 
 fn native(podbond: &Path, common: &Common) -> Result<Vec<Row>, Error> {
@@ -119,6 +128,13 @@ fn native(podbond: &Path, common: &Common) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
+fn growth(common: &Common) -> Result<Vec<Growth>, Error> {
+    let itself = std::env::current_exe()?;
+    bond::prepare()?;
+    sriov::prepare()?;
+    grow::all(common.method(&itself))
+}
+
 fn lab(common: &Common) -> Result<Vec<Row>, Error> {
     let itself = std::env::current_exe()?;
     let method = common.method(&itself);
@@ -131,7 +147,9 @@ fn lab(common: &Common) -> Result<Vec<Row>, Error> {
     };
     bond::prepare()?;
     sriov::prepare()?;
-    let [bond, sriov, lease] = ["bond", "sriov", "host-local"].map(|name| peers.plugin(name));
+    chain::prepare()?;
+    let [bond, sriov, lease, chain] =
+        ["bond", "sriov", "host-local", "multus"].map(|name| peers.plugin(name));
     let programs: Vec<_> = std::iter::once(("podbond".to_owned(), "/opt/cni/bin/bond".into()))
         .chain(peers.programs())
         .collect();
@@ -141,6 +159,7 @@ fn lab(common: &Common) -> Result<Vec<Row>, Error> {
         measure(&|directory| bond::case(true, bond.as_ref(), directory))?,
         measure(&|directory| sriov::case(sriov.as_ref(), directory))?,
         measure(&|directory| lease::case(lease.as_ref(), directory))?,
+        measure(&|directory| chain::case(chain.as_ref(), directory))?,
     ];
     Ok(parts.into_iter().flatten().collect())
 }

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Growth;
+
 /// What `-o json` prints.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Document {
     /// In the order in which they were measured.
     pub rows: Vec<Row>,
+    /// How costs grow; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub growth: Vec<Growth>,
 }
 
 /// One thing, done by one subject, so many times.
@@ -98,7 +103,8 @@ mod tests {
     fn a_row_has_the_names_that_others_read() {
         let row = Row::timed("start", "floor", vec![Duration::from_millis(7)]);
         let row = Row { ratio: Some(1.0), cpu_ms: Some(2.5), rss_kb: Some(9), ..row };
-        let document = serde_json::to_value(Document { rows: vec![row] }).unwrap();
+        let document =
+            serde_json::to_value(Document { rows: vec![row], growth: Vec::new() }).unwrap();
         assert_eq!(
             document,
             json!({"rows": [{
