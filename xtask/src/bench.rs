@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use podbond_bench::{Document, Row};
+use podbond_bench::Document;
 use podbond_lab::{Accel, Kernel, Progress, Stdin};
 
 use crate::{
@@ -139,11 +139,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let begun = Instant::now();
     let mut document = Document::default();
     if arguments.wants(Part::Rows) {
-        document.rows = native(arguments, &programs)?;
+        document.rows = native(arguments, &programs, "native")?.rows;
         document.rows.extend(in_lab(arguments, &programs, "lab")?.rows);
     }
     if arguments.wants(Part::Growth) {
-        document.growth = in_lab(arguments, &programs, "growth")?.growth;
+        document.growth = native(arguments, &programs, "codec")?.growth;
+        document.growth.extend(in_lab(arguments, &programs, "growth")?.growth);
     }
     report::keep(&document)?;
     if arguments.write {
@@ -187,18 +188,18 @@ impl Arguments {
 }
 
 /// What needs no lab.
-fn native(arguments: &Arguments, programs: &Programs) -> Result<Vec<Row>, Error> {
+fn native(arguments: &Arguments, programs: &Programs, what: &str) -> Result<Document, Error> {
     eprintln!("xtask: measuring outside the lab");
     let mut command = Command::new(&programs.measuring);
-    command.arg("native").arg("--podbond").arg(&programs.podbond);
-    command.arg("--nothing").arg(&programs.nothing);
+    command.arg(what).arg("--nothing").arg(&programs.nothing);
+    command.arg("--podbond").arg(&programs.podbond);
     command.args(arguments.words(|peer| peer.path.canonicalize().file("find", &peer.path))?);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|source| Error::Start { program: PROGRAM.0.into(), source })?;
     if !output.status.success() {
         return Err(Error::Program { what: "measuring".into(), status: output.status });
     }
-    Ok(serde_json::from_slice::<Document>(&output.stdout)?.rows)
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// What plugins do on a node: the rows, or how costs grow.

@@ -4,6 +4,7 @@
 mod bond;
 mod case;
 mod chain;
+mod codec;
 mod error;
 mod grow;
 mod ip;
@@ -47,6 +48,14 @@ enum What {
         /// The podbond to measure
         #[arg(long, value_name = "PATH")]
         podbond: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// How the cost of reading messages grows, which needs no lab
+    Codec {
+        /// Not looked at: no message is sent
+        #[arg(long, value_name = "PATH")]
+        podbond: Option<PathBuf>,
         #[command(flatten)]
         common: Common,
     },
@@ -108,6 +117,9 @@ fn measure(arguments: &Arguments) -> Result<String, Error> {
     let document = match &arguments.what {
         What::Native { podbond, common } => rows(native(podbond, common)?),
         What::Lab { common } => rows(lab(common)?),
+        What::Codec { common, .. } => {
+            Document { growth: vec![codec::growth(common.runs)], ..Document::default() }
+        }
         What::Growth { common } => Document { growth: growth(common)?, ..Document::default() },
     };
     Ok(serde_json::to_string_pretty(&document)?)

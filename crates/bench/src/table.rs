@@ -36,7 +36,7 @@ pub fn growth_table(growth: &Growth) -> String {
         lines[0].extend([of("ms"), of("min"), of("max"), of("calls")]);
         for (cells, point) in lines[1..].iter_mut().zip(&line.points) {
             let Spread { median, min, max } = point.wall_ms;
-            cells.extend([median, min, max].map(|ms| format!("{ms:.2}")));
+            cells.extend([median, min, max].map(|ms| decimal(Some(ms))));
             cells.push(number(point.syscalls));
         }
         let factor = decimal(line.factor());
@@ -67,7 +67,8 @@ fn cells(row: &Row) -> Vec<String> {
 }
 
 fn decimal(value: Option<f64>) -> String {
-    value.map_or_else(String::new, |value| format!("{value:.2}"))
+    let places = |value: f64| if value < 0.1 { 4 } else { 2 };
+    value.map_or_else(String::new, |value| format!("{value:.0$}", places(value)))
 }
 
 fn number(value: Option<u64>) -> String {

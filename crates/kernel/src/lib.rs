@@ -42,6 +42,8 @@ pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
 pub use module::Module;
+#[cfg(feature = "measuring")]
+pub use netlink::measuring;
 pub use netns::{NamedNetns, enter, is_netns, no_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;

@@ -5,6 +5,8 @@ mod answer;
 mod bond;
 mod ip;
 mod link;
+#[cfg(feature = "measuring")]
+pub mod measuring;
 mod shown;
 mod socket;
 mod vf;
