@@ -4,7 +4,9 @@
 //! what it found.
 
 mod growth;
+pub mod nads;
 mod plot;
+pub mod pure;
 mod row;
 mod table;
 

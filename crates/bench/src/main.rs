@@ -10,7 +10,6 @@ mod grow;
 mod ip;
 mod lease;
 mod memory;
-mod nads;
 mod peers;
 mod plan;
 mod plugin;
