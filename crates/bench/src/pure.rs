@@ -89,6 +89,6 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_told() {
-        assert!(parse("{}").unwrap_err().contains("type"));
+        assert!(parse("{}").unwrap_err().contains("is missing"));
     }
 }
