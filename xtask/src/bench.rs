@@ -146,9 +146,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         document.growth = native(arguments, &programs, "codec")?.growth;
         document.growth.extend(in_lab(arguments, &programs, "growth")?.growth);
     }
-    report::keep(&document)?;
+    let known = report::keep(&document)?;
     if arguments.write {
-        report::write(&document)?;
+        report::write(&known)?;
     }
     eprintln!("xtask: all this took {} s", begun.elapsed().as_secs());
     match arguments.output {

@@ -22,17 +22,30 @@ pub(crate) fn text(document: &Document) -> String {
     rows.into_iter().chain(growth).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Keeps what was measured, and its pictures, beside what was built.
-pub(crate) fn keep(document: &Document) -> Result<(), Error> {
+/// Keeps what was measured, and its pictures, beside what was built. Gives it with what is kept of
+/// the parts that were not measured this time.
+pub(crate) fn keep(measured: &Document) -> Result<Document, Error> {
     let directory = target().join("bench");
     fs::create_dir_all(&directory).file("make", &directory)?;
     let file = directory.join("bench.json");
-    fs::write(&file, serde_json::to_string_pretty(document)?).file("write", &file)?;
-    draw(&document.growth, &directory)
+    let kept = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let document = join(measured, kept.unwrap_or_default());
+    fs::write(&file, serde_json::to_string_pretty(&document)?).file("write", &file)?;
+    draw(&document.growth, &directory)?;
+    Ok(document)
 }
 
-/// Writes what was measured into the page and its pictures beside it. What was not measured this
-/// time stays.
+/// What was measured; of each part that was not, what is known from earlier.
+fn join(measured: &Document, kept: Document) -> Document {
+    let Document { rows, growth } = measured;
+    Document {
+        rows: if rows.is_empty() { kept.rows } else { rows.clone() },
+        growth: if growth.is_empty() { kept.growth } else { growth.clone() },
+    }
+}
+
+/// Writes what was measured into the page and its pictures beside it. A part that was never measured
+/// stays.
 pub(crate) fn write(document: &Document) -> Result<(), Error> {
     draw(&document.growth, &root().join(PICTURES))?;
     let page = root().join(PAGE);
@@ -73,6 +86,8 @@ fn between(text: &str, name: &str, new: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -82,6 +97,16 @@ mod tests {
         assert_eq!(once, "a\n<!-- rows: begin -->\n\nnew\n\n<!-- rows: end -->\nb\n");
         assert_eq!(between(&once, "rows", "new").unwrap(), once);
         assert!(between(text, "growth", "new").is_err());
+    }
+
+    #[test]
+    fn what_was_not_measured_is_known_from_earlier() {
+        let rows = |name| vec![podbond_bench::Row::timed(name, "floor", vec![Duration::ZERO])];
+        let growth = Growth { name: "g".into(), of: "x".into(), lines: Vec::new() };
+        let kept = Document { rows: rows("old"), growth: vec![growth] };
+        let measured = Document { rows: rows("new"), growth: Vec::new() };
+        let both = join(&measured, kept);
+        assert_eq!((both.rows[0].name.as_str(), both.growth.len()), ("new", 1));
     }
 
     #[test]
