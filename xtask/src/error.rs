@@ -82,6 +82,20 @@ pub(crate) enum Error {
     /// The short list for other kernels names tests that are not there.
     #[error("no lab test is called {0}…, as the short list in xtask/src/test/runs.rs has it")]
     StaleShortList(String),
+    /// A page has no place for what a task writes.
+    #[error("{page} has no marks `{name}: begin` and `{name}: end`")]
+    Marks {
+        /// The page.
+        page: &'static str,
+        /// What should be between them.
+        name: String,
+    },
+    /// Nothing was measured in the lab; the program there has said why.
+    #[error("measuring in the lab failed (exit status {status})")]
+    Measuring {
+        /// How it ended.
+        status: u8,
+    },
     /// What was built may not be given to others.
     #[error("dist/podbond was not written: {0}")]
     Dist(String),

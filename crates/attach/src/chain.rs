@@ -65,15 +65,12 @@ impl Chain {
         let selections = parse_networks(text).map_err(wrong)?;
         let mut attachments = Vec::new();
         if let Some(default) = default_network {
-            attachments.push(Attachment {
-                nad: None,
-                network: default.name.clone(),
-                ifname: fixed_name(ETH0).map_err(wrong)?,
-                device: DeviceRequest::None,
-                ignored: Vec::new(),
-                default_route: Vec::new(),
-                configs: default.configs.clone(),
-            });
+            attachments.push(Attachment::of_configs(
+                default.name.clone(),
+                fixed_name(ETH0).map_err(wrong)?,
+                DeviceRequest::None,
+                default.configs.clone(),
+            ));
         }
         let mut names = Names::default();
         for (position, selection) in selections.iter().enumerate() {
@@ -97,6 +94,17 @@ impl Chain {
 }
 
 impl Attachment {
+    /// An attachment that no NAD describes.
+    pub(crate) fn of_configs(
+        network: String,
+        ifname: LinkName,
+        device: DeviceRequest,
+        configs: Vec<NetConf>,
+    ) -> Self {
+        let (nad, ignored, default_route) = (None, Vec::new(), Vec::new());
+        Self { nad, network, ifname, device, ignored, default_route, configs }
+    }
+
     /// What the status calls the network: `namespace/name` of the NAD, or the default network's
     /// own name.
     pub fn name(&self) -> String {
@@ -140,7 +148,7 @@ impl Names {
 
 /// A name made here. It is well-formed up to a million networks; past that, the annotation is at
 /// fault.
-fn fixed_name(text: &str) -> Result<LinkName, NetworksError> {
+pub(crate) fn fixed_name(text: &str) -> Result<LinkName, NetworksError> {
     text.parse().map_err(|error| NetworksError::TooLong { error })
 }
 

@@ -67,6 +67,23 @@ pub enum Error {
         /// What is wrong with it.
         reason: ConfigError,
     },
+    /// A network of a meta-plugin's configuration is wrong.
+    #[error("delegates[{position}] {reason}")]
+    Delegate {
+        /// Place in the list, from 0.
+        position: usize,
+        /// What is wrong with it.
+        reason: ConfigError,
+    },
+    /// Two networks of a meta-plugin's configuration would have the same interface name.
+    #[error(
+        "{ifname} is the interface of delegates[0] (CNI_IFNAME) and would be that of another one: \
+         have the runtime call the first one eth0"
+    )]
+    DelegateIfname {
+        /// The name.
+        ifname: LinkName,
+    },
     /// Two attachments of one pod would have the same interface name.
     #[error(
         "pod {pod}: annotation {NETWORKS_ANNOTATION} element {number} ({nad}) gets interface \
@@ -229,6 +246,7 @@ impl Error {
             Self::Source { failure, .. }
             | Self::Device { failure, .. }
             | Self::Plugin { failure, .. }
+            | Self::Delegate { reason: ConfigError::Plugin { failure }, .. }
             | Self::NadConfig { reason: ConfigError::Plugin { failure }, .. }
             | Self::DefaultConfig { reason: ConfigError::Plugin { failure }, .. } => Some(failure),
             Self::Undoing { cause, .. } => cause.failure(),

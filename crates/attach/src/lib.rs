@@ -17,6 +17,7 @@
 mod chain;
 mod default_network;
 mod default_route;
+mod delegated;
 mod element;
 mod error;
 #[cfg(feature = "fuzzing")]

@@ -51,6 +51,8 @@ pub struct Attacher<'a> {
 pub struct Added {
     /// The pod's network status.
     pub statuses: Vec<NetworkStatus>,
+    /// What came of the chain's first attachment, which a meta-plugin answers with.
+    pub first: Option<CniResult>,
     /// What could not be taken away of attachments of the same sandbox whose namespace is gone.
     pub warnings: Vec<Error>,
 }
@@ -84,7 +86,9 @@ impl Attacher<'_> {
         if let Err(cause) = self.lead_default_route(chain, &mut made) {
             return Err(self.undo(&made, cause));
         }
-        Ok(Added { statuses: made.iter().flat_map(Record::statuses).collect(), warnings })
+        let statuses = made.iter().flat_map(Record::statuses).collect();
+        let first = made.into_iter().next().and_then(|record| record.result);
+        Ok(Added { statuses, first, warnings })
     }
 
     /// Takes a sandbox's attachments away, from their records alone, in reverse. It goes on past

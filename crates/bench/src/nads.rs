@@ -4,10 +4,10 @@ use podbond_kernel::BondMode;
 use serde_json::{Value, json};
 
 /// How many.
-pub(crate) const COUNT: usize = 1000;
+pub const COUNT: usize = 1000;
 
 /// The most ports that one of them has.
-pub(crate) const MOST_PORTS: usize = 16;
+pub const MOST_PORTS: usize = 16;
 
 /// How many ports the bond with this number has: most have two.
 fn ports(number: usize) -> usize {
@@ -20,7 +20,7 @@ fn ports(number: usize) -> usize {
 
 /// The configuration of the bond with this number: all modes, 2 to 16 ports, three MTUs, and what
 /// each mode is usually given beside.
-pub(crate) fn config(number: usize) -> Value {
+pub fn config(number: usize) -> Value {
     let modes = BondMode::ALL;
     let mode = modes[number % modes.len()];
     let links: Vec<Value> =
@@ -55,13 +55,13 @@ pub(crate) fn config(number: usize) -> Value {
 }
 
 /// A manifest with all of them, each as a cluster would give it: its configuration is a text.
-pub(crate) fn manifest() -> String {
+pub fn manifest() -> String {
     (0..COUNT).map(|number| nad(&format!("bond-net{number}"), &config(number))).collect()
 }
 
 /// The manifest of pods, a bond for each: its ports come from a plugin that is not podbond's, so
 /// that no card is needed.
-pub(crate) fn pods(foreign: &str) -> String {
+pub fn pods(foreign: &str) -> String {
     let port = json!({"type": foreign, "cniVersion": "1.0.0", "name": "port"});
     let mut text = nad("port", &port);
     for number in 0..COUNT {

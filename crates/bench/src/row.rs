@@ -1,77 +1,90 @@
-//! A measured thing as data, and as a line of a table.
+//! A measured thing as data.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::Growth;
 
 /// What `-o json` prints.
-#[derive(Debug, Serialize)]
-pub(crate) struct Document {
-    pub(crate) rows: Vec<Row>,
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Document {
+    /// In the order in which they were measured.
+    pub rows: Vec<Row>,
+    /// How costs grow; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub growth: Vec<Growth>,
 }
 
 /// One thing, done by one subject, so many times.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
     /// What was done.
-    pub(crate) name: &'static str,
-    /// Who did it.
-    pub(crate) subject: &'static str,
-    pub(crate) wall_ms: Spread,
-    /// How often it was done.
-    pub(crate) runs: u32,
+    pub name: String,
+    /// Who did it: `floor`, `podbond`, or a peer.
+    pub subject: String,
+    /// From the start of the first process to the end of the last one.
+    pub wall_ms: Spread,
+    /// The part of it that ADD took, where there is an ADD and a DEL: the median.
+    pub add_ms: Option<f64>,
+    /// The part of it that DEL took.
+    pub del_ms: Option<f64>,
+    /// User and system CPU time of all processes: the median.
+    pub cpu_ms: Option<f64>,
+    /// The most memory that any of the processes had at once.
+    pub rss_kb: Option<u64>,
+    /// System calls of all processes, counted in a run that was not timed.
+    pub syscalls: Option<u64>,
+    /// How often the kernel was sent something through a netlink socket, in the same run.
+    pub netlink: Option<u64>,
+    /// Median wall time over that of the floor.
+    pub ratio: Option<f64>,
+    /// The median of the ratios within each round.
+    pub paired_ratio: Option<f64>,
+    /// How often it was done with the clock running.
+    pub runs: u32,
 }
 
 /// Milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The middle one.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
 }
 
 impl Row {
-    /// Does it once to warm up, then `runs` times with the clock running.
-    pub(crate) fn measure(
-        name: &'static str,
-        runs: u32,
-        mut work: impl FnMut() -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        work()?;
-        let mut times = Vec::new();
-        for _ in 0..runs {
-            let begun = Instant::now();
-            work()?;
-            times.push(begun.elapsed());
+    /// A row of which only the wall time is known.
+    pub fn timed(name: &str, subject: &str, times: Vec<Duration>) -> Self {
+        let runs = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        Self {
+            name: name.to_owned(),
+            subject: subject.to_owned(),
+            wall_ms: Spread::of(times),
+            add_ms: None,
+            del_ms: None,
+            cpu_ms: None,
+            rss_kb: None,
+            syscalls: None,
+            netlink: None,
+            ratio: None,
+            paired_ratio: None,
+            runs,
         }
-        Ok(Self { name, subject: "podbond", wall_ms: Spread::of(times), runs })
     }
 }
 
 impl Spread {
     /// Of at least one time.
-    fn of(mut times: Vec<Duration>) -> Self {
+    pub fn of(mut times: Vec<Duration>) -> Self {
         times.sort();
         let ms = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1000.0);
         let median = ms(times.get(times.len() / 2));
         Self { median, min: ms(times.first()), max: ms(times.last()) }
     }
-}
-
-/// The rows as a table for people.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut lines = vec![format!(
-        "{:46}  {:8}  {:>9}  {:>8}  {:>8}",
-        "wall time in ms", "subject", "median", "least", "most"
-    )];
-    lines.extend(rows.iter().map(|row| {
-        let Spread { median, min, max } = row.wall_ms;
-        let Row { name, subject, .. } = row;
-        format!("{name:46}  {subject:8}  {median:>9.2}  {min:>8.2}  {max:>8.2}")
-    }));
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -87,28 +100,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_run_is_not_counted() {
-        let mut count = 0;
-        let row = Row::measure("count", 3, || {
-            count += 1;
-            Ok(())
-        });
-        assert_eq!((row.unwrap().runs, count), (3, 4));
-    }
-
-    #[test]
-    fn rows_are_printed_in_both_forms() {
-        let wall_ms = Spread { median: 7.0, min: 6.5, max: 9.25 };
-        let row = Row { name: "plan", subject: "podbond", wall_ms, runs: 3 };
-        let lines = table(&[row]);
-        let words: Vec<&str> = lines.lines().last().unwrap().split_whitespace().collect();
-        assert_eq!(words, ["plan", "podbond", "7.00", "6.50", "9.25"]);
-        let row = Row { name: "plan", subject: "podbond", wall_ms, runs: 3 };
+    fn a_row_has_the_names_that_others_read() {
+        let row = Row::timed("start", "floor", vec![Duration::from_millis(7)]);
+        let row = Row { ratio: Some(1.0), cpu_ms: Some(2.5), rss_kb: Some(9), ..row };
+        let document =
+            serde_json::to_value(Document { rows: vec![row], growth: Vec::new() }).unwrap();
         assert_eq!(
-            serde_json::to_value(Document { rows: vec![row] }).unwrap(),
+            document,
             json!({"rows": [{
-                "name": "plan", "subject": "podbond", "runs": 3,
-                "wall_ms": {"median": 7.0, "min": 6.5, "max": 9.25},
+                "name": "start", "subject": "floor", "runs": 1, "cpu_ms": 2.5, "rss_kb": 9,
+                "wall_ms": {"median": 7.0, "min": 7.0, "max": 7.0}, "add_ms": null,
+                "del_ms": null, "syscalls": null, "netlink": null, "ratio": 1.0,
+                "paired_ratio": null,
             }]})
         );
     }

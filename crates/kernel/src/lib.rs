@@ -47,6 +47,8 @@ pub use link::{At, Link, LinkState, Netns};
 pub use module::Module;
 #[cfg(feature = "fuzzing")]
 pub use netlink::fuzzing;
+#[cfg(feature = "measuring")]
+pub use netlink::measuring;
 pub use netns::{NamedNetns, enter, is_netns, no_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;

@@ -1,7 +1,7 @@
 //! podbond: pod-level bonding of SR-IOV virtual functions for Kubernetes, in one executable.
 //!
-//! Called by the name of a plugin it is that plugin; called by any other name it is the command for
-//! people. The name is looked up before anything else is done.
+//! Called by the name of a plugin it is that plugin, and the meta-plugin when a runtime calls it by its
+//! own name; called in any other way it is the command for people. The name is looked up before anything else is done.
 
 // They panic where nobody reads: the module `output` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod findings;
 mod gc;
+mod meta;
 mod node;
 mod output;
 mod owed;
@@ -42,8 +43,13 @@ fn main() -> ExitCode {
     let name = Path::new(&called_as).file_name().and_then(OsStr::to_str).unwrap_or_default();
     let plugins = Plugins::default();
     let table = plugins.table();
+    let is_called_by_runtime = || std::env::var_os("CNI_COMMAND").is_some();
+    let of_runtime = || Delegates::new(&table, Lookup::PathOnly).noting(&RUNTIMES);
     match table.iter().find(|plugin| plugin.name() == name) {
-        Some(plugin) => serve(*plugin, &Delegates::new(&table, Lookup::PathOnly).noting(&RUNTIMES)),
+        Some(plugin) => serve(*plugin, &of_runtime()),
+        None if meta::NAMES.contains(&name) && is_called_by_runtime() => {
+            serve(&meta::Meta, &of_runtime())
+        }
         None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).noting(&PERSONS)),
     }
 }

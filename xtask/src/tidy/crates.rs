@@ -42,8 +42,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The names of the modes.
     ("podbond-traffic", &["podbond-names", "podbond-kernel"]),
     ("podbond-lab", &[]),
-    // It writes the reference of the bond's options from the table in the code.
-    ("xtask", &["podbond-lab", "podbond-kernel", "podbond-bond"]),
+    // It writes the reference of the bond's options from the table in the code, and reads what was
+    // measured.
+    ("xtask", &["podbond-lab", "podbond-bench", "podbond-kernel", "podbond-bond"]),
 ];
 
 const PRODUCT: &[&str] = &[

@@ -7,6 +7,8 @@ mod bond;
 pub mod fuzzing;
 mod ip;
 mod link;
+#[cfg(feature = "measuring")]
+pub mod measuring;
 mod shown;
 mod socket;
 mod vf;

@@ -9,8 +9,13 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Deserializer, Value};
 
 /// Where a node keeps what must not be left behind.
-const STATE: [&str; 4] =
-    ["/var/lib/podbond", "/var/lib/cni/sriov", "/var/lib/cni/networks", "/run/netns"];
+const STATE: [&str; 5] = [
+    "/var/lib/podbond",
+    "/var/lib/cni/sriov",
+    "/var/lib/cni/networks",
+    "/run/podbond/vfs",
+    "/run/netns",
+];
 
 /// What `ip -d -j link` shows of a link that is no matter of the moment. `permaddr` is one: the VF's
 /// driver notes under it what its card told it when it was reset last, and that is when it came up.

@@ -26,6 +26,7 @@ mod lacp;
 mod lag;
 mod log;
 mod mac;
+mod meta;
 mod modes;
 mod node;
 mod options;

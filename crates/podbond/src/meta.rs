@@ -1,0 +1,152 @@
+//! The meta-plugin: called by a runtime, it makes all networks of a pod in one process.
+//!
+//! Its configuration spells the networks out in `delegates`, as Multus' does where it asks no
+//! cluster. It is called by the names of the executable and of what it stands in for.
+
+use std::path::Path;
+
+use podbond_api::{ObjectKey, ResourceName};
+use podbond_attach::{Attacher, Attachments, Chain, Checked, Devices, Holder, Records, Sandbox};
+use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
+use podbond_kernel::is_netns;
+use podbond_names::PciAddress;
+use serde_json::Value;
+
+/// By which names a runtime may call it.
+pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
+
+/// Where the attachments are recorded.
+const STATE: &str = "/var/lib/podbond";
+
+/// The meta-plugin.
+#[derive(Debug, Default)]
+pub(crate) struct Meta;
+
+impl Plugin for Meta {
+    fn name(&self) -> &'static str {
+        "podbond"
+    }
+
+    /// Answers with the result of the first network, which is the pod's own.
+    fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
+        let pod = pod(request)?;
+        let networks = networks(&request.config.raw)?;
+        let chain = Chain::delegated(&pod, networks, &request.ifname)?;
+        let netns = request.netns.clone().ok_or_else(|| {
+            Failure::new(Code::InvalidEnvironment, "CNI_NETNS is missing from the environment")
+        })?;
+        let sandbox = Sandbox {
+            pod,
+            uid: request.args.get("K8S_POD_UID").map(str::to_owned),
+            container_id: request.container_id.clone(),
+            netns,
+        };
+        let added = with_attacher(request, delegates, |attacher| attacher.add(&sandbox, &chain))?;
+        for warning in &added.warnings {
+            delegates.warn(podbond_cni::Command::Add, request, "warning", warning);
+        }
+        Ok(added.first.unwrap_or_default())
+    }
+
+    /// From the records alone: a configuration may have changed since ADD.
+    fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let container_id = &request.container_id;
+        let errors = with_attacher(request, delegates, |attacher| attacher.delete(container_id));
+        all(errors.into_iter().map(Failure::from))
+    }
+
+    fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let (records, unread) = Records::new(Path::new(STATE)).of(&request.container_id);
+        let checked = with_attacher(request, delegates, |attacher| {
+            records.iter().flat_map(|record| attacher.check(record)).collect::<Vec<_>>()
+        });
+        let differ = checked.into_iter().filter_map(|(_, checked)| match checked {
+            Checked::Same | Checked::NotChecked(_) => None,
+            Checked::Differs(failure) | Checked::Failed(failure) => Some(failure),
+        });
+        all(unread.into_iter().map(Failure::from).chain(differ))
+    }
+
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let pod = ObjectKey::new("default", "any").map_err(|e| Failure::new(Code::DEFECT, e))?;
+        let networks = networks(&request.config.raw)?;
+        let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
+        let chain = Chain::delegated(&pod, networks, &eth0)?;
+        for config in chain.attachments.iter().flat_map(|attachment| attachment.configs(None)) {
+            delegates.look_up(&config, &request.path)?;
+        }
+        Ok(())
+    }
+
+    /// The runtime knows of one attachment of each pod, and not of those that this made beside it:
+    /// only what outlived its namespace is taken away.
+    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let Attachments { gone, unread, .. } = Attachments::of(&Records::new(Path::new(STATE)));
+        let attacher = attacher(delegates, &request.path);
+        let left = gone.iter().flat_map(|record| attacher.take_away(record));
+        all(unread.into_iter().chain(left).map(Failure::from))
+    }
+}
+
+fn with_attacher<T>(
+    request: &Request,
+    delegates: &Delegates<'_>,
+    work: impl FnOnce(&Attacher<'_>) -> T,
+) -> T {
+    work(&attacher(delegates, &request.path))
+}
+
+fn attacher<'a>(delegates: &'a Delegates<'a>, path: &'a [std::path::PathBuf]) -> Attacher<'a> {
+    Attacher { delegates, devices: &Chosen, state: Path::new(STATE), path, is_netns: &is_netns }
+}
+
+/// Every device is named by the configuration of its network, and kept by the plugin that gets it.
+struct Chosen;
+
+impl Devices for Chosen {
+    fn allocate(&self, resource: &ResourceName, _: &Holder) -> Result<PciAddress, Failure> {
+        let msg =
+            format!("resource {resource}: who calls podbond chooses the device: set deviceID");
+        Err(Failure::new(Code::InvalidConfig, msg))
+    }
+
+    fn claim(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn release(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// The networks that a configuration spells out.
+fn networks(raw: &serde_json::Map<String, Value>) -> Result<&[Value], Failure> {
+    match raw.get("delegates").and_then(Value::as_array) {
+        Some(networks) if !networks.is_empty() => Ok(networks),
+        _ => {
+            let msg = "field delegates is missing: list the configurations of the pod's networks, \
+                       its own network first";
+            Err(Failure::new(Code::InvalidConfig, msg))
+        }
+    }
+}
+
+/// The pod, as a runtime of Kubernetes names it.
+fn pod(request: &Request) -> Result<ObjectKey, Failure> {
+    let refused = |problem: String| Failure::new(Code::InvalidEnvironment, problem);
+    let [namespace, name] = ["K8S_POD_NAMESPACE", "K8S_POD_NAME"].map(|key| {
+        let value = request.args.get(key).filter(|value| !value.is_empty());
+        value.ok_or_else(|| refused(format!("CNI_ARGS: {key} is missing: it names the pod")))
+    });
+    ObjectKey::new(namespace?, name?).map_err(|error| refused(format!("CNI_ARGS: {error}")))
+}
+
+/// Success without failures; else the first, with the others as its details.
+fn all(failures: impl IntoIterator<Item = Failure>) -> Result<(), Failure> {
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(()) };
+    let details = Some(first.details.clone()).filter(|details| !details.is_empty());
+    let details: Vec<String> =
+        details.into_iter().chain(failures.map(|failure| failure.to_string())).collect();
+    Err(first.with_details(details.join("; ")))
+}

@@ -1,0 +1,89 @@
+//! All networks of a pod by one call of the meta-plugin, as a runtime makes it.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::node::{Call, Netns, Snapshot, bond_config, words};
+
+const ARGS: &str = "IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=bondpod1";
+
+fn config(delegates: &Value) -> Value {
+    json!({"type": "multus", "cniVersion": "1.0.0", "name": "all", "delegates": delegates})
+}
+
+/// Two bonds, the first of them the pod's own network.
+fn two_bonds() -> Value {
+    let over = |links: [&str; 2], ipam: &Value| {
+        let links = links.map(|name| json!({ "name": name }));
+        let name = format!("over-{}", links[0]["name"].as_str().unwrap());
+        bond_config(&json!({"links": links, "ipam": ipam, "name": name}))
+    };
+    let ipam = json!({"type": "host-local", "subnet": "10.56.217.0/24"});
+    json!([over(["net1", "net2"], &ipam), over(["port3", "port4"], &Value::Null)])
+}
+
+fn run(command: &str, netns: &Netns, args: &str, config: &Value) -> Result<Value, Value> {
+    let path = netns.path();
+    let call = Call { plugin: "podbond", command, container: "c1", netns: &path, ifname: "eth0" };
+    call.run_as(Command::new("/usr/local/bin/podbond").env("CNI_ARGS", args), &config.to_string())
+}
+
+fn pod(name: &str) -> Netns {
+    let netns = Netns::with_links(name);
+    for port in ["port3", "port4"] {
+        netns.ip(&format!("link add {port} type dummy"));
+    }
+    // net1 is the name of the second network's bond.
+    netns.ip("link set net1 down");
+    netns.ip("link set net1 name port1");
+    netns
+}
+
+fn networks() -> Value {
+    let mut networks = two_bonds();
+    networks[0]["links"][0]["name"] = "port1".into();
+    networks
+}
+
+#[test]
+fn a_runtime_gets_the_first_networks_result_and_the_pod_all_networks() {
+    let before = Snapshot::take();
+    let netns = pod("meta");
+    let links = netns.links();
+    let result = run("ADD", &netns, ARGS, &config(&networks())).unwrap();
+    assert_eq!(result["cniVersion"], "1.0.0");
+    assert_eq!(result["interfaces"][0]["name"], "eth0");
+    assert!(words(&result["ips"][0]["address"]).starts_with("10.56.217."), "{result}");
+    assert_eq!(netns.link("port1")["master"], "eth0");
+    assert_eq!(netns.link("port3")["master"], "net1");
+    // What was made is known from the records, whatever the configuration has become.
+    run("DEL", &netns, ARGS, &config(&json!([]))).unwrap();
+    run("DEL", &netns, ARGS, &config(&json!([]))).unwrap();
+    assert_eq!(netns.links(), links);
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn a_network_that_is_refused_takes_those_before_it_along() {
+    let before = Snapshot::take();
+    let netns = pod("meta-refused");
+    let links = netns.links();
+    let mut networks = networks();
+    networks[1]["links"][1]["name"] = "port9".into();
+    let error = run("ADD", &netns, ARGS, &config(&networks)).unwrap_err();
+    assert!(words(&error["msg"]).contains("port9"), "{error}");
+    assert_eq!(netns.links(), links);
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn what_a_call_lacks_is_named() {
+    let netns = pod("meta-lacks");
+    let error = run("ADD", &netns, "IgnoreUnknown=1", &config(&networks())).unwrap_err();
+    assert!(words(&error["msg"]).starts_with("CNI_ARGS: K8S_POD_NAMESPACE is missing"), "{error}");
+    let error = run("ADD", &netns, ARGS, &config(&json!([]))).unwrap_err();
+    assert!(words(&error["msg"]).starts_with("field delegates is missing"), "{error}");
+}
