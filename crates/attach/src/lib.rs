@@ -26,6 +26,7 @@ mod json;
 mod nad;
 mod netns;
 mod networks;
+mod ports;
 mod record;
 mod run;
 mod status;
