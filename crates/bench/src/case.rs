@@ -100,8 +100,9 @@ impl Case {
             del_ms: parts.then(|| median(|run| run.del.wall)),
             cpu_ms: Some(median(|run| run.add.cpu + run.del.cpu)),
             rss_kb,
-            syscalls: calls.map(|calls| calls.all),
-            netlink: calls.map(|calls| calls.netlink),
+            syscalls: calls.as_ref().map(|calls| calls.all),
+            netlink: calls.as_ref().map(|calls| calls.netlink),
+            calls: calls.map(|calls| calls.kinds).unwrap_or_default(),
             ..Row::timed(&self.name, &subject.name, times(Run::wall))
         }
     }
@@ -196,9 +197,7 @@ fn count_all<'p>(
 ) -> Result<Calls, Error> {
     let mut calls = Calls::default();
     for process in processes {
-        let more = count(process, strace)?;
-        calls.all += more.all;
-        calls.netlink += more.netlink;
+        calls.add(&count(process, strace)?);
     }
     Ok(calls)
 }

@@ -1,10 +1,11 @@
 //! A measured thing as data.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Growth;
+use crate::{Growth, Kind};
 
 /// What `-o json` prints.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Row {
     pub rss_kb: Option<u64>,
     /// System calls of all processes, counted in a run that was not timed.
     pub syscalls: Option<u64>,
+    /// What they were made for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls: BTreeMap<Kind, u64>,
     /// How often the kernel was sent something through a netlink socket, in the same run.
     pub netlink: Option<u64>,
     /// Median wall time over that of the floor.
@@ -69,6 +73,7 @@ impl Row {
             cpu_ms: None,
             rss_kb: None,
             syscalls: None,
+            calls: BTreeMap::new(),
             netlink: None,
             ratio: None,
             paired_ratio: None,

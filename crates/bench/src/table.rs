@@ -1,6 +1,6 @@
 //! What was measured for people: tables that are read in a terminal as well as in Markdown.
 
-use crate::{Growth, Row, Spread};
+use crate::{Budget, Growth, Kind, Row, Spread};
 
 const HEAD: [&str; 13] = [
     "wall time in ms",
@@ -45,6 +45,29 @@ pub fn growth_table(growth: &Growth) -> String {
         }
     }
     aligned(&lines, 0)
+}
+
+/// What podbond may cost, and whether it does not cost more.
+pub fn budget_table(budgets: &[Budget]) -> String {
+    let mut lines = vec![["budget", "", "at most", "is"].map(str::to_owned).into()];
+    lines.extend(budgets.iter().map(|budget| {
+        let kept = if budget.is_kept() { "kept" } else { "exceeded" };
+        let numbers = [budget.most, budget.is].map(|value| decimal(Some(value)));
+        [budget.what.clone(), kept.to_owned()].into_iter().chain(numbers).collect()
+    }));
+    aligned(&lines, 2)
+}
+
+/// What system calls are made for, of each row of which they were counted.
+pub fn calls_table(rows: &[Row]) -> String {
+    let kinds = Kind::ALL.iter().map(|kind| kind.words().to_owned());
+    let head = ["system calls for", "subject"].map(str::to_owned);
+    let mut lines: Vec<Vec<String>> = vec![head.into_iter().chain(kinds).collect()];
+    lines.extend(rows.iter().filter(|row| !row.calls.is_empty()).map(|row| {
+        let counts = Kind::ALL.iter().map(|kind| number(row.calls.get(kind).copied().or(Some(0))));
+        [row.name.clone(), row.subject.clone()].into_iter().chain(counts).collect()
+    }));
+    aligned(&lines, 2)
 }
 
 fn cells(row: &Row) -> Vec<String> {

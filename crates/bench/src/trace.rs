@@ -1,17 +1,22 @@
 //! What strace has seen of an operation.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use podbond_bench::Kind;
 
 use crate::error::Error;
 use crate::process::Process;
 
 /// What a process asked the kernel for, its descendants included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
     /// System calls, the execve of the process among them.
     pub(crate) all: u64,
     /// Those that sent something through a netlink socket.
     pub(crate) netlink: u64,
+    /// What they were made for.
+    pub(crate) kinds: BTreeMap<Kind, u64>,
 }
 
 /// Runs a process once more, under strace, and counts.
@@ -26,10 +31,23 @@ pub(crate) fn count(process: &Process, strace: &Path) -> Result<Calls, Error> {
 
 impl Calls {
     fn of(text: &str) -> Self {
-        text.lines().filter_map(call).fold(Self::default(), |calls, call| Self {
-            all: calls.all + 1,
-            netlink: calls.netlink + u64::from(is_to_netlink(call)),
-        })
+        let mut calls = Self::default();
+        for call in text.lines().filter_map(call) {
+            let name = call.split('(').next().unwrap_or_default();
+            calls.all += 1;
+            calls.netlink += u64::from(is_to_netlink(call));
+            *calls.kinds.entry(Kind::of(name)).or_default() += 1;
+        }
+        calls
+    }
+
+    /// Adds those of another process.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.all += more.all;
+        self.netlink += more.netlink;
+        for (kind, count) in &more.kinds {
+            *self.kinds.entry(*kind).or_default() += count;
+        }
     }
 }
 
@@ -61,6 +79,8 @@ mod tests {
 12 <... wait4 resumed>NULL, 0, NULL) = 13
 12 --- SIGCHLD {si_signo=SIGCHLD} ---
 ";
-        assert_eq!(Calls::of(text), Calls { all: 5, netlink: 2 });
+        let calls = Calls::of(text);
+        assert_eq!((calls.all, calls.netlink), (5, 2));
+        assert_eq!(calls.kinds, [(Kind::Network, 3), (Kind::Process, 2)].into());
     }
 }

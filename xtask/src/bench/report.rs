@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use podbond_bench::{Document, Growth, growth_table, svg, table};
+use podbond_bench::{
+    Budget, Document, Growth, budget_table, calls_table, growth_table, svg, table,
+};
 
 use crate::{
     error::{Error, FileContext},
@@ -17,9 +19,11 @@ const PICTURES: &str = "docs";
 
 /// Everything as text: the rows, and a table for each growth.
 pub(crate) fn text(document: &Document) -> String {
-    let rows = (!document.rows.is_empty()).then(|| table(&document.rows));
+    let rows = (!document.rows.is_empty())
+        .then(|| [table(&document.rows), calls_table(&document.rows)].join("\n\n"));
     let growth = document.growth.iter().map(|one| format!("{}\n{}", one.name, growth_table(one)));
-    rows.into_iter().chain(growth).collect::<Vec<_>>().join("\n\n")
+    let budgets = budget_table(&Budget::all(document));
+    rows.into_iter().chain(growth).chain([budgets]).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Keeps what was measured, and its pictures, beside what was built. Gives it with what is kept of
@@ -52,11 +56,13 @@ pub(crate) fn write(document: &Document) -> Result<(), Error> {
     let mut text = fs::read_to_string(&page).file("read", &page)?;
     if !document.rows.is_empty() {
         text = between(&text, "rows", &table(&document.rows))?;
+        text = between(&text, "calls", &calls_table(&document.rows))?;
     }
     if !document.growth.is_empty() {
         let parts: Vec<String> = document.growth.iter().map(section).collect();
         text = between(&text, "growth", &parts.join("\n\n"))?;
     }
+    text = between(&text, "budget", &budget_table(&Budget::all(document)))?;
     fs::write(&page, text).file("write", &page)
 }
 
@@ -112,6 +118,10 @@ mod tests {
     #[test]
     fn the_page_has_the_marks() {
         let text = fs::read_to_string(root().join(PAGE)).unwrap();
-        assert!(["rows", "growth"].iter().all(|name| between(&text, name, "").is_ok()));
+        assert!(
+            ["rows", "calls", "growth", "budget"]
+                .iter()
+                .all(|name| between(&text, name, "").is_ok())
+        );
     }
 }
