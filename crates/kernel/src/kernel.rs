@@ -79,8 +79,7 @@ impl Kernel {
     /// The VF at this address, and its PF's link, which the same answer shows.
     pub fn vf_and_pf(&mut self, pci: PciAddress) -> Result<Option<(Vf, Link)>> {
         let Some(pf) = self.sysfs.pf_of(pci)? else { return Ok(None) };
-        let vfs = self.sysfs.vfs_of(pf)?;
-        let Some(&(index, _)) = vfs.iter().find(|(_, vf)| *vf == pci) else { return Ok(None) };
+        let Some(index) = self.sysfs.vf_index(pf, pci)? else { return Ok(None) };
         let pf_link = self.sysfs.links_of(pf)?.into_iter().next();
         let pf_link = pf_link.ok_or(Error::NoPfLink { vf: pci, pf })?;
         let (link, shown) = self.host.vfs(&pf_link, |shown| shown == index)?;

@@ -55,6 +55,40 @@ impl Sysfs {
         Ok(vfs)
     }
 
+    /// The number of a VF of this PF; none for a function that is no VF of it.
+    ///
+    /// The kernel's own numbers tell where to look, however many VFs there are: the routing ID of VF n
+    /// is the PF's plus `sriov_offset` plus n times `sriov_stride` (PCI Express base specification,
+    /// section 9.2.1.2). Without them all are looked at.
+    pub fn vf_index(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
+        if let Some(index) = self.numbered(pf, vf)? {
+            let found = target(&self.device(pf).join(format!("virtfn{index}")))?;
+            if found.and_then(|name| name.parse().ok()) == Some(vf) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(self.vfs_of(pf)?.into_iter().find(|(_, other)| *other == vf).map(|(index, _)| index))
+    }
+
+    fn numbered(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
+        let mut numbers = [0; 3];
+        for (number, name) in
+            numbers.iter_mut().zip(["sriov_offset", "sriov_stride", "sriov_numvfs"])
+        {
+            let text = self.attribute(pf, name)?;
+            let Some(read) = text.and_then(|text| text.parse::<u16>().ok()) else {
+                return Ok(None);
+            };
+            *number = read;
+        }
+        let [offset, stride, count] = numbers;
+        let is_it = |index: &u16| {
+            let further = stride.checked_mul(*index).and_then(|all| all.checked_add(offset));
+            further.and_then(|further| pf.plus(further)) == Some(vf)
+        };
+        Ok((0..count).find(is_it))
+    }
+
     /// The name of the driver bound to a function.
     pub fn driver(&self, pci: PciAddress) -> Result<Option<String>> {
         target(&self.device(pci).join("driver"))
@@ -224,6 +258,28 @@ mod tests {
         assert_eq!(sysfs.vfs_of(pci(PF)).unwrap(), [(0, pci(VF0)), (10, pci(VF10))]);
         assert_eq!(sysfs.pf_of(pci(VF10)).unwrap(), Some(pci(PF)));
         assert_eq!(sysfs.pf_of(pci(PF)).unwrap(), None);
+    }
+
+    #[test]
+    fn the_number_of_a_vf_is_found_with_the_kernels_numbers_and_without_them() {
+        let (root, sysfs) = tree();
+        let found = |pf, vf| sysfs.vf_index(pci(pf), pci(vf)).unwrap();
+        let all = || [found(PF, VF0), found(PF, VF10), found(PF, PF), found(VF0, VF10)];
+        assert_eq!(all(), [Some(0), Some(10), None, None]);
+        // VF n is 0x80 + n routing IDs on: 0000:03:10.0 is the first, 0000:03:11.2 the eleventh.
+        let device = root.path().join("bus/pci/devices").join(PF);
+        for (name, number) in
+            [("sriov_offset", "128"), ("sriov_stride", "1"), ("sriov_numvfs", "11")]
+        {
+            fs::write(device.join(name), format!("{number}\n")).unwrap();
+        }
+        assert_eq!(all(), [Some(0), Some(10), None, None]);
+        // Only where they point is looked then.
+        fs::rename(device.join("virtfn0"), device.join("moved0")).unwrap();
+        assert_eq!(found(PF, VF10), Some(10));
+        // What they say and no link confirms is not believed.
+        fs::write(device.join("sriov_offset"), "138\n").unwrap();
+        assert_eq!(found(PF, VF10), Some(10));
     }
 
     #[test]

@@ -292,6 +292,6 @@ fn function(kernel: &Kernel, link: &Link) -> Result<Option<FunctionStatus>, Erro
     let Some(pf) = sysfs.pf_of(pci)? else {
         return Ok(Some(FunctionStatus { pci, pf: None, vf: None }));
     };
-    let vf = sysfs.vfs_of(pf)?.into_iter().find(|(_, vf)| *vf == pci).map(|(index, _)| index);
+    let vf = sysfs.vf_index(pf, pci)?;
     Ok(Some(FunctionStatus { pci, pf: sysfs.links_of(pf)?.into_iter().next(), vf }))
 }
