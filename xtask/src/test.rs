@@ -62,9 +62,10 @@ pub(crate) struct Arguments {
     lab: bool,
     /// All lab tests under the kernel of this Debian suite: bookworm (6.1), trixie (6.12) or
     /// trixie-backports; may be repeated
-    #[arg(long, value_name = "SUITE", conflicts_with = "full")]
+    #[arg(long, value_name = "SUITE")]
     kernel: Vec<Kernel>,
-    /// All lab tests under every kernel, and in them what takes long (`PODBOND_TEST_FULL=1`)
+    /// In the lab tests also what takes long (`PODBOND_TEST_FULL=1`); under every kernel, unless some
+    /// are named
     #[arg(long)]
     full: bool,
     /// How many virtual machines run at a time; as many as processors, but 4 at most, if not said
@@ -83,7 +84,7 @@ impl Arguments {
     fn kernels(&self) -> Vec<(Kernel, Scope)> {
         let all = |kernels: &[Kernel]| kernels.iter().map(|&kernel| (kernel, Scope::All)).collect();
         match (self.full, &*self.kernel) {
-            (true, _) => all(&Kernel::ALL),
+            (true, []) => all(&Kernel::ALL),
             (false, []) if self.chooses() => all(&[Kernel::default()]),
             (false, []) => {
                 let others = Kernel::ALL.into_iter().filter(|&kernel| kernel != Kernel::default());
@@ -91,7 +92,7 @@ impl Arguments {
                 kernels.extend(others.map(|kernel| (kernel, Scope::Short)));
                 kernels
             }
-            (false, kernels) => all(kernels),
+            (_, kernels) => all(kernels),
         }
     }
 
@@ -290,6 +291,7 @@ mod tests {
         assert_eq!(kernels("-p podbond"), [(Trixie, Scope::All)]);
         assert_eq!(kernels("--kernel bookworm"), [(Bookworm, Scope::All)]);
         assert_eq!(kernels("--full").len(), 3);
+        assert_eq!(kernels("--full --kernel bookworm"), [(Bookworm, Scope::All)]);
         assert!(kernels("--full -- vlan").iter().all(|&(_, scope)| scope == Scope::All));
     }
 
