@@ -13,7 +13,7 @@ use podbond_state::Lock;
 use crate::check::{differences, expected_settings};
 use crate::observe::{look, observe};
 use crate::plan::{find, is_userspace, plan};
-use crate::release::{Original, Release, release};
+use crate::release::{Original, Release, release, unknown_mac};
 use crate::state::Record;
 use crate::store::Store;
 use crate::{Config, Error};
@@ -250,13 +250,7 @@ impl Sriov {
         }
         let original =
             Original::presumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
-        let mac = match link.as_ref().map(|(_, link)| (link.mac, link.permanent_mac)) {
-            Some((Some(mac), None)) => format!(
-                "; its driver tells no MAC address of its own, so that it keeps {mac}: where that \
-                 was the pod's, make the PF's VFs anew (sriov_numvfs to 0, then apply its policy)"
-            ),
-            _ => String::new(),
-        };
+        let mac = link.as_ref().and_then(|(_, link)| unknown_mac(link)).unwrap_or_default();
         let presumed = format_args!(
             "there is no record at {}, or none that can be read: VF {pci} is put back as its card \
              makes it, perhaps under another name and with another MTU than before{mac}",

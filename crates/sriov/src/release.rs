@@ -72,6 +72,16 @@ impl Original {
     }
 }
 
+/// What to tell of a link's address where nobody knows the one that it had before, as with igbvf,
+/// which makes one up: the rest of a sentence.
+pub(crate) fn unknown_mac(link: &Link) -> Option<String> {
+    let mac = link.mac.filter(|_| link.permanent_mac.is_none())?;
+    Some(format!(
+        "; its driver tells no MAC address of its own, so that it keeps {mac}: where that was the \
+         pod's, make the PF's VFs anew (sriov_numvfs to 0, then apply its policy)"
+    ))
+}
+
 /// A name on the node as the kernel gives it to a link whose own is taken there.
 fn nameless(link: &Link) -> Option<LinkName> {
     format!("dev{}", link.index).parse().ok()
@@ -154,7 +164,9 @@ mod tests {
 
     use super::*;
     use crate::plan::plan;
-    use crate::testing::{config, in_pod, link, name, net_conf, on_host, pci, stranger, vf};
+    use crate::testing::{
+        OWN_MAC, config, in_pod, link, name, net_conf, on_host, pci, stranger, vf,
+    };
 
     fn original() -> Original {
         Original::of(&vf(), &on_host())
@@ -269,6 +281,14 @@ mod tests {
         bring_back(&original, &mut view);
         assert!(view.link(Netns::Host, &name(&home)).is_some(), "{view:?}");
         assert_eq!(view.vfs, before);
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_put_back_is_told_with_what_to_do() {
+        let told = unknown_mac(&link("net1")).unwrap();
+        assert!(told.contains(OWN_MAC) && told.contains("make the PF's VFs anew"), "{told}");
+        let known = Link { permanent_mac: OWN_MAC.parse().ok(), ..link("net1") };
+        assert_eq!(unknown_mac(&known), None);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -93,25 +92,6 @@ fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
             assert_eq!(after.without_names(), before.without_names(), "{damage:?}");
         }
     }
-    networks.end();
-}
-
-#[test]
-fn an_address_that_nobody_can_put_back_is_told_with_what_to_do() {
-    let networks = networks();
-    let (vf, netns) = (vf(0), Netns::with_links("untold"));
-    call("ADD", &netns.path()).run(&config(&vf)).unwrap();
-    fs::remove_file(RECORD).unwrap();
-    fs::remove_file("/run/podbond/vfs/c-del-net7").unwrap();
-    let said = tempfile::NamedTempFile::new().unwrap();
-    let script = format!("exec /opt/cni/bin/sriov 2>{}", said.path().display());
-    let path = netns.path();
-    let del = call("DEL", &path);
-    del.run_as(Command::new("sh").args(["-c", &script]), &config(&vf).to_string()).unwrap();
-    let said = fs::read_to_string(said.path()).unwrap();
-    let expected = "keeps 02:00:00:00:07:07: where that was the pod's, make the PF's VFs anew";
-    assert!(said.contains(expected), "{said}");
-    drop(netns);
     networks.end();
 }
 
