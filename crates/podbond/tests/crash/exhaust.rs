@@ -2,7 +2,7 @@
 
 use crate::operation::{Closing, Operation, Ran, Verb, kind};
 use crate::report::{is_full, progress, row};
-use crate::snapshot::{FILE, Snapshot};
+use crate::snapshot::{FILE, FILES, Snapshot};
 
 /// `EPERM`, `EINTR`, `ENOMEM`, `EBUSY`, `ENODEV`, `ENOSPC`, `EROFS`: what may be met in earnest.
 const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
@@ -223,7 +223,8 @@ impl<'o> Run<'o> {
         tally.tried += 1;
         let when = format!("{verb:?} with a broken disk ({errno}) from {position} on");
         if verb == Verb::Add && !ran.has_succeeded() {
-            let lines = self.lines().into_iter().filter(|line| !line[2..].starts_with(FILE));
+            let is_file = |line: &str| FILES.iter().any(|files| line[2..].starts_with(files));
+            let lines = self.lines().into_iter().filter(|line| !is_file(line));
             let left = told_of(&lines.collect::<Vec<_>>(), &format!("{when}, not yet deleted"));
             tally.leaks.extend(left);
         }

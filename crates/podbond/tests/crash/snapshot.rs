@@ -31,6 +31,9 @@ const OF_KERNEL: [&str; 4] = ["local", "broadcast", "anycast", "multicast"];
 /// How the lines of files begin that outlive a reboot.
 pub(crate) const FILE: &str = "file /var/lib/";
 
+/// How the lines of files begin that podbond itself writes, those among them that do not.
+pub(crate) const FILES: [&str; 2] = [FILE, "file /run/podbond/"];
+
 /// What is there: links, their addresses and routes, VF settings, namespaces, files with content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
