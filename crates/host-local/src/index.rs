@@ -150,20 +150,29 @@ impl Index {
 
     /// Follows a lease that was made.
     pub(crate) fn add(&self, lease: &Lease) -> io::Result<()> {
-        self.change(&lease.holder, |addresses| addresses.push(lease.address))?;
+        if let Some(name) = name(&lease.holder) {
+            match symlink(written(&[lease.address]), self.dir.join(&name)) {
+                // It holds others beside it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    self.change(&name, |addresses| addresses.push(lease.address))?;
+                }
+                made => made?,
+            }
+        }
         self.mark(lease.address, true)
     }
 
     /// Follows a lease that was removed.
     pub(crate) fn remove(&self, lease: &Lease) -> io::Result<()> {
-        self.change(&lease.holder, |addresses| addresses.retain(|held| *held != lease.address))?;
+        if let Some(name) = name(&lease.holder) {
+            self.change(&name, |addresses| addresses.retain(|held| *held != lease.address))?;
+        }
         self.mark(lease.address, false)
     }
 
-    fn change(&self, holder: &Holder, change: impl FnOnce(&mut Vec<IpAddr>)) -> io::Result<()> {
-        let Some(name) = name(holder) else { return Ok(()) };
-        let path = self.dir.join(&name);
-        let mut addresses = self.addresses_of(&name)?;
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<IpAddr>)) -> io::Result<()> {
+        let path = self.dir.join(name);
+        let mut addresses = self.addresses_of(name)?;
         if !addresses.is_empty() {
             fs::remove_file(&path)?;
         }

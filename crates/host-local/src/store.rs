@@ -21,7 +21,7 @@ use crate::range::RangeSet;
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest lease file that is read, in bytes: an ID and a name.
-const MAX_LEASE: u64 = 4096;
+const MAX_LEASE: usize = 4096;
 
 /// From how many leases on an index costs less than reading them all.
 const WORTH_AN_INDEX: usize = 4;
@@ -296,7 +296,7 @@ impl Content {
 fn read(path: &Path) -> io::Result<Content> {
     let mut open = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match open.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+    let mut file = match open.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
         Err(error) => {
             return match Errno::from_io_error(&error) {
@@ -310,9 +310,10 @@ fn read(path: &Path) -> io::Result<Content> {
     if !file.metadata()?.is_file() {
         return Ok(Content::NoFile);
     }
-    let mut content = Vec::new();
-    file.take(MAX_LEASE).read_to_end(&mut content)?;
-    Ok(Content::File(String::from_utf8_lossy(&content).into_owned()))
+    // A file that is no longer than this is read at once.
+    let mut content = [0; MAX_LEASE];
+    let length = file.read(&mut content)?;
+    Ok(Content::File(String::from_utf8_lossy(&content[..length]).into_owned()))
 }
 
 #[cfg(test)]

@@ -114,3 +114,43 @@ fn a_directory_that_is_not_there_is_not_made_by_looking() {
     assert!(Store::open(&missing, Path::new("/proc")).unwrap().is_none());
     assert!(!missing.exists());
 }
+
+#[test]
+fn what_one_who_was_killed_has_not_noted_is_read_from_the_leases() {
+    let dir = tempfile::tempdir().unwrap();
+    let (leases, indexes) = (dir.path().join("n"), dir.path().join("indexes"));
+    let open = || Store::create(&leases, &indexes).unwrap();
+    let made: Vec<Lease> =
+        (2..8).map(|n| lease(&format!("10.0.0.{n}"), &format!("c{n}\r\nnet1"))).collect();
+    let held = |store: &mut Store, of: &Lease| {
+        let Holder::Interface { container, .. } = &of.holder else { panic!("{of:?}") };
+        let container = container.clone().try_into().unwrap();
+        let held = store.decide(|known| known.held_by(&container, &"net1".parse().unwrap()));
+        held.unwrap()
+    };
+    // Nothing is settled by one whose index is taken away.
+    let kill = |mut store: Store| drop(store.index.take());
+    let mut store = open();
+    made[..5].iter().for_each(|lease| store.reserve(lease).unwrap());
+    store.leases().unwrap();
+    drop(store);
+    assert!(open().index.is_some());
+
+    // Killed with the index changed, before the stamp.
+    let mut store = open();
+    store.reserve(&made[5]).unwrap();
+    kill(store);
+    assert!(open().index.is_none());
+    assert_eq!(held(&mut open(), &made[5]), [made[5].clone()]);
+    assert!(open().index.is_some());
+
+    // Killed with the lease changed, and not the index.
+    let mut store = open();
+    let index = store.index.take();
+    store.release(&made[0]).unwrap();
+    assert!(index.is_some());
+    kill(store);
+    assert!(open().index.is_none());
+    assert_eq!(held(&mut open(), &made[0]), []);
+    assert!(open().index.is_some());
+}
