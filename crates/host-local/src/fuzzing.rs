@@ -32,7 +32,8 @@ pub fn ranges(config: &NetConf, container: &ContainerId, ifname: &LinkName) {
         let ask = Ask { network, dir, container, ifname, wanted: Vec::new() };
         let last = leases.last().map(|lease| lease.address);
         let Ok(grants) = allocate(&ask, &sets, &leases, |_| last) else {
-            assert!(exhausted(&sets, &leases).is_some(), "refused with addresses left");
+            let exhausted = exhausted(&sets, &leases);
+            assert!(exhausted.is_ok_and(|set| set.is_some()), "refused with addresses left");
             return;
         };
         assert_eq!(grants.len(), sets.len());

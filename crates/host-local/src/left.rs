@@ -8,7 +8,8 @@ use podbond_cni::{Attachment, Failure};
 
 use crate::config::DATA_DIR;
 use crate::error::Error;
-use crate::lease::Holder;
+use crate::index::INDEXES;
+use crate::lease::{Holder, Lease};
 use crate::store::Store;
 
 /// The lease of an attachment that is gone.
@@ -33,7 +34,7 @@ pub fn left_behind(gone: &BTreeSet<Attachment>) -> Result<Vec<LeftBehind>, Failu
 
 /// Gives a lease back, unless somebody else has the address by now.
 pub fn give_back(left: &LeftBehind) -> Result<(), Failure> {
-    Ok(release(left)?)
+    Ok(release(left, Path::new(INDEXES))?)
 }
 
 fn left_in(data: &Path, gone: &BTreeSet<Attachment>) -> Result<Vec<LeftBehind>, Error> {
@@ -59,13 +60,12 @@ fn left_in(data: &Path, gone: &BTreeSet<Attachment>) -> Result<Vec<LeftBehind>, 
     Ok(left)
 }
 
-fn release(left: &LeftBehind) -> Result<(), Error> {
-    let Some(store) = Store::open(&left.dir)? else { return Ok(()) };
-    let is_theirs = store
-        .leases()?
-        .iter()
-        .any(|lease| lease.address == left.address && lease.holder == left.lease);
-    if is_theirs { store.release(left.address) } else { Ok(()) }
+fn release(left: &LeftBehind, indexes: &Path) -> Result<(), Error> {
+    let Some(mut store) = Store::open(&left.dir, indexes)? else { return Ok(()) };
+    if store.holder_of(left.address)?.as_ref() != Some(&left.lease) {
+        return Ok(());
+    }
+    store.release(&Lease { address: left.address, holder: left.lease.clone() })
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
         // Given to another one meanwhile.
         fs::write(data.path().join("b/fd00::2"), "new\r\nnet1").unwrap();
         for lease in &left {
-            release(lease).unwrap();
+            release(lease, Path::new("/proc")).unwrap();
         }
         assert_eq!(left_in(data.path(), &gone).unwrap(), []);
         let names = |network: &str| podbond_state::names(&data.path().join(network)).unwrap();

@@ -6,17 +6,20 @@
 //! interface name; the address given last of each range set; and a lock.
 //!
 //! What address is next is decided in `plan`, from data. `store` is the one place that touches
-//! files. It reads every lease of a network for each command, as the format forces it to: a lease
-//! is found by its address in the file name, but by its container only inside of the file. An index
-//! by container would be a matter of `store` alone.
+//! leases. The format finds a lease by its address, in the file's name, but by its container only
+//! inside of the file: all must be read. `index` spares that for as long as nobody else has changed
+//! them; it is a cache, and the leases alone decide.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod bitmap;
 mod config;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod index;
+mod known;
 mod lease;
 mod left;
 mod plan;
@@ -25,6 +28,7 @@ mod plugin;
 mod properties;
 mod range;
 mod resolv;
+mod stamp;
 mod store;
 
 pub use left::{LeftBehind, give_back, left_behind};

@@ -9,7 +9,7 @@ use podbond_cni::{ContainerId, IpConfig};
 use podbond_names::LinkName;
 
 use crate::error::Error;
-use crate::lease::{Holder, Lease, held_by};
+use crate::known::Known;
 use crate::range::{Range, RangeSet, bits, nth};
 
 /// Who asks, and for what.
@@ -35,12 +35,12 @@ pub(crate) struct Grant {
 pub(crate) fn allocate(
     ask: &Ask<'_>,
     sets: &[RangeSet],
-    leases: &[Lease],
+    known: &dyn Known,
     last_reserved: impl Fn(usize) -> Option<IpAddr>,
 ) -> Result<Vec<Grant>, Error> {
     let network = || ask.network.to_owned();
-    let held = held_by(leases, ask.container, ask.ifname);
-    let taken = taken(sets, leases);
+    let held = known.held_by(ask.container, ask.ifname)?;
+    let gateways = gateways(sets);
     let mut wanted = ask.wanted.clone();
     let mut grants = Vec::new();
     for (index, set) in sets.iter().enumerate() {
@@ -54,14 +54,19 @@ pub(crate) fn allocate(
         }
         let wish = wanted.iter().position(|&address| set.range_of(address).is_some());
         let address = match wish.map(|position| wanted.remove(position)) {
-            Some(address) => requested(ask, address, sets, leases)?,
-            None => next(set, last_reserved(index), &taken).ok_or_else(|| Error::Exhausted {
-                network: network(),
-                field: set.field.clone(),
-                ranges: set.to_string(),
-                held: leases.iter().filter(|l| set.range_of(l.address).is_some()).count(),
-                dir: ask.dir.to_owned(),
-            })?,
+            Some(address) => requested(ask, address, &gateways, known)?,
+            None => match next(set, last_reserved(index), &gateways, known)? {
+                Some(address) => address,
+                None => {
+                    return Err(Error::Exhausted {
+                        network: network(),
+                        field: set.field.clone(),
+                        ranges: set.to_string(),
+                        held: known.count(set)?,
+                        dir: ask.dir.to_owned(),
+                    });
+                }
+            },
         };
         grants.extend(set.range_of(address).map(|range| grant(index, range, address)));
     }
@@ -75,34 +80,38 @@ pub(crate) fn allocate(
 }
 
 /// The first set, if any, that has no address left.
-pub(crate) fn exhausted<'s>(sets: &'s [RangeSet], leases: &[Lease]) -> Option<&'s RangeSet> {
-    let taken = taken(sets, leases);
-    sets.iter().find(|set| next(set, None, &taken).is_none())
+pub(crate) fn exhausted<'s>(
+    sets: &'s [RangeSet],
+    known: &dyn Known,
+) -> Result<Option<&'s RangeSet>, Error> {
+    let gateways = gateways(sets);
+    for set in sets {
+        if next(set, None, &gateways, known)?.is_none() {
+            return Ok(Some(set));
+        }
+    }
+    Ok(None)
 }
 
-/// What may not be given: what somebody holds, and every gateway.
-fn taken(sets: &[RangeSet], leases: &[Lease]) -> BTreeSet<IpAddr> {
-    let held = leases.iter().filter(|lease| lease.holder != Holder::Nobody);
-    let gateways = sets.iter().flat_map(|set| &set.ranges).map(|range| range.gateway);
-    held.map(|lease| lease.address).chain(gateways).collect()
+/// What may not be given beside what somebody holds.
+fn gateways(sets: &[RangeSet]) -> BTreeSet<IpAddr> {
+    sets.iter().flat_map(|set| &set.ranges).map(|range| range.gateway).collect()
 }
 
 /// A requested address, if it is free.
 fn requested(
     ask: &Ask<'_>,
     address: IpAddr,
-    sets: &[RangeSet],
-    leases: &[Lease],
+    gateways: &BTreeSet<IpAddr>,
+    known: &dyn Known,
 ) -> Result<IpAddr, Error> {
     let network = ask.network.to_owned();
-    if sets.iter().flat_map(|set| &set.ranges).any(|range| range.gateway == address) {
+    if gateways.contains(&address) {
         return Err(Error::Gateway { network, address });
     }
-    match leases.iter().find(|lease| lease.address == address) {
-        Some(lease) if lease.holder != Holder::Nobody => {
-            Err(Error::Taken { network, address, holder: lease.holder.clone() })
-        }
-        _ => Ok(address),
+    match known.holder_of(address)? {
+        Some(holder) => Err(Error::Taken { network, address, holder }),
+        None => Ok(address),
     }
 }
 
@@ -114,31 +123,50 @@ fn grant(set: usize, range: &Range, address: IpAddr) -> Grant {
 /// The next free address of a set, round robin: a container that is restarted over and over gets
 /// every other address before it gets the same one again. It begins after the last one given, or
 /// with the first range where that one is unknown, and comes to the last one given at the very end.
-fn next(set: &RangeSet, last: Option<IpAddr>, taken: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+fn next(
+    set: &RangeSet,
+    last: Option<IpAddr>,
+    gateways: &BTreeSet<IpAddr>,
+    known: &dyn Known,
+) -> Result<Option<IpAddr>, Error> {
     let ranges = &set.ranges;
-    let whole = |range: &Range| (range.start, bits(range.start), bits(range.end));
+    let whole = |range: &Range| (range.start, range.end);
     let position = last.and_then(|last| ranges.iter().position(|range| range.contains(last)));
-    let mut spans: Vec<(IpAddr, u128, u128)> = Vec::new();
+    let mut spans: Vec<(IpAddr, IpAddr)> = Vec::new();
     match last.zip(position) {
         None => spans.extend(ranges.iter().map(whole)),
         Some((last, position)) => {
-            let (family, start, end) = whole(&ranges[position]);
-            spans.push((family, bits(last).saturating_add(1), end));
+            let (start, end) = whole(&ranges[position]);
+            spans.extend(after(last).map(|next| (next, end)));
             spans.extend(ranges[position + 1..].iter().map(whole));
             spans.extend(ranges[..position].iter().map(whole));
-            spans.push((family, start, bits(last)));
+            spans.push((start, last));
         }
     }
-    // It looks at no more addresses than are taken, and one.
-    let free = |&address: &IpAddr| !taken.contains(&address);
-    spans
-        .into_iter()
-        .find_map(|(family, start, end)| (start..=end).map(|number| nth(family, number)).find(free))
+    for (mut from, to) in spans {
+        while from <= to {
+            match known.first_free(from, to)? {
+                Some(free) if !gateways.contains(&free) => return Ok(Some(free)),
+                free => match free.and_then(after) {
+                    Some(next) => from = next,
+                    None => break,
+                },
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The next address of the family, if there is one.
+fn after(address: IpAddr) -> Option<IpAddr> {
+    let next = nth(address, bits(address).checked_add(1)?);
+    (next > address).then_some(next)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::{Holder, Lease};
     use crate::range::RawRange;
 
     fn set(ranges: &[(&str, &str, &str)]) -> RangeSet {
@@ -178,7 +206,8 @@ mod tests {
             wanted: wanted.iter().map(|ip| ip.parse().unwrap()).collect(),
         };
         let last = |index: usize| last.get(index).and_then(|ip| ip.parse().ok());
-        let grants = allocate(&ask, sets, leases, last).map_err(|error| error.to_string())?;
+        let grants =
+            allocate(&ask, sets, &leases.to_vec(), last).map_err(|error| error.to_string())?;
         Ok(grants.iter().map(|grant| grant.ip.address.to_string()).collect())
     }
 
@@ -244,8 +273,8 @@ mod tests {
              delete pods that use the network, or widen the range; who holds an address is in the \
              file named after it in /var/lib/cni/networks/n"
         );
-        assert_eq!(exhausted(&sets, &leases), Some(&sets[0]));
-        assert_eq!(exhausted(&sets, &[]), None);
+        assert_eq!(exhausted(&sets, &leases.to_vec()).unwrap(), Some(&sets[0]));
+        assert_eq!(exhausted(&sets, &Vec::new()).unwrap(), None);
     }
 
     #[test]

@@ -1,15 +1,36 @@
+use std::iter;
+use std::path::{Path, PathBuf};
+
 use podbond_cni::{CniResult, Code, Delegates, Dns, Failure, NodeRequest, Plugin, Request};
+use rustix::io::Errno;
 
 use crate::config::{Config, directory};
 use crate::error::Error;
-use crate::lease::{Holder, held_by};
+use crate::index::INDEXES;
+use crate::known::Known;
+use crate::lease::{Holder, Lease};
 use crate::plan::{self, Ask, Grant};
 use crate::resolv;
-use crate::store::Store;
+use crate::store::{Store, last_reserved};
 
 /// The plugin.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HostLocal;
+#[derive(Debug, Clone)]
+pub struct HostLocal {
+    indexes: PathBuf,
+}
+
+impl Default for HostLocal {
+    fn default() -> Self {
+        Self::with_indexes(INDEXES.into())
+    }
+}
+
+impl HostLocal {
+    /// The plugin with its indexes elsewhere than under `/run`.
+    pub fn with_indexes(indexes: PathBuf) -> Self {
+        Self { indexes }
+    }
+}
 
 impl Plugin for HostLocal {
     fn name(&self) -> &'static str {
@@ -20,30 +41,30 @@ impl Plugin for HostLocal {
     /// object. Specifically, it is missing the interfaces array, as well as the interface entry in
     /// ips" (section "Delegated plugins (IPAM)").
     fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
-        Ok(add(request)?)
+        Ok(add(request, &self.indexes)?)
     }
 
     fn del(&self, request: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-        Ok(del(request)?)
+        Ok(del(request, &self.indexes)?)
     }
 
     /// The interface holds a lease, and one for each address of `prevResult` that is of the ranges.
     fn check(&self, request: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-        Ok(check(request)?)
+        Ok(check(request, &self.indexes)?)
     }
 
     /// Code 50 when a range set has no address left, or no lease can be written.
     fn status(&self, request: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
-        Ok(status(request)?)
+        Ok(status(request, &self.indexes)?)
     }
 
     /// Removes the leases of all but the valid attachments.
     fn gc(&self, request: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
-        Ok(gc(request)?)
+        Ok(gc(request, &self.indexes)?)
     }
 }
 
-fn add(request: &Request) -> Result<CniResult, Error> {
+fn add(request: &Request, indexes: &Path) -> Result<CniResult, Error> {
     let config = Config::new(&request.config)?;
     let dir = directory(&request.config)?;
     let ask = Ask {
@@ -57,22 +78,32 @@ fn add(request: &Request) -> Result<CniResult, Error> {
         None => Dns::default(),
         Some(path) => resolv::read(path)?,
     };
-    let store = Store::create(&dir)?;
-    let leases = store.leases()?;
-    let grants = plan::allocate(&ask, &config.sets, &leases, |set| store.last_reserved(set))?;
-    reserve(&store, &grants, &Holder::new(ask.container, ask.ifname))?;
+    let allocate = |known: &dyn Known| {
+        plan::allocate(&ask, &config.sets, known, |set| last_reserved(&dir, set))
+    };
+    let holder = Holder::new(ask.container, ask.ifname);
+    let mut store = Store::create(&dir, indexes)?;
+    let mut grants = store.decide(allocate)?;
+    match reserve(&mut store, &grants, &holder) {
+        // Somebody holds what the index took for free.
+        Err(Error::State(error)) if error.errno() == Some(Errno::EXIST) => {
+            grants = allocate(&store.leases()?)?;
+            reserve(&mut store, &grants, &holder)?;
+        }
+        reserved => reserved?,
+    }
     let ips = grants.into_iter().map(|grant| grant.ip).collect();
     Ok(CniResult { interfaces: Vec::new(), ips, routes: config.routes, dns })
 }
 
 /// Makes all leases, or none.
-fn reserve(store: &Store, grants: &[Grant], holder: &Holder) -> Result<(), Error> {
+fn reserve(store: &mut Store, grants: &[Grant], holder: &Holder) -> Result<(), Error> {
+    let lease = |grant: &Grant| Lease { address: grant.ip.address.addr(), holder: holder.clone() };
     for (position, grant) in grants.iter().enumerate() {
-        let address = grant.ip.address.addr();
-        if let Err(error) = store.reserve(address, holder) {
-            let undo = grants[..position].iter().map(|made| store.release(made.ip.address.addr()));
-            let errors = undo.filter_map(Result::err);
-            Error::all(std::iter::once(error).chain(errors).collect())?;
+        if let Err(error) = store.reserve(&lease(grant)) {
+            let undo = grants[..position].iter().map(|made| store.release(&lease(made)));
+            let errors: Vec<Error> = undo.filter_map(Result::err).collect();
+            Error::all(iter::once(error).chain(errors).collect())?;
         }
     }
     for grant in grants {
@@ -82,20 +113,27 @@ fn reserve(store: &Store, grants: &[Grant], holder: &Holder) -> Result<(), Error
     Ok(())
 }
 
-fn del(request: &Request) -> Result<(), Error> {
-    let Some(store) = Store::open(&directory(&request.config)?)? else { return Ok(()) };
-    let leases = store.leases()?;
-    let held = held_by(&leases, &request.container_id, &request.ifname);
-    let released = held.into_iter().map(|lease| store.release(lease.address));
+fn del(request: &Request, indexes: &Path) -> Result<(), Error> {
+    let dir = directory(&request.config)?;
+    let Some(mut store) = Store::open(&dir, indexes)? else { return Ok(()) };
+    let held = store.decide(|known| known.held_by(&request.container_id, &request.ifname))?;
+    let released = held.iter().map(|lease| store.release(lease));
     Error::all(released.filter_map(Result::err).collect())
 }
 
-fn check(request: &Request) -> Result<(), Error> {
+fn check(request: &Request, indexes: &Path) -> Result<(), Error> {
     let config = Config::new(&request.config)?;
     let dir = directory(&request.config)?;
-    let leases = Store::open(&dir)?.map(|store| store.leases()).transpose()?.unwrap_or_default();
-    let held = held_by(&leases, &request.container_id, &request.ifname);
-    let network = request.config.name.clone();
+    match Store::open(&dir, indexes)? {
+        Some(mut store) => store.decide(|known| compare(request, &config, &dir, known)),
+        None => compare(request, &config, &dir, &Vec::new()),
+    }
+}
+
+/// Compares what the interface should hold with what it holds.
+fn compare(request: &Request, config: &Config, dir: &Path, known: &dyn Known) -> Result<(), Error> {
+    let held = known.held_by(&request.container_id, &request.ifname)?;
+    let (dir, network) = (dir.to_owned(), request.config.name.clone());
     let (container, ifname) = (request.container_id.to_string(), request.ifname.clone());
     if held.is_empty() {
         return Err(Error::NoLease { network, container, ifname, dir });
@@ -113,21 +151,24 @@ fn check(request: &Request) -> Result<(), Error> {
     Error::all(lost.collect())
 }
 
-fn status(request: &NodeRequest) -> Result<(), Error> {
+fn status(request: &NodeRequest, indexes: &Path) -> Result<(), Error> {
     let config = Config::new(&request.config)?;
     let dir = directory(&request.config)?;
     let network = &request.config.name;
-    if let Some(dir) = dir.ancestors().find(|dir| dir.is_dir()) {
-        podbond_state::writable(dir).map_err(|error| {
-            let msg = format!(
-                "network {network:?}: no lease can be recorded: {error}: make room, or mount the \
-                 filesystem for writing"
-            );
-            Failure::new(Code::NotAvailable, msg)
-        })?;
-    }
-    let Some(store) = Store::open(&dir)? else { return Ok(()) };
-    match plan::exhausted(&config.sets, &store.leases()?) {
+    let mut store = Store::open(&dir, indexes);
+    let tried = match &mut store {
+        Ok(Some(store)) => store.probe(),
+        _ => dir.ancestors().find(|dir| dir.is_dir()).map_or(Ok(()), podbond_state::writable),
+    };
+    tried.map_err(|error| {
+        let msg = format!(
+            "network {network:?}: no lease can be recorded: {error}: make room, or mount the \
+             filesystem for writing"
+        );
+        Failure::new(Code::NotAvailable, msg)
+    })?;
+    let Some(mut store) = store? else { return Ok(()) };
+    store.decide(|known| match plan::exhausted(&config.sets, known)? {
         None => Ok(()),
         Some(set) => {
             let msg = format!(
@@ -137,16 +178,21 @@ fn status(request: &NodeRequest) -> Result<(), Error> {
             );
             Err(Failure::new(Code::NotAvailable, msg).into())
         }
-    }
+    })
 }
 
-fn gc(request: &NodeRequest) -> Result<(), Error> {
-    let Some(store) = Store::open(&directory(&request.config)?)? else { return Ok(()) };
+fn gc(request: &NodeRequest, indexes: &Path) -> Result<(), Error> {
+    let dir = directory(&request.config)?;
+    let Some(mut store) = Store::open(&dir, indexes)? else { return Ok(()) };
     let leases = store.leases()?;
     let stale = leases.iter().filter(|lease| !lease.holder.is_among(&request.valid_attachments));
-    let released = stale.map(|lease| store.release(lease.address));
+    let released = stale.map(|lease| store.release(lease));
     Error::all(released.filter_map(Result::err).collect())
 }
 
+#[cfg(test)]
+mod alike;
+#[cfg(test)]
+mod indexed;
 #[cfg(test)]
 mod tests;

@@ -5,50 +5,99 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_state::{Lock, create, is_unfinished, remove, write};
+use podbond_cni::ContainerId;
+use podbond_names::LinkName;
+use podbond_state::{Lock, create, is_unfinished, remove, writable, write};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::index::Index;
+use crate::known::Known;
 use crate::lease::{Holder, Lease};
+use crate::range::RangeSet;
 
 /// How long a command waits for the others: each holds the lock for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest lease file that is read, in bytes: an ID and a name.
-const MAX_LEASE: u64 = 4096;
+const MAX_LEASE: usize = 4096;
+
+/// From how many leases on an index costs less than reading them all.
+const WORTH_AN_INDEX: usize = 4;
 
 /// The directory of a network's leases, locked for as long as this lives.
 pub(crate) struct Store {
     dir: PathBuf,
+    /// Where all indexes are.
+    indexes: PathBuf,
+    /// The index, as long as it tells of the leases as they are.
+    index: Option<Index>,
+    /// Whether it has to be settled.
+    is_changed: bool,
     _lock: Lock,
 }
 
 impl Store {
     /// Makes the directory if need be, and locks it.
-    pub(crate) fn create(dir: &Path) -> Result<Self, Error> {
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
-        made.map_err(Error::io("make the directory", dir))?;
-        Self::lock(dir, LOCK_PATIENCE)
+    pub(crate) fn create(dir: &Path, indexes: &Path) -> Result<Self, Error> {
+        if !dir.is_dir() {
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
+            made.map_err(Error::io("make the directory", dir))?;
+        }
+        Self::lock(dir, indexes, LOCK_PATIENCE)
     }
 
     /// Locks the directory; none if it is not there.
-    pub(crate) fn open(dir: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn open(dir: &Path, indexes: &Path) -> Result<Option<Self>, Error> {
         match fs::metadata(dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("look at", dir)(error)),
-            Ok(_) => Self::lock(dir, LOCK_PATIENCE).map(Some),
+            Ok(_) => Self::lock(dir, indexes, LOCK_PATIENCE).map(Some),
         }
     }
 
-    fn lock(dir: &Path, patience: Duration) -> Result<Self, Error> {
+    fn lock(dir: &Path, indexes: &Path, patience: Duration) -> Result<Self, Error> {
         let lock = Lock::take(&dir.join("lock"), patience)?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        let index = fs::metadata(dir).ok().and_then(|leases| {
+            let index = Index::of(indexes, &leases);
+            index.is_current(&leases).then_some(index)
+        });
+        let (dir, indexes) = (dir.to_owned(), indexes.to_owned());
+        Ok(Self { dir, indexes, index, is_changed: false, _lock: lock })
     }
 
-    /// All leases, in the order of their addresses. What one who was killed has left of writing a
-    /// file is removed: nobody writes without the lock.
-    pub(crate) fn leases(&self) -> Result<Vec<Lease>, Error> {
+    /// What follows from the leases, by the index if it is current. What the index tells is enough to
+    /// be given something; nobody is refused anything before all leases were read.
+    pub(crate) fn decide<T>(
+        &mut self,
+        decide: impl Fn(&dyn Known) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Some(index) = &self.index
+            && let Ok(decision) = decide(&Indexed { dir: &self.dir, index })
+        {
+            return Ok(decision);
+        }
+        decide(&self.leases()?)
+    }
+
+    /// All leases, in the order of their addresses. The index is written anew.
+    pub(crate) fn leases(&mut self) -> Result<Vec<Lease>, Error> {
+        self.distrust();
+        let leases = self.read_all()?;
+        if leases.len() >= WORTH_AN_INDEX
+            && let Ok(metadata) = fs::metadata(&self.dir)
+        {
+            let index = Index::of(&self.indexes, &metadata);
+            let is_written = index.rebuild(&leases).is_ok();
+            self.is_changed |= is_written;
+            self.index = is_written.then_some(index);
+        }
+        Ok(leases)
+    }
+
+    /// What one who was killed has left of writing a file is removed: nobody writes without the lock.
+    fn read_all(&self) -> Result<Vec<Lease>, Error> {
         let entries = fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
         let mut leases = Vec::new();
         for entry in entries {
@@ -62,67 +111,149 @@ impl Store {
             // The lock and the addresses given last are no addresses.
             let Ok(address) = name.parse() else { continue };
             // What is known to be no file is not even opened: opening a device may do something.
-            let content = match entry.file_type() {
-                Ok(kind) if !kind.is_file() => Content::NoFile,
-                _ => read(&path).map_err(Error::io("read the lease", path))?,
+            let holder = match entry.file_type() {
+                Ok(kind) if !kind.is_file() => Some(Content::NoFile.holder()),
+                _ => read_lease(&path)?,
             };
-            let holder = match content {
-                Content::File(content) => Holder::parse(&content),
-                // Nobody's that can be known: it is not given out, and keeps no other from it.
-                Content::NoFile => Holder::parse("no file"),
-                // Somebody removed it by hand, without the lock.
-                Content::Gone => continue,
-            };
-            leases.push(Lease { address, holder });
+            // None where somebody removed it by hand, without the lock.
+            leases.extend(holder.map(|holder| Lease { address, holder }));
         }
         leases.sort_by_key(|lease| lease.address);
         Ok(leases)
     }
 
-    /// The address that was given last from the range set of this index. One that cannot be read
-    /// costs the round robin, and nothing else.
-    pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
-        let path = self.last_reserved_path(set);
-        if !fs::symlink_metadata(&path).ok()?.is_file() {
-            return None;
-        }
-        match read(&path).ok()? {
-            Content::File(text) => text.trim().parse().ok(),
-            Content::NoFile | Content::Gone => None,
-        }
+    /// Who holds an address, as its file says.
+    pub(crate) fn holder_of(&self, address: IpAddr) -> Result<Option<Holder>, Error> {
+        read_lease(&path(&self.dir, address))
     }
 
     /// Makes a lease. A file without content is nobody's and is replaced: one who was killed between
     /// making and writing it left it, as the reference plugin may.
-    pub(crate) fn reserve(&self, address: IpAddr, holder: &Holder) -> Result<(), Error> {
-        let path = self.path(address);
-        let lease = holder.content();
-        match create(&path, lease.as_bytes()) {
+    pub(crate) fn reserve(&mut self, lease: &Lease) -> Result<(), Error> {
+        let path = path(&self.dir, lease.address);
+        let content = lease.holder.content();
+        self.is_changed = true;
+        match create(&path, content.as_bytes()) {
             Err(error) if error.errno() == Some(Errno::EXIST) && is_empty(&path) => {
                 remove(&path)?;
-                Ok(create(&path, lease.as_bytes())?)
+                create(&path, content.as_bytes())?;
             }
-            created => Ok(created?),
+            created => created?,
         }
+        self.follow(|index| index.add(lease));
+        Ok(())
     }
 
     /// Notes the address that was given last from a range set.
-    pub(crate) fn set_last_reserved(&self, set: usize, address: IpAddr) -> Result<(), Error> {
-        Ok(write(&self.last_reserved_path(set), address.to_string().as_bytes())?)
+    pub(crate) fn set_last_reserved(&mut self, set: usize, address: IpAddr) -> Result<(), Error> {
+        self.is_changed = true;
+        Ok(write(&last_reserved_path(&self.dir, set), address.to_string().as_bytes())?)
     }
 
     /// Removes a lease; success if there is none.
-    pub(crate) fn release(&self, address: IpAddr) -> Result<(), Error> {
-        Ok(remove(&self.path(address))?)
+    pub(crate) fn release(&mut self, lease: &Lease) -> Result<(), Error> {
+        self.is_changed = true;
+        remove(&path(&self.dir, lease.address))?;
+        self.follow(|index| index.remove(lease));
+        Ok(())
     }
 
-    /// Rust and Go write addresses in the same form (RFC 5952).
-    fn path(&self, address: IpAddr) -> PathBuf {
-        self.dir.join(address.to_string())
+    /// Tries whether a lease could be written.
+    pub(crate) fn probe(&mut self) -> Result<(), podbond_state::Error> {
+        self.is_changed = true;
+        writable(&self.dir)
     }
 
-    fn last_reserved_path(&self, set: usize) -> PathBuf {
-        self.dir.join(format!("last_reserved_ip.{set}"))
+    fn follow(&mut self, change: impl FnOnce(&Index) -> io::Result<()>) {
+        if self.index.as_ref().is_some_and(|index| change(index).is_err()) {
+            self.distrust();
+        }
+    }
+
+    fn distrust(&mut self) {
+        if let Some(index) = self.index.take() {
+            index.discard();
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Without it the leases are read once more by the next.
+        if let Some(index) = self.index.as_ref().filter(|_| self.is_changed) {
+            let _ = index.settle(&self.dir);
+        }
+    }
+}
+
+/// The leases as an index tells of them: each is read before it is trusted.
+struct Indexed<'s> {
+    dir: &'s Path,
+    index: &'s Index,
+}
+
+impl Indexed<'_> {
+    fn leases_of(&self, holder: &Holder) -> Result<Vec<Lease>, Error> {
+        let unsure = Error::io("read the index of", self.dir);
+        let addresses = self.index.addresses(holder).map_err(&unsure)?;
+        let lease = |address| match read_lease(&path(self.dir, address))? {
+            Some(found) if found == *holder => Ok(Lease { address, holder: found }),
+            _ => Err(unsure(ErrorKind::InvalidData.into())),
+        };
+        addresses.into_iter().map(lease).collect()
+    }
+}
+
+impl Known for Indexed<'_> {
+    fn held_by(&self, container: &ContainerId, ifname: &LinkName) -> Result<Vec<Lease>, Error> {
+        let held = self.leases_of(&Holder::new(container, ifname))?;
+        if held.is_empty() {
+            return self.leases_of(&Holder::Container(container.to_string()));
+        }
+        Ok(held)
+    }
+
+    fn holder_of(&self, address: IpAddr) -> Result<Option<Holder>, Error> {
+        let holder = read_lease(&path(self.dir, address))?;
+        Ok(holder.filter(|holder| *holder != Holder::Nobody))
+    }
+
+    fn first_free(&self, from: IpAddr, to: IpAddr) -> Result<Option<IpAddr>, Error> {
+        self.index.first_free(from, to).map_err(Error::io("read the index of", self.dir))
+    }
+
+    fn count(&self, _: &RangeSet) -> Result<usize, Error> {
+        Err(Error::io("count by the index of", self.dir)(ErrorKind::Unsupported.into()))
+    }
+}
+
+/// The address that was given last from the range set of this index. One that cannot be read costs
+/// the round robin, and nothing else.
+pub(crate) fn last_reserved(dir: &Path, set: usize) -> Option<IpAddr> {
+    let path = last_reserved_path(dir, set);
+    if !fs::symlink_metadata(&path).ok()?.is_file() {
+        return None;
+    }
+    match read(&path).ok()? {
+        Content::File(text) => text.trim().parse().ok(),
+        Content::NoFile | Content::Gone => None,
+    }
+}
+
+/// Rust and Go write addresses in the same form (RFC 5952).
+fn path(dir: &Path, address: IpAddr) -> PathBuf {
+    dir.join(address.to_string())
+}
+
+fn last_reserved_path(dir: &Path, set: usize) -> PathBuf {
+    dir.join(format!("last_reserved_ip.{set}"))
+}
+
+/// Who holds the address of a lease; none if there is no such file.
+fn read_lease(path: &Path) -> Result<Option<Holder>, Error> {
+    match read(path).map_err(Error::io("read the lease", path))? {
+        Content::Gone => Ok(None),
+        content => Ok(Some(content.holder())),
     }
 }
 
@@ -150,12 +281,22 @@ enum Content {
     Gone,
 }
 
+impl Content {
+    fn holder(&self) -> Holder {
+        match self {
+            Self::File(content) => Holder::parse(content),
+            // Nobody's that can be known: it is not given out, and keeps no other from it.
+            Self::NoFile | Self::Gone => Holder::parse("no file"),
+        }
+    }
+}
+
 /// Reads a file. A link is not followed and a pipe not waited for: the directory may be one to which
 /// others have access.
 fn read(path: &Path) -> io::Result<Content> {
     let mut open = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match open.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+    let mut file = match open.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
         Err(error) => {
             return match Errno::from_io_error(&error) {
@@ -169,130 +310,11 @@ fn read(path: &Path) -> io::Result<Content> {
     if !file.metadata()?.is_file() {
         return Ok(Content::NoFile);
     }
-    let mut content = Vec::new();
-    file.take(MAX_LEASE).read_to_end(&mut content)?;
-    Ok(Content::File(String::from_utf8_lossy(&content).into_owned()))
+    // A file that is no longer than this is read at once.
+    let mut content = [0; MAX_LEASE];
+    let length = file.read(&mut content)?;
+    Ok(Content::File(String::from_utf8_lossy(&content[..length]).into_owned()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store(dir: &Path) -> Store {
-        Store::create(dir).unwrap()
-    }
-
-    #[test]
-    fn a_lease_is_a_file_in_the_reference_plugins_form() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = store(dir.path());
-        let address: IpAddr = "fd00:0:0:1::5".parse().unwrap();
-        store.reserve(address, &Holder::parse("c1\r\nnet3")).unwrap();
-        store.set_last_reserved(1, address).unwrap();
-        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
-        assert_eq!(read("fd00:0:0:1::5"), "c1\r\nnet3");
-        assert_eq!(read("last_reserved_ip.1"), "fd00:0:0:1::5");
-        assert_eq!(store.last_reserved(1), Some(address));
-        assert_eq!(store.last_reserved(0), None);
-    }
-
-    #[test]
-    fn what_the_reference_plugin_wrote_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, content) in [
-            ("10.0.0.10", "c1\r\neth0"),
-            ("10.0.0.9", "old"),
-            ("fd00::5", ""),
-            ("lock", ""),
-            ("last_reserved_ip.0", "10.0.0.10"),
-        ] {
-            fs::write(dir.path().join(name), content).unwrap();
-        }
-        let lease = |address: &str, content: &str| Lease {
-            address: address.parse().unwrap(),
-            holder: Holder::parse(content),
-        };
-        let expected =
-            [lease("10.0.0.9", "old"), lease("10.0.0.10", "c1\r\neth0"), lease("fd00::5", "")];
-        assert_eq!(store(dir.path()).leases().unwrap(), expected);
-    }
-
-    #[test]
-    fn what_was_not_written_to_its_end_is_no_lease_and_goes() {
-        let dir = tempfile::tempdir().unwrap();
-        let ours = [".10.0.0.9.new", ".fd00::5.new", ".last_reserved_ip.0.new", ".probe-7.new"];
-        for name in ours.into_iter().chain([".profile.new"]) {
-            fs::write(dir.path().join(name), "c1\r\nnet3").unwrap();
-        }
-        assert_eq!(store(dir.path()).leases().unwrap(), []);
-        assert!(ours.iter().all(|name| !dir.path().join(name).exists()));
-        assert!(dir.path().join(".profile.new").exists(), "what is another's is left alone");
-    }
-
-    #[test]
-    fn no_link_is_followed_and_no_pipe_waited_for_in_a_leases_place() {
-        let dir = tempfile::tempdir().unwrap();
-        let secret = dir.path().join("secret");
-        fs::write(&secret, "10.0.0.7").unwrap();
-        for name in ["10.0.0.8", "last_reserved_ip.0"] {
-            std::os::unix::fs::symlink(&secret, dir.path().join(name)).unwrap();
-        }
-        let pipe = dir.path().join("10.0.0.9");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
-        let store = store(dir.path());
-        let held = |address: &str| Lease {
-            address: address.parse().unwrap(),
-            holder: Holder::parse("no file"),
-        };
-        assert_eq!(store.leases().unwrap(), [held("10.0.0.8"), held("10.0.0.9")]);
-        assert_eq!(store.last_reserved(0), None);
-        let address = "10.0.0.8".parse().unwrap();
-        assert!(store.reserve(address, &Holder::parse("c1\r\nnet1")).is_err());
-    }
-
-    #[test]
-    fn a_directory_in_a_leases_place_keeps_no_other_address_from_anybody() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("10.0.0.9")).unwrap();
-        let store = store(dir.path());
-        let taken = store.leases().unwrap();
-        assert_eq!(
-            taken.iter().map(|lease| lease.address.to_string()).collect::<Vec<_>>(),
-            ["10.0.0.9"]
-        );
-        store.release(taken[0].address).unwrap();
-        assert_eq!(store.leases().unwrap(), []);
-    }
-
-    #[test]
-    fn a_lease_is_never_overwritten_unless_it_is_nobodys() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = store(dir.path());
-        let address = "10.0.0.9".parse().unwrap();
-        let (first, second) = (Holder::parse("c1\r\nnet1"), Holder::parse("c2\r\nnet1"));
-        fs::write(dir.path().join("10.0.0.9"), "").unwrap();
-        store.reserve(address, &first).unwrap();
-        assert!(store.reserve(address, &second).is_err());
-        assert_eq!(store.leases().unwrap()[0].holder, first);
-    }
-
-    #[test]
-    fn waiting_for_the_lock_ends_and_names_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let holder = store(dir.path());
-        let Err(error) = Store::lock(dir.path(), Duration::from_millis(20)) else {
-            panic!("locked twice");
-        };
-        assert!(error.to_string().contains(dir.path().join("lock").to_str().unwrap()), "{error}");
-        drop(holder);
-        assert!(Store::lock(dir.path(), Duration::from_millis(20)).is_ok());
-    }
-
-    #[test]
-    fn a_directory_that_is_not_there_is_not_made_by_looking() {
-        let dir = tempfile::tempdir().unwrap();
-        let missing = dir.path().join("n");
-        assert!(Store::open(&missing).unwrap().is_none());
-        assert!(!missing.exists());
-    }
-}
+mod tests;

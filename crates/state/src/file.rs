@@ -32,10 +32,13 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         }
         file => file.map_err(&failed)?,
     };
-    let mut bytes = Vec::new();
-    if !file.metadata().map_err(&failed)?.is_file() {
-        return Ok(Some(bytes));
+    let metadata = file.metadata().map_err(&failed)?;
+    if !metadata.is_file() {
+        return Ok(Some(Vec::new()));
     }
+    // Room for all of it and for the read that finds its end.
+    let size = usize::try_from(metadata.len().min(MAX_SIZE)).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(size + 1);
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(&failed)?;
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn net_conf(dir: &Path, extra: &Value) -> NetConf {
+pub(super) fn net_conf(dir: &Path, extra: &Value) -> NetConf {
     let mut json = json!({
         "cniVersion": "1.1.0", "name": "bond-net1", "type": "bond",
         "ipam": {
@@ -21,7 +21,7 @@ fn net_conf(dir: &Path, extra: &Value) -> NetConf {
     NetConf::parse(json.to_string().as_bytes()).unwrap()
 }
 
-fn request(dir: &Path, container: &str, extra: &Value) -> Request {
+pub(super) fn request(dir: &Path, container: &str, extra: &Value) -> Request {
     Request {
         container_id: container.to_owned().try_into().unwrap(),
         netns: None,
@@ -32,12 +32,17 @@ fn request(dir: &Path, container: &str, extra: &Value) -> Request {
     }
 }
 
-fn delegates() -> Delegates<'static> {
+pub(super) fn delegates() -> Delegates<'static> {
     Delegates::new(&[], Lookup::PathOnly)
 }
 
+/// The plugin, without an index.
+fn plugin() -> HostLocal {
+    HostLocal::with_indexes("/proc".into())
+}
+
 fn add(request: &Request) -> Result<Vec<String>, Failure> {
-    let result = HostLocal.add(request, &delegates())?;
+    let result = plugin().add(request, &delegates())?;
     Ok(result.ips.iter().map(|ip| ip.address.to_string()).collect())
 }
 
@@ -51,7 +56,7 @@ fn files(dir: &TempDir) -> Vec<String> {
 #[test]
 fn the_documented_configuration_gives_address_gateway_and_routes() {
     let dir = tempfile::tempdir().unwrap();
-    let result = HostLocal.add(&request(dir.path(), "c1", &json!({})), &delegates()).unwrap();
+    let result = plugin().add(&request(dir.path(), "c1", &json!({})), &delegates()).unwrap();
     let expected = json!({
         "cniVersion": "1.1.0",
         "ips": [{"address": "10.56.217.2/24", "gateway": "10.56.217.1"}],
@@ -67,7 +72,7 @@ fn addresses_go_on_after_the_last_one_and_not_to_the_one_just_freed() {
     let (first, second) =
         (request(dir.path(), "c1", &json!({})), request(dir.path(), "c2", &json!({})));
     assert_eq!(add(&first).unwrap(), ["10.56.217.2/24"]);
-    HostLocal.del(&first, &delegates()).unwrap();
+    plugin().del(&first, &delegates()).unwrap();
     assert_eq!(add(&second).unwrap(), ["10.56.217.3/24"]);
     assert_eq!(files(&dir), ["10.56.217.3", "last_reserved_ip.0"]);
 }
@@ -76,11 +81,11 @@ fn addresses_go_on_after_the_last_one_and_not_to_the_one_just_freed() {
 fn del_succeeds_when_there_is_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let request = request(&dir.path().join("missing"), "c1", &json!({}));
-    HostLocal.del(&request, &delegates()).unwrap();
+    plugin().del(&request, &delegates()).unwrap();
     assert!(!dir.path().join("missing").exists());
     add(&request).unwrap();
-    HostLocal.del(&request, &delegates()).unwrap();
-    HostLocal.del(&request, &delegates()).unwrap();
+    plugin().del(&request, &delegates()).unwrap();
+    plugin().del(&request, &delegates()).unwrap();
 }
 
 #[test]
@@ -88,7 +93,7 @@ fn del_gives_back_what_was_taken_with_other_ranges() {
     let dir = tempfile::tempdir().unwrap();
     add(&request(dir.path(), "c1", &json!({}))).unwrap();
     let changed = json!({"ipam": {"type": "host-local", "subnet": "?", "dataDir": dir.path()}});
-    HostLocal.del(&request(dir.path(), "c1", &changed), &delegates()).unwrap();
+    plugin().del(&request(dir.path(), "c1", &changed), &delegates()).unwrap();
     assert_eq!(files(&dir), ["last_reserved_ip.0"]);
 }
 
@@ -133,7 +138,7 @@ fn the_resolver_file_goes_into_the_result() {
     fs::write(&file, "nameserver 10.0.0.53\n").unwrap();
     let ipam = json!({"subnet": "10.0.0.0/24", "dataDir": dir.path(), "resolvConf": file});
     let request = request(dir.path(), "c1", &json!({"ipam": ipam}));
-    let result = HostLocal.add(&request, &delegates()).unwrap();
+    let result = plugin().add(&request, &delegates()).unwrap();
     assert_eq!(result.dns.nameservers, ["10.0.0.53"]);
 }
 
@@ -141,8 +146,8 @@ fn the_resolver_file_goes_into_the_result() {
 fn check_finds_a_lease_that_is_gone_or_anothers() {
     let dir = tempfile::tempdir().unwrap();
     let mut one = request(dir.path(), "c1", &json!({}));
-    let check = |request: &Request| HostLocal.check(request, &delegates());
-    let result = HostLocal.add(&one, &delegates()).unwrap();
+    let check = |request: &Request| plugin().check(request, &delegates());
+    let result = plugin().add(&one, &delegates()).unwrap();
     one.config.set_prev_result(Some(result));
     check(&one).unwrap();
     let lease = dir.path().join("bond-net1/10.56.217.2");
@@ -161,12 +166,12 @@ fn check_tells_every_address_that_is_not_leased() {
     let ranges = ["10.0.0.0/24", "10.0.1.0/24", "fd00::/64"].map(range);
     let ipam = json!({"ipam": {"ranges": ranges, "dataDir": dir.path()}});
     let mut one = request(dir.path(), "c1", &ipam);
-    let result = HostLocal.add(&one, &delegates()).unwrap();
+    let result = plugin().add(&one, &delegates()).unwrap();
     one.config.set_prev_result(Some(result));
     for lease in ["10.0.0.2", "fd00::2"] {
         fs::remove_file(dir.path().join("bond-net1").join(lease)).unwrap();
     }
-    let failure = HostLocal.check(&one, &delegates()).unwrap_err();
+    let failure = plugin().check(&one, &delegates()).unwrap_err();
     assert_eq!(failure.code, Code::DIFFERS);
     for lost in ["10.0.0.2 of prevResult", "fd00::2 of prevResult"] {
         assert!(failure.msg.contains(lost), "{failure}");
@@ -178,7 +183,7 @@ fn check_tells_every_address_that_is_not_leased() {
 fn status_is_50_where_no_lease_can_be_written() {
     let ipam = json!({"ipam": {"subnet": "10.0.0.0/24", "dataDir": "/proc"}});
     let request = NodeRequest::status(Vec::new(), net_conf("/proc".as_ref(), &ipam));
-    let failure = HostLocal.status(&request, &delegates()).unwrap_err();
+    let failure = plugin().status(&request, &delegates()).unwrap_err();
     assert_eq!(failure.code, Code::NotAvailable);
     assert!(failure.msg.contains("no lease can be recorded: cannot write /proc/"), "{failure}");
 }
@@ -189,7 +194,7 @@ fn status_is_50_when_a_set_is_exhausted() {
     let ipam = json!({"ipam": {"subnet": "10.0.0.0/30", "dataDir": dir.path()}});
     let status = || {
         let request = NodeRequest::status(Vec::new(), net_conf(dir.path(), &ipam));
-        HostLocal.status(&request, &delegates())
+        plugin().status(&request, &delegates())
     };
     status().unwrap();
     assert!(!dir.path().join("bond-net1").exists());
@@ -208,7 +213,7 @@ fn gc_keeps_the_leases_of_valid_attachments_alone() {
         "cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "net3"}],
     });
     let request = NodeRequest::gc(Vec::new(), net_conf(dir.path(), &valid)).unwrap();
-    HostLocal.gc(&request, &delegates()).unwrap();
+    plugin().gc(&request, &delegates()).unwrap();
     assert_eq!(files(&dir), ["10.56.217.3", "last_reserved_ip.0"]);
 }
 
