@@ -9,6 +9,14 @@ use crate::node::{
     status, succeeded, sweep, wait_for, words,
 };
 
+/// A VF finds carrier some time after it is opened, and what is sent before is lost.
+fn wait_for_ports(name: &str) {
+    wait_for("both ports to have carrier", || {
+        let pod = status(name);
+        ["net1", "net2"].iter().all(|port| interface(&pod, port)["port"]["countsAsUp"] == true)
+    });
+}
+
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
 pub(crate) fn trusted_networks() -> String {
     let network = |number: u8| {
@@ -40,6 +48,7 @@ fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
     assert!(words(&interface(&pod, "eth0")["addresses"][0]).starts_with("10.88.0."), "{pod}");
     let default = in_pod("bondpod1", &["ip", "route", "show", "default"]);
     assert!(default.starts_with("default via 10.88.0.1 dev eth0"), "{default}");
+    wait_for_ports("bondpod1");
     in_pod("bondpod1", &["ping", "-c", "2", "-i", "0.2", "-W", "5", "-I", "net3", "10.56.217.1"]);
 
     let links = in_pod("bondpod1", &["ls", "/sys/class/net"]);
@@ -62,10 +71,7 @@ fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
 fn applying_again_changes_nothing_and_says_so() {
     let networks = WithNetworks::new();
     succeeded(&podbond(&["apply", "-f", EXAMPLES]));
-    wait_for("both ports to have carrier", || {
-        let pod = status("bondpod1");
-        ["net1", "net2"].iter().all(|port| interface(&pod, port)["port"]["countsAsUp"] == true)
-    });
+    wait_for_ports("bondpod1");
     let (first, pod) = (Snapshot::take(), status("bondpod1"));
     let said = succeeded(&podbond(&["apply", "-f", EXAMPLES]));
     assert!(said.lines().all(|line| line.ends_with("unchanged")), "{said}");
