@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what podbond costs, beside the kernel's own price and beside others.
 
+mod instructions;
 mod report;
 
 use std::{
@@ -61,7 +62,7 @@ pub(crate) struct Arguments {
     /// Only the rows, with fewer runs: in all less than two minutes
     #[arg(long, conflicts_with_all = ["only", "write"])]
     quick: bool,
-    /// Only this; both, unless said otherwise
+    /// Only this; rows and growth, unless said otherwise
     #[arg(long, value_name = "PART", value_enum)]
     only: Option<Part>,
     /// Write the tables into PERFORMANCE.md and the plots beside its other pictures
@@ -100,6 +101,8 @@ enum Part {
     Rows,
     /// How costs grow with what there is
     Growth,
+    /// Instruction counts of what reads, plans and decodes, beside those that the repository keeps
+    Instructions,
 }
 
 /// A program of others that does what a plugin of podbond's does.
@@ -131,6 +134,10 @@ struct Programs {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.only == Some(Part::Instructions) {
+        let is_kept = instructions::run(arguments.write)?;
+        return Ok(if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let programs = Programs {
         podbond: build::for_bench("podbond")?,
         measuring: build::for_bench(PROGRAM.0)?,
