@@ -85,6 +85,26 @@ fn one_executable(package: &str, arguments: &[&str], what: &str) -> Result<PathB
     executable.map(|built| built.path).ok_or_else(|| Error::NotBuilt(package.into()))
 }
 
+/// The fuzz targets, built with these flags of rustc's. Their workspace has a target directory of
+/// its own as well.
+///
+/// Besides cargo they need a C++ compiler, for libFuzzer: the one that its build script takes.
+pub(crate) fn fuzz_targets(flags: &str) -> Result<Vec<Built>, Error> {
+    let compiler = env::var_os("CXX").unwrap_or_else(|| OsString::from("c++"));
+    let program = compiler.to_string_lossy().into_owned();
+    let mut version = Command::new(&compiler);
+    let found = version.arg("--version").stdin(Stdio::null()).output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        return Err(Error::NoCompiler { program });
+    }
+    let mut command = cargo();
+    command.args(["build", "--release", "--locked", "--target", TARGET]);
+    command.current_dir(root().join("fuzz"));
+    command.env("CARGO_TARGET_DIR", target().join("fuzz")).env("RUSTFLAGS", flags);
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    executables(&mut command, "building the fuzz targets")
+}
+
 /// The lab tests of the packages, as executables that need nothing of the guest.
 pub(crate) fn lab_tests(packages: &[Package]) -> Result<Vec<Built>, Error> {
     if packages.is_empty() {

@@ -37,19 +37,51 @@ pub(crate) enum Error {
     /// cargo's JSON was not as expected.
     #[error("cannot read what cargo says: {0}")]
     Cargo(#[from] serde_json::Error),
+    /// There is no compiler for libFuzzer, which is C++.
+    #[error(
+        "there is no C++ compiler {program:?} to build libFuzzer with: \
+         install Debian's package g++, or name another in CXX"
+    )]
+    NoCompiler {
+        /// What was looked for.
+        program: String,
+    },
+    /// No fuzz target is called so.
+    #[error("there is no fuzz target {name:?}: give one of {}", targets.join(", "))]
+    NoFuzzTarget {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        targets: Vec<String>,
+    },
+    /// A fuzz target does not bear an input.
+    #[error("the fuzz target {target} does not bear {}", input.display())]
+    Input {
+        /// Which.
+        target: String,
+        /// The file.
+        input: PathBuf,
+    },
+    /// Fuzz targets failed; each was printed.
+    #[error("{failed} fuzz targets failed")]
+    Fuzz {
+        /// How many.
+        failed: usize,
+    },
     /// There is nothing to run.
     #[error("no lab test was run: none was found, or the filter fits none")]
     NoTests,
-    /// Lab tests failed or said nothing.
-    #[error("lab tests under {kernel}: {failed} failed, {silent} test targets gave no result")]
+    /// Lab tests failed or gave no result; each was printed.
+    #[error("lab tests: {failed} failed, {missing} gave no result")]
     LabTests {
-        /// Under which kernel.
-        kernel: podbond_lab::Kernel,
         /// How many tests failed, or were ignored.
         failed: usize,
-        /// How many executables did not report.
-        silent: usize,
+        /// How many of those that were to run did not report.
+        missing: usize,
     },
+    /// The short list for other kernels names tests that are not there.
+    #[error("no lab test is called {0}…, as the short list in xtask/src/test/runs.rs has it")]
+    StaleShortList(String),
     /// A page has no place for what a task writes.
     #[error("{page} has no marks `{name}: begin` and `{name}: end`")]
     Marks {

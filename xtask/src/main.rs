@@ -3,10 +3,12 @@
 
 mod bench;
 mod build;
+mod crash;
 mod demo;
 mod dist;
 mod docs;
 mod error;
+mod fuzz;
 mod lab;
 mod metadata;
 mod test;
@@ -31,7 +33,9 @@ enum Task {
     Demo(demo::Arguments),
     Lab(lab::Arguments),
     Test(test::Arguments),
+    Crash(crash::Arguments),
     Traffic(traffic::Arguments),
+    Fuzz(fuzz::Arguments),
     Bench(bench::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
@@ -43,7 +47,9 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Crash(arguments) => crash::run(&arguments),
         Task::Traffic(arguments) => traffic::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),

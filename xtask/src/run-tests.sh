@@ -1,7 +1,5 @@
 #!/bin/sh
-# Runs test executables in the lab, one after another: run-tests.sh FILTER EXECUTABLE…
-filter=$1
-shift
+# Runs tests in the lab, executable by executable: run-tests.sh EXECUTABLE TEST… [-- EXECUTABLE TEST…]…
 
 # What the tests before may have left, above all those that failed: each executable finds the node
 # as it is after boot.
@@ -19,9 +17,17 @@ reset() {
 }
 
 failed=0
-for test in "$@"; do
-    echo "lab: ${test##*/}"
-    "$test" --test-threads=1 $filter || failed=1
+while [ $# -gt 0 ]; do
+    executable=$1
+    shift
+    names=
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        names="$names $1"
+        shift
+    done
+    if [ $# -gt 0 ]; then shift; fi
+    echo "lab: ${executable##*/}"
+    "$executable" --test-threads=1 --exact $names || failed=1
     reset
 done
 exit $failed

@@ -1,31 +1,42 @@
-//! `cargo xtask test`: unit tests on this machine, lab tests in the virtual machine.
+//! `cargo xtask test`: unit tests on this machine, lab tests in virtual machines.
+
+mod report;
+mod runs;
 
 use std::{
+    collections::VecDeque,
     ffi::OsString,
-    io::{self, Write},
-    process::ExitCode,
+    io,
+    num::NonZero,
+    process::{Command, ExitCode},
+    sync::{Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 
 use clap::Args;
-use podbond_lab::{Kernel, Progress, Stdin};
+use podbond_lab::{Kernel, Lab, Progress, Stdin};
 
 use crate::{
     build::{self, Built, cargo},
     error::Error,
     lab, metadata,
 };
+use report::{Counts, Report};
+use runs::{Listed, Run, Scope};
 
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask test
-        everything, as CI does
+        everything, as CI does: the lab tests under Linux 6.12, a short list under the others
   cargo xtask test --unit
         what needs no virtual machine
   cargo xtask test --lab --package podbond-bond -- failover
         the lab tests of one package whose name holds `failover`
   cargo xtask test --kernel bookworm --kernel trixie-backports
-        the lab tests under two other kernels, after the unit tests";
+        all lab tests under two other kernels, after the unit tests
+  cargo xtask test --full
+        everything under every kernel, also what takes hours";
 
 /// Where the test executables are in the lab.
 const GUEST_DIR: &str = "/root/tests";
@@ -33,28 +44,67 @@ const GUEST_DIR: &str = "/root/tests";
 /// Runs each test executable on a clean node, and fails when one of them did.
 const RUN_TESTS: &str = include_str!("run-tests.sh");
 
-/// No run of the lab tests takes longer; 0 of them hang for ever.
+/// No machine takes longer; one that hangs would do so for ever.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Run the tests: units on this machine, then the lab's in a virtual machine
+/// The same with `--full`.
+const FULL_LIMIT: Duration = Duration::from_hours(6);
+
+/// Run the tests: units on this machine, then the lab's in virtual machines
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Only the unit tests
-    #[arg(long, conflicts_with_all = ["lab", "kernel"])]
+    #[arg(long, conflicts_with_all = ["lab", "kernel", "full"])]
     unit: bool,
     /// Only the lab tests
     #[arg(long)]
     lab: bool,
-    /// The kernels for the lab tests, by Debian suite; may be repeated
-    #[arg(long, value_name = "SUITE", default_values_t = [Kernel::default()])]
+    /// All lab tests under the kernel of this Debian suite: bookworm (6.1), trixie (6.12) or
+    /// trixie-backports; may be repeated
+    #[arg(long, value_name = "SUITE", conflicts_with = "full")]
     kernel: Vec<Kernel>,
+    /// All lab tests under every kernel, and in them what takes long (`PODBOND_TEST_FULL=1`)
+    #[arg(long)]
+    full: bool,
+    /// How many virtual machines run at a time; as many as processors, but 4 at most, if not said
+    #[arg(long, value_name = "N")]
+    machines: Option<NonZero<usize>>,
     /// Only the tests of this package; may be repeated
     #[arg(long, short, value_name = "NAME")]
     package: Vec<String>,
-    /// Only tests whose name holds this
+    /// Only tests whose name holds one of these words
     #[arg(last = true, value_name = "FILTER")]
     filter: Option<String>,
+}
+
+impl Arguments {
+    /// Under which kernels, and how much.
+    fn kernels(&self) -> Vec<(Kernel, Scope)> {
+        let all = |kernels: &[Kernel]| kernels.iter().map(|&kernel| (kernel, Scope::All)).collect();
+        match (self.full, &*self.kernel) {
+            (true, _) => all(&Kernel::ALL),
+            (false, []) if self.chooses() => all(&[Kernel::default()]),
+            (false, []) => {
+                let others = Kernel::ALL.into_iter().filter(|&kernel| kernel != Kernel::default());
+                let mut kernels = vec![(Kernel::default(), Scope::All)];
+                kernels.extend(others.map(|kernel| (kernel, Scope::Short)));
+                kernels
+            }
+            (false, kernels) => all(kernels),
+        }
+    }
+
+    /// Whether not all tests are wanted.
+    fn chooses(&self) -> bool {
+        !self.package.is_empty() || self.filter.is_some()
+    }
+
+    /// A machine of the lab keeps one processor busy.
+    fn machines(&self) -> usize {
+        let processors = || thread::available_parallelism().map_or(1, |count| count.get().min(4));
+        self.machines.map_or_else(processors, NonZero::get)
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
@@ -94,125 +144,162 @@ fn lab_tests(arguments: &Arguments) -> Result<(), Error> {
         chosen && !package.lab_tests.is_empty()
     });
     let tests = build::lab_tests(&packages)?;
-    if tests.is_empty() {
-        return Err(Error::NoTests);
-    }
     let podbond = build::for_lab("podbond")?;
-    for &kernel in &arguments.kernel {
-        let builder = lab::bare(podbond.clone()).kernel(kernel);
-        run_in(builder, kernel, &tests, arguments.filter.as_deref())?;
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let listed = tests.iter().map(|test| list(test, filter)).collect::<Result<Vec<_>, _>>()?;
+    if !arguments.chooses()
+        && let Some(entry) = runs::stale(&listed)
+    {
+        return Err(Error::StaleShortList(entry));
     }
-    Ok(())
+    let runs = runs::deal(&arguments.kernels(), &listed, arguments.machines());
+    let progress = Progress::on_stderr();
+    let mut prepared = VecDeque::new();
+    for run in runs {
+        let builder = lab::bare(podbond.clone()).kernel(run.kernel);
+        let needed = tests.iter().zip(&run.tests).filter(|(_, names)| !names.is_empty());
+        let builder =
+            needed.fold(builder, |builder, (test, _)| builder.add(&test.path, guest(test)));
+        prepared.push_back((builder.prepare(&progress)?, run));
+    }
+    let outcomes = in_machines(prepared, &tests, arguments);
+    judge(&outcomes.into_iter().collect::<Result<Vec<_>, _>>()?)
+}
+
+/// The tests of an executable that the filter lets through. It is static: it runs here as well.
+fn list(test: &Built, filter: &str) -> Result<Listed, Error> {
+    let program = test.path.display().to_string();
+    let output = Command::new(&test.path).args(["--list", "--format", "terse"]).output();
+    let output = output.map_err(|source| Error::Start { program: program.clone(), source })?;
+    if !output.status.success() {
+        return Err(Error::Program { what: format!("{program} --list"), status: output.status });
+    }
+    let names = runs::parse_list(&String::from_utf8_lossy(&output.stdout));
+    Ok(Listed { package: test.package.clone(), tests: runs::filtered(names, filter) })
+}
+
+fn guest(test: &Built) -> String {
+    format!("{GUEST_DIR}/{}-{}", test.package, test.name)
+}
+
+/// What one machine was to do, and what came of it.
+type Outcome = (Run, u8, Counts);
+
+/// Runs all of them, as many at a time as there may be machines.
+fn in_machines(
+    runs: VecDeque<(Lab, Run)>,
+    tests: &[Built],
+    arguments: &Arguments,
+) -> Vec<Result<Outcome, Error>> {
+    let several = runs.len() > 1;
+    let machines = arguments.machines().min(runs.len());
+    let (queue, outcomes) = (Mutex::new(runs), Mutex::new(Vec::new()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..machines {
+            scope.spawn(|| {
+                while let Some((lab, run)) = next() {
+                    let label = if several { format!("{} ", label(&run)) } else { String::new() };
+                    let outcome = run_in(&lab, run, tests, arguments.full, label);
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn label(run: &Run) -> String {
+    match run.share {
+        (_, 1) => format!("[{}]", run.kernel),
+        (share, shares) => format!("[{} {share}/{shares}]", run.kernel),
+    }
 }
 
 /// Boots once and runs every executable, each with its tests one after another: they share the
 /// node's cards.
 fn run_in(
-    builder: podbond_lab::Builder,
-    kernel: Kernel,
+    lab: &Lab,
+    run: Run,
     tests: &[Built],
-    filter: Option<&str>,
-) -> Result<(), Error> {
-    let progress = Progress::on_stderr();
-    let guest = |test: &Built| format!("{GUEST_DIR}/{}-{}", test.package, test.name);
-    let builder = tests.iter().fold(builder, |builder, test| builder.add(&test.path, guest(test)));
-    let lab = builder.prepare(&progress)?;
-    progress.begin(format_args!("booting {kernel} for {} test targets", tests.len()));
-    let mut argv =
-        ["sh", "-c", RUN_TESTS, "tests", filter.unwrap_or_default()].map(OsString::from).to_vec();
-    argv.extend(tests.iter().map(|test| guest(test).into()));
-    let mut stdout = Counting::new(io::stdout());
-    let status = lab.run(&argv, Stdin::Empty, &mut stdout, &mut io::stderr(), Some(LIMIT))?;
-    let counts = stdout.counts;
-    println!("{kernel}: {} passed, {} failed", counts.passed, counts.failed);
-    if status != 0 || counts.failed > 0 || counts.targets != tests.len() {
-        let silent = tests.len().saturating_sub(counts.targets);
-        return Err(Error::LabTests { kernel, failed: counts.failed, silent });
+    full: bool,
+    label: String,
+) -> Result<Outcome, Error> {
+    Progress::on_stderr().begin(format_args!("{label}booting for {} tests", run.count()));
+    let setting = format!("PODBOND_TEST_FULL={}", u8::from(full));
+    let mut argv = ["env", &setting, "sh", "-c", RUN_TESTS, "tests"].map(OsString::from).to_vec();
+    let needed = tests.iter().zip(&run.tests).filter(|(_, names)| !names.is_empty());
+    for (place, (test, names)) in needed.enumerate() {
+        argv.extend((place > 0).then(|| "--".into()));
+        argv.push(guest(test).into());
+        argv.extend(names.iter().map(OsString::from));
     }
-    if counts.passed == 0 { Err(Error::NoTests) } else { Ok(()) }
+    let limit = if full { FULL_LIMIT } else { LIMIT };
+    let mut report = Report::new(io::stdout(), label);
+    let status = lab.run(&argv, Stdin::Empty, &mut report, &mut io::stderr(), Some(limit))?;
+    Ok((run, status, report.counts()))
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    /// Executables that reported a result.
-    targets: usize,
-    passed: usize,
-    failed: usize,
-}
-
-/// Passes text on and counts what libtest reports in it.
-struct Counting<W> {
-    to: W,
-    line: Vec<u8>,
-    counts: Counts,
-}
-
-impl<W> Counting<W> {
-    fn new(to: W) -> Self {
-        Self { to, line: Vec::new(), counts: Counts::default() }
-    }
-
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
-        if let Some((passed, failed)) = parse_result(&line) {
-            self.counts.targets += 1;
-            self.counts.passed += passed;
-            self.counts.failed += failed;
+/// All must have run, and passed.
+fn judge(outcomes: &[Outcome]) -> Result<(), Error> {
+    let (mut failed, mut missing, mut bad_ends) = (0, 0, 0);
+    for (run, status, counts) in outcomes {
+        let label = label(run);
+        for name in &counts.names {
+            println!("{label} {name} failed");
         }
-        self.line.clear();
+        println!("{label} {} passed, {} failed", counts.passed, counts.failed);
+        failed += counts.failed;
+        missing += run.count().saturating_sub(counts.passed + counts.failed);
+        bad_ends += usize::from(*status != 0);
     }
-}
-
-impl<W: Write> Write for Counting<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        for &byte in &bytes[..written] {
-            if byte == b'\n' {
-                self.end_line();
-            } else {
-                self.line.push(byte);
-            }
-        }
-        Ok(written)
+    if failed + missing + bad_ends > 0 {
+        Err(Error::LabTests { failed, missing })
+    } else if outcomes.is_empty() {
+        Err(Error::NoTests)
+    } else {
+        Ok(())
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
-/// Passed and failed of `test result: ok. 5 passed; 0 failed; …`, an ignored test being one that
-/// could not run.
-fn parse_result(line: &str) -> Option<(usize, usize)> {
-    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let count = |what: &str| {
-        let part = counts.split("; ").find_map(|part| part.strip_suffix(what));
-        part.and_then(|number| number.parse::<usize>().ok())
-    };
-    Some((count(" passed")?, count(" failed")? + count(" ignored")?))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    #[test]
-    fn results_are_counted_however_the_stream_is_cut() {
-        let text = "running 2 tests\ntest a ... ok\n\n\
-                    test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
-                    test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured\n";
-        let mut counting = Counting::new(Vec::new());
-        for part in text.as_bytes().chunks(7) {
-            counting.write_all(part).unwrap();
-        }
-        assert_eq!(counting.counts, Counts { targets: 2, passed: 3, failed: 3 });
-        assert_eq!(counting.to, text.as_bytes());
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn kernels(arguments: &str) -> Vec<(Kernel, Scope)> {
+        let given = std::iter::once("test").chain(arguments.split_whitespace());
+        Alone::try_parse_from(given).unwrap().arguments.kernels()
     }
 
     #[test]
-    fn an_ignored_lab_test_is_a_failure() {
-        let line = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
-        assert_eq!(parse_result(line), Some((2, 1)));
-        assert_eq!(parse_result("test result_is_ok ... ok"), None);
+    fn without_a_choice_every_kernel_is_tried() {
+        use Kernel::{Bookworm, Trixie, TrixieBackports};
+        let wanted =
+            [(Trixie, Scope::All), (Bookworm, Scope::Short), (TrixieBackports, Scope::Short)];
+        assert_eq!(kernels(""), wanted);
+        assert_eq!(kernels("--lab"), wanted);
+        assert_eq!(kernels("-- vlan"), [(Trixie, Scope::All)]);
+        assert_eq!(kernels("-p podbond"), [(Trixie, Scope::All)]);
+        assert_eq!(kernels("--kernel bookworm"), [(Bookworm, Scope::All)]);
+        assert_eq!(kernels("--full").len(), 3);
+        assert!(kernels("--full -- vlan").iter().all(|&(_, scope)| scope == Scope::All));
+    }
+
+    #[test]
+    fn a_test_that_gave_no_result_is_a_failure() {
+        let run = Run { kernel: Kernel::Trixie, share: (1, 1), tests: vec![vec!["a".into()]] };
+        let passed = |passed| Counts { passed, ..Counts::default() };
+        assert!(judge(&[(run.clone(), 0, passed(1))]).is_ok());
+        assert!(judge(&[(run.clone(), 0, passed(0))]).is_err());
+        assert!(judge(&[(run, 1, passed(1))]).is_err());
+        assert!(judge(&[]).is_err());
     }
 }

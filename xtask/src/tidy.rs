@@ -27,11 +27,12 @@ pub(crate) struct Arguments {}
 /// A rule.
 type Rule = fn(&Repository) -> Vec<Finding>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     crates::dependencies_point_down,
     crates::each_crate_is_on_the_map,
     docs::links_lead_somewhere,
     docs::pages_are_what_the_code_gives,
+    docs::each_promise_has_its_test,
     manifests::lints_are_the_workspaces,
     manifests::each_dependency_has_its_reason,
     manifests::each_setting_has_its_reason,

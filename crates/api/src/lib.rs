@@ -8,6 +8,10 @@
 //! many. A field that it does read is refused when a cluster would refuse it too, and the error
 //! names object, field and mend.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod aliases;
 mod error;
 mod fields;
 mod json_text;

@@ -250,3 +250,25 @@ fn a_document_that_is_no_object_is_reported_by_its_number() {
         assert!(message.contains(expected), "{text:?}: {message}");
     }
 }
+
+#[test]
+fn what_aliases_make_larger_than_memory_is_refused() {
+    // Each level stands for ten of the one below it.
+    let mut levels = "a0: &a0 [x]\n".to_owned();
+    for level in 1..12 {
+        let below = format!("*a{}, ", level - 1).repeat(10);
+        levels.extend([format!("a{level}: &a{level} [{below}]\n")]);
+    }
+    assert!(read_manifests(&levels, "f").is_err());
+    // One large list, ten thousand times.
+    let wide = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(10_000), "*a, ".repeat(10_000));
+    let message = read_manifests(&wide, "f").unwrap_err().to_string();
+    assert!(message.contains("aliases stand for more than a million values"), "{message}");
+}
+
+#[test]
+fn what_nests_deeper_than_is_read_is_refused() {
+    let deep = format!("a: {}1{}\n", "[".repeat(500), "]".repeat(500));
+    let message = read_manifests(&deep, "f").unwrap_err().to_string();
+    assert!(message.contains("recursion limit exceeded"), "{message}");
+}

@@ -6,6 +6,7 @@ use podbond_cni::NetConf;
 use podbond_names::{LinkName, PciAddress};
 
 use crate::nad::{Network, set_device};
+use crate::ports::leave_ports_down;
 use crate::{
     ConfigError, DefaultNetwork, Error, NetworksError, Selection, Source, TakenBy, parse_networks,
 };
@@ -39,7 +40,7 @@ pub struct Attachment {
     pub ignored: Vec<&'static str>,
     /// The pod's default routes lead through this attachment, by these gateways; mostly none.
     pub default_route: Vec<IpAddr>,
-    configs: Vec<NetConf>,
+    pub(crate) configs: Vec<NetConf>,
 }
 
 /// Which device an attachment needs.
@@ -89,6 +90,7 @@ impl Chain {
             })?;
             attachments.push(attachment(nad, ifname, selection)?);
         }
+        leave_ports_down(&mut attachments);
         Ok(Self { pod: pod.key.clone(), attachments })
     }
 }

@@ -27,7 +27,8 @@ pub struct DefaultNetwork {
 /// pod's networks again.
 pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
     for file in configuration_files(conf_dir)? {
-        let text = fs::read_to_string(&file).map_err(|error| Error::file("read", &file, &error))?;
+        let bytes = podbond_state::read(&file)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let wrong = |reason| Error::DefaultConfig { file: file.clone(), reason };
         let network = Network::parse(&text, None).map_err(wrong)?;
         let configs = network.configs().map_err(wrong)?;

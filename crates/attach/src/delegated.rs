@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::chain::fixed_name;
 use crate::nad::Network;
+use crate::ports::leave_ports_down;
 use crate::{Attachment, Chain, DeviceRequest, Error};
 
 impl Chain {
@@ -30,11 +31,12 @@ impl Chain {
             };
             Ok(Attachment::of_configs(network.name, ifname, DeviceRequest::None, configs))
         };
-        let attachments =
+        let mut attachments =
             delegates.iter().enumerate().map(one).collect::<Result<Vec<_>, Error>>()?;
         if let Some(taken) = attachments.iter().skip(1).find(|other| other.ifname == *ifname) {
             return Err(Error::DelegateIfname { ifname: taken.ifname.clone() });
         }
+        leave_ports_down(&mut attachments);
         Ok(Self { pod: pod.clone(), attachments })
     }
 }

@@ -11,16 +11,22 @@
 //!
 //! Where NADs come from ([`Source`]) and who picks a device ([`Devices`]) is for the caller to say.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod chain;
 mod default_network;
 mod default_route;
 mod delegated;
 mod element;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod json;
 mod nad;
 mod netns;
 mod networks;
+mod ports;
 mod record;
 mod run;
 mod status;

@@ -130,9 +130,7 @@ impl Records {
             path: path.clone(),
             problem: format!("cannot be written ({error})"),
         };
-        let mut value = serde_json::to_value(record).map_err(wrong)?;
-        value["version"] = VERSION.into();
-        Ok(write(&path, value.to_string().as_bytes())?)
+        Ok(write(&path, to_text(record).map_err(wrong)?.as_bytes())?)
     }
 
     /// Removes a record, and the sandbox's directory with the last one.
@@ -150,23 +148,33 @@ impl Records {
 
 fn read(path: &Path, container_id: &ContainerId, ifname: &str) -> Result<Record, Error> {
     let wrong = |problem: String| Error::Record { path: path.to_owned(), problem };
-    let text = read_file(path)?.unwrap_or_default();
-    let mut value: Map<String, Value> = serde_json::from_slice(&text)
-        .map_err(|error| wrong(format!("does not parse ({error})")))?;
-    let version = value.remove("version").unwrap_or_default();
-    if version != VERSION {
-        return Err(wrong(format!(
-            "has version {version}, of which this podbond knows {VERSION} alone (delete the pod \
-             with the podbond that made it)"
-        )));
-    }
-    let record: Record = serde_json::from_value(Value::Object(value))
-        .map_err(|error| wrong(format!("is wrong ({error})")))?;
+    let record = parse(&read_file(path)?.unwrap_or_default()).map_err(wrong)?;
     if record.container_id != *container_id || record.ifname.as_str() != ifname {
         let (container_id, ifname) = (&record.container_id, &record.ifname);
         return Err(wrong(format!("is that of container {container_id} and interface {ifname}")));
     }
     Ok(record)
+}
+
+/// A record as it is kept.
+pub(crate) fn to_text(record: &Record) -> serde_json::Result<String> {
+    let mut value = serde_json::to_value(record)?;
+    value["version"] = VERSION.into();
+    Ok(value.to_string())
+}
+
+/// Reads what [`to_text`] wrote. The error continues a sentence that begins with the file.
+pub(crate) fn parse(text: &[u8]) -> Result<Record, String> {
+    let mut value: Map<String, Value> =
+        serde_json::from_slice(text).map_err(|error| format!("does not parse ({error})"))?;
+    let version = value.remove("version").unwrap_or_default();
+    if version != VERSION {
+        return Err(format!(
+            "has version {version}, of which this podbond knows {VERSION} alone (delete the pod \
+             with the podbond that made it)"
+        ));
+    }
+    serde_json::from_value(Value::Object(value)).map_err(|error| format!("is wrong ({error})"))
 }
 
 mod configs {

@@ -11,8 +11,8 @@ use podbond_names::LinkName;
 use crate::Error;
 use crate::beneath::bond_beneath;
 use crate::config::Links;
+use crate::made::Made;
 use crate::plugin::see_pod;
-use crate::record::Made;
 use crate::removal::{dissolution, giving_back, may_be_refused};
 
 /// How long DEL waits for the links that the kernel gives back from a namespace that is gone. It

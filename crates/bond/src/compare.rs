@@ -4,7 +4,7 @@ use podbond_kernel::{At, Kernel, Netns, View};
 use podbond_names::LinkName;
 
 use crate::check::differences;
-use crate::plugin::netns;
+use crate::plugin::{netns, see_pod};
 use crate::{Config, Error};
 
 /// CHECK: the bond, and the lease.
@@ -19,6 +19,24 @@ pub(crate) fn verify(request: &Request, delegates: &Delegates<'_>) -> Result<(),
     if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
 }
 
+/// The interface of an attachment, the bond beneath it, the ports that it was given and those that it
+/// has: one that it was not given may have any name.
+fn observe(
+    kernel: &mut Kernel,
+    config: &Config,
+    ifname: &LinkName,
+) -> podbond_kernel::Result<View> {
+    let (mut view, bond) = (View::default(), config.bond_name(ifname));
+    see_pod(kernel, [ifname].into_iter().chain(Some(&bond).filter(|it| *it != ifname)), &mut view)?;
+    if let Some(bond) = view.link(Netns::Pod, &bond) {
+        let ports = kernel.ports(Netns::Pod, bond.index)?;
+        view.pod.extend(ports);
+    }
+    let missing = config.ports.iter().filter(|name| view.link(Netns::Pod, name).is_none());
+    see_pod(kernel, &missing.cloned().collect::<Vec<_>>(), &mut view)?;
+    Ok(view)
+}
+
 /// Every difference between the bond `ifname` of the pod and what its ADD made of a configuration,
 /// whose result stands in it as `prevResult`. Empty means that all is well.
 pub fn compare(
@@ -28,8 +46,7 @@ pub fn compare(
     ifname: &LinkName,
 ) -> Result<Vec<String>, Error> {
     let config = Config::parse(conf, args)?;
-    // All of them: a port that the bond was not given may have any name.
-    let view = View { pod: kernel.links(Netns::Pod)?, ..View::default() };
+    let view = observe(kernel, &config, ifname)?;
     let found = Found::on(kernel, &At::pod(ifname.clone()))?;
     let expected = conf.prev_result.clone().unwrap_or_default();
     Ok(differences(&config, ifname, &view, &expected, &found))

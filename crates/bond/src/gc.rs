@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use podbond_cni::{Attachment, Delegates, NodeRequest, Request};
 use podbond_ipam::collect;
@@ -45,9 +45,18 @@ impl Bond {
             };
             errors.extend(outcome.err());
         }
+        errors.extend(forget_abandoned(&self.records().dir).err());
         errors.extend(collect(request, delegates, &self.debts).into_iter().map(Error::Config));
         Error::all(errors)
     }
+}
+
+/// Removes what killed processes have left of writing records: it says nothing.
+fn forget_abandoned(records: &Path) -> Result<(), Error> {
+    for path in podbond_state::abandoned(records)? {
+        podbond_state::remove(&path)?;
+    }
+    Ok(())
 }
 
 fn fate(
@@ -81,14 +90,12 @@ fn fate(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use podbond_cni::{Args, NetConf};
     use podbond_kernel::BondMode;
     use serde_json::json;
 
     use super::*;
-    use crate::record::{Made, Place};
+    use crate::made::{Made, Place};
 
     fn gc(valid: &[&str]) -> NodeRequest {
         let valid: Vec<_> =

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use podbond_cni::{Attachment, Delegates, Request};
 
-use crate::record::Made;
+use crate::made::Made;
 use crate::{Bond, Error};
 
 /// A bond whose namespace is gone, by its record.
@@ -70,7 +70,8 @@ mod tests {
     use podbond_kernel::BondMode;
 
     use super::*;
-    use crate::record::{Place, PortBefore, Records};
+    use crate::made::{Place, PortBefore};
+    use crate::record::Records;
 
     fn made(netns: Option<&str>) -> Made {
         let place = |netns: &str| Place {

@@ -5,6 +5,9 @@
 //! compares the same wish with what is. Before links of the node are planned with, the
 //! administrator's rules say which of them a bond may take ([`Bond::guard`]).
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod apart;
 mod beneath;
 mod check;
@@ -13,12 +16,15 @@ mod config;
 mod digest;
 mod error;
 mod findings;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gc;
 mod glob;
 mod guard;
 mod host_links;
 mod left;
 mod macs;
+mod made;
 mod plan;
 mod plugin;
 mod readiness;

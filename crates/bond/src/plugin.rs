@@ -13,8 +13,10 @@ use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
 use crate::findings::{Surroundings, look_around};
 use crate::host_links::guard;
+use crate::made::{Made, Place};
 use crate::plan::{Plan, plan};
-use crate::record::{Made, Place, Records};
+use crate::record::{Reading, Records};
+
 /// The bond plugin.
 #[derive(Debug, Clone)]
 pub struct Bond {
@@ -94,8 +96,8 @@ impl Bond {
             delegates.warn(Command::Add, request, finding.severity.as_str(), finding);
         }
         self.records().write(&request.container_id, &request.ifname, &made)?;
-        let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, ipam);
         let ipam = Ipam { request, delegates, debts: &self.debts };
+        let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, leased);
         attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish)
             .inspect_err(|_| {
                 // Without need once all is as it was, so that the same would be done again. If
@@ -113,12 +115,12 @@ impl Bond {
     /// one whose namespace is gone the rest is taken away.
     fn make_room(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let (container, ifname) = (&request.container_id, &request.ifname);
-        let Some(made) = self.records().read(container, ifname)? else { return Ok(()) };
-        if made.place.is_some_and(|place| is_netns(&place.netns)) {
+        let Reading::Whole(made) = self.records().read(container, ifname)? else { return Ok(()) };
+        if made.place.as_ref().is_some_and(|place| is_netns(&place.netns)) {
             let record = self.records().path(container, ifname);
             return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
         }
-        let errors = self.unmake(&Request { netns: None, ..request.clone() }, delegates);
+        let errors = unmake(&Request { netns: None, ..request.clone() }, delegates, &made);
         if errors.is_empty() { Ok(()) } else { Err(Error::Several(errors)) }
     }
 
@@ -148,9 +150,11 @@ impl Bond {
             Err(error) if !error.is_locked() => None,
             lock => Some(lock?),
         };
-        let lease = match self.records().read(&request.container_id, &request.ifname) {
-            Ok(None) => Lease::without_record(request),
-            _ => Lease::Possible,
+        // One that cannot be read is an error, but keeps nothing else from being put back.
+        let record = self.records().read(&request.container_id, &request.ifname);
+        let lease = match &record {
+            Ok(Reading::Nothing | Reading::Damaged(_)) => Lease::without_record(request),
+            Ok(Reading::Whole(_)) | Err(_) => Lease::Possible,
         };
         let ipam = Ipam { request, delegates, debts: &self.debts };
         let give_back = || ipam.give_back(lease).err().map(Error::Config);
@@ -159,7 +163,21 @@ impl Bond {
         if needs_link {
             errors.extend(give_back());
         }
-        errors.extend(self.unmake(request, delegates));
+        let (made, unread) = match record {
+            Ok(Reading::Whole(made)) => (*made, None),
+            Ok(Reading::Nothing) => (Made::default(), None),
+            Ok(Reading::Damaged(why)) => {
+                let put_back = format_args!(
+                    "{why}: {} and its ports are put back by what the kernel shows of them",
+                    request.ifname
+                );
+                delegates.warn(Command::Del, request, "warning", &put_back);
+                (Made::default(), None)
+            }
+            Err(error) => (Made::default(), Some(error)),
+        };
+        errors.extend(unread);
+        errors.extend(unmake(request, delegates, &made));
         if !needs_link {
             errors.extend(give_back());
         }
@@ -168,34 +186,21 @@ impl Bond {
         }
         Error::all(errors)
     }
+}
 
-    /// Takes the bond out of the pod and gives the node its links back; gives what went wrong.
-    fn unmake(&self, request: &Request, delegates: &Delegates<'_>) -> Vec<Error> {
-        let links = Links::of(&request.config);
-        // A record that cannot be read is an error, but keeps nothing else from being put back.
-        let record = self.records().read(&request.container_id, &request.ifname);
-        let (made, unread) = match record {
-            Ok(made) => (made.unwrap_or_default(), None),
-            Err(error) => (Made::default(), Some(error)),
-        };
-        if let Some(why) = self.records().damage(&request.container_id, &request.ifname) {
-            let put_back = format_args!(
-                "{why}: {} and its ports are put back by what the kernel shows of them",
-                request.ifname
-            );
-            delegates.warn(Command::Del, request, "warning", &put_back);
-        }
-        let netns = request.netns.as_deref().filter(|path| is_netns(path));
-        // With the namespace the bond is gone too, and the kernel gives hardware links back, but
-        // down. Where none of them was up there is nothing left to do.
-        let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
-        if netns.is_none() && !links.names.iter().any(was_up) {
-            return unread.into_iter().collect();
-        }
-        let left = take_apart(netns, &links, request, delegates, &made);
-        let left = left.unwrap_or_else(|error| vec![Error::Kernel(error)]);
-        unread.into_iter().chain(left).collect()
+/// Takes the bond out of the pod and gives the node its links back, by what is known of its ADD;
+/// gives what went wrong.
+fn unmake(request: &Request, delegates: &Delegates<'_>, made: &Made) -> Vec<Error> {
+    let links = Links::of(&request.config);
+    let netns = request.netns.as_deref().filter(|path| is_netns(path));
+    // With the namespace the bond is gone too, and the kernel gives hardware links back, but down.
+    // Where none of them was up there is nothing left to do.
+    let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
+    if netns.is_none() && !links.names.iter().any(was_up) {
+        return Vec::new();
     }
+    take_apart(netns, &links, request, delegates, made)
+        .unwrap_or_else(|error| vec![Error::Kernel(error)])
 }
 
 impl Plugin for Bond {
@@ -298,15 +303,16 @@ fn see_bond_and_ports(
 /// for each interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
-    request: &Request,
+    asked: Ipam<'_>,
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
+    let request = asked.request;
     let at = At::pod(request.ifname.clone());
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     // First, since the bond may take another port's address while it waits for its carrier.
     if let Some(result) = &ipam {
-        podbond_ipam::settle(kernel, request, result)?;
+        asked.settle(kernel, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let link = kernel.link(&at).map_err(refused)?;

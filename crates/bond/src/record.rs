@@ -1,18 +1,16 @@
+mod form;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_cni::{Attachment, ContainerId, NetConf, Request};
-use podbond_kernel::{At, BondMode, Link, LinkState, Step, View};
-use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_cni::{Attachment, ContainerId};
+use podbond_names::LinkName;
 use podbond_state::Lock;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use crate::config::{Config, LinksAre};
-use crate::{Error, Plan};
-
-/// The version of the record's form that this code writes and reads.
-const VERSION: u32 = 1;
+use self::form::VERSION;
+pub(crate) use self::form::{Content, parse, to_bytes};
+use crate::Error;
+use crate::made::{Made, Place};
 
 /// Where the locks of attachments are, for as long as a process works on one of them.
 const LOCKS: &str = "/run/podbond/bond";
@@ -26,124 +24,22 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 /// links of the node also when the pod's namespace is gone.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Record {
-    version: u32,
-    #[serde(flatten)]
-    made: Made,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
-/// What ADD set out to do, and what it found. Empty where there is no record.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Made {
-    /// The steps.
-    pub(crate) steps: Vec<Step>,
-    /// The ports as they were, in the order of the configuration. Records had none once.
-    #[serde(default)]
-    pub(crate) ports: Vec<PortBefore>,
-    /// Where the bond is, for those who plan others. Records had none once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<Place>,
-    /// The ADD, for those who remove the bond without being told its configuration. Records had none
-    /// once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) add: Option<Request>,
-}
-
-/// Where a bond is, and what it runs over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
-    /// Whose it is, for people.
-    pub(crate) name: String,
-    /// The pod's namespace: once it is gone, so is the bond.
-    pub(crate) netns: PathBuf,
-    pub(crate) mode: BondMode,
-    /// The PCI functions of its ports.
-    pub(crate) functions: Vec<PciAddress>,
-}
-
-/// A port as ADD found it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PortBefore {
-    pub(crate) name: LinkName,
-    pub(crate) mac: Option<Mac>,
-    /// Bytes.
-    pub(crate) mtu: u32,
+/// What is recorded of an attachment.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reading {
+    /// There is no record.
+    Nothing,
+    /// What ADD did.
+    Whole(Box<Made>),
+    /// Why the record that is there cannot be understood, and what may help.
+    Damaged(String),
 }
 
 /// What a record says; its file where it cannot be read as one.
 pub(crate) type Recorded = Result<Made, PathBuf>;
-
-impl Made {
-    /// What a plan for these links means to do with what the view shows.
-    pub(crate) fn of(plan: &Plan, config: &Config, view: &View) -> Self {
-        let links =
-            config.ports.iter().filter_map(|name| view.link(config.links_are.netns(), name));
-        let port =
-            |link: &Link| PortBefore { name: link.name.clone(), mac: link.mac, mtu: link.mtu };
-        Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
-    }
-
-    /// The DEL of an attachment of whose network nothing is known: it puts the ports back as they
-    /// were, and has no lease to give back.
-    pub(crate) fn del(&self, attachment: Attachment, netns: Option<PathBuf>) -> Option<Request> {
-        let in_pod = !self.steps.iter().any(|step| matches!(step, Step::Move { .. }));
-        let links: Vec<_> = self.ports.iter().map(|port| json!({ "name": port.name })).collect();
-        let config = json!({
-            "cniVersion": "1.1.0", "name": "unknown", "type": "bond", "links": links,
-            "linksInContainer": in_pod,
-        });
-        let config = NetConf::from_map(config.as_object()?.clone()).ok()?;
-        let Attachment { container_id, ifname } = attachment;
-        let (args, path) = Default::default();
-        Some(Request { container_id, netns, ifname, args, path, config })
-    }
-
-    /// The pod's namespace, where it is known.
-    pub(crate) fn netns(&self) -> Option<&PathBuf> {
-        let add = self.add.as_ref().and_then(|add| add.netns.as_ref());
-        self.place.as_ref().map(|place| &place.netns).or(add)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    /// The port of this name, as ADD found it.
-    pub(crate) fn port(&self, name: &LinkName) -> Option<&PortBefore> {
-        self.ports.iter().find(|port| port.name == *name)
-    }
-
-    /// Whether ADD was to make this link of the pod a port; a link of the node is one from the time
-    /// when it is moved in.
-    pub(crate) fn took(&self, name: &LinkName, are: LinksAre) -> bool {
-        let here = At::pod(name.clone());
-        self.steps.iter().any(|step| match step {
-            Step::Move { from, to } => *from == At::host(name.clone()) && *to == here,
-            Step::Enslave { port, .. } => are == LinksAre::InPod && *port == here,
-            _ => false,
-        })
-    }
-
-    /// Whether ADD was to make the pod's bond of this name.
-    pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
-        let bond = At::pod(name.clone());
-        self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
-    }
-
-    /// Whether ADD found this link up.
-    pub(crate) fn brought_down(&self, at: &At) -> bool {
-        self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })
-    }
-}
 
 impl Records {
     pub(crate) fn new(dir: &Path) -> Self {
@@ -167,32 +63,30 @@ impl Records {
         made: &Made,
     ) -> Result<(), Error> {
         let path = self.path(container, ifname);
-        let record = serde_json::to_vec(&Record { version: VERSION, made: made.clone() })
+        let record = to_bytes(made)
             .map_err(|error| Error::Unwritten { path: path.clone(), problem: error.to_string() })?;
         Ok(podbond_state::write(&path, &record)?)
     }
 
-    /// What ADD did; none where there is no record, or none that can be understood.
+    /// What is recorded of an attachment.
     pub(crate) fn read(
         &self,
         container: &ContainerId,
         ifname: &LinkName,
-    ) -> Result<Option<Made>, Error> {
-        read(&self.path(container, ifname))
-    }
-
-    /// Why a record that is there cannot be understood, if so, and what may help.
-    pub(crate) fn damage(&self, container: &ContainerId, ifname: &LinkName) -> Option<String> {
+    ) -> Result<Reading, Error> {
         let path = self.path(container, ifname);
-        match content(&path).ok()?? {
-            Content::Whole(_) => None,
-            Content::Of { version } => Some(format!(
+        Ok(match content(&path)? {
+            None => Reading::Nothing,
+            Some(Content::Whole(made)) => Reading::Whole(made),
+            Some(Content::Of { version }) => Reading::Damaged(format!(
                 "the record {} is of version {version}, of which this podbond knows {VERSION} \
                  alone (the podbond that made it knows more)",
                 path.display()
             )),
-            Content::Damaged => Some(format!("the record {} is damaged", path.display())),
-        }
+            Some(Content::Damaged) => {
+                Reading::Damaged(format!("the record {} is damaged", path.display()))
+            }
+        })
     }
 
     /// Where the bonds of all attachments but this one are, as far as their records tell.
@@ -242,16 +136,6 @@ fn name(container: &ContainerId, ifname: &LinkName) -> String {
     format!("{container}:{ifname}")
 }
 
-/// What is in a record's place.
-enum Content {
-    Whole(Box<Made>),
-    /// Somebody else's form.
-    Of {
-        version: u32,
-    },
-    Damaged,
-}
-
 /// The attachment of a record's file.
 fn attachment(name: &str) -> Option<Attachment> {
     let (container, ifname) = name.rsplit_once(':')?;
@@ -268,24 +152,21 @@ fn read(path: &Path) -> Result<Option<Made>, Error> {
 }
 
 fn content(path: &Path) -> Result<Option<Content>, Error> {
-    let bytes = match podbond_state::read(path) {
-        Err(podbond_state::Error::TooLarge { .. }) => return Ok(Some(Content::Damaged)),
-        bytes => bytes?,
-    };
-    let Some(bytes) = bytes else { return Ok(None) };
-    let version = serde_json::from_slice::<Version>(&bytes).ok().map(|of| of.version);
-    Ok(Some(match (version, serde_json::from_slice::<Record>(&bytes)) {
-        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.made)),
-        (Some(version), _) if version != VERSION => Content::Of { version },
-        _ => Content::Damaged,
-    }))
+    match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Content::Damaged)),
+        bytes => Ok(bytes?.as_deref().map(parse)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use podbond_kernel::{At, BondMode, LinkState, Step};
+    use podbond_names::Mac;
+
     use super::*;
+    use crate::made::PortBefore;
 
     fn container() -> ContainerId {
         ContainerId::try_from("c1".to_owned()).unwrap()
@@ -296,7 +177,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(&dir.path().join("bond"));
         let (id, name) = (container(), "bond0".parse().unwrap());
-        assert!(records.read(&id, &name).unwrap().is_none());
+        assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
         let steps =
             vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
         let port = |mac| PortBefore { name: "eth1".parse().unwrap(), mac, mtu: 9000 };
@@ -309,12 +190,12 @@ mod tests {
         };
         let made = Made { steps, ports, place: Some(place.clone()), add: None };
         records.write(&id, &name, &made).unwrap();
-        assert_eq!(records.read(&id, &name).unwrap(), Some(made));
+        assert_eq!(records.read(&id, &name).unwrap(), Reading::Whole(Box::new(made)));
         assert_eq!(records.others(None).unwrap(), [place]);
         assert_eq!(records.others(Some((&id, &name))).unwrap(), []);
         records.remove(&id, &name).unwrap();
         records.remove(&id, &name).unwrap();
-        assert!(records.read(&id, &name).unwrap().is_none());
+        assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
     }
 
     #[test]
@@ -340,21 +221,6 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_its_add_tells_which_links_go_back_where() {
-        let link: LinkName = "eth1".parse().unwrap();
-        let port = PortBefore { name: link.clone(), mac: None, mtu: 1500 };
-        let away = Step::Move { from: At::host(link.clone()), to: At::pod(link) };
-        let attachment = || attachment("c1:bond0").unwrap();
-        for (steps, in_pod) in [(vec![away], false), (Vec::new(), true)] {
-            let made = Made { steps, ports: vec![port.clone()], ..Made::default() };
-            let del = made.del(attachment(), None).unwrap();
-            assert_eq!(del.config.raw["linksInContainer"], in_pod);
-            assert_eq!(del.config.raw["links"], json!([{"name": "eth1"}]));
-            assert_eq!((del.container_id, del.config.ipam), (container(), None));
-        }
-    }
-
-    #[test]
     fn no_two_attachments_share_a_record() {
         let records = Records::new(Path::new("/state"));
         let path = |id: &str, name: &str| {
@@ -364,13 +230,25 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_names_make_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(dir.path());
+        let id = (1..).map(|n| ContainerId::try_from("c".repeat(n))).take_while(Result::is_ok);
+        let (id, name) = (id.last().unwrap().unwrap(), "n".repeat(15).parse().unwrap());
+        records.write(&id, &name, &Made::default()).unwrap();
+        assert_eq!(records.read(&id, &name).unwrap(), Reading::Whole(Box::default()));
+        let file = records.path(&id, &name);
+        assert_eq!(attachment(file.file_name().unwrap().to_str().unwrap()).unwrap().ifname, name);
+    }
+
+    #[test]
     fn a_record_without_ports_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(dir.path());
         let (id, name) = (container(), "bond0".parse().unwrap());
         let text = r#"{"version":1,"steps":[{"step":"set-state","at":{"netns":"host","name":"a"},"to":"down"}]}"#;
         fs::write(records.path(&id, &name), text).unwrap();
-        let made = records.read(&id, &name).unwrap().unwrap();
+        let Reading::Whole(made) = records.read(&id, &name).unwrap() else { panic!("it is whole") };
         assert!(made.brought_down(&At::host("a".parse().unwrap())) && made.ports.is_empty());
     }
 
@@ -379,20 +257,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(dir.path());
         let (id, name) = (container(), "bond0".parse().unwrap());
-        assert_eq!(records.damage(&id, &name), None);
         let damaged = ["", "{\"version\":1,\"st", "{\"version\":1}", "[]", "\0\0\0"];
         for (text, why) in damaged.map(|text| (text, "is damaged")).into_iter().chain([
             (r#"{"version":2,"steps":"other"}"#, "is of version 2, of which this podbond knows 1"),
             (r#"{"version":1,"steps":[],"later":7}"#, ""),
         ]) {
             fs::write(records.path(&id, &name), text).unwrap();
-            let said = records.damage(&id, &name).unwrap_or_default();
-            assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{text}: {said}");
-            assert_eq!(records.read(&id, &name).unwrap().is_none(), !why.is_empty(), "{text}");
+            match records.read(&id, &name).unwrap() {
+                Reading::Damaged(said) => {
+                    assert!(said.contains(why) && !why.is_empty(), "{text}: {said}");
+                }
+                Reading::Whole(_) => assert!(why.is_empty(), "{text}"),
+                Reading::Nothing => panic!("{text}"),
+            }
         }
         records.remove(&id, &name).unwrap();
         fs::create_dir(records.path(&id, &name)).unwrap();
-        assert!(records.read(&id, &name).unwrap().is_none());
+        assert!(matches!(records.read(&id, &name).unwrap(), Reading::Damaged(_)));
         records.remove(&id, &name).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }

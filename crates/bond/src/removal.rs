@@ -6,7 +6,7 @@ use podbond_names::{LinkName, Mac};
 use crate::beneath::bond_beneath;
 use crate::config::{Links, LinksAre};
 use crate::macs::{Station, doubles};
-use crate::record::Made;
+use crate::made::Made;
 
 /// The steps that take the bond away, and the VLAN interface on it. Pure.
 ///

@@ -36,7 +36,7 @@ impl Rules {
         Settings::read(path)?.map_or(Ok(Self::Unused), |settings| Self::of(&settings))
     }
 
-    fn of(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn of(settings: &Settings) -> Result<Self, Error> {
         let Some(HostLinks { allow }) = settings.host_links()? else { return Ok(Self::Unused) };
         let without_keys = allow.iter().find(|pattern| pattern.as_ref().is_empty());
         if let Some(pattern) = without_keys {

@@ -5,13 +5,17 @@ use ipnet::IpNet;
 use podbond_names::Mac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use crate::{CniResult, Code, Failure, Version};
 
 /// The longest configuration that is read, in bytes: room for a GC with thousands of attachments.
-/// How deep it may nest is limited by `serde_json`, to 128 levels.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
+
+/// How deep a configuration may nest, in levels. Records and lists of plugins hold it some levels
+/// deeper, and `serde_json` reads no more than 128: what was taken can be read again everywhere.
+const MAX_DEPTH: usize = 64;
 
 /// The key of `prevResult`.
 pub(crate) const PREV_RESULT: &str = "prevResult";
@@ -63,6 +67,13 @@ impl NetConf {
 
     /// Reads a configuration that is JSON already.
     pub fn from_map(raw: Map<String, Value>) -> Result<Self, Failure> {
+        if let Some((key, _)) = raw.iter().find(|(_, value)| nests_deeper(value, MAX_DEPTH - 1)) {
+            let msg = format!(
+                "the network configuration: field {key} nests more than {MAX_DEPTH} levels deep: \
+                 flatten it"
+            );
+            return Err(Failure::new(Code::InvalidConfig, msg));
+        }
         let version = match raw.get("cniVersion") {
             None | Some(Value::Null) => Version::V0_1_0,
             Some(Value::String(text)) if text.is_empty() => Version::V0_1_0,
@@ -141,9 +152,24 @@ pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
                 .to_owned(),
         );
     }
-    serde_json::from_slice(json).or_else(|error| {
-        refused(format!("the network configuration on standard input is no JSON object: {error}"))
+    serde_json::from_slice(json).or_else(|error: serde_json::Error| {
+        let problem = match error.classify() {
+            // serde_json would show what is there instead: nobody knows what it is.
+            Category::Data => "write {…}".to_owned(),
+            _ => error.to_string(),
+        };
+        refused(format!("the network configuration on standard input is no JSON object: {problem}"))
     })
+}
+
+/// Whether lists and objects are in each other on more levels than these.
+fn nests_deeper(value: &Value, levels: usize) -> bool {
+    let deeper = |inner: &Value| levels == 0 || nests_deeper(inner, levels - 1);
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(deeper),
+        Value::Object(map) => levels == 0 || map.values().any(deeper),
+        _ => false,
+    }
 }
 
 fn unknown(text: &str) -> Failure {

@@ -60,11 +60,27 @@ impl<'p> Delegates<'p> {
     /// Tells of something that will not do what it is meant to do and is no reason to fail: on
     /// standard error, as `bond: network n: warning: …`, and in the journal.
     pub fn warn(&self, command: Command, request: &Request, severity: &str, what: &dyn Display) {
-        let NetConf { plugin, name, .. } = &request.config;
+        let subject = || Subject::of(&request.config.plugin, command, request);
+        self.tell(&request.config, subject, severity, what);
+    }
+
+    /// The same in an operation on a network as a whole.
+    pub fn warn_of_network(&self, command: Command, request: &NodeRequest, what: &dyn Display) {
+        let subject = || Subject::of_node(&request.config.plugin, command, request);
+        self.tell(&request.config, subject, "warning", what);
+    }
+
+    fn tell(
+        &self,
+        NetConf { plugin, name, .. }: &NetConf,
+        subject: impl FnOnce() -> Subject,
+        severity: &str,
+        what: &dyn Display,
+    ) {
         // Who cannot be told is not kept from what was asked for.
         let _ = writeln!(io::stderr(), "{plugin}: network {name}: {severity}: {what}");
         if let Some(journal) = self.journal {
-            journal.warn(&Subject::of(plugin, command, request), what);
+            journal.warn(&subject(), what);
         }
     }
 

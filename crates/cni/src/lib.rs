@@ -5,6 +5,9 @@
 //! a [`Request`], calls the plugin, and writes the answer. A plugin that calls another one goes
 //! through [`Delegates`], which knows whether that other one is ourselves.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod call;
 mod config;
 mod delegate;

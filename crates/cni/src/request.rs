@@ -117,11 +117,15 @@ impl Args {
     /// Reads the pairs.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let pairs = text.split(';').filter(|pair| !pair.is_empty());
-        let pair = |pair: &str| match pair.split_once('=') {
+        let pair = |(position, pair): (usize, &str)| match pair.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(format!("{pair:?} is no pair of key and value: write it as KEY=VALUE")),
+            // It is not shown: it may be the rest of a secret with a `;` in it.
+            _ => Err(format!(
+                "part {} is no pair of key and value: write it as KEY=VALUE",
+                position + 1
+            )),
         };
-        pairs.map(pair).collect::<Result<_, _>>().map(Self)
+        pairs.enumerate().map(pair).collect::<Result<_, _>>().map(Self)
     }
 
     /// The value of a key.
@@ -245,7 +249,8 @@ mod tests {
         assert_eq!((args.get("X"), args.get("Y")), (Some("a=b"), None));
         assert_eq!(args.to_string(), "IgnoreUnknown=1;K8S_POD_NAME=bondpod1;X=a=b");
         assert_eq!(Args::parse("").unwrap(), Args::default());
-        assert!(Args::parse("A=1;B").unwrap_err().contains("\"B\""));
+        let message = Args::parse("TOKEN=abc;def").unwrap_err();
+        assert_eq!(message, "part 2 is no pair of key and value: write it as KEY=VALUE");
     }
 
     #[test]

@@ -58,9 +58,9 @@ pub(crate) struct Pod(Value);
 impl Pod {
     pub(crate) fn look() -> Result<Self, Error> {
         let text = run(podbond(["status", "-n", "demo", POD, "-o", "json"]))?;
-        let pods: Value =
+        let status: Value =
             serde_json::from_str(&text).map_err(|_| Error::unread("podbond status", &text))?;
-        Ok(Self(pods[0].clone()))
+        Ok(Self(status["pods"][0].clone()))
     }
 
     /// The port that carries the traffic of a bond.

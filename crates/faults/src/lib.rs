@@ -8,11 +8,17 @@
 //! With it, the environment variable `PODBOND_FAULT` says what befalls the process, as words
 //! separated by white space:
 //!
-//! - `list=FILE`: each change is appended to the file, a line `kind: what` before it is made;
+//! - `list=FILE`: each change is appended to the file, a line `pid kind: what` before it is made;
+//! - `child-of=PID`: only a process whose parent this is does as told. Without it a plugin that is
+//!   called by exec does the same as its caller, and counts from 1 again;
 //! - `die-before=K`, `die-after=K`: the process is killed (SIGKILL) around its K-th change, from 1;
 //! - `fail=K:ERRNO`: the K-th change is not made and fails with this error number;
+//! - `disk=K:ERRNO`: from the K-th change on no file can be changed, or, with `ENOSPC`, written;
 //! - `ignore=KIND`: changes of this kind are not made and yet succeed; beside `fail`, those alone
 //!   that come after it. It shows that a test would notice an undo that is missing.
+
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "inject")]
 mod inject;

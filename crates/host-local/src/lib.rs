@@ -10,12 +10,19 @@
 //! is found by its address in the file name, but by its container only inside of the file. An index
 //! by container would be a matter of `store` alone.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lease;
 mod left;
 mod plan;
 mod plugin;
+#[cfg(test)]
+mod properties;
 mod range;
 mod resolv;
 mod store;

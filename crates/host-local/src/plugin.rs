@@ -1,5 +1,3 @@
-use std::fs;
-
 use podbond_cni::{CniResult, Code, Delegates, Dns, Failure, NodeRequest, Plugin, Request};
 
 use crate::config::{Config, directory};
@@ -57,10 +55,7 @@ fn add(request: &Request) -> Result<CniResult, Error> {
     };
     let dns = match &config.resolv_conf {
         None => Dns::default(),
-        Some(path) => {
-            let text = fs::read(path).map_err(Error::io("read ipam.resolvConf,", path))?;
-            resolv::parse(&String::from_utf8_lossy(&text))
-        }
+        Some(path) => resolv::read(path)?,
     };
     let store = Store::create(&dir)?;
     let leases = store.leases()?;

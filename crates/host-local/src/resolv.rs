@@ -1,8 +1,38 @@
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
 use podbond_cni::Dns;
+use podbond_state::MAX_SIZE;
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::Error;
+
+/// Reads the file that `ipam.resolvConf` names. A configuration may name any: one that is not a
+/// regular file is not opened, since opening a device may do something.
+pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
+    let failed = Error::io("read ipam.resolvConf,", path);
+    // This opens nothing, and what it is stays so until it is read: another may have the directory.
+    let here = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let here = File::from(here.map_err(|errno| failed(errno.into()))?);
+    if !here.metadata().map_err(&failed)?.is_file() {
+        return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")));
+    }
+    let opened = File::open(format!("/proc/self/fd/{}", here.as_raw_fd()));
+    let mut text = Vec::new();
+    let read = opened.and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut text));
+    read.map_err(&failed)?;
+    if text.len() as u64 > MAX_SIZE {
+        let path = path.to_owned();
+        return Err(podbond_state::Error::TooLarge { path, max: MAX_SIZE }.into());
+    }
+    Ok(parse(&String::from_utf8_lossy(&text)))
+}
 
 /// Reads the text of a file like /etc/resolv.conf (resolv.conf(5)). What a result cannot say is
 /// left out.
-pub(crate) fn parse(text: &str) -> Dns {
+fn parse(text: &str) -> Dns {
     let mut dns = Dns::default();
     for line in text.lines() {
         let mut words = line.split_whitespace().map(str::to_owned);
@@ -21,6 +51,29 @@ pub(crate) fn parse(text: &str) -> Dns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_or_huge_is_not_swallowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let huge = dir.path().join("huge");
+        File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+        let (file, link) = (dir.path().join("resolv.conf"), dir.path().join("link"));
+        std::fs::write(&file, "nameserver 10.0.0.53\n").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link).unwrap().nameservers, ["10.0.0.53"]);
+        for (path, problem) in [
+            (pipe.as_path(), "it is no regular file"),
+            (dir.path(), "it is no regular file"),
+            (Path::new("/dev/zero"), "it is no regular file"),
+            (&huge, "is larger than 1048576 bytes"),
+        ] {
+            let message = read(path).unwrap_err().to_string();
+            assert!(message.contains(problem), "{message}");
+        }
+        assert!(read(&dir.path().join("none")).is_err());
+    }
 
     #[test]
     fn each_keyword_is_read_and_comments_are_not() {

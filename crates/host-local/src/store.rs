@@ -1,11 +1,12 @@
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_state::{Lock, create, is_unfinished, remove, write};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -51,24 +52,28 @@ impl Store {
         let entries = fs::read_dir(&self.dir).map_err(Error::io("list", &self.dir))?;
         let mut leases = Vec::new();
         for entry in entries {
-            let name = entry.map_err(Error::io("list", &self.dir))?.file_name();
+            let entry = entry.map_err(Error::io("list", &self.dir))?;
+            let name = entry.file_name();
             let path = self.dir.join(&name);
             let Some(name) = name.to_str() else { continue };
-            if is_unfinished(name) {
+            if is_ours_unfinished(name) {
                 let _ = fs::remove_file(&path);
             }
             // The lock and the addresses given last are no addresses.
             let Ok(address) = name.parse() else { continue };
-            match read(&path) {
-                Ok(content) => leases.push(Lease { address, holder: Holder::parse(&content) }),
+            // What is known to be no file is not even opened: opening a device may do something.
+            let content = match entry.file_type() {
+                Ok(kind) if !kind.is_file() => Content::NoFile,
+                _ => read(&path).map_err(Error::io("read the lease", path))?,
+            };
+            let holder = match content {
+                Content::File(content) => Holder::parse(&content),
                 // Nobody's that can be known: it is not given out, and keeps no other from it.
-                Err(error) if error.kind() == ErrorKind::IsADirectory => {
-                    leases.push(Lease { address, holder: Holder::parse("a directory") });
-                }
+                Content::NoFile => Holder::parse("no file"),
                 // Somebody removed it by hand, without the lock.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("read the lease", path)(error)),
-            }
+                Content::Gone => continue,
+            };
+            leases.push(Lease { address, holder });
         }
         leases.sort_by_key(|lease| lease.address);
         Ok(leases)
@@ -77,7 +82,14 @@ impl Store {
     /// The address that was given last from the range set of this index. One that cannot be read
     /// costs the round robin, and nothing else.
     pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
-        read(&self.last_reserved_path(set)).ok()?.trim().parse().ok()
+        let path = self.last_reserved_path(set);
+        if !fs::symlink_metadata(&path).ok()?.is_file() {
+            return None;
+        }
+        match read(&path).ok()? {
+            Content::File(text) => text.trim().parse().ok(),
+            Content::NoFile | Content::Gone => None,
+        }
     }
 
     /// Makes a lease. A file without content is nobody's and is replaced: one who was killed between
@@ -114,14 +126,52 @@ impl Store {
     }
 }
 
-fn is_empty(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
+/// Whether this is what one who was killed has left of writing one of our files: `dataDir` may have
+/// those of others in it.
+fn is_ours_unfinished(name: &str) -> bool {
+    let of = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new"));
+    let ours = |of: &str| {
+        of.parse::<IpAddr>().is_ok()
+            || of.starts_with("last_reserved_ip.")
+            || of.starts_with("probe-")
+    };
+    is_unfinished(name) && of.is_some_and(ours)
 }
 
-fn read(path: &Path) -> io::Result<String> {
+fn is_empty(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+}
+
+/// What is in the place of a file.
+enum Content {
+    File(String),
+    /// A directory, a link, a pipe.
+    NoFile,
+    Gone,
+}
+
+/// Reads a file. A link is not followed and a pipe not waited for: the directory may be one to which
+/// others have access.
+fn read(path: &Path) -> io::Result<Content> {
+    let mut open = OpenOptions::new();
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match open.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            return match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => Ok(Content::Gone),
+                // A link, a socket.
+                Some(Errno::LOOP | Errno::NXIO) => Ok(Content::NoFile),
+                _ => Err(error),
+            };
+        }
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(Content::NoFile);
+    }
     let mut content = Vec::new();
-    File::open(path)?.take(MAX_LEASE).read_to_end(&mut content)?;
-    Ok(String::from_utf8_lossy(&content).into_owned())
+    file.take(MAX_LEASE).read_to_end(&mut content)?;
+    Ok(Content::File(String::from_utf8_lossy(&content).into_owned()))
 }
 
 #[cfg(test)]
@@ -170,9 +220,34 @@ mod tests {
     #[test]
     fn what_was_not_written_to_its_end_is_no_lease_and_goes() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".10.0.0.9.new"), "c1\r\nnet3").unwrap();
+        let ours = [".10.0.0.9.new", ".fd00::5.new", ".last_reserved_ip.0.new", ".probe-7.new"];
+        for name in ours.into_iter().chain([".profile.new"]) {
+            fs::write(dir.path().join(name), "c1\r\nnet3").unwrap();
+        }
         assert_eq!(store(dir.path()).leases().unwrap(), []);
-        assert!(!dir.path().join(".10.0.0.9.new").exists());
+        assert!(ours.iter().all(|name| !dir.path().join(name).exists()));
+        assert!(dir.path().join(".profile.new").exists(), "what is another's is left alone");
+    }
+
+    #[test]
+    fn no_link_is_followed_and_no_pipe_waited_for_in_a_leases_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        fs::write(&secret, "10.0.0.7").unwrap();
+        for name in ["10.0.0.8", "last_reserved_ip.0"] {
+            std::os::unix::fs::symlink(&secret, dir.path().join(name)).unwrap();
+        }
+        let pipe = dir.path().join("10.0.0.9");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+        let store = store(dir.path());
+        let held = |address: &str| Lease {
+            address: address.parse().unwrap(),
+            holder: Holder::parse("no file"),
+        };
+        assert_eq!(store.leases().unwrap(), [held("10.0.0.8"), held("10.0.0.9")]);
+        assert_eq!(store.last_reserved(0), None);
+        let address = "10.0.0.8".parse().unwrap();
+        assert!(store.reserve(address, &Holder::parse("c1\r\nnet1")).is_err());
     }
 
     #[test]

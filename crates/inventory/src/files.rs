@@ -61,24 +61,22 @@ impl Files {
     pub(crate) fn read_record<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let Some(text) = self.read_text(name)? else { return Ok(None) };
         let damaged = |problem| Error::Damaged { path: self.path(name), problem };
-        let of_version: Version =
-            serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-        if of_version.version != VERSION {
-            let version = of_version.version;
-            return Err(damaged(format!("it is of version {version}, known is {VERSION}")));
-        }
-        serde_json::from_str(&text).map(Some).map_err(|error| damaged(error.to_string()))
+        parse(&text).map(Some).map_err(damaged)
     }
 
     /// Writes a record with the version of its form. Needs the lock.
     pub(crate) fn write_record(&self, name: &str, record: &impl Serialize) -> Result<(), Error> {
-        self.write(name, &Versioned { version: VERSION, record })
+        self.put(name, to_bytes(record))
     }
 
     /// Writes a file whole. Needs the lock.
     pub(crate) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        self.put(name, serde_json::to_vec(value))
+    }
+
+    fn put(&self, name: &str, text: serde_json::Result<Vec<u8>>) -> Result<(), Error> {
         let path = self.path(name);
-        match serde_json::to_vec(value) {
+        match text {
             Ok(text) => Ok(write(&path, &text)?),
             Err(error) => Err(Error::Damaged { path, problem: error.to_string() }),
         }
@@ -97,4 +95,18 @@ impl Files {
 /// Takes the lock of a state directory, made if need be.
 pub(crate) fn lock(state: &Path) -> Result<Lock, Error> {
     Ok(Lock::take(&state.join("inventory.lock"), LOCK_PATIENCE)?)
+}
+
+/// A record with the version of its form.
+pub(crate) fn to_bytes(record: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Versioned { version: VERSION, record })
+}
+
+/// Reads what [`to_bytes`] wrote. The error is the file's problem.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let Version { version } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if version != VERSION {
+        return Err(format!("it is of version {version}, known is {VERSION}"));
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }

@@ -10,10 +10,15 @@
 //! A VF is known by its PCI address and by its PF and index alone. Its link is renamed by udev and
 //! by plugins, and is not seen from the host at all while a pod has it.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod assign;
 mod cards;
 mod error;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod holder;
 mod ledger;
 mod plan;

@@ -3,6 +3,8 @@
 //! A DEL that fails is a pod that stays in Terminating, and everything else of it is released by
 //! then. So it succeeds, and the lease is noted here until it is given back.
 
+mod torn;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +17,9 @@ const VERSION: u32 = 1;
 
 /// How long a debt is waited for that another process is paying: an IPAM plugin may ask a server.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of a plugin's words is kept, in bytes.
+const MAX_PROBLEM: usize = 4096;
 
 /// The debts of the node: a file `<network>/<containerID>:<ifname>` for each attachment.
 #[derive(Debug, Clone)]
@@ -92,7 +97,7 @@ impl Debts {
     }
 
     /// All debts of the node, the one that was tried first at the front. A file that cannot be read
-    /// as a debt is left out.
+    /// as a debt is left out: later operations of its network mend it.
     pub fn list(&self) -> Result<Vec<Debt>, DebtError> {
         let mut debts = Vec::new();
         for network in podbond_state::names(&self.dir)? {
@@ -190,10 +195,10 @@ impl Debts {
     /// What is there and whole, of a version that is known, and in its own file: a copy under
     /// another name would never be forgotten.
     fn read(&self, path: &Path) -> Result<Option<Debt>, DebtError> {
-        let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
-        let record = serde_json::from_slice::<Record>(&bytes).ok();
-        let debt = record.filter(|record| record.version == VERSION).map(|record| record.debt);
-        Ok(debt.filter(|debt| self.path(&debt.request) == path))
+        Ok(match content(path)? {
+            Some(Content::Whole(debt)) => Some(*debt).filter(|it| self.path(&it.request) == path),
+            _ => None,
+        })
     }
 
     fn lock(&self, patience: Duration) -> Result<Lock, podbond_state::Error> {
@@ -208,19 +213,58 @@ impl Debts {
     }
 }
 
+/// What is in a debt's place.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Content {
+    Whole(Box<Debt>),
+    /// Somebody else's form.
+    Foreign,
+    Torn,
+}
+
+fn content(path: &Path) -> Result<Option<Content>, DebtError> {
+    match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Content::Torn)),
+        bytes => Ok(bytes?.as_deref().map(parse)),
+    }
+}
+
 fn write(path: &Path, debt: &Debt) -> Result<(), DebtError> {
-    let record = Record { version: VERSION, debt: debt.clone() };
-    let bytes = serde_json::to_vec(&record).map_err(|error| DebtError::Unwritten {
+    let bytes = to_bytes(debt).map_err(|error| DebtError::Unwritten {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
     Ok(podbond_state::write(path, &bytes)?)
 }
 
-/// What a plugin says may have lines of its own.
+pub(crate) fn parse(bytes: &[u8]) -> Content {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let version = serde_json::from_slice::<Version>(bytes).ok().map(|of| of.version);
+    match (version, serde_json::from_slice::<Record>(bytes)) {
+        (Some(VERSION), Ok(record)) => Content::Whole(Box::new(record.debt)),
+        (Some(version), _) if version != VERSION => Content::Foreign,
+        _ => Content::Torn,
+    }
+}
+
+pub(crate) fn to_bytes(debt: &Debt) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Record { version: VERSION, debt: debt.clone() })
+}
+
+/// What a plugin says may have lines of its own, and be as long as it likes: a debt must be noted
+/// whatever it says.
 pub(crate) fn one_line(failure: &Failure) -> String {
     let text = failure.to_string();
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ")
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = lines.collect::<Vec<_>>().join(" / ");
+    if line.len() > MAX_PROBLEM {
+        line.truncate(line.floor_char_boundary(MAX_PROBLEM));
+        line.push('\u{2026}');
+    }
+    line
 }
 
 fn now() -> u64 {

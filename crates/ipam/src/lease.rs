@@ -65,6 +65,7 @@ impl Ipam<'_> {
     /// its new lease; fails when that fails. Then pays others of the network, whose addresses may be
     /// what this ADD needs.
     pub(crate) fn settle_up(&self) -> Result<(), Failure> {
+        self.restore_torn(Command::Add);
         if let Some(own) = self.debts.of(self.request)? {
             self.debts.pay(&own, &self.request.path, self.delegates)?;
         }
@@ -74,14 +75,16 @@ impl Ipam<'_> {
 
     /// DEL, as the last thing that a plugin's DEL does, or before the link goes (see
     /// [`lease_needs_link`](crate::lease_needs_link)). A lease that the IPAM plugin does not take
-    /// back is noted as owed and told of on standard error: it must not keep a pod from being
-    /// deleted. Fails when it can be neither given back nor noted.
+    /// back is noted as owed and told of in a warning: it must not keep a pod from being deleted.
+    /// Fails when it can be neither given back nor noted.
     pub fn give_back(&self, lease: Lease) -> Result<(), Failure> {
         match self.try_to_give_back(lease)? {
-            Given::Back => self.pay_on_the_way(),
+            Given::Back => {
+                self.restore_torn(Command::Del);
+                self.pay_on_the_way();
+            }
             Given::Owed(sentence) => {
-                let (plugin, network) = (&self.request.config.plugin, &self.request.config.name);
-                eprintln!("{plugin}: network {network}: warning: {sentence}");
+                self.delegates.warn(Command::Del, self.request, "warning", &sentence);
             }
         }
         Ok(())
@@ -125,6 +128,13 @@ impl Ipam<'_> {
         }
     }
 
+    fn restore_torn(&self, command: Command) {
+        let Request { config, path, .. } = self.request;
+        for restored in self.debts.restore_torn(config, path) {
+            self.delegates.warn(command, self.request, "warning", &restored);
+        }
+    }
+
     /// Pays some debts of the network, until one cannot be paid: then the others hardly can. It is
     /// for GC and `podbond gc` to tell of those that stay.
     fn pay_on_the_way(&self) {
@@ -144,6 +154,9 @@ pub fn collect(request: &NodeRequest, delegates: &Delegates<'_>, debts: &Debts) 
     // "Plugins MUST, additionally, forward any GC calls to delegated plugins they are configured to
     // use" (section "GC").
     let mut failures: Vec<Failure> = delegates.ipam_gc(request).err().into_iter().collect();
+    for restored in debts.restore_torn(&request.config, &request.path) {
+        delegates.warn_of_network(Command::Gc, request, &restored);
+    }
     let owed = debts.of_network(&request.config.name).unwrap_or_else(|error| {
         failures.push(error.into());
         Vec::new()

@@ -4,11 +4,16 @@
 //!
 //! It is the one place where the protocol and the kernel meet; neither knows the other.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod answer;
 mod attach;
 mod debts;
 mod error;
 mod found;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lease;
 mod meaning;
 mod readiness;
@@ -23,4 +28,4 @@ pub use error::failure;
 pub use found::Found;
 pub use lease::{Ipam, Lease, collect};
 pub use readiness::readiness;
-pub use settle::{announce, dad, settle};
+pub use settle::{announce, dad};

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use podbond_cni::{CniResult, Failure, NetConf, Request};
+use podbond_cni::{CniResult, Command, Failure, NetConf};
 use podbond_kernel::{At, Dad, Kernel, Settled};
 use podbond_names::LinkName;
 use serde::Deserialize;
 
-use crate::failure;
 use crate::meaning::addresses;
+use crate::{Ipam, failure};
 
-/// How long [`settle`] waits once the link has carrier, and for the carrier before. Detection takes
+/// How long [`Ipam::settle`] waits once the link has carrier, and for the carrier before. Detection takes
 /// two seconds at most with the kernel's own settings.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,27 +29,28 @@ pub fn dad(config: &NetConf) -> Result<Dad, Failure> {
     Ok(if keys.ipv6_dad == Some(true) { Dad::On } else { Dad::Off })
 }
 
-/// Waits until the addresses of a result can be used, where the configuration asks for duplicate
-/// address detection; a duplicate is a failure. A link without carrier for 10 s is told of on
-/// standard error and not waited for: a pod starts without its network's being there, too, and the
-/// kernel looks for duplicates once it is.
-pub fn settle(kernel: &mut Kernel, request: &Request, result: &CniResult) -> Result<(), Failure> {
-    let (config, ifname) = (&request.config, &request.ifname);
-    if dad(config)? == Dad::Off {
-        return Ok(());
+impl Ipam<'_> {
+    /// Waits until the addresses of a result can be used, where the configuration asks for duplicate
+    /// address detection; a duplicate is a failure. A link without carrier for 10 s is told of in a
+    /// warning and not waited for: a pod starts without its network's being there, too, and the
+    /// kernel looks for duplicates once it is.
+    pub fn settle(&self, kernel: &mut Kernel, result: &CniResult) -> Result<(), Failure> {
+        let (config, ifname) = (&self.request.config, &self.request.ifname);
+        if dad(config)? == Dad::Off {
+            return Ok(());
+        }
+        let at = At::pod(ifname.clone());
+        let settled = kernel.settle(&at, &addresses(result), SETTLE_PATIENCE);
+        if settled.map_err(|error| failure(&config.name, &error))? == Settled::NoCarrier {
+            let waiting = format_args!(
+                "ipv6Dad: {ifname} has had no carrier for {} s, so that duplicates of its addresses \
+                 are looked for when it gets one",
+                SETTLE_PATIENCE.as_secs()
+            );
+            self.delegates.warn(Command::Add, self.request, "warning", &waiting);
+        }
+        Ok(())
     }
-    let at = At::pod(ifname.clone());
-    let settled = kernel.settle(&at, &addresses(result), SETTLE_PATIENCE);
-    if settled.map_err(|error| failure(&config.name, &error))? == Settled::NoCarrier {
-        eprintln!(
-            "{}: network {}: warning: ipv6Dad: {ifname} has had no carrier for {} s, so that \
-             duplicates of its addresses are looked for when it gets one",
-            config.plugin,
-            config.name,
-            SETTLE_PATIENCE.as_secs()
-        );
-    }
-    Ok(())
 }
 
 /// Tells the neighbours of a result's addresses once the link has carrier, waiting 200 ms at most.

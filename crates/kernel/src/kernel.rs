@@ -64,6 +64,12 @@ impl Kernel {
         self.side(netns)?.links()
     }
 
+    /// The ports of the link of this index, as of a bond or a bridge: a dump that the kernel filters
+    /// (`IFLA_MASTER`).
+    pub fn ports(&mut self, netns: Netns, master: u32) -> Result<Vec<Link>> {
+        self.side(netns)?.ports(master)
+    }
+
     /// The VF at this address with its PF and what the PF keeps of it; none where the function is
     /// not there or is no VF. The PF is asked once.
     pub fn vf(&mut self, pci: PciAddress) -> Result<Option<Vf>> {

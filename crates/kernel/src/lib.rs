@@ -9,6 +9,9 @@
 //!
 //! Netlink's codec is not visible outside this crate.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod address;
 mod announce;
 mod apply;
@@ -42,6 +45,8 @@ pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
 pub use module::Module;
+#[cfg(feature = "fuzzing")]
+pub use netlink::fuzzing;
 #[cfg(feature = "measuring")]
 pub use netlink::measuring;
 pub use netns::{NamedNetns, enter, is_netns, no_netns};

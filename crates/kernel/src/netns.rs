@@ -220,19 +220,19 @@ pub(crate) fn open_own() -> Result<OwnedFd> {
     open(Path::new(OWN))
 }
 
-/// Runs `work` in a namespace, in a thread of its own that ends with it: the caller's thread never
-/// leaves its namespace, so there is no way back that could fail. None when the namespace cannot
-/// be entered, with the reason.
-pub(crate) fn within<T: Send>(
-    netns: BorrowedFd<'_>,
-    work: impl FnOnce() -> T + Send,
-) -> io::Result<T> {
-    std::thread::scope(|scope| {
-        join(scope.spawn(|| {
-            set(netns)?;
-            Ok(work())
-        }))
-    })
+/// Runs `work` in a namespace: the calling thread goes there and comes back. None of the work when
+/// the namespace cannot be entered, with the reason.
+///
+/// # Panics
+/// If there is no way back. All that this process would do from then on would befall the wrong
+/// namespace.
+pub(crate) fn within<T>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T) -> io::Result<T> {
+    let home = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    set(netns)?;
+    let done = work();
+    // The rights that led there (CAP_SYS_ADMIN) lead back, and the descriptor is ours.
+    set(home.as_fd()).unwrap_or_else(|error| panic!("no way back from a namespace: {error}"));
+    Ok(done)
 }
 
 fn set(netns: BorrowedFd<'_>) -> io::Result<()> {

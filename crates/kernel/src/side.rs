@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,34 +11,45 @@ use rustix::io::Errno;
 use crate::netlink::{self, Attribute, Message, Props, Socket, Which};
 use crate::{AddressState, Error, Link, Netns, Result, Route, VfSettings, netns};
 
+/// Room for what a PF shows of 256 VFs without their statistics.
+const VFS_BYTES: usize = 64 * 1024;
+
 /// One of the two namespaces: a socket in it, and what was learnt of it.
 pub(crate) struct Side {
     netns: Netns,
     namespace: OwnedFd,
-    socket: Socket,
+    /// The own namespace's is opened once something is asked there: many an operation never does.
+    socket: Option<Socket>,
     /// The index of each link that was seen or made, by name. A name is forgotten as soon as this
     /// process moves or removes its link or the kernel no longer knows the index.
-    indices: HashMap<LinkName, u32>,
+    indices: BTreeMap<LinkName, u32>,
 }
 
 impl Side {
     /// The calling thread's own namespace.
     pub(crate) fn own(netns: Netns) -> Result<Self> {
-        Ok(Self::new(netns, netns::open_own()?, Socket::open()?))
+        Ok(Self::new(netns, netns::open_own()?, None))
     }
 
     /// Another namespace. The outer error says that it cannot be entered.
     pub(crate) fn other(netns: Netns, namespace: OwnedFd) -> io::Result<Result<Self>> {
         let socket = netns::within(namespace.as_fd(), Socket::open)?;
-        Ok(socket.map(|socket| Self::new(netns, namespace, socket)))
+        Ok(socket.map(|socket| Self::new(netns, namespace, Some(socket))))
     }
 
-    fn new(netns: Netns, namespace: OwnedFd, socket: Socket) -> Self {
-        Self { netns, namespace, socket, indices: HashMap::new() }
+    fn new(netns: Netns, namespace: OwnedFd, socket: Option<Socket>) -> Self {
+        Self { netns, namespace, socket, indices: BTreeMap::new() }
     }
 
     pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
         self.namespace.as_fd()
+    }
+
+    fn socket(&mut self) -> Result<&mut Socket> {
+        match &mut self.socket {
+            Some(socket) => Ok(socket),
+            none => Ok(none.insert(Socket::open()?)),
+        }
     }
 
     /// The link of this name, or none. The kernel finds links by their altnames as well: such a
@@ -64,7 +75,7 @@ impl Side {
 
     fn find(&mut self, which: Which<'_>, action: &dyn Display) -> Result<Option<Link>> {
         let question = netlink::get_link(which, Props::Link);
-        match self.socket.ask(action, &question, netlink::read_link) {
+        match self.socket()?.ask(action, &question, netlink::read_link) {
             Ok(link) => Ok(Some(link)),
             Err(error) if error.errno() == Some(Errno::NODEV) => Ok(None),
             Err(error) => Err(error),
@@ -90,11 +101,25 @@ impl Side {
 
     /// All links, in the kernel's order.
     pub(crate) fn links(&mut self) -> Result<Vec<Link>> {
-        let action = format_args!("list the links of the {}", self.netns);
+        let netns = self.netns;
+        let action = format_args!("list the links of the {netns}");
         let read = |payload: &[u8]| netlink::read_link(payload).ok();
-        let links = self.socket.dump(&action, &netlink::all_links(), read)?;
+        let links = self.socket()?.dump(&action, &netlink::all_links(), read)?;
         self.indices = links.iter().map(|link| (link.name.clone(), link.index)).collect();
         Ok(links)
+    }
+
+    /// The ports of the link of this index, in the kernel's order.
+    pub(crate) fn ports(&mut self, master: u32) -> Result<Vec<Link>> {
+        let netns = self.netns;
+        let action = format_args!("list the ports of link {master} of the {netns}");
+        // A kernel that does not filter shows all links.
+        let read = |payload: &[u8]| {
+            netlink::read_link(payload).ok().filter(|link| link.master == Some(master))
+        };
+        let ports = self.socket()?.dump(&action, &netlink::ports_of(master), read)?;
+        self.indices.extend(ports.iter().map(|link| (link.name.clone(), link.index)));
+        Ok(ports)
     }
 
     /// A PF's link, and what it shows of those VFs that are wanted.
@@ -103,11 +128,12 @@ impl Side {
         pf: &LinkName,
         wanted: impl Fn(u16) -> bool,
     ) -> Result<(Link, Vec<(u16, VfSettings)>)> {
+        self.socket()?.expect(VFS_BYTES);
         let question = netlink::get_link(Which::Name(pf), Props::LinkAndVfs);
         let read = |payload: &[u8]| {
             netlink::read_link(payload).map(|link| (link, netlink::read_vfs(payload, &wanted)))
         };
-        match self.socket.ask(&format_args!("look at the VFs of {pf}"), &question, read) {
+        match self.socket()?.ask(&format_args!("look at the VFs of {pf}"), &question, read) {
             Ok((link, vfs)) if link.name == *pf => Ok((link, vfs)),
             Ok(_) => Err(self.missing(pf)),
             Err(error) if error.errno() == Some(Errno::NODEV) => Err(self.missing(pf)),
@@ -120,7 +146,7 @@ impl Side {
         let action = format_args!("list the addresses of {name}");
         let question = netlink::addresses_of(index);
         let read = |payload: &[u8]| netlink::read_address(payload, index);
-        self.socket.dump(&action, &question, read).map_err(|error| self.gone(name, error))
+        self.socket()?.dump(&action, &question, read).map_err(|error| self.gone(name, error))
     }
 
     pub(crate) fn routes(&mut self, name: &LinkName) -> Result<Vec<Route>> {
@@ -130,7 +156,7 @@ impl Side {
         let mut routes = Vec::new();
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
             let question = netlink::routes_of(index, any);
-            let found = self.socket.dump(&action, &question, read);
+            let found = self.socket()?.dump(&action, &question, read);
             routes.extend(found.map_err(|error| self.gone(name, error))?);
         }
         Ok(routes)
@@ -144,7 +170,7 @@ impl Side {
         message: &Message,
         flags: u16,
     ) -> Result<()> {
-        self.socket.change(action, message, flags).map_err(|error| self.gone(name, error))
+        self.socket()?.change(action, message, flags).map_err(|error| self.gone(name, error))
     }
 
     /// Sends `RTM_SETLINK` for a link.

@@ -90,7 +90,7 @@ impl Config {
         Settings::read(path)?.map_or_else(|| Ok(Self::default()), |settings| Self::of(&settings))
     }
 
-    fn of(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn of(settings: &Settings) -> Result<Self, Error> {
         let default = Self::default();
         let Some(table) = settings.log::<Table>()? else { return Ok(default) };
         if let Some(file) = &table.file

@@ -3,8 +3,13 @@
 //! Where it goes is the administrator's to say, in `[log]` of `/etc/podbond/config.toml`
 //! (`docs/log.md`). Nothing that goes wrong with it is an operation's failure.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod config;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod level;
 mod line;
 mod log;

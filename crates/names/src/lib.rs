@@ -3,6 +3,9 @@
 //!
 //! Pure, and the lowest crate: every other one may use it, it uses none.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod error;
 mod link_name;
 mod mac;

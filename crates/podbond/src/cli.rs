@@ -64,12 +64,13 @@ Examples:
     #[command(after_help = "\
 Tells what is wrong with a bond below the table. With a pod's name, each port
 of its bonds too: carrier, what the bond makes of it, failures and, in mode
-802.3ad, the partner and what both ends' LACP says.
+802.3ad, the partner and what both ends' LACP says. Leases that an IPAM plugin
+owes and records that cannot be read are told there, too.
 
 Examples:
   podbond status
   podbond status -n demo bondpod1
-  podbond status -o json")]
+  podbond status -o json | jq '.pods[].networkStatus'")]
     Status(StatusArgs),
     /// Run a command in a pod's network namespace
     #[command(after_help = "\

@@ -13,8 +13,10 @@ use podbond_kernel::{Kernel, Link, LinkState, Module, Netns, Speed, View, releas
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
+use crate::damage;
 use crate::error::Error;
 use crate::node::Node;
+use crate::owed::{self, OwedLease};
 
 pub(crate) use bonds::BondReport;
 
@@ -26,6 +28,8 @@ pub(crate) struct Report {
     pfs: Vec<PfReport>,
     vfs: Vec<VfReport>,
     bonds: Vec<BondReport>,
+    /// Leases that IPAM plugins have not taken back.
+    owed_leases: Vec<OwedLease>,
     findings: Vec<Located>,
 }
 
@@ -118,8 +122,11 @@ impl Report {
         let view = View { host: links, ..View::default() };
         let (bonds, of_bonds) = bonds::look(&pods, &view);
         findings.extend(of_bonds);
+        findings.extend(damage::findings(node).into_iter().map(Located::from));
+        let owed_leases = owed::leases();
+        findings.extend(owed_leases.iter().map(|lease| lease.finding().into()));
         findings.sort_by_key(|located| std::cmp::Reverse(located.finding.severity));
-        Ok(Self { kernel: kernel_report, pfs, vfs, bonds, findings })
+        Ok(Self { kernel: kernel_report, pfs, vfs, bonds, owed_leases, findings })
     }
 
     /// How many findings are errors.

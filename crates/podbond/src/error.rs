@@ -52,6 +52,14 @@ pub(crate) enum Error {
         /// The pod.
         key: ObjectKey,
     },
+    /// A pod that cannot be looked at.
+    #[error("pod {key}: {source}")]
+    NotSeen {
+        /// The pod.
+        key: ObjectKey,
+        /// Why not.
+        source: Box<Error>,
+    },
     /// A pod whose namespace is gone, after a reboot for example.
     #[error(
         "pod {key}: its network namespace is gone, as after a reboot: apply its manifest again, or \

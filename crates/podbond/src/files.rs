@@ -1,6 +1,6 @@
 //! Manifests from files, directories and standard input.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,15 @@ use crate::error::Error;
 /// The endings of the files of a directory that are read, as kubectl has them.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// The longest manifest that is read, in bytes: room for ten thousand objects.
+const MAX_BYTES: u64 = 8 << 20;
+
 /// All objects of these files, in order; a directory gives its files in order of name.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Object>, Error> {
     let mut objects = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map_err(failed(path))?;
+            let text = text(io::stdin().lock()).map_err(failed(path))?;
             objects.extend(read_manifests(&text, "standard input")?);
         } else if path.is_dir() {
             let files = manifests_in(path)?;
@@ -35,8 +37,19 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Object>, Error> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<Object>, Error> {
-    let text = fs::read_to_string(path).map_err(failed(path))?;
+    let text = File::open(path).and_then(text).map_err(failed(path))?;
     Ok(read_manifests(&text, &path.display().to_string())?)
+}
+
+/// The whole text, if it is not too long.
+fn text(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        let problem = format!("it is longer than {MAX_BYTES} bytes: split it");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
 }
 
 fn manifests_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -79,6 +92,13 @@ mod tests {
         let objects = read(&[dir.path().to_owned()]).unwrap();
         let names: Vec<_> = objects.iter().map(|o| o.key().unwrap().to_string()).collect();
         assert_eq!(names, ["default/first", "default/second"]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let error = text(io::repeat(b' ')).unwrap_err().to_string();
+        assert_eq!(error, "it is longer than 8388608 bytes: split it");
+        assert!(text(io::repeat(b' ').take(MAX_BYTES)).is_ok());
     }
 
     #[test]

@@ -99,6 +99,11 @@ fn id_of(record: &Record) -> Attachment {
     Attachment { container_id: record.container_id.clone(), ifname: record.ifname.clone() }
 }
 
+/// The records of podbond's that are empty or torn.
+pub(crate) fn torn(state: &Path) -> Vec<PathBuf> {
+    files::look(state).torn.into_iter().map(|torn| torn.path).collect()
+}
+
 impl Survey {
     /// Looks for all that belongs to nobody. Nothing is changed.
     pub(crate) fn make(node: &Node<'_>) -> Self {
@@ -125,7 +130,7 @@ impl Survey {
         // Those whose leases no configuration tells of.
         let mut without_lease = survey.add_bonds(&known);
         without_lease.extend(
-            files.torn.iter().filter(|file| file.is_old).filter_map(|file| file.of.clone()),
+            files.torn.iter().filter(|file| file.is_over).filter_map(|file| file.of.clone()),
         );
         let of_vfs = survey.add_vfs(&known);
         without_lease.extend(survey.add_holds(node, &attachments, &known, &torn));
@@ -257,8 +262,8 @@ impl Survey {
     fn add_files(&mut self, files: files::Files) {
         for file in files.torn {
             let object = file.path.display().to_string();
-            if file.is_old {
-                let what = "torn record, from before the node booted".to_owned();
+            if file.is_over {
+                let what = "torn record of what is gone".to_owned();
                 self.add(object, what, Remains::File(file.path));
             } else {
                 let what = "torn record: remove it once its pod is gone".to_owned();

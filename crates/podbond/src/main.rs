@@ -8,6 +8,7 @@
 
 mod cli;
 mod commands;
+mod damage;
 mod doctor;
 mod error;
 mod files;
@@ -16,6 +17,7 @@ mod gc;
 mod meta;
 mod node;
 mod output;
+mod owed;
 mod plugins;
 mod pools;
 mod preview;

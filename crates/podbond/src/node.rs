@@ -112,7 +112,8 @@ impl<'a> Node<'a> {
     /// that cannot be found out: it is asked for when records are damaged.
     fn chain_of(&self, container_id: &ContainerId) -> Option<(Sandbox, Chain)> {
         let pods = self.store.pods(None).ok()?;
-        let record = pods.into_iter().find(|pod| pod.sandboxes().any(|id| id == container_id))?;
+        let mut records = pods.into_iter().filter_map(|(_, record)| record.ok());
+        let record = records.find(|pod| pod.sandboxes().any(|id| id == container_id))?;
         let networks = record.networks.clone();
         let annotation = networks.map(|text| (NETWORKS_ANNOTATION.to_owned(), text));
         let pod = Pod {

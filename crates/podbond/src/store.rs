@@ -69,6 +69,9 @@ impl PodRecord {
     }
 }
 
+/// A pod by its place among the records, and what its record says.
+pub(crate) type Stored = (ObjectKey, Result<PodRecord, Error>);
+
 /// The records below `manifests/` of the state directory, one file for each object.
 pub(crate) struct Store {
     dir: PathBuf,
@@ -83,11 +86,12 @@ impl Store {
         read_nad(&self.path("nads", key))
     }
 
-    /// The NADs that were rendered from a SriovNetwork.
+    /// The NADs that were rendered from a SriovNetwork, as far as their records can be read.
     pub(crate) fn nads_of(&self, network: &ObjectKey) -> Result<Vec<ObjectKey>, Error> {
         let mut nads = Vec::new();
         for path in self.records("nads", None)? {
-            let nad = read_nad(&path)?.filter(|nad| nad.owner().as_ref() == Some(network));
+            let nad = read_nad(&path).ok().flatten();
+            let nad = nad.filter(|nad| nad.owner().as_ref() == Some(network));
             nads.extend(nad.map(|nad| nad.key));
         }
         Ok(nads)
@@ -114,14 +118,26 @@ impl Store {
         remove(&self.path("pods", key))
     }
 
-    /// All pods, or those of one namespace, in order of their keys.
-    pub(crate) fn pods(&self, namespace: Option<&Namespace>) -> Result<Vec<PodRecord>, Error> {
+    /// All pods, or those of one namespace, in order of their keys. One whose record cannot be read
+    /// is among them.
+    pub(crate) fn pods(&self, namespace: Option<&Namespace>) -> Result<Vec<Stored>, Error> {
         let mut pods = Vec::new();
         for path in self.records("pods", namespace)? {
-            pods.extend(read_pod(&path)?);
+            let Some(key) = key_of(&path) else { continue };
+            pods.extend(read_pod(&path).transpose().map(|record| (key, record)));
         }
-        pods.sort_by(|a: &PodRecord, b| a.pod.cmp(&b.pod));
+        pods.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(pods)
+    }
+
+    /// Why records of pods and NADs cannot be read.
+    pub(crate) fn damaged(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let mut all = |kind| self.records(kind, None).map_err(|error| errors.push(error));
+        let (pods, nads) = (all("pods").unwrap_or_default(), all("nads").unwrap_or_default());
+        errors.extend(pods.iter().filter_map(|path| read_pod(path).err()));
+        errors.extend(nads.iter().filter_map(|path| read_nad(path).err()));
+        errors
     }
 
     /// The files of one kind, of one namespace or all.
@@ -155,17 +171,22 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<Option<String>, Error> {
-    let Some(bytes) = podbond_state::read(path)? else { return Ok(None) };
-    let wrong = |error: std::string::FromUtf8Error| Error::Record {
-        path: path.to_owned(),
-        reason: error.to_string(),
+    let wrong = |reason| Error::Record { path: path.to_owned(), reason };
+    let bytes = match podbond_state::read(path) {
+        Err(podbond_state::Error::TooLarge { max, .. }) => {
+            return Err(wrong(format!("it has more than {max} bytes")));
+        }
+        bytes => bytes?,
     };
-    String::from_utf8(bytes).map(Some).map_err(wrong)
+    let text = bytes.map(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
+    text.transpose().map_err(wrong)
 }
 
 fn read_nad(path: &Path) -> Result<Option<Nad>, Error> {
     let Some(text) = read(path)? else { return Ok(None) };
-    let objects = read_manifests(&text, &path.display().to_string())?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let objects = read_manifests(&text, &name)
+        .map_err(|error| Error::Record { path: path.to_owned(), reason: error.to_string() })?;
     Ok(objects.into_iter().find_map(|object| match object {
         Object::Nad(nad) => Some(nad),
         _ => None,
@@ -182,6 +203,12 @@ fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
     } else {
         Err(wrong(format!("its version is {}, this podbond reads {VERSION}", record.version)))
     }
+}
+
+/// The pod whose record is in a file: `<namespace>/<name>.json`.
+fn key_of(path: &Path) -> Option<ObjectKey> {
+    let namespace = path.parent()?.file_name()?.to_str()?;
+    format!("{namespace}/{}", path.file_stem()?.to_str()?).parse().ok()
 }
 
 /// Whether there was one.
@@ -224,7 +251,13 @@ mod tests {
         }
         let names = |namespace: Option<&str>| -> Vec<String> {
             let namespace = namespace.map(|text| text.parse().unwrap());
-            store.pods(namespace.as_ref()).unwrap().iter().map(|pod| pod.pod.to_string()).collect()
+            let pods = store.pods(namespace.as_ref()).unwrap();
+            pods.iter()
+                .map(|(key, record)| {
+                    assert_eq!(record.as_ref().unwrap().pod, *key);
+                    key.to_string()
+                })
+                .collect()
         };
         assert_eq!(names(None), ["a/one", "b/one", "b/two"]);
         assert_eq!(names(Some("b")), ["b/one", "b/two"]);
@@ -240,6 +273,35 @@ mod tests {
         store.put_pod(&PodRecord { version: 9, ..record("a/one") }).unwrap();
         let message = store.pod(&key("a/one")).unwrap_err().to_string();
         assert!(message.contains("version is 9"), "{message}");
+    }
+
+    #[test]
+    fn a_damaged_record_keeps_no_other_from_being_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.put_pod(&record("a/one")).unwrap();
+        for (kind, content) in
+            [("pods/a", ""), ("pods/b", "[]"), ("nads/a", "{"), ("nads/b", "\u{0}")]
+        {
+            let dir = dir.path().join("manifests").join(kind);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("two.json"), content).unwrap();
+        }
+        let huge = std::fs::File::create(dir.path().join("manifests/pods/b/two.json")).unwrap();
+        huge.set_len(podbond_state::MAX_SIZE + 1).unwrap();
+        let pods = store.pods(None).unwrap();
+        let told = pods.iter().map(|(key, record)| (key.to_string(), record.is_ok()));
+        let expected = [("a/one", true), ("a/two", false), ("b/two", false)];
+        assert_eq!(told.collect::<Vec<_>>(), expected.map(|(key, ok)| (key.to_owned(), ok)));
+        let damaged = store.damaged();
+        assert_eq!(damaged.len(), 4);
+        for error in damaged {
+            assert!(
+                matches!(&error, Error::Record { path, .. } if path.ends_with("two.json")),
+                "{error}"
+            );
+        }
+        assert!(store.nads_of(&key("a/n")).unwrap().is_empty());
     }
 
     #[test]

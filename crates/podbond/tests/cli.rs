@@ -66,3 +66,41 @@ fn an_answer_that_cannot_be_written_is_an_error() {
     assert_eq!(status, Some(1), "{said}");
     assert!(said.starts_with("podbond: standard output: No space left"), "{said}");
 }
+
+/// Closed, gone away, full.
+#[test]
+fn nobody_at_standard_error_changes_neither_answer_nor_status() {
+    let add = |stderr: &str| {
+        let script = format!("exec -a bond {} {stderr}", env!("CARGO_BIN_EXE_podbond"));
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).env("CNI_COMMAND", "ADD").stdin(Stdio::null());
+        command.stdout(Stdio::piped());
+        command
+    };
+    let refused = |command: &mut Command, how: &str| {
+        let output = command.output().unwrap();
+        let error: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &error["code"]), (Some(1), &4.into()), "{how}");
+    };
+    for how in ["2>&-", "2>/dev/full"] {
+        refused(&mut add(how), how);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    refused(add("").stderr(writer), "gone away");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let status = podbond(&["frobnicate"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn a_plugin_whose_answer_nobody_takes_has_failed_without_a_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new("bash");
+    let script = format!("exec -a bond {}", env!("CARGO_BIN_EXE_podbond"));
+    command.args(["-c", &script]).env("CNI_COMMAND", "ADD").stdin(Stdio::null());
+    let (status, said) = said(&command.stdout(writer).stderr(Stdio::piped()).output().unwrap());
+    assert_eq!(status, Some(1), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}

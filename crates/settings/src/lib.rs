@@ -4,9 +4,12 @@
 //! alone: what is wrong in one table keeps none but its own part from working. What is no table of
 //! podbond's is told by whoever reads the file.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::fmt::Display;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -14,6 +17,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// Where the file is on a node.
 pub const PATH: &str = "/etc/podbond/config.toml";
+
+/// The largest file that is read, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
 /// Why the administrator's file says nothing that can be followed.
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +64,16 @@ struct Tables<H, L> {
 impl Settings {
     /// Reads the file; none where there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        match fs::read_to_string(path) {
-            Ok(text) => Ok(Some(Self { path: path.to_owned(), text })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        match read(path) {
+            Ok(text) => Ok(Some(Self::of(path, text))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Unread { path: path.to_owned(), source }),
         }
+    }
+
+    /// The text of a file that was read.
+    pub fn of(path: &Path, text: String) -> Self {
+        Self { path: path.to_owned(), text }
     }
 
     /// The table `[host-links]`, if there is one.
@@ -96,6 +107,16 @@ impl Settings {
     }
 }
 
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_SIZE {
+        let problem = format!("it is larger than {MAX_SIZE} bytes, the most that podbond reads");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +128,7 @@ mod tests {
     }
 
     fn settings(text: &str) -> Settings {
-        Settings { path: "config.toml".into(), text: text.to_owned() }
+        Settings::of(Path::new("config.toml"), text.to_owned())
     }
 
     #[test]
@@ -143,5 +164,14 @@ mod tests {
         assert!(Settings::read(&dir.path().join("config.toml")).unwrap().is_none());
         let error = Settings::read(dir.path()).unwrap_err();
         assert!(matches!(error, Error::Unread { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_huge_file_is_not_swallowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let error = Settings::read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("it is larger than 1048576 bytes, the most that podbond reads"));
     }
 }

@@ -1,7 +1,7 @@
 use std::ops::RangeInclusive;
 
 use podbond_cni::{Args, NetConf};
-use podbond_kernel::{VfLinkState, VfSettings, VlanProtocol};
+use podbond_kernel::{LinkState, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::{Mac, PciAddress};
 use serde_json::{Map, Value};
 
@@ -26,6 +26,9 @@ pub struct Config {
     /// What the PF shall keep of the VF, `mac` included. What is absent is left as it is. A VLAN
     /// comes with priority and protocol, and a rate with the other rate, 0 where they are not given.
     pub settings: VfSettings,
+    /// `adminState`, which the incumbent does not know: how ADD leaves the link. Down is for a link
+    /// that a bond takes next: it could not take one that is up, and opens it itself.
+    pub state: LinkState,
 }
 
 impl Config {
@@ -50,7 +53,9 @@ impl Config {
             )?,
             ..vlan(keys)?.with(&rates(keys)?)
         };
-        Ok(Self { device, mac, settings })
+        let states = [("up", LinkState::Up), ("down", LinkState::Down)];
+        let state = keys.choice("adminState", &states)?.unwrap_or(LinkState::Up);
+        Ok(Self { device, mac, settings, state })
     }
 }
 
@@ -233,6 +238,7 @@ mod tests {
                 "vlanProto: \"qinq\" is unknown: give 802.1q or 802.1ad",
             ),
             (json!({"trust": true}), "trust: true is unknown: give on or off"),
+            (json!({"adminState": 1}), "adminState: 1 is unknown: give up or down"),
             (json!({"spoofchk": "yes"}), "spoofchk: \"yes\" is unknown"),
             (json!({"link_state": "up"}), "link_state: \"up\" is unknown"),
             (json!({"min_tx_rate": 10, "max_tx_rate": 5}), "min_tx_rate 10 is above max_tx_rate 5"),

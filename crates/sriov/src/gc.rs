@@ -36,15 +36,19 @@ impl Sriov {
         let mut kept = |error| errors.push(error);
         let records = self.store.records().map_err(&mut kept).unwrap_or_default();
         let torn = self.store.torn().map_err(&mut kept).unwrap_or_default();
+        let abandoned = self.store.abandoned().map_err(&mut kept).unwrap_or_default();
         for (path, record) in &records {
             let outcome = match fate((path, record), &records, &request.config.name, &valid) {
                 Fate::Stays => Ok(()),
                 Fate::Goes => self.take_back(path, record),
-                Fate::IsOver => podbond_state::remove(path).map_err(Error::State),
+                Fate::IsOver => self.store.remove_record(path),
             };
             errors.extend(outcome.err());
         }
         for path in torn.iter().filter(|path| !valid.contains(*path)) {
+            errors.extend(self.store.remove_record(path).err());
+        }
+        for path in &abandoned {
             errors.extend(podbond_state::remove(path).err().map(Error::State));
         }
         errors.extend(collect(request, delegates, &self.debts).into_iter().map(Error::Attaching));
@@ -53,8 +57,8 @@ impl Sriov {
 
     fn take_back(&self, path: &Path, record: &Record) -> Result<(), Error> {
         let _lock = self.store.lock(record.device)?;
-        self.bring_back_if_held(None, record)?;
-        Ok(podbond_state::remove(path)?)
+        self.bring_back_if_held(None, path, record)?;
+        self.store.remove_record(path)
     }
 }
 

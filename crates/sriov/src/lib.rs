@@ -9,10 +9,16 @@
 //! Configuration and files on disk are those of the SR-IOV CNI plugin, so that either can delete
 //! what the other has added.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod check;
 mod config;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gc;
+mod heir;
 mod left;
 mod observe;
 mod plan;

@@ -49,7 +49,7 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
     if at != home {
         steps.push(Step::Move { from: at, to: home.clone() });
     }
-    if state == LinkState::Down {
+    if state == LinkState::Down && config.state == LinkState::Up {
         steps.push(Step::SetState { at: home, to: LinkState::Up });
     }
     Ok(steps)
@@ -99,6 +99,17 @@ mod tests {
         let mut view = on_host();
         view.host[0].state = LinkState::Up;
         assert_eq!(said(&json!({}), &view)[0], "bring pf0v2 (host) down");
+    }
+
+    #[test]
+    fn a_link_that_a_bond_takes_next_is_left_down_and_as_its_port_it_may_be_up() {
+        let (keys, mut view) = (json!({"adminState": "down"}), on_host());
+        view.host[0].state = LinkState::Up;
+        let steps = said(&keys, &view);
+        assert_eq!(steps, ["bring pf0v2 (host) down", "move pf0v2 (host) to net1 (pod)"]);
+        view = in_pod();
+        view.pod[0].state = LinkState::Up;
+        assert_eq!(said(&keys, &view), Vec::<String>::new());
     }
 
     #[test]

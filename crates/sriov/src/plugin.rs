@@ -33,16 +33,20 @@ pub struct Sriov {
 }
 
 impl Default for Sriov {
-    /// With its files where the incumbent keeps them.
+    /// With its files where the incumbent keeps them, and copies that go when the node does: it takes
+    /// what they tell of along.
     fn default() -> Self {
-        Self::with_files_in("/var/lib/cni/sriov")
+        let store = Store::new("/var/lib/cni/sriov".into(), "/run/podbond/vfs".into());
+        Self { store, debts: Debts::default() }
     }
 }
 
 impl Sriov {
     /// With its files in `dir`.
     pub fn with_files_in(dir: impl Into<PathBuf>) -> Self {
-        Self { store: Store::new(dir.into()), debts: Debts::default() }
+        let dir = dir.into();
+        let copies = dir.join("copies");
+        Self { store: Store::new(dir, copies), debts: Debts::default() }
     }
 
     /// With the debts of IPAM plugins in `dir`.
@@ -89,8 +93,8 @@ impl Sriov {
         } else {
             (Addresses::OnLink, Some(&request.ifname))
         };
-        let finish = |kernel: &mut Kernel, ipam| answer(kernel, request, &config, vf, link, ipam);
         let ipam = Ipam { request, delegates, debts: &self.debts };
+        let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, &config, vf, link, leased);
         let made = attach(&mut kernel, steps, addresses, ipam, finish);
         Ok(made.inspect_err(|_| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
@@ -110,7 +114,7 @@ impl Sriov {
                 return Err(Error::Held { pci, netns });
             }
             bring_back(kernel, pci, &record.original)?;
-            podbond_state::remove(&path)?;
+            self.store.remove_record(&path)?;
         }
         match self.store.claim(pci)? {
             Some(_) => self.store.remove_claim(pci),
@@ -121,21 +125,30 @@ impl Sriov {
     pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let _attachment = or_none(Store::lock_attachment(&request.container_id, &request.ifname))?;
         let path = self.store.record_path(&request.container_id, &request.ifname);
-        let device = match Store::load(&path)? {
-            Some(record) => Some(record.device),
+        let device = match self.store.find(&path)? {
+            Some((_, record)) => Some(record.device),
             None => device_of(request),
         };
         let _vf = device.map_or(Ok(None), |device| or_none(self.store.lock(device)))?;
         // Once more: whoever had the lock of the VF may have put it back for us.
-        let Some(record) = Store::load(&path)? else {
+        let Some((from, record)) = self.store.find(&path)? else {
             // Nothing but a lease should be there.
             let vf = device
                 .map_or(Ok(()), |vf| self.bring_back_unrecorded(vf, &path, request, delegates));
             let ipam = Ipam { request, delegates, debts: &self.debts };
             let lease = ipam.give_back(Lease::without_record(request)).map_err(Error::Attaching);
             Error::all([vf, lease].into_iter().filter_map(Result::err).collect())?;
-            return Ok(podbond_state::remove(&path)?);
+            return self.store.remove_record(&path);
         };
+        if from != path {
+            let copy = format_args!(
+                "there is no record at {}, or none that can be read: VF {} is put back by its copy {}",
+                path.display(),
+                record.device,
+                from.display()
+            );
+            delegates.warn(Command::Del, request, "warning", &copy);
+        }
         // As it was at ADD: the configuration may have been changed since.
         let config = record.config().unwrap_or_else(|| request.config.clone());
         let needs_link = podbond_ipam::lease_needs_link(&config);
@@ -145,11 +158,11 @@ impl Sriov {
         // The link goes before the lease, so that no address is given out while it is still in use,
         // unless the lease needs the link; an error in one does not keep the other.
         let first = if needs_link { give_back() } else { Ok(()) };
-        let vf = self.bring_back_if_held(request.netns.as_ref(), &record);
+        let vf = self.bring_back_if_held(request.netns.as_ref(), &from, &record);
         let last = if needs_link { Ok(()) } else { give_back() };
         let errors = [first, vf, last];
         Error::all(errors.into_iter().filter_map(Result::err).collect())?;
-        Ok(podbond_state::remove(&path)?)
+        self.store.remove_record(&path)
     }
 
     /// Compares what is with what ADD would make and with what it answered, and asks for the lease.
@@ -176,27 +189,21 @@ impl Sriov {
         }
     }
 
-    /// Puts the VF back, unless another pod took it over when our namespace was gone.
+    /// Puts the VF of the record in `path` back, unless another pod has taken it over.
     ///
-    /// `netns` is what the runtime says of it, if anything.
+    /// `netns` is what the runtime says of the pod's namespace, if anything.
     pub(crate) fn bring_back_if_held(
         &self,
         netns: Option<&PathBuf>,
+        path: &Path,
         record: &Record,
     ) -> Result<(), Error> {
-        let pci = record.device;
-        let ours = record.netns.as_ref().or(netns);
-        let claim = self.store.claim(pci)?;
-        let taken_over = match (&claim, ours) {
-            (Some(claim), Some(ours)) => claim != ours && is_netns(claim),
-            // Nobody says which namespace was ours: with a second record the claim is its.
-            (Some(claim), None) => is_netns(claim) && self.store.records_of(pci)?.len() > 1,
-            (None, _) => false,
-        };
-        if taken_over {
+        if self.store.is_taken_over(path, record, netns)? {
             return Ok(());
         }
-        let known = [netns, ours, claim.as_ref()];
+        let pci = record.device;
+        let claim = self.store.claim(pci)?;
+        let known = [netns, record.netns.as_ref(), claim.as_ref()];
         let mut kernel = match known.into_iter().flatten().find(|path| is_netns(path)) {
             Some(netns) => Kernel::with_pod(netns)?,
             None => Kernel::host()?,
@@ -214,7 +221,7 @@ impl Sriov {
         request: &Request,
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
-        if !self.store.records_of(pci)?.is_empty() {
+        if !self.store.records_of(pci)?.is_empty() || self.store.may_be_anothers(path, pci)? {
             return Ok(());
         }
         let ours = request.netns.as_ref();
@@ -243,9 +250,16 @@ impl Sriov {
         }
         let original =
             Original::presumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
+        let mac = match link.as_ref().map(|(_, link)| (link.mac, link.permanent_mac)) {
+            Some((Some(mac), None)) => format!(
+                "; its driver tells no MAC address of its own, so that it keeps {mac}: where that \
+                 was the pod's, make the PF's VFs anew (sriov_numvfs to 0, then apply its policy)"
+            ),
+            _ => String::new(),
+        };
         let presumed = format_args!(
             "there is no record at {}, or none that can be read: VF {pci} is put back as its card \
-             makes it, perhaps under another name and with another MTU than before",
+             makes it, perhaps under another name and with another MTU than before{mac}",
             path.display()
         );
         delegates.warn(Command::Del, request, "warning", &presumed);
@@ -257,7 +271,7 @@ impl Sriov {
     /// VF that is as it was.
     fn forget(&self, path: &Path, pci: PciAddress) {
         let _ = self.store.remove_claim(pci);
-        let _ = podbond_state::remove(path);
+        let _ = self.store.remove_record(path);
     }
 }
 
@@ -341,12 +355,13 @@ fn bring_back(kernel: &mut Kernel, pci: PciAddress, original: &Original) -> Resu
 /// kernel now shows them.
 fn answer(
     kernel: &mut Kernel,
-    request: &Request,
+    asked: Ipam<'_>,
     config: &Config,
     vf: &Vf,
     link: Option<&LinkName>,
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
+    let request = asked.request;
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     let shown = match link {
@@ -365,7 +380,7 @@ fn answer(
         return Err(refused(podbond_kernel::Error::NotTaken { object, wanted, shown }));
     }
     if let (Some(_), Some(result)) = (link, &ipam) {
-        podbond_ipam::settle(kernel, request, result)?;
+        asked.settle(kernel, result)?;
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let interface = Interface {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use podbond_cni::ContainerId;
 use podbond_kernel::is_netns;
 use podbond_names::{LinkName, PciAddress};
-use podbond_state::{Lock, create, is_before_boot, names, read, remove, write};
+use podbond_state::{Lock, abandoned, create, is_before_boot, names, read, remove, write};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -22,15 +22,19 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 ///
 /// - `<containerID>-<ifname>`: the record of an attachment,
 /// - `pci/<address>`: the namespace path of the VF's holder,
-/// - `pci/vf_lock/<address>.lock`: held with flock(2) while a process works on the VF.
+/// - `pci/vf_lock/<address>.lock`: held with flock(2) while a process works on the VF;
+///
+/// and elsewhere a copy of each record, for when somebody has cleared that directory: what a VF was
+/// like is known nowhere else.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     dir: PathBuf,
+    copies: PathBuf,
 }
 
 impl Store {
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(crate) fn new(dir: PathBuf, copies: PathBuf) -> Self {
+        Self { dir, copies }
     }
 
     /// Waits until no other process works on the attachment. It is taken before the VF's lock, never
@@ -71,6 +75,27 @@ impl Store {
         Ok(content(path)?.and_then(|bytes| Record::read(&bytes)))
     }
 
+    /// The record of an attachment, or else its copy, with its file.
+    pub(crate) fn find(&self, path: &Path) -> Result<Option<(PathBuf, Record)>, Error> {
+        if let Some(record) = Self::load(path)? {
+            return Ok(Some((path.to_owned(), record)));
+        }
+        let copy = self.copy_of(path);
+        Ok(Self::load(&copy)?.map(|record| (copy, record)))
+    }
+
+    /// Removes a record with its copy; success when there is none. The copy goes first: alone it
+    /// would tell of a VF that is another's by then.
+    pub(crate) fn remove_record(&self, path: &Path) -> Result<(), Error> {
+        remove(&self.copy_of(path))?;
+        Ok(remove(path)?)
+    }
+
+    fn copy_of(&self, path: &Path) -> PathBuf {
+        // A record's file always has a name.
+        self.copies.join(path.file_name().unwrap_or_default())
+    }
+
     /// The records of a VF, with their files.
     pub(crate) fn records_of(&self, pci: PciAddress) -> Result<Vec<(PathBuf, Record)>, Error> {
         // Every ADD looks for them: only what has the address in it is worth a parser's time.
@@ -102,17 +127,31 @@ impl Store {
         Ok(records)
     }
 
-    /// Files in place of records that cannot be read as such, and that an earlier life of the node
-    /// has left: torn when it lost power.
-    pub(crate) fn torn(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut torn = Vec::new();
+    /// Files in place of records that cannot be read as such.
+    pub(crate) fn unreadable(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut unreadable = Vec::new();
         for name in names(&self.dir)? {
             let path = self.dir.join(name);
-            if path.is_file() && is_before_boot(&path) && Self::load(&path)?.is_none() {
-                torn.push(path);
+            if path.is_file() && Self::load(&path)?.is_none() {
+                unreadable.push(path);
             }
         }
+        Ok(unreadable)
+    }
+
+    /// Those of them that an earlier life of the node has left: torn when it lost power.
+    pub(crate) fn torn(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut torn = self.unreadable()?;
+        torn.retain(|path| is_before_boot(path));
         Ok(torn)
+    }
+
+    /// What killed processes have left of writing records and claims. It says nothing.
+    pub(crate) fn abandoned(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut paths = abandoned(&self.dir)?;
+        paths.extend(abandoned(&self.claims_dir())?);
+        paths.extend(abandoned(&self.copies)?);
+        Ok(paths)
     }
 
     /// Whether records and claims can be kept.
@@ -134,11 +173,13 @@ impl Store {
             }
             _ => error.into(),
         })?;
+        // A second chance is nothing to fail for.
+        let _ = write(&self.copy_of(path), &record.to_json());
         let Some(netns) = &record.netns else { return Ok(()) };
         let claimed = write(&self.claim_path(record.device), netns.as_os_str().as_bytes());
         Ok(claimed.inspect_err(|_| {
             // Nothing is changed yet that it would have to tell of.
-            let _ = remove(path);
+            let _ = self.remove_record(path);
         })?)
     }
 
@@ -152,7 +193,8 @@ impl Store {
         self.dir.join("pci")
     }
 
-    fn claim_path(&self, pci: PciAddress) -> PathBuf {
+    /// The file that holds the claim on a VF.
+    pub(crate) fn claim_path(&self, pci: PciAddress) -> PathBuf {
         self.claims_dir().join(pci.to_string())
     }
 }
@@ -175,6 +217,10 @@ mod tests {
     use super::*;
     use crate::testing::{PCI, pci};
 
+    fn store(dir: &Path) -> Store {
+        Store::new(dir.to_owned(), dir.join("copies"))
+    }
+
     fn record(netns: &Path) -> Record {
         let own = json!({"version": 1, "netns": netns, "original": {"settings": {}}});
         let json = json!({"deviceID": PCI, "name": "n", "podbond": own}).to_string();
@@ -188,14 +234,14 @@ mod tests {
     #[test]
     fn a_claim_counts_as_long_as_its_namespace_is_alive() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().join("sriov"));
+        let store = store(&dir.path().join("sriov"));
         let path =
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
         let alive = Path::new("/proc/self/ns/net");
         assert_eq!(store.holder(pci()).unwrap(), None);
         store.save(&path, &name(), &record(alive)).unwrap();
         assert_eq!(store.holder(pci()).unwrap().as_deref(), Some(alive));
-        podbond_state::remove(&path).unwrap();
+        store.remove_record(&path).unwrap();
         store.save(&path, &name(), &record(Path::new("/run/netns/no-such"))).unwrap();
         assert_eq!(store.holder(pci()).unwrap(), None);
         assert!(store.claim(pci()).unwrap().is_some());
@@ -207,7 +253,7 @@ mod tests {
     #[test]
     fn a_claim_that_nobody_of_ours_has_written_is_nobodys() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
+        let store = store(dir.path());
         let claim = dir.path().join("pci").join(PCI);
         fs::create_dir_all(&claim).unwrap();
         assert_eq!(store.holder(pci()).unwrap(), None);
@@ -219,7 +265,7 @@ mod tests {
     #[test]
     fn the_files_are_where_the_incumbent_keeps_them() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
+        let store = store(dir.path());
         let path =
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
         store.save(&path, &name(), &record(Path::new("/run/netns/p1"))).unwrap();
@@ -229,13 +275,13 @@ mod tests {
         assert_eq!(text("pci/0000:02:10.4"), "/run/netns/p1");
         assert_eq!(text("pci/vf_lock/0000:02:10.4.lock"), "");
         let names = fs::read_dir(dir.path()).unwrap().count();
-        assert_eq!(names, 2, "a temporary file stays behind");
+        assert_eq!(names, 3, "a temporary file stays behind");
     }
 
     #[test]
     fn the_records_of_a_vf_are_found_among_other_files() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
+        let store = store(dir.path());
         let path =
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
         store.save(&path, &name(), &record(Path::new("/run/netns/p1"))).unwrap();
@@ -247,9 +293,28 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_record_is_found_in_its_copy_until_both_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let path =
+            store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
+        let record = record(Path::new("/run/netns/p1"));
+        store.save(&path, &name(), &record).unwrap();
+        assert_eq!(store.find(&path).unwrap(), Some((path.clone(), record.clone())));
+        let copy = dir.path().join("copies/c1-net1");
+        fs::write(&path, "{").unwrap();
+        assert_eq!(store.find(&path).unwrap(), Some((copy.clone(), record.clone())));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(store.find(&path).unwrap(), Some((copy.clone(), record)));
+        store.remove_record(&path).unwrap();
+        store.remove_record(&path).unwrap();
+        assert_eq!((store.find(&path).unwrap(), copy.exists()), (None, false));
+    }
+
+    #[test]
     fn a_record_is_not_written_over() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
+        let store = store(dir.path());
         let path =
             store.record_path(&"c1".to_owned().try_into().unwrap(), &"net1".parse().unwrap());
         let (first, second) = (Path::new("/run/netns/p1"), Path::new("/run/netns/p2"));
@@ -263,7 +328,7 @@ mod tests {
     #[test]
     fn what_is_in_a_records_place_and_none_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
+        let store = store(dir.path());
         let path = dir.path().join("c1-net1");
         fs::create_dir(&path).unwrap();
         assert_eq!(Store::load(&path).unwrap(), None);
@@ -276,7 +341,7 @@ mod tests {
     #[test]
     fn one_works_on_a_vf_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
+        let store = store(dir.path());
         let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {

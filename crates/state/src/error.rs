@@ -17,12 +17,12 @@ pub enum Error {
         /// Why not.
         source: Errno,
     },
-    /// A file that nobody of ours has written.
-    #[error("{} is larger than {max} bytes: it is no file of podbond's", path.display())]
+    /// A file that nobody of ours has written, or one that could not be read again.
+    #[error("{} is larger than {max} bytes, the most that podbond reads", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// The largest that is read, in bytes.
+        /// The largest that is read and written, in bytes.
         max: u64,
     },
     /// Another process has worked on the same thing for too long.
@@ -61,6 +61,7 @@ fn mend(source: Errno) -> &'static str {
     match source {
         Errno::NOSPC | Errno::DQUOT => ": free space in its file system",
         Errno::ROFS => ": mount its file system writable",
+        Errno::NAMETOOLONG => ": give what it is named after a shorter name",
         Errno::ACCESS | Errno::PERM => ": run it as root, and let root write there",
         _ => "",
     }

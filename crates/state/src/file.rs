@@ -1,35 +1,42 @@
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use podbond_faults::{Change, around};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::Error;
 
-/// The largest file that is read, in bytes. The largest that is written holds the configurations of
-/// one attachment.
+/// The largest file that is read and written, in bytes. The largest that is of use holds the
+/// configurations of one attachment.
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// How the hidden name ends under which a file is written.
 const UNFINISHED: &str = ".new";
 
-/// A file's content; none where there is no such file. What is no file, as a directory in its place,
-/// has no content: it is as damaged as an empty file.
+/// A file's content; none where there is no such file. What is no regular file, as a directory or a
+/// pipe in its place, has no content: it is as damaged as an empty file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = Error::file("read", path);
-    let file = match File::open(path) {
+    let mut open = OpenOptions::new();
+    // Otherwise opening a pipe waits for somebody who writes into it.
+    open.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = match open.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // A socket.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+            return Ok(Some(Vec::new()));
+        }
         file => file.map_err(&failed)?,
     };
     let mut bytes = Vec::new();
-    match file.take(MAX_SIZE + 1).read_to_end(&mut bytes) {
-        Err(error) if error.kind() == ErrorKind::IsADirectory => return Ok(Some(Vec::new())),
-        read => read.map_err(&failed)?,
-    };
+    if !file.metadata().map_err(&failed)?.is_file() {
+        return Ok(Some(bytes));
+    }
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(&failed)?;
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
     }
@@ -50,17 +57,25 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
+    }
     let failed = Error::file("write", path);
     let write = Change { kind: "write", what: &path.display() };
     let rename = Change { kind: "rename", what: &path.display() };
     around(write, &failed, || {
         let beside = unfinished_name(path);
         let mut open = OpenOptions::new();
-        open.create(true).write(true).truncate(true).mode(0o600);
+        // Never what is there: it may be a link that leads elsewhere.
+        open.create_new(true).write(true).mode(0o600);
         let file = match open.open(&beside) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 make_dir(path.parent().unwrap_or(Path::new("/")))?;
                 open.open(&beside)
+            }
+            // One who was killed left it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&beside).and_then(|()| open.open(&beside))
             }
             file => file,
         };
@@ -169,7 +184,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -254,9 +269,49 @@ mod tests {
     fn a_huge_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
-        File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
+        fs::File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.ends_with("b is larger than 1048576 bytes: it is no file of podbond's"));
+        assert!(error.ends_with("b is larger than 1048576 bytes, the most that podbond reads"));
+    }
+
+    #[test]
+    fn what_is_no_file_has_no_content_and_nobody_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        rustix::fs::mkfifoat(CWD, &path, 0o600.into()).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"");
+        assert_eq!(read(Path::new("/dev/zero")).unwrap().unwrap(), b"");
+        write(&path, b"one").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"one");
+    }
+
+    #[test]
+    fn no_link_is_followed_by_what_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("b"), dir.path().join("other"));
+        fs::write(&other, "precious").unwrap();
+        symlink(&other, unfinished_name(&path)).unwrap();
+        create(&path, b"one").unwrap();
+        symlink(&other, unfinished_name(&path)).unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        fs::remove_file(&path).unwrap();
+        symlink(&other, &path).unwrap();
+        assert_eq!(create(&path, b"three").unwrap_err().errno(), Some(Errno::EXIST));
+        write(&path, b"four").unwrap();
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert_eq!(fs::read(&other).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        let bytes = vec![b'x'; usize::try_from(MAX_SIZE).unwrap() + 1];
+        assert!(matches!(write(&path, &bytes), Err(Error::TooLarge { .. })));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        write(&path, &bytes[1..]).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().len() as u64, MAX_SIZE);
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! synced to the disk: a machine that loses power loses the kernel's links with it, and what is
 //! torn by then is tolerated by whoever reads it.
 
+// They panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod error;
 mod file;
 mod lock;
@@ -15,4 +18,4 @@ pub use file::{
     MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, unfinished, write,
 };
 pub use lock::Lock;
-pub use look::{is_before_boot, writable};
+pub use look::{abandoned, is_before_boot, writable};

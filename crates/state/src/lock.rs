@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock, major, minor};
+use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat, major, minor};
 use rustix::io::Errno;
 
 use crate::error::LockHolder;
@@ -38,9 +38,13 @@ impl Lock {
     pub fn take_passing(path: &Path, patience: Duration) -> Result<Self, Error> {
         loop {
             let file = locked(path, patience)?;
+            let stat = fstat(&file).map_err(|errno| Error::file("lock", path)(errno.into()))?;
+            if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                // Where no file can be made there is none to be removed.
+                return Ok(Self { file, passing: None });
+            }
             // The one who had it may have removed the file that we waited for: that lock is nobody's.
-            // A directory, where no file can be made, is not removed.
-            if is_at(&file, path) || file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            if stat.st_nlink > 0 {
                 return Ok(Self { file, passing: Some(path.to_owned()) });
             }
         }
@@ -51,7 +55,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only as long as it is ours: without the file, the next one makes and locks another.
         if let Some(path) = &self.passing
-            && is_at(&self.file, path)
+            && fstat(&self.file).is_ok_and(|stat| stat.st_nlink > 0)
         {
             // One that stays is in nobody's way.
             let _ = fs::remove_file(path);
@@ -86,11 +90,17 @@ fn locked(path: &Path, patience: Duration) -> Result<File, Error> {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    let made = path.parent().map_or(Ok(()), make_dir);
-    let opened = made.and_then(|()| {
+    let make = || {
         let mut open = OpenOptions::new();
-        let file = open.create(true).append(true).mode(0o600).open(path);
+        // A link may lead elsewhere, and a pipe waits for a reader: neither is a lock of ours.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        open.create(true).append(true).mode(0o600).custom_flags(flags.bits().cast_signed());
+        let file = open.open(path);
         file.map_err(Error::file("lock", path))
+    };
+    let opened = make().or_else(|error| match (error.errno(), path.parent()) {
+        (Some(Errno::NOENT), Some(parent)) => make_dir(parent).and_then(|()| make()),
+        _ => Err(error),
     });
     opened.or_else(|error| match error.errno() {
         Some(Errno::ROFS | Errno::ISDIR) => open_as_it_is(path).map_err(Error::file("lock", path)),
@@ -104,13 +114,6 @@ fn open_as_it_is(path: &Path) -> io::Result<File> {
         (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => open_as_it_is(parent),
         (opened, _) => opened,
     }
-}
-
-/// Whether a path leads to this very file.
-fn is_at(file: &File, path: &Path) -> bool {
-    let [here, there] = [file.metadata(), fs::metadata(path)];
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    matches!((here.map(id), there.map(id)), (Ok(here), Ok(there)) if here == there)
 }
 
 /// The process that has the lock on a file: the kernel lists them with device and inode. 0 where it
@@ -201,10 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn no_link_is_followed_to_a_lock_and_no_pipe_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("lock"), dir.path().join("other"));
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let error = Lock::take(&path, SHORT).unwrap_err();
+        assert_eq!((error.errno(), other.exists()), (Some(Errno::LOOP), false));
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+        assert_eq!(Lock::take(&path, SHORT).unwrap_err().errno(), Some(Errno::NXIO));
+    }
+
+    #[test]
     fn what_cannot_be_made_is_locked_by_what_there_is() {
         let dir = tempfile::tempdir().unwrap();
         let opened = open_as_it_is(&dir.path().join("a/b/lock")).unwrap();
-        assert!(is_at(&opened, dir.path()) && !is_at(&opened, &dir.path().join("a/b/lock")));
+        let inode = |metadata: io::Result<fs::Metadata>| metadata.unwrap().ino();
+        assert_eq!(inode(opened.metadata()), inode(fs::metadata(dir.path())));
     }
 
     #[test]

@@ -43,6 +43,46 @@ pub(super) fn pages_are_what_the_code_gives(repository: &Repository) -> Vec<Find
     stale.collect()
 }
 
+/// What docs/guarantees.md promises is proved by tests that are there: each row of its tables names
+/// some, as `module::test`.
+pub(super) fn each_promise_has_its_test(repository: &Repository) -> Vec<Finding> {
+    let Some(page) = repository.file("docs/guarantees.md") else { return Vec::new() };
+    let mut findings = Vec::new();
+    // The row above a table's rule is its head.
+    let rows = page.lines().filter(|(_, line)| line.starts_with("| ") && *line != HEAD);
+    for (number, row) in rows {
+        let tests: Vec<&str> = code_spans(row).filter(|span| span.contains("::")).collect();
+        if tests.is_empty() {
+            findings.push(page.finding(number, "a promise without a test: name one, or write it"));
+        }
+        for test in tests.into_iter().filter(|test| !is_test(repository, test)) {
+            findings.push(page.finding(number, format!("there is no test {test}")));
+        }
+    }
+    findings
+}
+
+/// The head of each table in docs/guarantees.md.
+const HEAD: &str = "| promise | proved by |";
+
+/// Whether a module of this name, or a crate's or a test target's directory, has this test.
+fn is_test(repository: &Repository, test: &str) -> bool {
+    let Some((module, name)) = test.rsplit_once("::") else { return false };
+    let function = format!("\n    fn {name}(");
+    let outer = function.replacen("    ", "", 1);
+    let mut files = repository.with_ending(".rs");
+    files.any(|file| {
+        let path = file.path.trim_end_matches(".rs");
+        let here = path.split('/').any(|part| part == module);
+        here && (file.text.contains(&function) || file.text.contains(&outer))
+    })
+}
+
+/// What stands between backticks in a line.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
 /// The targets of `[text](target)` in a line.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     let after = line.split("](").skip(1);
@@ -74,6 +114,20 @@ mod tests {
                     [e](./lab/)\n";
         let files = [("docs/x.md", text), ("README.md", ""), ("docs/lab/y", "")];
         assert_eq!(places(&links_lead_somewhere(&Repository::of(&files))), [("docs/x.md", 2)]);
+    }
+
+    #[test]
+    fn a_promise_without_a_test_is_found() {
+        let page = format!(
+            "# x\n{HEAD}\n|---|---|\n| A. | unit `del::a`, `del::b` |\n| B. | `code` |\n\
+             | C. | `gc::a` |\n| D. | `del::c` |\n"
+        );
+        let tests =
+            "#[test]\nfn a() {\n#[test]\nfn c_more() {\nmod tests {\n    #[test]\n    fn b() {";
+        let files = [("docs/guarantees.md", &*page), ("crates/x/tests/del.rs", tests)];
+        let found = each_promise_has_its_test(&Repository::of(&files));
+        let path = "docs/guarantees.md";
+        assert_eq!(places(&found), [(path, 5), (path, 6), (path, 7)]);
     }
 
     #[test]

@@ -98,8 +98,8 @@ fn has_unsafe_code(line: &str) -> bool {
 pub(super) fn no_registry_is_named(repository: &Repository) -> Vec<Finding> {
     let hosts = REGISTRIES.map(|(name, domain)| format!("{name}{domain}"));
     let mut findings = Vec::new();
-    // Cargo.lock is cargo's own, and names its registry in each entry.
-    for file in repository.files.iter().filter(|file| file.path != "Cargo.lock") {
+    // A Cargo.lock is cargo's own, and names its registry in each entry.
+    for file in repository.files.iter().filter(|file| !file.path.ends_with("Cargo.lock")) {
         for (number, line) in file.lines() {
             if let Some(host) = hosts.iter().find(|host| line.contains(host.as_str())) {
                 let message =

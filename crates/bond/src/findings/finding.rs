@@ -51,6 +51,10 @@ pub enum Object {
     Pod(String),
     /// A VF, by its PCI address.
     Vf(String),
+    /// A lease, by the interface, its pod and its network.
+    Lease(String),
+    /// A file of podbond's.
+    File(String),
     /// The node's kernel.
     Kernel,
 }
@@ -66,6 +70,8 @@ impl Object {
             Self::Bond(_) => "bond",
             Self::Pod(_) => "pod",
             Self::Vf(_) => "vf",
+            Self::Lease(_) => "lease",
+            Self::File(_) => "file",
             Self::Kernel => "kernel",
         }
     }
@@ -78,7 +84,9 @@ impl Object {
             | Self::Pf(name)
             | Self::Card(name)
             | Self::Pod(name)
-            | Self::Vf(name) => vec![name.clone()],
+            | Self::Vf(name)
+            | Self::Lease(name)
+            | Self::File(name) => vec![name.clone()],
             Self::Bond(name) => vec![name.to_string()],
             Self::Kernel => Vec::new(),
         }
@@ -96,6 +104,8 @@ impl fmt::Display for Object {
             Self::Bond(name) => write!(f, "bond {name}"),
             Self::Pod(name) => write!(f, "pod {name}"),
             Self::Vf(pci) => write!(f, "VF {pci}"),
+            Self::Lease(whose) => write!(f, "lease of {whose}"),
+            Self::File(path) => write!(f, "file {path}"),
             Self::Kernel => f.write_str("kernel"),
         }
     }

@@ -4,7 +4,7 @@ use podbond_names::PciAddress;
 use super::{OtherBond, Surroundings};
 use crate::Error;
 use crate::config::Config;
-use crate::record::Place;
+use crate::made::Place;
 
 /// Sees what is below the ports of a view: their VFs, and the PFs' links with their masters. One
 /// question to each VF's PF, which shows both; the rest is sysfs. Speeds are looked at only where

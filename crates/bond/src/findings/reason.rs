@@ -143,6 +143,18 @@ pub enum Reason {
     },
     /// A VF that no record tells of.
     HeldByUnknown,
+    /// An IPAM plugin did not take a lease back when its attachment went.
+    LeaseOwed {
+        /// The plugin.
+        ipam: String,
+        /// What it said.
+        problem: String,
+    },
+    /// A record that says nothing.
+    RecordDamaged {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The kernel cannot make bonds.
     BondingMissing {
         /// `uname -r`.
@@ -193,6 +205,8 @@ impl Reason {
             Self::PodGone => &table::POD_GONE,
             Self::HolderGone { .. } => &table::HOLDER_GONE,
             Self::HeldByUnknown => &table::HELD_BY_UNKNOWN,
+            Self::LeaseOwed { .. } => &table::LEASE_OWED,
+            Self::RecordDamaged { .. } => &table::RECORD_DAMAGED,
             Self::BondingMissing { .. } => &table::BONDING_MISSING,
             Self::BondingNotLoaded => &table::BONDING_NOT_LOADED,
         }
@@ -319,6 +333,12 @@ impl fmt::Display for Reason {
                 write!(f, "its record names {holder}, whose network namespace is gone")
             }
             Self::HeldByUnknown => f.write_str("its link is in a namespace that no record tells of"),
+            Self::LeaseOwed { ipam, problem } => {
+                write!(f, "IPAM plugin {ipam:?} has not taken it back: {problem}")
+            }
+            Self::RecordDamaged { problem } => {
+                write!(f, "a record that cannot be read: {problem}")
+            }
             Self::BondingMissing { release } => {
                 write!(f, "{release} has no bonding driver, neither built in nor as a module")
             }

@@ -68,7 +68,8 @@ fn what_is_no_object_too_long_or_too_deep_is_refused() {
     let deep = format!("{{\"name\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     let long = " ".repeat(MAX_BYTES + 1);
     for (json, part) in [
-        ("[]", "expected a map"),
+        ("[]", "is no JSON object: write {…}"),
+        ("\"what it is\"", "is no JSON object: write {…}"),
         (" \n", "standard input is empty"),
         (deep.as_str(), "recursion limit exceeded"),
         (long.as_str(), "longer than 1048576 bytes"),
@@ -76,6 +77,30 @@ fn what_is_no_object_too_long_or_too_deep_is_refused() {
         let failure = NetConf::parse(json.as_bytes()).unwrap_err();
         assert_eq!(failure.code, Code::Decode);
         assert!(failure.msg.contains(part), "{}", failure.msg);
+    }
+}
+
+#[test]
+fn what_is_taken_can_be_read_again_from_deep_inside_of_a_record() {
+    // The object itself is the first level.
+    let nested = |levels: usize| {
+        let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+        format!(r#"{{"name": "n", "type": "bond", "x": {open}{close}}}"#)
+    };
+    let failure = NetConf::parse(nested(MAX_DEPTH + 1).as_bytes()).unwrap_err();
+    assert!(failure.msg.contains("field x nests more than 64 levels deep"), "{}", failure.msg);
+    let deepest = nested(MAX_DEPTH);
+    assert!(NetConf::parse(deepest.as_bytes()).is_ok());
+    let (open, close) = ("[".repeat(32), "]".repeat(32));
+    assert!(serde_json::from_str::<Value>(&format!("{open}{deepest}{close}")).is_ok());
+}
+
+#[test]
+fn what_is_passed_on_is_what_was_read_also_in_the_last_digit() {
+    for number in [format!("5226{}", "2".repeat(121)), "9007199254740993.1".to_owned()] {
+        let json = format!(r#"{{"name": "n", "type": "bond", "x": {number}}}"#);
+        let config = NetConf::parse(json.as_bytes()).unwrap();
+        assert_eq!(parse(&Value::Object(config.raw.clone())), Ok(config), "{number}");
     }
 }
 

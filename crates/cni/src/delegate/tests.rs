@@ -53,6 +53,19 @@ fn call(command: Command, request: &Request) -> Result<Option<CniResult>, Failur
 }
 
 #[test]
+fn a_plugin_is_not_looked_for_outside_of_the_directories() {
+    let dir = directory("foreign", "echo '{}'");
+    let below = dir.path().join("below");
+    fs::create_dir(&below).unwrap();
+    // From a configuration it cannot come, from another caller it could.
+    let mut request = request("foreign", &[&below]);
+    request.config.plugin = "../foreign".to_owned();
+    let failure = call(Command::Add, &request).unwrap_err();
+    assert_eq!(failure.code, Code::InvalidConfig);
+    assert!(failure.msg.contains("is no file name"), "{}", failure.msg);
+}
+
+#[test]
 fn a_foreign_plugin_gets_environment_and_configuration_and_its_result_is_read() {
     let dir = directory(
         "foreign",

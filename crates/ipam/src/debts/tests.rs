@@ -74,6 +74,17 @@ fn what_is_owed_is_noted_in_one_line_with_all_that_its_payment_needs() {
 }
 
 #[test]
+fn however_much_a_plugin_says_what_it_owes_is_noted() {
+    let node = Node::new();
+    let request = request(IPAM, "c1");
+    let words = "\u{20ac}uro\n".repeat(1 << 18);
+    let path = node.debts.note(&request, &Failure::new(Code::Io, words)).unwrap();
+    assert!(fs::metadata(path).unwrap().len() < 8 << 10);
+    let problem = node.debts.of(&request).unwrap().unwrap().problem;
+    assert!(problem.starts_with("\u{20ac}uro / \u{20ac}uro / ") && problem.ends_with('\u{2026}'));
+}
+
+#[test]
 fn a_debt_is_paid_once_and_nothing_is_left() {
     let node = Node::new();
     node.give_back(true, &request(IPAM, "c1"), Lease::Possible);
@@ -185,4 +196,45 @@ fn files_that_are_no_debts_are_left_out() {
     fs::write(dir.join("c2:net1"), "{\"version\":1,").unwrap();
     fs::write(dir.join(".c3:net1.new"), "").unwrap();
     assert_eq!(node.owed(), ["c1"]);
+}
+
+#[test]
+fn a_torn_note_is_written_anew_by_the_next_operation_of_its_network_and_paid() {
+    let node = Node::new();
+    let dir = node.dir.path().join("debts/n");
+    fs::create_dir_all(&dir).unwrap();
+    let torn = || {
+        fs::write(dir.join("c1:net1"), "").unwrap();
+        fs::write(dir.join("c2:net1"), "{\"version\":1,").unwrap();
+        fs::File::create(dir.join("c3:net1")).unwrap().set_len(2 << 20).unwrap();
+        fs::write(dir.join("no attachment"), "").unwrap();
+        fs::write(dir.join("c4:net1"), "{\"version\":2}").unwrap();
+    };
+    let left = || fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name());
+
+    torn();
+    node.give_back(false, &request(IPAM, "c9"), Lease::Possible);
+    assert_eq!(node.asked(), 1 + 3);
+    assert_eq!(left().collect::<Vec<_>>(), ["c4:net1"]);
+
+    torn();
+    assert_eq!(node.gc(true, &["c2"]).len(), 2);
+    let mut owed = node.owed();
+    owed.sort();
+    assert_eq!(owed, ["c1", "c2", "c3"]);
+    let debt = node.debts.of(&request(IPAM, "c1")).unwrap().unwrap();
+    assert_eq!((debt.ipam(), debt.problem.as_str()), (IPAM, "the server is away: / timeout"));
+    assert!(!debt.request.config.raw.contains_key("cni.dev/valid-attachments"));
+}
+
+#[test]
+fn a_torn_note_of_a_network_that_has_no_ipam_any_more_goes() {
+    let node = Node::new();
+    let dir = node.dir.path().join("debts/n");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("c1:net1"), "").unwrap();
+    let config = NetConf::parse(br#"{"name": "n", "type": "t"}"#).unwrap();
+    let told = node.debts.restore_torn(&config, &[]);
+    assert!(told[0].ends_with("nobody knows what was owed, and it is removed"), "{told:?}");
+    assert!(!dir.exists());
 }

@@ -59,6 +59,12 @@ pub(crate) fn all_links() -> Message {
     Message::GetLink(message(0, vec![ext_mask(Props::Link)]))
 }
 
+/// `RTM_GETLINK` for the ports of the link of this index: a dump that the kernel filters.
+pub(crate) fn ports_of(master: u32) -> Message {
+    let attributes = vec![ext_mask(Props::Link), LinkAttribute::Controller(master)];
+    Message::GetLink(message(0, attributes))
+}
+
 /// `RTM_SETLINK` with some attributes.
 pub(crate) fn set_link(index: u32, attributes: Vec<Attribute>) -> Message {
     Message::SetLink(message(index, attributes))

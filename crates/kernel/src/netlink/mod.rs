@@ -3,6 +3,8 @@
 
 mod answer;
 mod bond;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ip;
 mod link;
 #[cfg(feature = "measuring")]
@@ -17,8 +19,8 @@ pub(crate) use ip::{
     remove_route, routes_of,
 };
 pub(crate) use link::{
-    Props, Which, add_altname, add_bond, add_vlan, all_links, drop_altname, get_link, remove_link,
-    set_link, set_port, set_port_role, set_state,
+    Props, Which, add_altname, add_bond, add_vlan, all_links, drop_altname, get_link, ports_of,
+    remove_link, set_link, set_port, set_port_role, set_state,
 };
 pub(crate) use shown::read_link;
 pub(crate) use socket::Socket;

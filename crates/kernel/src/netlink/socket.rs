@@ -8,16 +8,13 @@ use super::Message;
 use super::answer::{End, Exchange, HEADER_BYTES};
 use crate::{Error, Result};
 
-/// What is read at once at first. It grows to the size of any message that is larger.
+/// What is read at once: the most that the kernel puts into one message of a dump
+/// (`netlink_dump`), and more than any acknowledgement or link has.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// What the kernel may queue for us. The list of 256 VFs has about 60 KiB, and is accounted with
-/// overhead.
-const QUEUE_BYTES: u32 = 1024 * 1024;
 /// How often a dump is asked for again that a change of the links interrupted.
 const DUMP_ATTEMPTS: usize = 8;
 
 /// Flags of recv(2).
-const MSG_PEEK: i32 = 0x2;
 const MSG_TRUNC: i32 = 0x20;
 
 /// `errno.h`
@@ -28,27 +25,23 @@ pub(crate) struct Socket {
     inner: netlink_sys::Socket,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Whether `NETLINK_GET_STRICT_CHK` is set.
+    strict: bool,
 }
 
 impl Socket {
     /// Opens a socket in the calling thread's namespace.
     pub(crate) fn open() -> Result<Self> {
         let open = || {
-            let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
-            socket.bind_auto()?;
-            // A connected socket takes nothing from other processes.
+            let socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+            // A connected socket takes nothing from other processes; the kernel binds it.
             socket.connect(&SocketAddr::new(0, 0))?;
             socket.set_ext_ack(true)?;
-            // Errors need not carry the whole request back.
-            socket.set_cap_ack(true)?;
-            // Dumps are filtered by what the request says, instead of ignoring it.
-            socket.set_netlink_get_strict_chk(true)?;
-            socket.set_rx_buf_sz(QUEUE_BYTES)?;
             Ok(socket)
         };
         let inner =
             open().map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
-        Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES) })
+        Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES), strict: false })
     }
 
     /// Sends a change and waits for its acknowledgement. `action` is what an error says was tried.
@@ -72,7 +65,7 @@ impl Socket {
         let mut each = |payload: &[u8]| answer = Some(read(payload));
         match self.exchange(action, message, 0, &mut each) {
             // The answer may be among what was lost. Asking again does no harm.
-            Err(error) if is_overrun(&error) => self.exchange(action, message, 0, &mut each)?,
+            Err(error) if is_lost(&error) => self.exchange(action, message, 0, &mut each)?,
             end => end?,
         };
         answer
@@ -87,6 +80,13 @@ impl Socket {
         message: &Message,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>> {
+        if !self.strict {
+            // The dump is filtered by what the request says, instead of ignoring it.
+            self.inner
+                .set_netlink_get_strict_chk(true)
+                .map_err(|source| Error::Socket { action: "set up a netlink socket", source })?;
+            self.strict = true;
+        }
         for _ in 0..DUMP_ATTEMPTS {
             let mut answers = Vec::new();
             let end = self.exchange(action, message, NLM_F_DUMP, &mut |payload| {
@@ -95,7 +95,7 @@ impl Socket {
             match end {
                 Ok(End::Complete) => return Ok(answers),
                 Ok(End::Interrupted) => {}
-                Err(error) if is_overrun(&error) => {}
+                Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -127,19 +127,29 @@ impl Socket {
         }
     }
 
-    /// Reads one datagram into the buffer, whatever its size.
+    /// Makes room for an answer that is known to be large, in bytes.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.buffer.clear();
+        self.buffer.reserve(bytes);
+    }
+
+    /// Reads one datagram into the buffer. One that is too large for it is lost, and there is room
+    /// for it when it is asked for again.
     fn receive(&mut self) -> io::Result<()> {
         self.buffer.clear();
-        let size = retry_interrupted(|| self.inner.recv(&mut self.buffer, MSG_PEEK | MSG_TRUNC))?;
-        self.buffer.clear();
+        let room = self.buffer.capacity();
         // BufMut writes into the spare capacity and never beyond it.
-        self.buffer.reserve(size);
-        retry_interrupted(|| self.inner.recv(&mut self.buffer, 0)).map(|_| ())
+        let size = retry_interrupted(|| self.inner.recv(&mut self.buffer, MSG_TRUNC))?;
+        if size > room {
+            self.expect(size);
+            return Err(io::Error::from_raw_os_error(ENOBUFS));
+        }
+        Ok(())
     }
 }
 
-/// The kernel had more to say than fits its queue, and dropped some of it.
-fn is_overrun(error: &Error) -> bool {
+/// The kernel had more to say than fits its queue or our buffer, and some of it is lost.
+fn is_lost(error: &Error) -> bool {
     matches!(error, Error::Socket { source, .. } if source.raw_os_error() == Some(ENOBUFS))
 }
 

@@ -70,6 +70,9 @@ fn enslaving_opens_a_port_and_releasing_closes_it() {
     let (first, second) = (net1.port.unwrap(), net2.port.unwrap());
     assert!(first.active && first.mii_up && !second.active && second.mii_up);
     assert_eq!(first.permanent_mac, net1.mac);
+    let ports = node.ports(Netns::Pod, bond.index).unwrap();
+    assert_eq!(ports, [node.shown(&pod("net1")), node.shown(&pod("net2"))]);
+    assert_eq!(node.ports(Netns::Pod, net1.index).unwrap(), []);
     assert_eq!(node.link_by_index(Netns::Pod, net2.index).unwrap().unwrap().name, name("net2"));
 
     node.must(&enslave("net1").inverse());

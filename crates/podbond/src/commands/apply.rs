@@ -67,7 +67,11 @@ fn apply_pod(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, 
 
 /// What keeping a NAD comes to.
 pub(crate) fn nad_outcome(node: &Node<'_>, nad: &Nad) -> Result<&'static str, Error> {
-    Ok(match node.store.nad(&nad.key)? {
+    let known = match node.store.nad(&nad.key) {
+        Err(Error::Record { .. }) => return Ok("created in the place of a damaged record"),
+        known => known?,
+    };
+    Ok(match known {
         Some(known) if known == *nad => UNCHANGED,
         Some(_) => "changed, for pods that are made from now on",
         None => "created",
@@ -209,12 +213,9 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
     node.store.put_pod(&record)?;
     let outcome = NamedNetns::create(&PodRecord::netns_name(&pod.key))
         .map_err(Error::from)
-        .and_then(|netns| fill(node, pod, chain, &container_id, netns));
+        .and_then(|netns| fill(node, pod, chain, &record, netns));
     match outcome {
-        Ok(statuses) => {
-            node.store.put_pod(&record.with_status(&statuses))?;
-            Ok("created")
-        }
+        Ok(()) => Ok("created"),
         Err(error) => {
             // What could not be undone keeps the record, so that `delete` tries again.
             let left = node.detach(&container_id);
@@ -226,21 +227,29 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
     }
 }
 
-/// Attaches a new namespace to the pod's networks; removes it when that fails.
+/// Attaches a new namespace to the pod's networks and records that it is up; removes it when that
+/// fails.
 fn fill(
     node: &Node<'_>,
     pod: &Pod,
     chain: &Chain,
-    container_id: &ContainerId,
+    record: &PodRecord,
     netns: NamedNetns,
-) -> Result<Vec<podbond_attach::NetworkStatus>, Error> {
+) -> Result<(), Error> {
     let sandbox = Sandbox {
         pod: pod.key.clone(),
         uid: pod.uid.clone(),
-        container_id: container_id.clone(),
+        container_id: record.container_id.clone(),
         netns: netns.path().to_owned(),
     };
-    node.attach(&sandbox, chain).map_err(|error| match netns.remove() {
+    let up = node.attach(&sandbox, chain).and_then(|statuses| {
+        let recorded = node.store.put_pod(&record.clone().with_status(&statuses));
+        recorded.inspect_err(|_| {
+            // While its links are in it. What is left is told by who tries again without it.
+            let _ = node.detach(&record.container_id);
+        })
+    });
+    up.map_err(|error| match netns.remove() {
         Ok(()) => error,
         Err(left) => Error::Several(vec![error, left.into()]),
     })

@@ -23,7 +23,7 @@ pub(crate) fn gc(node: &Node<'_>, args: &GcArgs) -> Result<(), Error> {
         Output::Text => {
             lines(&rows).iter().for_each(say);
             for pod in pods {
-                if node.store.pod(&pod)?.is_some() {
+                if matches!(node.store.pod(&pod), Ok(Some(_))) {
                     say(format_args!("pod {pod} stays known: apply its manifest to make it anew"));
                 }
             }

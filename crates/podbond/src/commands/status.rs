@@ -13,12 +13,25 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{Output, StatusArgs};
+use crate::damage;
 use crate::error::Error;
 use crate::node::Node;
 use crate::output::say;
-use crate::store::PodRecord;
+use crate::owed::{self, OwedLease};
+use crate::store::{PodRecord, Stored};
 
 use details::Wanted;
+
+/// The pods as they are now, and what is left of others.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    pods: Vec<PodStatus>,
+    /// Leases that IPAM plugins have not taken back.
+    owed_leases: Vec<OwedLease>,
+    /// What is wrong beside the pods' bonds.
+    findings: Vec<Finding>,
+}
 
 /// A pod as it is now.
 #[derive(Serialize)]
@@ -151,40 +164,84 @@ impl PodStatus {
 /// Shows pods with their bonds, ports, VFs and addresses; of one pod, what its bonds know of each
 /// port as well.
 pub(crate) fn status(node: &Node<'_>, args: &StatusArgs) -> Result<(), Error> {
-    let mut records = node.store.pods(args.namespace.as_ref())?;
+    let mut stored = node.store.pods(args.namespace.as_ref())?;
     if let Some(name) = &args.pod {
         let namespace = args.namespace.clone().unwrap_or_default();
         let key = ObjectKey { namespace, name: name.clone() };
-        records.retain(|record| record.pod == key);
-        if records.is_empty() {
+        stored.retain(|(pod, _)| *pod == key);
+        if stored.is_empty() {
             return Err(Error::NoSuchPod { key });
         }
     }
-    let pods = records.iter().map(look_at).collect::<Result<Vec<_>, _>>()?;
-    match args.output {
-        Output::Json => say(serde_json::to_string_pretty(&pods).unwrap_or_default()),
-        Output::Text if pods.is_empty() => say("no pods here"),
-        Output::Text => {
-            overview::table(&pods).lines().iter().for_each(say);
-            let wanted = if args.pod.is_some() { Wanted::All } else { Wanted::Findings };
-            details::lines(&pods, wanted).iter().for_each(say);
+    let (mut pods, mut errors) = (Vec::new(), Vec::new());
+    for (key, record) in &stored {
+        match look_at(key, record.as_ref().ok()) {
+            Ok(pod) => pods.push(pod),
+            // One pod's misfortune is not the next one's.
+            Err(error) => errors.push(Error::NotSeen { key: key.clone(), source: Box::new(error) }),
         }
     }
-    Ok(())
+    let beside = Beside::of(node, args, &stored);
+    match args.output {
+        Output::Json => {
+            let status = Status { pods, owed_leases: beside.owed, findings: beside.findings };
+            say(serde_json::to_string_pretty(&status).unwrap_or_default());
+        }
+        Output::Text => {
+            if stored.is_empty() {
+                say("no pods here");
+            } else {
+                overview::table(&pods).lines().iter().for_each(say);
+            }
+            let wanted = if args.pod.is_some() { Wanted::All } else { Wanted::Findings };
+            details::lines(&pods, wanted).iter().for_each(say);
+            details::beside(&beside.findings).iter().for_each(say);
+        }
+    }
+    Error::gather(errors)
 }
 
-fn look_at(record: &PodRecord) -> Result<PodStatus, Error> {
-    let netns = NamedNetns::find(&PodRecord::netns_name(&record.pod))?;
+/// What is wrong beside the pods' bonds, of those pods that were asked for.
+struct Beside {
+    owed: Vec<OwedLease>,
+    findings: Vec<Finding>,
+}
+
+impl Beside {
+    fn of(node: &Node<'_>, args: &StatusArgs, stored: &[Stored]) -> Self {
+        let mut owed = owed::leases();
+        let mut findings = if args.pod.is_none() && args.namespace.is_none() {
+            damage::findings(node)
+        } else {
+            owed.retain(|lease| {
+                lease.is_of(|pod| match args.pod {
+                    Some(_) => stored.iter().any(|(key, _)| key == pod),
+                    None => Some(&pod.namespace) == args.namespace.as_ref(),
+                })
+            });
+            stored
+                .iter()
+                .filter_map(|(_, record)| damage::finding(record.as_ref().err()?))
+                .collect()
+        };
+        findings.extend(owed.iter().map(OwedLease::finding));
+        Self { owed, findings }
+    }
+}
+
+/// A pod, whether or not its record can be read.
+fn look_at(key: &ObjectKey, record: Option<&PodRecord>) -> Result<PodStatus, Error> {
+    let netns = NamedNetns::find(&PodRecord::netns_name(key))?;
     let interfaces = match &netns {
         Some(netns) => interfaces(&mut Kernel::with_pod(netns.path())?)?,
         None => Vec::new(),
     };
     Ok(PodStatus {
-        namespace: record.pod.namespace.to_string(),
-        name: record.pod.name.to_string(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
         netns: netns.map(|netns| netns.path().display().to_string()),
         interfaces,
-        network_status: record.network_status.clone(),
+        network_status: record.map(|record| record.network_status.clone()).unwrap_or_default(),
     })
 }
 

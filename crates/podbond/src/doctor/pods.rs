@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use podbond_api::ObjectKey;
 use podbond_attach::Record;
 use podbond_bond::{Finding, Object, Reason};
 use podbond_cni::NetConf;
@@ -46,13 +47,10 @@ impl Pod {
 }
 
 impl Pods {
-    /// All of them. A record that cannot be read is told beside the answer.
+    /// All of them, as far as their records can be read.
     pub(super) fn of(node: &Node<'_>, holders: &Holders) -> Self {
         let mut pods = Self { alive: BTreeMap::new(), gone: BTreeSet::new() };
-        let (records, errors) = node.records().all();
-        for error in errors {
-            note(format_args!("podbond: {error}"));
-        }
+        let (records, _) = node.records().all();
         for record in records {
             if is_netns(&record.netns.path) && record.netns.is_same() {
                 let pod = pods.alive.entry(record.netns.path.clone()).or_default();
@@ -63,7 +61,7 @@ impl Pods {
             }
         }
         match node.store.pods(None) {
-            Ok(made) => made.iter().for_each(|pod| pods.add_made(pod)),
+            Ok(made) => made.iter().for_each(|(pod, _)| pods.add_made(pod)),
             Err(error) => note(format_args!("podbond: {error}")),
         }
         for (_, occupant) in holders.iter() {
@@ -81,10 +79,9 @@ impl Pods {
     }
 
     /// A pod that `apply` made, perhaps without any network.
-    fn add_made(&mut self, record: &PodRecord) {
-        let name = record.pod.to_string();
-        if matches!(NamedNetns::find(&PodRecord::netns_name(&record.pod)), Ok(None)) {
-            self.gone.insert(name);
+    fn add_made(&mut self, pod: &ObjectKey) {
+        if matches!(NamedNetns::find(&PodRecord::netns_name(pod)), Ok(None)) {
+            self.gone.insert(pod.to_string());
         }
     }
 

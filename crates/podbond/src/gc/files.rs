@@ -1,19 +1,13 @@
 //! Files that say nothing: those that a killed process did not write to their end, and records that
 //! a loss of power has torn.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, ContainerId};
-use podbond_state::{is_before_boot, names, read, sweep, unfinished};
+use podbond_state::{abandoned, is_before_boot, names, read, sweep, unfinished};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-
-/// Whoever writes a file has it done in milliseconds. One that is older is nobody's, whatever lock
-/// it was written under.
-const WRITING: Duration = Duration::from_mins(1);
 
 const SRIOV: &str = "/var/lib/cni/sriov";
 
@@ -28,8 +22,9 @@ pub(super) struct Files {
 /// was in it.
 pub(super) struct Torn {
     pub(super) path: PathBuf,
-    /// Whether it was written before the node booted: no namespace outlives that.
-    pub(super) is_old: bool,
+    /// Whether all that it told of is over: it was written before the node booted, which no
+    /// namespace outlives, or noted what is owed for an attachment that is gone.
+    pub(super) is_over: bool,
     /// Whose it is, as far as its name tells.
     pub(super) of: Option<Attachment>,
 }
@@ -50,7 +45,9 @@ pub(super) fn look(state: &Path) -> Files {
     files.records(&state.join("bond"), of);
     let debts = state.join("debts");
     for network in files.names(&debts) {
+        let first = files.torn.len();
         files.records(&debts.join(network), of);
+        files.torn[first..].iter_mut().for_each(|debt| debt.is_over = true);
     }
     files.records(&state.join("vfs"), |_| None);
     // Each may hold `-`, so that the name does not tell one from the other for sure.
@@ -86,8 +83,8 @@ impl Files {
     }
 
     fn unfinished(&mut self, dir: &Path) {
-        match unfinished(dir) {
-            Ok(paths) => self.unfinished.extend(paths.into_iter().filter(|path| is_done(path))),
+        match abandoned(dir) {
+            Ok(paths) => self.unfinished.extend(paths),
             Err(error) => self.errors.push(error.into()),
         }
     }
@@ -100,15 +97,19 @@ impl Files {
             if !path.is_file() {
                 continue;
             }
-            match read(&path) {
-                Ok(Some(bytes))
-                    if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() =>
-                {
-                    let is_old = is_before_boot(&path);
-                    self.torn.push(Torn { path, is_old, of: of(&name) });
+            let is_torn = match read(&path) {
+                Ok(Some(bytes)) => serde_json::from_slice::<Map<String, Value>>(&bytes).is_err(),
+                Ok(None) => false,
+                // Nobody of ours wrote it.
+                Err(podbond_state::Error::TooLarge { .. }) => true,
+                Err(error) => {
+                    self.errors.push(error.into());
+                    false
                 }
-                Ok(_) => {}
-                Err(error) => self.errors.push(error.into()),
+            };
+            if is_torn {
+                let is_over = is_before_boot(&path);
+                self.torn.push(Torn { path, is_over, of: of(&name) });
             }
         }
     }
@@ -119,20 +120,14 @@ fn attachment(container: &str, ifname: &str) -> Option<Attachment> {
     Some(Attachment { container_id, ifname: ifname.parse().ok()? })
 }
 
-/// Whether nobody can be writing a file any more.
-fn is_done(path: &Path) -> bool {
-    written(path).and_then(|at| at.elapsed().ok()).is_some_and(|age| age > WRITING)
-}
-
-fn written(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
 
     use super::*;
+
+    const LONG: Duration = Duration::from_mins(2);
 
     fn place(path: &Path, content: &str, age: Duration) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -146,9 +141,9 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         for dir in ["attachments/c1", "bond", "vfs", "policies", "pfs", "manifests/pods/demo"] {
             let dir = state.path().join(dir);
-            place(&dir.join(".old.new"), "{", 2 * WRITING);
+            place(&dir.join(".old.new"), "{", LONG);
             place(&dir.join(".now.new"), "{", Duration::ZERO);
-            place(&dir.join("whole"), "{}", 2 * WRITING);
+            place(&dir.join("whole"), "{}", LONG);
         }
         let files = look(state.path());
         assert_eq!(files.unfinished.len(), 6);
@@ -166,13 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn torn_records_are_told_with_whose_they_are_and_whether_they_are_of_this_boot() {
+    fn torn_records_are_told_with_whose_they_are_and_whether_that_is_over() {
         let state = tempfile::tempdir().unwrap();
         let (now, ages_ago) = (Duration::ZERO, Duration::from_hours(24 * 365 * 20));
         for (name, content, age) in [
             ("attachments/c1/net1.json", "", ages_ago),
             ("attachments/c1/net2.json", "{}", ages_ago),
             ("bond/c1:net3", "{\"version\":1", now),
+            ("debts/n/c2:net3", "", now),
             ("vfs/0000:01:10.0.json", "\0\0\0", ages_ago),
         ] {
             place(&state.path().join(name), content, age);
@@ -180,13 +176,14 @@ mod tests {
         let torn = look(state.path()).torn;
         let told = torn.iter().map(|torn| {
             let of = torn.of.as_ref().map(|of| format!("{} {}", of.container_id, of.ifname));
-            (torn.path.file_name().unwrap().to_str().unwrap(), torn.is_old, of.unwrap_or_default())
+            (torn.path.file_name().unwrap().to_str().unwrap(), torn.is_over, of.unwrap_or_default())
         });
         assert_eq!(
             told.collect::<Vec<_>>(),
             [
                 ("net1.json", true, "c1 net1".to_owned()),
                 ("c1:net3", false, "c1 net3".to_owned()),
+                ("c2:net3", true, "c2 net3".to_owned()),
                 ("0000:01:10.0.json", true, String::new()),
             ]
         );

@@ -1,119 +1,325 @@
 //! All points at which an operation can be killed or refused, one after the other.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::Output;
-
-use crate::operation::{Operation, Verb, told};
-use crate::snapshot::Snapshot;
+use crate::operation::{Closing, Operation, Ran, Verb, kind};
+use crate::report::{is_full, progress, row};
+use crate::snapshot::{FILE, Snapshot};
 
 /// `EPERM`, `EINTR`, `ENOMEM`, `EBUSY`, `ENODEV`, `ENOSPC`, `EROFS`: what may be met in earnest.
 const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
 
-const SIGKILL: i32 = 9;
+/// A full disk and one that can only be read.
+const OF_DISK: [i32; 2] = [28, 30];
 
-/// Kills and refuses an operation at every change it makes. Prints a row of the table and panics if
-/// anything was lost.
-pub(crate) fn exhaust(operation: &Operation) {
-    // Once for what stays for good: directories and locks.
-    operation.changes(Verb::Add);
-    operation.changes(Verb::Del);
-    let run = Run { operation, before: Snapshot::take(operation.netns) };
-    let adds = operation.changes(Verb::Add);
-    let dels = operation.changes(Verb::Del);
-    let mut leaks = run.leaks("undisturbed");
-
-    let mut tried = 0;
-    for (verb, changes) in [(Verb::Add, &adds), (Verb::Del, &dels)] {
-        for (position, change) in changes.iter().enumerate().step_by(operation.stride()) {
-            for moment in ["before", "after"] {
-                tried += 1;
-                let when = format!("{verb:?} killed {moment} {}. {change}", position + 1);
-                leaks.extend(run.killed(verb, &format!("die-{moment}={}", position + 1), &when));
-            }
-        }
-    }
-    row(operation.name, "killed", adds.len(), dels.len(), tried, leaks.len());
-
-    let mut refused = Vec::new();
-    let mut tried = 0;
-    for (verb, changes) in [(Verb::Add, &adds), (Verb::Del, &dels)] {
-        for (position, change) in changes.iter().enumerate().step_by(operation.stride()) {
-            tried += 1;
-            let errno = ERRORS[position % ERRORS.len()];
-            let when = format!("{verb:?} refused ({errno}) at {}. {change}", position + 1);
-            let fault = format!("fail={}:{errno}", position + 1);
-            refused.extend(run.refused(verb, &fault, &when));
-        }
-    }
-    row(operation.name, "refused", adds.len(), dels.len(), tried, refused.len());
-    leaks.extend(refused);
-    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
-}
-
-/// One row, as `cargo xtask crash` gathers them.
-fn row(operation: &str, what: &str, adds: usize, dels: usize, tried: usize, leaks: usize) {
-    println!("crash: {operation} | {what} | {adds} | {dels} | {tried} | {leaks}");
-}
-
-struct Run<'o> {
-    operation: &'o Operation,
+/// An operation on a node of which is known what it was before.
+pub(crate) struct Run<'o> {
+    pub(crate) operation: &'o Operation,
     before: Snapshot,
 }
 
-impl Run<'_> {
-    /// Killed at a point, then deleted. Gives what is not as before.
-    fn killed(&self, verb: Verb, fault: &str, when: &str) -> Vec<String> {
-        if verb == Verb::Del {
-            self.add();
-        }
-        let output = self.operation.run(verb, fault);
-        // How many changes there are may differ from one time to the next: a VF's link may be up.
-        let ended = output.status.success();
-        assert!(ended || output.status.signal() == Some(SIGKILL), "{when}: {}", told(&output));
-        self.delete(when)
+/// What there is to take away, and how it is taken away.
+#[derive(Debug, Clone)]
+pub(crate) struct Point {
+    /// What was killed and by which fault; none for an ADD that succeeded.
+    pub(crate) killed: Option<(Verb, String)>,
+    pub(crate) closing: Closing,
+}
+
+impl Point {
+    /// An ADD that succeeded.
+    pub(crate) fn whole(closing: Closing) -> Self {
+        Self { killed: None, closing }
+    }
+}
+
+/// How many points a verb has, by where it was killed or refused.
+#[derive(Default)]
+struct Tally {
+    adds: usize,
+    dels: usize,
+    tried: usize,
+    leaks: Vec<String>,
+}
+
+impl Tally {
+    fn row(&self, operation: &str, what: &str) {
+        row(operation, what, self.adds, self.dels, self.tried, self.leaks.len());
     }
 
-    /// Refused a change. An ADD that fails for it has undone all the rest by itself; what a DEL could
-    /// not do, the next one does.
-    fn refused(&self, verb: Verb, fault: &str, when: &str) -> Vec<String> {
-        if verb == Verb::Del {
-            self.add();
-        }
-        let output = self.operation.run(verb, fault);
-        assert_eq!(output.status.signal(), None, "{when}: {}", told(&output));
-        let mut leaks = Vec::new();
-        if verb == Verb::Add && !output.status.success() && self.operation.is_atomic() {
-            leaks = self.leaks(&format!("{when}, not yet deleted"));
-        }
-        leaks.extend(self.delete(when));
-        leaks
-    }
-
-    fn add(&self) {
-        let output = self.operation.run(Verb::Add, "");
-        assert!(output.status.success(), "{}", told(&output));
-    }
-
-    fn delete(&self, when: &str) -> Vec<String> {
-        let deleted = self.operation.run(Verb::Del, "");
-        let mut leaks = self.leaks(when);
-        if !deleted.status.success() {
-            leaks.push(failed(when, &deleted));
-        }
-        leaks
-    }
-
-    /// What is not as before, in one line; none if all is.
-    fn leaks(&self, when: &str) -> Vec<String> {
-        let lines = Snapshot::take(self.operation.netns).since(&self.before);
-        if lines.is_empty() {
-            Vec::new()
-        } else {
-            vec![format!("{when}:\n  {}", lines.join("\n  "))]
+    fn steps(&mut self, verb: Verb) -> &mut usize {
+        match verb {
+            Verb::Add => &mut self.adds,
+            Verb::Del => &mut self.dels,
         }
     }
 }
 
-fn failed(when: &str, output: &Output) -> String {
-    format!("{when}: DEL afterwards failed: {}", told(output))
+/// Kills and refuses an operation at every change it makes. Prints rows of the table and panics if
+/// anything was lost.
+pub(crate) fn exhaust(operation: &Operation) {
+    let mut run = Run::begin(operation);
+    let undisturbed = run.close_everyhow();
+    undisturbed.row(operation.name, "undisturbed");
+    let killed = run.kill_everywhere();
+    killed.row(operation.name, "killed");
+    let refused = run.refuse_everywhere();
+    refused.row(operation.name, "refused");
+    let disk = run.break_disk_everywhere();
+    disk.row(operation.name, "disk broken");
+    operation.scene.clear();
+    let leaks = [undisturbed, killed, refused, disk].map(|tally| tally.leaks).concat();
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+}
+
+impl<'o> Run<'o> {
+    /// Sets everything up.
+    pub(crate) fn begin(operation: &'o Operation) -> Self {
+        Self { operation, before: set_up(operation) }
+    }
+
+    /// The same after something was lost.
+    pub(crate) fn begin_again(&mut self) {
+        self.before = set_up(self.operation);
+    }
+
+    /// An ADD that succeeds, taken away in every way.
+    fn close_everyhow(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for closing in self.operation.closings() {
+            let point = Point::whole(*closing);
+            tally.adds = self.leave(&point).changes.len();
+            let closed =
+                self.taken_away(&point, &format!("undisturbed, then {closing:?}"), &mut tally);
+            if *closing == Closing::Del {
+                tally.dels = closed.changes.len();
+            }
+            tally.tried += 1;
+        }
+        tally
+    }
+
+    fn kill_everywhere(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for verb in [Verb::Add, Verb::Del] {
+            for position in 1.. {
+                progress(format_args!("{}: {verb:?} killed at {position}", self.operation.name));
+                let mut has_died = false;
+                for moment in ["before", "after"] {
+                    let fault = format!("die-{moment}={position}");
+                    for closing in self.closings(moment, position) {
+                        let point = Point { killed: Some((verb, fault.clone())), closing };
+                        let died = self.killed(&point, position, &mut tally);
+                        has_died |= died;
+                        if !died {
+                            break;
+                        }
+                    }
+                }
+                if !has_died {
+                    break;
+                }
+                *tally.steps(verb) = position;
+            }
+        }
+        tally
+    }
+
+    /// All, or two for each state that a kill can leave, as what is after a change is what is before
+    /// the next: DEL after each change, the others before each by turns. After a reboot VFs are other
+    /// ones, and it takes long until there are any: only the node's files can be compared then, and
+    /// everything has to be made again.
+    fn closings(&self, moment: &str, position: usize) -> Vec<Closing> {
+        let mut all = self.operation.closings().to_vec();
+        if is_full() {
+            return all;
+        }
+        if moment == "after" {
+            return vec![Closing::Del];
+        }
+        let takes_long = |closing| closing == Closing::Reboot && self.operation.scene.has_vfs();
+        all.retain(|closing| *closing != Closing::Del && !takes_long(*closing));
+        vec![all[position % all.len()]]
+    }
+
+    /// Killed at a point, then taken away. Whether it was killed: how many changes there are may
+    /// differ from one time to the next, as a link may be up already.
+    fn killed(&mut self, point: &Point, position: usize, tally: &mut Tally) -> bool {
+        let ran = self.leave(point);
+        assert!(ran.was_killed() || ran.has_succeeded(), "{}", ran.told());
+        if ran.was_killed() {
+            tally.tried += 1;
+        }
+        let change = ran.changes.get(position - 1).map_or("nothing", String::as_str);
+        let when = format!("{:?} at {change:?}, then {:?}", point.killed, point.closing);
+        self.taken_away(point, &when, tally);
+        ran.was_killed()
+    }
+
+    fn refuse_everywhere(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for verb in [Verb::Add, Verb::Del] {
+            for position in 1.. {
+                progress(format_args!("{}: {verb:?} refused at {position}", self.operation.name));
+                let errors =
+                    if is_full() { &ERRORS[..] } else { &[ERRORS[position % ERRORS.len()]] };
+                let mut was_met = false;
+                for errno in errors {
+                    was_met |= self.refused(verb, position, *errno, &mut tally);
+                }
+                if !was_met {
+                    break;
+                }
+                *tally.steps(verb) = position;
+            }
+        }
+        tally
+    }
+
+    /// Refused a change. An ADD that fails for it has undone all the rest by itself; what a DEL could
+    /// not do, the next one does. Whether there was such a change.
+    fn refused(&mut self, verb: Verb, position: usize, errno: i32, tally: &mut Tally) -> bool {
+        if verb == Verb::Del {
+            self.add();
+        }
+        let ran = self.operation.run(verb, &format!("fail={position}:{errno}"));
+        assert!(!ran.was_killed(), "{}", ran.told());
+        let Some(change) = ran.changes.get(position - 1) else {
+            self.taken_away(&Point::whole(Closing::Del), "undisturbed", tally);
+            return false;
+        };
+        tally.tried += 1;
+        let when = format!("{verb:?} refused ({errno}) at {position}. {change:?}");
+        if verb == Verb::Add && !ran.has_succeeded() {
+            tally.leaks.extend(self.leaks(&format!("{when}, not yet deleted")));
+        }
+        self.taken_away(&Point::whole(Closing::Del), &when, tally);
+        true
+    }
+
+    /// From each change of a file on the disk is full or read-only. An ADD that fails for it has undone
+    /// everything but files; a DEL does all once the disk can be written again.
+    fn break_disk_everywhere(&mut self) -> Tally {
+        let mut tally = Tally::default();
+        for verb in [Verb::Add, Verb::Del] {
+            progress(format_args!("{}: {verb:?} without a disk", self.operation.name));
+            let changes = self.changes(verb, &mut tally);
+            let of_files = (1..=changes.len()).filter(|at| is_of_file(&changes[at - 1]));
+            for position in of_files {
+                *tally.steps(verb) += 1;
+                let errors = if is_full() { &OF_DISK[..] } else { &[OF_DISK[tally.tried % 2]] };
+                for errno in errors {
+                    self.without_disk(verb, position, *errno, &mut tally);
+                }
+            }
+        }
+        tally
+    }
+
+    fn without_disk(&mut self, verb: Verb, position: usize, errno: i32, tally: &mut Tally) {
+        if verb == Verb::Del {
+            self.add();
+        }
+        let ran = self.operation.run(verb, &format!("disk={position}:{errno}"));
+        assert!(!ran.was_killed(), "{}", ran.told());
+        tally.tried += 1;
+        let when = format!("{verb:?} with a broken disk ({errno}) from {position} on");
+        if verb == Verb::Add && !ran.has_succeeded() {
+            let lines = self.lines().into_iter().filter(|line| !line[2..].starts_with(FILE));
+            let left = told_of(&lines.collect::<Vec<_>>(), &format!("{when}, not yet deleted"));
+            tally.leaks.extend(left);
+        }
+        self.taken_away(&Point::whole(Closing::Del), &when, tally);
+    }
+
+    /// The changes that it makes when nothing befalls it.
+    fn changes(&mut self, verb: Verb, tally: &mut Tally) -> Vec<String> {
+        let added = self.add();
+        let deleted = self.taken_away(&Point::whole(Closing::Del), "undisturbed", tally);
+        match verb {
+            Verb::Add => added.changes,
+            Verb::Del => deleted.changes,
+        }
+    }
+
+    /// Does what a point says of what there is to take away.
+    pub(crate) fn leave(&self, point: &Point) -> Ran {
+        match &point.killed {
+            None => self.add(),
+            Some((Verb::Add, fault)) => self.operation.run(Verb::Add, fault),
+            Some((Verb::Del, fault)) => {
+                self.add();
+                self.operation.run(Verb::Del, fault)
+            }
+        }
+    }
+
+    /// Takes away what is left; what is not as before is a leak, and so is an error.
+    fn taken_away(&mut self, point: &Point, when: &str, tally: &mut Tally) -> Ran {
+        let ran = self.operation.close(point.closing, &[], "");
+        let mut leaks = self.wrong(point.closing, &ran, when);
+        if point.closing == Closing::Sweep {
+            let again = self.operation.close(Closing::Del, &[], "");
+            leaks.extend(self.wrong(Closing::Del, &again, &format!("{when}, then DEL")));
+        }
+        for leak in &leaks {
+            progress(format_args!("{}: LEAK: {leak}", self.operation.name));
+        }
+        if !leaks.is_empty() || (point.closing == Closing::Reboot && self.operation.scene.has_vfs())
+        {
+            // So that the next point is not blamed for it.
+            self.begin_again();
+        }
+        tally.leaks.extend(leaks);
+        ran
+    }
+
+    fn wrong(&self, closing: Closing, ran: &Ran, when: &str) -> Vec<String> {
+        let failed =
+            (!ran.has_succeeded()).then(|| format!("{when}, which failed: {}", ran.told()));
+        self.left(closing, when).into_iter().chain(failed).collect()
+    }
+
+    pub(crate) fn add(&self) -> Ran {
+        let ran = self.operation.run(Verb::Add, "");
+        assert!(ran.has_succeeded(), "{}", ran.told());
+        ran
+    }
+
+    /// What is not as before, in one text.
+    pub(crate) fn leaks(&self, when: &str) -> Option<String> {
+        self.left(Closing::Del, when)
+    }
+
+    /// The same after one of the ways of taking things away.
+    pub(crate) fn left(&self, closing: Closing, when: &str) -> Option<String> {
+        let mut lines = self.lines();
+        lines.retain(|line| !self.operation.may_leave(closing, line));
+        if closing == Closing::Reboot && self.operation.scene.has_vfs() {
+            lines.retain(|line| line[2..].starts_with(FILE));
+        }
+        told_of(&lines, when)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        Snapshot::take(&[&self.operation.scene.netns]).since(&self.before)
+    }
+}
+
+fn told_of(lines: &[String], when: &str) -> Option<String> {
+    (!lines.is_empty()).then(|| format!("{when}:\n  {}", lines.join("\n  ")))
+}
+
+fn is_of_file(change: &str) -> bool {
+    ["write", "rename", "remove"].contains(&kind(change))
+}
+
+/// Sets the scene, once used: directories and locks stay for good.
+fn set_up(operation: &Operation) -> Snapshot {
+    operation.scene.clear();
+    operation.scene.build();
+    for verb in [Verb::Add, Verb::Del] {
+        let ran = operation.run(verb, "");
+        assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
+    }
+    operation.scene.mend();
+    Snapshot::take(&[&operation.scene.netns])
 }

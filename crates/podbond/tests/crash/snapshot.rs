@@ -1,82 +1,133 @@
 //! The whole node as lines of text, so that two of them can be compared and the difference read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
 
 /// Where a node keeps what must not be left behind.
-const STATE: [&str; 4] =
-    ["/var/lib/podbond", "/var/lib/cni/sriov", "/var/lib/cni/networks", "/run/netns"];
+const STATE: [&str; 5] = [
+    "/var/lib/podbond",
+    "/var/lib/cni/sriov",
+    "/var/lib/cni/networks",
+    "/run/podbond/vfs",
+    "/run/netns",
+];
 
-/// What `ip -d -j link` shows of a link that is no matter of the moment.
-const OF_LINK: [&str; 8] =
-    ["ifname", "address", "permaddr", "mtu", "master", "altnames", "parentdev", "vfinfo_list"];
+/// What `ip -d -j link` shows of a link that is no matter of the moment. `permaddr` is one: the VF's
+/// driver notes under it what its card told it when it was reset last, and that is when it came up.
+const OF_LINK: [&str; 7] =
+    ["ifname", "address", "mtu", "master", "altnames", "parentdev", "vfinfo_list"];
+
+/// What one `ip` is asked in each namespace. Under emulation its start takes the most time.
+const QUESTIONS: &str = "link show\naddress show\nroute show table all\n";
+
+/// Routes that the kernel makes with addresses, when it has found nobody else who has them.
+const OF_KERNEL: [&str; 4] = ["local", "broadcast", "anycast", "multicast"];
+
+/// How the lines of files begin that outlive a reboot.
+pub(crate) const FILE: &str = "file /var/lib/";
 
 /// What is there: links, their addresses and routes, VF settings, namespaces, files with content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Snapshot(BTreeSet<String>);
+pub(crate) struct Snapshot {
+    node: BTreeSet<String>,
+    namespaces: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl Snapshot {
-    /// Of the node and of one namespace, where it is there.
-    pub(crate) fn take(netns: &str) -> Self {
-        let mut lines = BTreeSet::new();
-        look(&[], "node", &mut lines);
-        if Path::new("/run/netns").join(netns).exists() {
-            look(&["-n", netns], netns, &mut lines);
-        }
-        for dir in STATE {
-            files(Path::new(dir), &mut lines);
-        }
-        Self(lines)
-    }
-
-    /// What is there and was not (`+`), and what was there and is not (`-`).
-    pub(crate) fn since(&self, before: &Self) -> Vec<String> {
-        let new = self.0.difference(&before.0).map(|line| format!("+ {line}"));
-        let gone = before.0.difference(&self.0).map(|line| format!("- {line}"));
-        new.chain(gone).collect()
-    }
-}
-
-fn look(netns: &[&str], place: &str, lines: &mut BTreeSet<String>) {
-    for link in ip(netns, &["-d", "link"]) {
-        let name = &link["ifname"];
-        // The bridge of the default network stays, and so does what belongs to it.
-        if name == "cni0" || link["master"] == "cni0" {
-            continue;
-        }
-        let flags = link["flags"].as_array().unwrap();
-        let state = if flags.iter().any(|flag| flag == "UP") { "up" } else { "down" };
-        let shown: Vec<String> = OF_LINK
+    /// Of the node and of namespaces; nothing is in one that is not there.
+    pub(crate) fn take(namespaces: &[&str]) -> Self {
+        let path = Path::new("/run/netns");
+        let asked: Vec<_> = namespaces
             .iter()
-            .filter(|key| !link[**key].is_null())
-            .map(|key| format!("{key} {}", link[*key]))
+            .map(|name| (*name, path.join(name).exists().then(|| ask(&["-n", name]))))
             .collect();
-        let kind = &link["linkinfo"]["info_kind"];
-        lines.insert(format!("{place} link {} {state} kind {kind}", shown.join(" ")));
-    }
-    for link in ip(netns, &["addr"]) {
-        for address in link["addr_info"].as_array().unwrap() {
-            if address["scope"] != "link" && link["ifname"] != "cni0" {
-                let (name, local) = (&link["ifname"], &address["local"]);
-                lines.insert(format!("{place} address {name} {local}/{}", address["prefixlen"]));
-            }
+        let of_node = ask(&[]);
+        let mut node = look(of_node, "node");
+        for dir in STATE {
+            files(Path::new(dir), &mut node);
         }
+        let seen = asked.into_iter().map(|(name, asked)| {
+            (name.to_owned(), asked.map_or_else(BTreeSet::new, |asked| look(asked, name)))
+        });
+        Self { node, namespaces: seen.collect() }
     }
-    for route in ip(netns, &["route"]) {
-        if route["dev"] != "cni0" {
-            lines.insert(format!("{place} route {} dev {}", route["dst"], route["dev"]));
+
+    /// What is there and was not (`+`), and what was there and is not (`-`), in the namespaces that
+    /// were looked at this time.
+    pub(crate) fn since(&self, before: &Self) -> Vec<String> {
+        let mut lines = differences(&self.node, &before.node);
+        for (name, now) in &self.namespaces {
+            lines.extend(differences(now, before.namespaces.get(name).unwrap_or(&BTreeSet::new())));
         }
+        lines
     }
 }
 
-fn ip(netns: &[&str], what: &[&str]) -> Vec<Value> {
-    let output = Command::new("ip").args(netns).arg("-j").args(what).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
+fn differences(now: &BTreeSet<String>, before: &BTreeSet<String>) -> Vec<String> {
+    let new = now.difference(before).map(|line| format!("+ {line}"));
+    new.chain(before.difference(now).map(|line| format!("- {line}"))).collect()
+}
+
+/// Asks for everything. Several namespaces are asked at a time.
+fn ask(netns: &[&str]) -> Child {
+    let mut command = Command::new("ip");
+    command.args(netns).args(["-details", "-json", "-batch", "-"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(QUESTIONS.as_bytes()).unwrap();
+    child
+}
+
+fn look(asked: Child, place: &str) -> BTreeSet<String> {
+    let output = asked.wait_with_output().unwrap();
+    assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+    let answers = Deserializer::from_slice(&output.stdout).into_iter::<Vec<Value>>();
+    let answers: Vec<Vec<Value>> = answers.map(Result::unwrap).collect();
+    let [links, addresses, routes] = &answers[..] else { panic!("{place}: {answers:?}") };
+    let mut seen: Vec<String> = links.iter().filter_map(link).collect();
+    seen.extend(addresses.iter().flat_map(of_addresses));
+    seen.extend(routes.iter().filter_map(route));
+    seen.into_iter().map(|line| format!("{place} {line}")).collect()
+}
+
+/// The bridge of the default network stays, and so does what belongs to it.
+fn is_of_bridge(name: &Value) -> bool {
+    name == "cni0"
+}
+
+fn link(link: &Value) -> Option<String> {
+    if is_of_bridge(&link["ifname"]) || is_of_bridge(&link["master"]) {
+        return None;
+    }
+    let is_up = link["flags"].as_array()?.iter().any(|flag| flag == "UP");
+    let shown: Vec<String> = OF_LINK
+        .iter()
+        .filter(|key| !link[**key].is_null())
+        .map(|key| format!("{key} {}", link[*key]))
+        .collect();
+    let state = if is_up { "up" } else { "down" };
+    Some(format!("link {} {state} kind {}", shown.join(" "), link["linkinfo"]["info_kind"]))
+}
+
+fn of_addresses(link: &Value) -> Vec<String> {
+    let name = &link["ifname"];
+    let addresses = link["addr_info"].as_array().into_iter().flatten();
+    addresses
+        .filter(|address| address["scope"] != "link" && !is_of_bridge(name))
+        .map(|address| format!("address {name} {}/{}", address["local"], address["prefixlen"]))
+        .collect()
+}
+
+fn route(route: &Value) -> Option<String> {
+    let is_of_kernel = OF_KERNEL.iter().any(|kind| route["type"] == *kind);
+    let is_of_link = route["dst"].as_str()?.starts_with("fe80:");
+    let is_meant = !is_of_kernel && !is_of_link && !is_of_bridge(&route["dev"]);
+    is_meant.then(|| format!("route {} dev {}", route["dst"], route["dev"]))
 }
 
 /// Locks stay for good, and so does the place where the next search for an address begins.

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, EXAMPLES, Netns, Running, Snapshot, WithNetworks, begin, bond_config, pod, podbond,
-    succeeded, vf, words,
+    Call, EXAMPLES, Netns, Running, Snapshot, WithNetworks, begin, bond_config, pod,
+    pods as shown_pods, succeeded, vf, words,
 };
 
 /// Namespaces with two dummy links each, made by two processes instead of hundreds.
@@ -254,14 +254,13 @@ fn of_more_pods_than_there_are_vfs_as_many_as_there_are_get_them() {
 
 /// Each pod has a VF of either PF and an address, and none of them another's.
 fn no_vf_twice(pods: &[usize]) {
-    let text = succeeded(&podbond(&["status", "-o", "json"]));
-    let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let all = shown_pods(&[]);
     assert_eq!(all.len(), pods.len());
     let interfaces = || all.iter().flat_map(|pod| pod["interfaces"].as_array().unwrap());
     let vfs: BTreeSet<String> =
         interfaces().map(|it| words(&it["function"]["pci"])).filter(|it| !it.is_empty()).collect();
-    assert_eq!(vfs.len(), 2 * pods.len(), "{text}");
+    assert_eq!(vfs.len(), 2 * pods.len(), "{all:?}");
     let bonds = interfaces().filter(|it| it["bond"].is_object());
     let addresses: BTreeSet<String> = bonds.map(|it| words(&it["addresses"][0])).collect();
-    assert_eq!(addresses.len(), pods.len(), "{text}");
+    assert_eq!(addresses.len(), pods.len(), "{all:?}");
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, Netns, Snapshot, WithNetworks, apply, bond_config, failed, ip, nad, pod, podbond,
+    Call, Netns, Snapshot, WithNetworks, apply, bond_config, failed, ip, nad, pod, podbond, status,
     succeeded, words,
 };
 
@@ -221,8 +221,7 @@ fn a_nad_in_which_the_bond_comes_second_is_planned_applied_and_deleted() {
     let (_, second) = plan.split_once("call plugin loopback").unwrap();
     assert!(second.contains("create bond net3 (pod) mode active-backup"), "{plan}");
     succeeded(&apply(&manifest));
-    let text = succeeded(&podbond(&["status", "-n", "demo", "second", "-o", "json"]));
-    let status = serde_json::from_str::<Value>(&text).unwrap()[0]["networkStatus"].take();
+    let status = status("second")["networkStatus"].take();
     let of_list = status.as_array().unwrap().iter().filter(|one| one["name"] == "demo/second");
     let interfaces: Vec<String> = of_list.map(|one| words(&one["interface"])).collect();
     assert_eq!(interfaces, ["lo", "net3"], "{status}");

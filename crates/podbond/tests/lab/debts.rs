@@ -7,7 +7,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, ip, words};
+use crate::node::{
+    Call, Netns, Snapshot, WithNetworks, bond_config, failed, ip, podbond, succeeded, words,
+};
 
 /// Debian's host-local under another name, in a directory of its own. Its DEL fails while a file
 /// says so.
@@ -184,6 +186,77 @@ fn an_ipam_plugin_that_is_gone_owes_until_gc_finds_it_again() {
     wobbly.install();
     wobbly.bond_with("GC", "", "", &gc).0.unwrap();
     assert_eq!((owed(), leased(), wobbly.calls("GC")), (vec![], vec![], 1));
+    assert_eq!(Snapshot::take(), before);
+}
+
+/// What a command says to machines.
+fn told(command: &str) -> Value {
+    serde_json::from_str(&succeeded(&podbond(&[command, "-o", "json"]))).unwrap()
+}
+
+/// The objects of the findings with this code.
+fn found(report: &Value, code: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    let of_code = findings.filter(|finding| finding["code"] == code);
+    of_code.map(|finding| words(&finding["object"]["names"][0])).collect()
+}
+
+#[test]
+fn what_is_owed_is_told_to_whoever_asks_and_paid_by_gc() {
+    let before = Snapshot::take();
+    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("told"));
+    wobbly.bond("ADD", "c1", &netns.path()).0.unwrap();
+    wobbly.break_down();
+    wobbly.bond("DEL", "c1", &netns.path()).0.unwrap();
+    for command in ["doctor", "status"] {
+        let report = told(command);
+        let owed = report["owedLeases"].as_array().unwrap();
+        assert_eq!((owed.len(), &owed[0]["container"]), (1, &json!("c1")), "{report}");
+        let expected = ["bond0 of container c1 in network bond-net1"];
+        assert_eq!(found(&report, "lease-owed"), expected, "{report}");
+        let text = succeeded(&podbond(&[command]));
+        assert!(text.contains("warning: lease of bond0 of container c1 in"), "{text}");
+        assert!(text.contains("`podbond gc`"), "{text}");
+    }
+    let foreseen = succeeded(&podbond(&["gc", "--dry-run"]));
+    assert!(foreseen.contains("lease of bond-net1 that wobbly did not take back"), "{foreseen}");
+    let said = failed(&podbond(&["gc"]));
+    assert!(said.contains("still owes the lease of bond0 of container c1"), "{said}");
+    assert_eq!((owed(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
+    wobbly.mend();
+    succeeded(&podbond(&["gc"]));
+    assert_eq!((owed(), leased()), (vec![], vec![]));
+    assert_eq!(told("status")["owedLeases"], json!([]));
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+/// As a loss of power leaves it.
+#[test]
+fn a_debt_whose_note_is_torn_is_paid_by_the_next_operation_and_by_gc() {
+    let before = Snapshot::take();
+    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("torn"));
+    let path = netns.path();
+    let note = format!("{DEBTS}/bond-net1/c1:bond0");
+    let owe = || {
+        wobbly.bond("ADD", "c1", &path).0.unwrap();
+        wobbly.break_down();
+        wobbly.bond("DEL", "c1", &path).0.unwrap();
+        fs::write(&note, "").unwrap();
+        wobbly.mend();
+        assert_eq!((owed(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
+    };
+    owe();
+    assert_eq!(found(&told("doctor"), "record-damaged"), [note.as_str()]);
+    let (answer, said) = wobbly.bond("ADD", "c2", &path);
+    answer.unwrap();
+    assert!(said.contains("c1:bond0 of a lease that is owed is torn"), "{said}");
+    assert_eq!((owed(), leased()), (vec![], vec!["c2".to_owned()]));
+    wobbly.bond("DEL", "c2", &path).0.unwrap();
+    owe();
+    succeeded(&podbond(&["gc"]));
+    assert_eq!((owed(), leased()), (vec![], vec![]));
+    drop(netns);
     assert_eq!(Snapshot::take(), before);
 }
 

@@ -50,11 +50,7 @@ fn a_pod_is_deleted_whichever_of_its_state_files_is_damaged() {
         damage.befall(path);
         delete("damaged");
         let (after, what) = (Snapshot::take(), format!("{damage:?} {}", path.display()));
-        assert_eq!(after.without_names(), before.without_names(), "{what}");
-        // With its record goes what a VF was called on the node.
-        let lost_name = path.starts_with("/var/lib/cni/sriov")
-            && path.parent() == Some(Path::new("/var/lib/cni/sriov"));
-        assert!(lost_name || after == before, "{what}");
+        assert_eq!(after, before, "{what}");
     }
     networks.end();
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -64,21 +66,52 @@ fn deleted(config: &Value, meanwhile: impl Fn()) -> Vec<(Snapshot, Snapshot)> {
 }
 
 #[test]
-fn a_vf_whose_record_is_damaged_is_put_back() {
+fn a_vf_whose_record_is_damaged_is_put_back_as_it_was() {
     let networks = networks();
     let vf = vf(0);
-    // Which address igbvf made up for it at first only the record tells.
+    for damage in Damage::ALL {
+        for (before, after) in deleted(&config(&vf), || damage.befall(Path::new(RECORD))) {
+            assert_eq!(after, before, "{damage:?}");
+        }
+    }
+    networks.end();
+}
+
+#[test]
+fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
+    let networks = networks();
+    let vf = vf(0);
+    // Which address igbvf made up for it at first nobody else tells.
     let mut config = config(&vf);
     config.as_object_mut().unwrap().remove("mac");
-    for damage in Damage::ALL {
-        for (before, after) in deleted(&config, || damage.befall(Path::new(RECORD))) {
-            if damage == Damage::Newer {
-                // What the incumbent would read of it is enough.
-                assert_eq!(after, before);
-            }
+    for damage in [Damage::Empty, Damage::Removed] {
+        let lose = || {
+            damage.befall(Path::new(RECORD));
+            fs::remove_file("/run/podbond/vfs/c-del-net7").unwrap();
+        };
+        for (before, after) in deleted(&config, lose) {
             assert_eq!(after.without_names(), before.without_names(), "{damage:?}");
         }
     }
+    networks.end();
+}
+
+#[test]
+fn an_address_that_nobody_can_put_back_is_told_with_what_to_do() {
+    let networks = networks();
+    let (vf, netns) = (vf(0), Netns::with_links("untold"));
+    call("ADD", &netns.path()).run(&config(&vf)).unwrap();
+    fs::remove_file(RECORD).unwrap();
+    fs::remove_file("/run/podbond/vfs/c-del-net7").unwrap();
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let script = format!("exec /opt/cni/bin/sriov 2>{}", said.path().display());
+    let path = netns.path();
+    let del = call("DEL", &path);
+    del.run_as(Command::new("sh").args(["-c", &script]), &config(&vf).to_string()).unwrap();
+    let said = fs::read_to_string(said.path()).unwrap();
+    let expected = "keeps 02:00:00:00:07:07: where that was the pod's, make the PF's VFs anew";
+    assert!(said.contains(expected), "{said}");
+    drop(netns);
     networks.end();
 }
 
@@ -174,6 +207,40 @@ fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
     fs::write(RECORD, whole).unwrap();
     call("DEL", &held).run(&config(&vf)).unwrap();
     drop((holder, other));
+    assert_eq!(Snapshot::take(), before);
+    networks.end();
+}
+
+/// A runtime may call DEL as often as it likes, and give the next pod a namespace of the same path.
+#[test]
+fn a_late_del_takes_no_vf_from_the_next_pod_in_a_namespace_of_the_same_path() {
+    const NEXT: &str = "/var/lib/cni/sriov/c-next-net7";
+    let networks = networks();
+    let (vf, before) = (vf(0), Snapshot::take());
+    let netns = Netns::with_links("same-path");
+    let path = netns.path();
+    call("ADD", &path).run(&config(&vf)).unwrap();
+    let stale = fs::read(RECORD).unwrap();
+    call("DEL", &path).run(&config(&vf)).unwrap();
+    let next = |command| Call { container: "c-next", ..call(command, &path) };
+    next("ADD").run(&config(&vf)).unwrap();
+    let links = netns.links();
+    let late_del = |how| {
+        call("DEL", &path).run(&config(&vf)).unwrap();
+        assert_eq!(netns.links(), links, "{how}");
+        assert!(claim(&vf).exists() && !Path::new(RECORD).exists(), "{how}");
+    };
+    late_del("again");
+    fs::write(RECORD, stale).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_mins(1);
+    fs::File::options().write(true).open(RECORD).unwrap().set_modified(long_ago).unwrap();
+    late_del("the first did not come to its end");
+    let whole = fs::read(NEXT).unwrap();
+    Damage::Torn.befall(Path::new(NEXT));
+    late_del("the next one's record is torn");
+    fs::write(NEXT, whole).unwrap();
+    next("DEL").run(&config(&vf)).unwrap();
+    drop(netns);
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }

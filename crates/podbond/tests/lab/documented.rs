@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::node::{
     EXAMPLES, Snapshot, WithNetworks, apply, bond_config, in_pod, interface, ip, nad, pod, podbond,
-    status, succeeded, sweep, words,
+    status, succeeded, sweep, wait_for, words,
 };
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
@@ -62,6 +62,10 @@ fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
 fn applying_again_changes_nothing_and_says_so() {
     let networks = WithNetworks::new();
     succeeded(&podbond(&["apply", "-f", EXAMPLES]));
+    wait_for("both ports to have carrier", || {
+        let pod = status("bondpod1");
+        ["net1", "net2"].iter().all(|port| interface(&pod, port)["port"]["countsAsUp"] == true)
+    });
     let (first, pod) = (Snapshot::take(), status("bondpod1"));
     let said = succeeded(&podbond(&["apply", "-f", EXAMPLES]));
     assert!(said.lines().all(|line| line.ends_with("unchanged")), "{said}");

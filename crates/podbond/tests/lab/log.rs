@@ -131,3 +131,27 @@ fn a_log_that_cannot_be_written_fails_nothing() {
     assert!(call("DEL", &netns, &config));
     assert!(!Path::new(LOG).exists());
 }
+
+/// It panicked once, after all was taken away, and the runtime called DEL again for ever.
+#[test]
+fn a_warning_that_nobody_reads_fails_nothing_and_is_in_the_log() {
+    let netns = Netns::with_links("log4");
+    let path = netns.path();
+    let _settings = Settings::write();
+    let config = bond_config(&json!({"ipam": {"type": "absent"}})).to_string();
+    for stderr in ["2>&-", "2>/dev/full"] {
+        let call = Call {
+            plugin: "bond",
+            command: "DEL",
+            container: "log4",
+            netns: &path,
+            ifname: "net3",
+        };
+        let script = format!("exec /opt/cni/bin/bond {stderr}");
+        let answer = call.run_as(Command::new("sh").args(["-c", &script]), &config);
+        assert_eq!(answer, Ok(json!(null)), "{stderr}");
+        let lines = lines();
+        let told = lines.iter().find(|line| line["level"] == "warning").unwrap();
+        assert!(told["msg"].contains("was never made, and IPAM plugin \"absent\""), "{told:?}");
+    }
+}

@@ -12,8 +12,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Where a node keeps what must not be left behind.
-const STATE: [&str; 4] =
-    ["/var/lib/podbond", "/var/lib/cni/sriov", "/var/lib/cni/networks", "/run/netns"];
+const STATE: [&str; 5] = [
+    "/var/lib/podbond",
+    "/var/lib/cni/sriov",
+    "/var/lib/cni/networks",
+    "/run/netns",
+    "/run/podbond/vfs",
+];
 
 /// Files that stay for good: locks, and where the next search for an address begins.
 const STAYING: [&str; 2] = ["lock", "last_reserved_ip.0"];
@@ -258,9 +263,7 @@ pub(crate) fn has_links(pf: &str, count: usize) -> bool {
 
 /// Takes away what a test that failed before has left, so that it fails alone.
 pub(crate) fn sweep() {
-    let text = succeeded(&podbond(&["status", "-o", "json"]));
-    let pods: Vec<Value> = serde_json::from_str(&text).unwrap();
-    for pod in &pods {
+    for pod in pods(&[]) {
         let (name, namespace) = (words(&pod["name"]), words(&pod["namespace"]));
         succeeded(&podbond(&["delete", "pod", &name, "-n", &namespace]));
     }
@@ -269,8 +272,14 @@ pub(crate) fn sweep() {
 
 /// A pod of the namespace demo as `podbond status` shows it to machines.
 pub(crate) fn status(name: &str) -> Value {
-    let text = succeeded(&podbond(&["status", "-n", "demo", name, "-o", "json"]));
-    serde_json::from_str::<Value>(&text).unwrap()[0].take()
+    pods(&["-n", "demo", name]).remove(0)
+}
+
+/// The pods that `podbond status` shows to machines.
+pub(crate) fn pods(which: &[&str]) -> Vec<Value> {
+    let arguments: Vec<&str> = ["status", "-o", "json"].iter().chain(which).copied().collect();
+    let mut status: Value = serde_json::from_str(&succeeded(&podbond(&arguments))).unwrap();
+    serde_json::from_value(status["pods"].take()).unwrap()
 }
 
 /// One of its interfaces.

@@ -1,5 +1,6 @@
 //! What bonds know of each port, and what is not as it should be.
 
+use podbond_bond::Finding;
 use podbond_kernel::BondMode;
 
 use super::overview::role;
@@ -33,6 +34,12 @@ pub(super) fn lines(pods: &[PodStatus], wanted: Wanted) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What is wrong beside the pods' bonds.
+pub(super) fn beside(found: &[Finding]) -> Vec<String> {
+    let lines = found.iter().map(|finding| findings::lines(finding, None, 0));
+    lines.flat_map(|lines| std::iter::once(String::new()).chain(lines)).collect()
 }
 
 fn of_bond(pod: &PodStatus, interface: &InterfaceStatus, bond: &BondStatus) -> Vec<String> {
@@ -87,7 +94,7 @@ fn counted(number: impl Into<u32>, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use podbond_bond::{Finding, LacpBond, Object, Reason};
+    use podbond_bond::{LacpBond, Object, Reason};
     use podbond_kernel::{LacpPort, LacpState};
 
     use super::super::testing::{bond, pod, port};

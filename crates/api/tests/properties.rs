@@ -1,0 +1,32 @@
+//! Names of objects become names of files.
+
+use std::path::Path;
+
+use podbond_api::{Namespace, ObjectKey, ObjectName, ResourceName};
+use proptest::prelude::*;
+
+/// Whether a text that was taken as a name is one file in a directory.
+fn is_one_file(name: &str) -> bool {
+    let path = Path::new("/d").join(name);
+    path.parent() == Some(Path::new("/d")) && path.file_name().is_some_and(|last| last == name)
+}
+
+proptest! {
+    #[test]
+    fn names_of_objects_are_one_file(
+        text in prop_oneof!["[./a-z\\\\\u{0}]{0,8}", "\\PC{0,12}", "[a-z0-9.-]{0,20}"]
+    ) {
+        if let Ok(name) = text.parse::<Namespace>() {
+            prop_assert!(is_one_file(name.as_str()));
+        }
+        if let Ok(name) = text.parse::<ObjectName>() {
+            prop_assert!(is_one_file(name.as_str()));
+        }
+        if let Ok(name) = text.parse::<ResourceName>() {
+            prop_assert!(is_one_file(name.as_str()));
+        }
+        if let Ok(key) = text.parse::<ObjectKey>() {
+            prop_assert!(is_one_file(key.namespace.as_str()) && is_one_file(key.name.as_str()));
+        }
+    }
+}

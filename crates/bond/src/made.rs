@@ -1,0 +1,137 @@
+//! What ADD notes of a bond before it makes it.
+
+use std::path::PathBuf;
+
+use podbond_cni::{Attachment, NetConf, Request};
+use podbond_kernel::{At, BondMode, Link, LinkState, Step, View};
+use podbond_names::{LinkName, Mac, PciAddress};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::Plan;
+use crate::config::{Config, LinksAre};
+
+/// What ADD set out to do, and what it found. Empty where there is no record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// The steps.
+    pub(crate) steps: Vec<Step>,
+    /// The ports as they were, in the order of the configuration. Records had none once.
+    #[serde(default)]
+    pub(crate) ports: Vec<PortBefore>,
+    /// Where the bond is, for those who plan others. Records had none once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Place>,
+    /// The ADD, for those who remove the bond without being told its configuration. Records had none
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) add: Option<Request>,
+}
+
+/// Where a bond is, and what it runs over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Whose it is, for people.
+    pub(crate) name: String,
+    /// The pod's namespace: once it is gone, so is the bond.
+    pub(crate) netns: PathBuf,
+    pub(crate) mode: BondMode,
+    /// The PCI functions of its ports.
+    pub(crate) functions: Vec<PciAddress>,
+}
+
+/// A port as ADD found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortBefore {
+    pub(crate) name: LinkName,
+    pub(crate) mac: Option<Mac>,
+    /// Bytes.
+    pub(crate) mtu: u32,
+}
+
+impl Made {
+    /// What a plan for these links means to do with what the view shows.
+    pub(crate) fn of(plan: &Plan, config: &Config, view: &View) -> Self {
+        let links =
+            config.ports.iter().filter_map(|name| view.link(config.links_are.netns(), name));
+        let port =
+            |link: &Link| PortBefore { name: link.name.clone(), mac: link.mac, mtu: link.mtu };
+        Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
+    }
+
+    /// The DEL of an attachment of whose network nothing is known: it puts the ports back as they
+    /// were, and has no lease to give back.
+    pub(crate) fn del(&self, attachment: Attachment, netns: Option<PathBuf>) -> Option<Request> {
+        let in_pod = !self.steps.iter().any(|step| matches!(step, Step::Move { .. }));
+        let links: Vec<_> = self.ports.iter().map(|port| json!({ "name": port.name })).collect();
+        let config = json!({
+            "cniVersion": "1.1.0", "name": "unknown", "type": "bond", "links": links,
+            "linksInContainer": in_pod,
+        });
+        let config = NetConf::from_map(config.as_object()?.clone()).ok()?;
+        let Attachment { container_id, ifname } = attachment;
+        let (args, path) = Default::default();
+        Some(Request { container_id, netns, ifname, args, path, config })
+    }
+
+    /// The pod's namespace, where it is known.
+    pub(crate) fn netns(&self) -> Option<&PathBuf> {
+        let add = self.add.as_ref().and_then(|add| add.netns.as_ref());
+        self.place.as_ref().map(|place| &place.netns).or(add)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The port of this name, as ADD found it.
+    pub(crate) fn port(&self, name: &LinkName) -> Option<&PortBefore> {
+        self.ports.iter().find(|port| port.name == *name)
+    }
+
+    /// Whether ADD was to make this link of the pod a port; a link of the node is one from the time
+    /// when it is moved in.
+    pub(crate) fn took(&self, name: &LinkName, are: LinksAre) -> bool {
+        let here = At::pod(name.clone());
+        self.steps.iter().any(|step| match step {
+            Step::Move { from, to } => *from == At::host(name.clone()) && *to == here,
+            Step::Enslave { port, .. } => are == LinksAre::InPod && *port == here,
+            _ => false,
+        })
+    }
+
+    /// Whether ADD was to make the pod's bond of this name.
+    pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
+        let bond = At::pod(name.clone());
+        self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
+    }
+
+    /// Whether ADD found this link up.
+    pub(crate) fn brought_down(&self, at: &At) -> bool {
+        self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_cni::ContainerId;
+
+    use super::*;
+
+    #[test]
+    fn a_record_without_its_add_tells_which_links_go_back_where() {
+        let link: LinkName = "eth1".parse().unwrap();
+        let port = PortBefore { name: link.clone(), mac: None, mtu: 1500 };
+        let away = Step::Move { from: At::host(link.clone()), to: At::pod(link) };
+        let container_id = || ContainerId::try_from("c1".to_owned()).unwrap();
+        let attachment =
+            || Attachment { container_id: container_id(), ifname: "bond0".parse().unwrap() };
+        for (steps, in_pod) in [(vec![away], false), (Vec::new(), true)] {
+            let made = Made { steps, ports: vec![port.clone()], ..Made::default() };
+            let del = made.del(attachment(), None).unwrap();
+            assert_eq!(del.config.raw["linksInContainer"], in_pod);
+            assert_eq!(del.config.raw["links"], json!([{"name": "eth1"}]));
+            assert_eq!((del.container_id, del.config.ipam), (container_id(), None));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A record that cannot be read keeps no command from what it can do for all others.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::damage::Damage;
+use crate::node::{
+    Snapshot, WithNetworks, apply, interface, pod, podbond, pods, status, succeeded, words,
+};
+
+const STATE: &str = "/var/lib/podbond";
+
+/// The files whose records are told to be damaged, by `status` or `doctor`.
+fn damaged(command: &str) -> Vec<String> {
+    let report = succeeded(&podbond(&[command, "-o", "json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let damaged = findings.filter(|finding| finding["code"] == "record-damaged");
+    damaged.map(|finding| words(&finding["object"]["names"][0])).collect()
+}
+
+/// The file of the only attachment of a pod.
+fn attachment(name: &str) -> String {
+    let containers = std::fs::read_dir(format!("{STATE}/attachments")).unwrap();
+    let mut files = containers.map(|container| container.unwrap().path().join("net1.json"));
+    let is_its = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("demo/{name}")))
+    };
+    files.find(is_its).unwrap().display().to_string()
+}
+
+#[test]
+fn all_other_pods_are_shown_and_deleted_and_so_is_the_one() {
+    let networks = WithNetworks::new();
+    let before = Snapshot::take();
+    // What is removed is no damaged record, but none.
+    let damages = Damage::ALL.into_iter().filter(|damage| *damage != Damage::Removed);
+    for (round, damage) in damages.enumerate() {
+        for name in ["hurt", "whole"] {
+            succeeded(&apply(&pod(name, "demo/sriovnet1")));
+        }
+        let vf = words(&interface(&status("hurt"), "net1")["function"]["pci"]);
+        let file = match round % 3 {
+            0 => format!("{STATE}/manifests/pods/demo/hurt.json"),
+            1 => attachment("hurt"),
+            _ => format!("{STATE}/vfs/{vf}.json"),
+        };
+        damage.befall(Path::new(&file));
+        let shown = pods(&[]);
+        assert_eq!(shown.len(), 2, "{damage:?}");
+        assert!(shown.iter().all(|pod| interface(pod, "net1")["function"].is_object()));
+        for command in ["status", "doctor"] {
+            assert_eq!(damaged(command), [file.as_str()], "{command}, {damage:?}");
+            let text = succeeded(&podbond(&[command]));
+            assert!(text.contains("demo/whole") && text.contains(&file), "{text}");
+            assert!(text.contains("delete its pod"), "{text}");
+        }
+        for name in ["whole", "hurt"] {
+            succeeded(&podbond(&["delete", "pod", name, "-n", "demo"]));
+        }
+        assert_eq!(Snapshot::take().without_names(), before.without_names(), "{damage:?}");
+    }
+    networks.end();
+}

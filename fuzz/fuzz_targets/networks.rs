@@ -1,0 +1,37 @@
+//! The networks annotation of a pod, and the network's configuration that it is laid over.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use podbond_attach::parse_networks;
+
+fuzz_target!(|text: &str| {
+    match parse_networks(text.split('\0').next().unwrap_or_default()) {
+        Ok(selections) => {
+            // What the short form says is the same in it when it is written again.
+            let short = selections.iter().map(|one| {
+                let namespace = one.namespace.as_ref().map_or(String::new(), |n| format!("{n}/"));
+                let interface = one.interface.as_ref().map_or(String::new(), |i| format!("@{i}"));
+                format!("{namespace}{}{interface}", one.name)
+            });
+            // A name may hold what only the JSON form has room for.
+            let plain = |name: &str| !name.contains(['@', ',', '[', '{', '"']);
+            if selections.iter().all(|one| one.interface.as_ref().is_none_or(|i| plain(i.as_str())))
+            {
+                let again = parse_networks(&short.collect::<Vec<_>>().join(", "));
+                let again = again.expect("what was written of a pod's networks");
+                assert_eq!(again.len(), selections.len());
+                for (a, b) in again.iter().zip(&selections) {
+                    assert_eq!(
+                        (&a.name, &a.namespace, &a.interface),
+                        (&b.name, &b.namespace, &b.interface)
+                    );
+                }
+            }
+        }
+        Err(error) => {
+            let _ = error.to_string();
+        }
+    }
+    podbond_attach::fuzzing::network(text);
+});
