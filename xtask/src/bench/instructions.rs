@@ -1,121 +1,144 @@
-//! Instruction counts of the pure parts, and those that the repository keeps.
+//! Instruction counts of the pure parts, beside those that the repository keeps.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio};
+mod counts;
 
-use serde_json::Value;
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
+use podbond_bench::aligned;
+use podbond_lab::{Progress, Valgrind};
+
+use self::counts::{Change, Counts, Kept, read};
 use crate::{
     build,
     error::{Error, FileContext},
     workspace::{root, target},
 };
 
-/// The runner's version is that of the library in Cargo.toml.
-const RUNNER: [&str; 4] = ["install", "gungraun-runner@0.20.0", "--locked", "--root"];
-
 /// The counts that are kept, a line for each.
-const KEPT: &str = "crates/bench/instructions.txt";
+pub(crate) const KEPT: &str = "crates/bench/instructions.txt";
 
-/// By how many hundredths a count may be above the one that is kept.
-const TOLERATED: u64 = 2;
+/// The version of gungraun, which its runner must share with the library in Cargo.toml.
+const VERSION: &str = "0.20.0";
 
-type Counts = BTreeMap<String, u64>;
+/// glibc has `memcpy` and its like for each generation of processors, and takes the best. Here it
+/// takes the one that every processor has, so that counts do not depend on the machine.
+const PLAIN: &str = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX,-ERMS,-FSRM,\
+    -SSSE3,-SSE4_1,-SSE4_2,-BMI1,-BMI2";
 
-/// Counts, prints what was counted beside what is kept, and keeps it if so asked. Gives whether no
-/// count is above the one that is kept. It needs valgrind (Debian's package valgrind).
-pub(crate) fn run(keep: bool) -> Result<bool, Error> {
-    let counts = count()?;
+/// Counts and compares with what is kept; gives the table for the page. An error tells of counts
+/// that differ, unless they are to be kept from now on.
+pub(super) fn run(keep: bool) -> Result<String, Error> {
+    let counted = Kept { tools: tools()?, counts: count()? };
     let file = root().join(KEPT);
-    let kept = parse(&fs::read_to_string(&file).unwrap_or_default());
-    for (name, count) in &counts {
-        let before = kept.get(name).map_or_else(|| "none".to_owned(), u64::to_string);
-        println!("{name:32} {count:>10} instructions, kept: {before}");
-    }
+    let kept = match fs::read_to_string(&file) {
+        Ok(text) if keep => Kept::parse(&text).unwrap_or_default(),
+        Ok(text) => Kept::parse(&text)?,
+        Err(_) if keep => Kept::default(),
+        Err(error) => return Err(error).file("read", &file),
+    };
+    let changes = Change::all(&kept.counts, &counted.counts);
+    println!(
+        "{}",
+        table(["instructions of", "kept", "counted", ""], changes.iter().map(Change::cells))
+    );
     if keep {
-        let lines = counts.iter().map(|(name, count)| format!("{name} {count}\n"));
-        fs::write(&file, lines.collect::<String>()).file("write", &file)?;
+        fs::write(&file, counted.text()).file("write", &file)?;
+    } else {
+        let differ = changes.iter().filter(|change| !change.is_tolerated()).count();
+        if differ > 0 {
+            return Err(Error::Counts { differ, kept: kept.tools, counted: counted.tools });
+        }
     }
-    Ok(keep || !is_more(&counts, &kept))
+    let rows = counted.counts.iter().map(|(name, count)| vec![name.clone(), count.to_string()]);
+    Ok(table(["instructions of", "count"], rows))
 }
 
-fn is_more(counts: &Counts, kept: &Counts) -> bool {
-    counts.iter().any(|(name, &count)| match kept.get(name) {
-        Some(kept) => count > kept + kept * TOLERATED / 100,
-        None => true,
-    })
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let head: Vec<String> = head.map(str::to_owned).into();
+    aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>(), 1)
 }
 
+/// Builds the counted functions and runs each under valgrind.
 fn count() -> Result<Counts, Error> {
+    let valgrind = Valgrind::prepare(&Progress::on_stderr())?;
+    let runner = runner()?;
+    eprintln!("xtask: building what is counted");
     let mut command = build::cargo();
     command.args(["bench", "--quiet", "--package", "podbond-bench", "--bench", "instructions"]);
-    command.args(["--", "--output-format=json"]).env("GUNGRAUN_RUNNER", runner()?);
-    // What is counted is found by its name.
-    command.env("CARGO_PROFILE_BENCH_STRIP", "none");
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    command.args(["--", "--output-format=json", "--nosummary"]);
+    command.env("GUNGRAUN_RUNNER", runner).env("GUNGRAUN_VALGRIND_BIN", valgrind.program());
+    command.env("VALGRIND_LIB", valgrind.tools());
+    command.env("GUNGRAUN_ENVS", format!("VALGRIND_LIB {PLAIN}"));
+    // Flags of the caller's would count for another program.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let output = command.stderr(Stdio::inherit()).output();
     let output = output.map_err(|source| Error::Start { program: "cargo".into(), source })?;
     if !output.status.success() {
-        let what = "counting instructions, which needs valgrind,".to_owned();
+        let what = "counting instructions".to_owned();
         return Err(Error::Program { what, status: output.status });
     }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let counts: Result<Vec<_>, Error> =
-        lines.map(|line| Ok(read(&serde_json::from_str(line)?))).collect();
-    Ok(counts?.into_iter().flatten().collect())
-}
-
-/// The count in a summary of gungraun's.
-fn read(summary: &Value) -> Option<(String, u64)> {
-    let word = |key: &str| summary.get(key)?.as_str();
-    let count = summary.pointer("/profiles/0/data/total/metrics/Ir/values/new")?.as_u64()?;
-    Some((format!("{}/{}", word("function_name")?, word("id")?), count))
-}
-
-fn parse(text: &str) -> Counts {
-    let line = |line: &str| {
-        let (name, count) = line.split_once(' ')?;
-        Some((name.to_owned(), count.parse().ok()?))
-    };
-    text.lines().filter_map(line).collect()
+    read(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// gungraun's runner, installed beside what is built.
 fn runner() -> Result<PathBuf, Error> {
-    let tools = target().join("tools");
-    let runner = tools.join("bin/gungraun-runner");
+    let directory = target().join(format!("tools/gungraun-runner-{VERSION}"));
+    let runner = directory.join("bin/gungraun-runner");
     if !runner.is_file() {
+        eprintln!("xtask: building gungraun-runner {VERSION}");
         let mut command = build::cargo();
-        let status = command.args(RUNNER).arg(&tools).status();
+        // It only starts valgrind and reads what that writes: optimising it would take longer.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        command.args(["install", "--quiet", "--locked", "--debug", "--no-track", "--root"]);
+        command.arg(&directory).arg(format!("gungraun-runner@={VERSION}"));
+        let status = command.status();
         let status = status.map_err(|source| Error::Start { program: "cargo".into(), source })?;
         if !status.success() {
-            return Err(Error::Program { what: "installing gungraun-runner".into(), status });
+            return Err(Error::Program { what: "building gungraun-runner".into(), status });
         }
     }
     Ok(runner)
 }
 
+/// What counts depend on beside our code: `rustc 1.95.0, glibc 2.36`.
+fn tools() -> Result<String, Error> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
+    let compiler = says(Command::new(rustc).arg("--version"))?;
+    let compiler: Vec<&str> = compiler.split_whitespace().take(2).collect();
+    let library = says(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
+    Ok(format!("{}, {}", compiler.join(" "), library.trim()))
+}
+
+fn says(command: &mut Command) -> Result<String, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.current_dir(root()).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|source| Error::Start { program: program.clone(), source })?;
+    if !output.status.success() {
+        let what = format!("asking {program} for a version");
+        return Err(Error::Program { what, status: output.status });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_count_may_be_little_above_the_one_that_is_kept() {
-        let kept = parse("plan/two 1000\nparse/two 500\n");
-        let counts = |count| Counts::from([("plan/two".to_owned(), count)]);
-        assert!(!is_more(&counts(900), &kept) && !is_more(&counts(1020), &kept));
-        assert!(is_more(&counts(1021), &kept));
-        assert!(is_more(&counts(1), &Counts::new()), "what is not kept is to be kept");
+    fn the_runner_has_the_version_of_the_library() {
+        let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        assert!(workspace.contains(&format!("\ngungraun = \"={VERSION}\"\n")));
     }
 
     #[test]
-    fn the_count_of_a_summary_is_that_of_all_instructions() {
-        let metrics = json!({"Ir": {"values": {"new": 7}}, "L1hits": {"values": {"new": 9}}});
-        let summary = json!({
-            "function_name": "plan_bond", "id": "two_ports",
-            "profiles": [{"data": {"total": {"metrics": metrics}}}],
-        });
-        assert_eq!(read(&summary), Some(("plan_bond/two_ports".to_owned(), 7)));
+    fn what_is_kept_can_be_read() {
+        let text = fs::read_to_string(root().join(KEPT)).unwrap();
+        assert!(!Kept::parse(&text).unwrap().counts.is_empty());
     }
 }
