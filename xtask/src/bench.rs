@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what podbond costs, beside the kernel's own price and beside others.
 
+mod instructions;
 mod report;
 
 use std::{
@@ -22,6 +23,8 @@ use crate::{
     workspace::{root, target},
 };
 
+pub(crate) use self::instructions::KEPT;
+
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench
@@ -30,6 +33,10 @@ Examples:
         one document, to compare, in less than two minutes
   cargo xtask bench --only growth --write
         how costs grow, into PERFORMANCE.md and docs/
+  cargo xtask bench --only instructions
+        whether reading, planning and decoding take as many instructions as they did
+  cargo xtask bench --only instructions --write
+        keep the counts as they are now
   cargo xtask bench --peer bond=bin/bond --peer sriov=bin/sriov
         beside other programs that do the same";
 
@@ -61,10 +68,11 @@ pub(crate) struct Arguments {
     /// Only the rows, with fewer runs: in all less than two minutes
     #[arg(long, conflicts_with_all = ["only", "write"])]
     quick: bool,
-    /// Only this; both, unless said otherwise
+    /// Only this; rows and growth, unless said otherwise
     #[arg(long, value_name = "PART", value_enum)]
     only: Option<Part>,
-    /// Write the tables into PERFORMANCE.md and the plots beside its other pictures
+    /// Write the tables into PERFORMANCE.md and the plots beside its other pictures; keep the
+    /// instruction counts
     #[arg(long)]
     write: bool,
     /// How often each thing is done: 21, or 5 with --quick
@@ -100,6 +108,8 @@ enum Part {
     Rows,
     /// How costs grow with what there is
     Growth,
+    /// Instruction counts of what reads, plans and decodes, beside those that the repository keeps
+    Instructions,
 }
 
 /// A program of others that does what a plugin of podbond's does.
@@ -131,6 +141,13 @@ struct Programs {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.only == Some(Part::Instructions) {
+        let table = instructions::run(arguments.write)?;
+        if arguments.write {
+            report::write_part("instructions", &table)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let programs = Programs {
         podbond: build::for_bench("podbond")?,
         measuring: build::for_bench(PROGRAM.0)?,

@@ -96,6 +96,40 @@ pub(crate) enum Error {
         /// How it ended.
         status: u8,
     },
+    /// A line of the kept counts cannot be read.
+    #[error(
+        "line {line} of {} is no name and count above 0; \
+         write the file anew with `cargo xtask bench --only instructions --write`",
+        crate::bench::KEPT
+    )]
+    KeptCount {
+        /// Its number, from 1.
+        line: usize,
+    },
+    /// A function was run and nothing was counted.
+    #[error(
+        "valgrind counted no instruction of {name}: is its name in the executable's symbols, and \
+         does the profile bench keep them?"
+    )]
+    NoCount {
+        /// The function and what it was given.
+        name: String,
+    },
+    /// Counts are not those that the repository keeps; each was printed.
+    #[error(
+        "{differ} instruction counts differ from those that {} keeps (of {kept:?}; these are of \
+         {counted:?}); if that is as it should be, accept them with \
+         `cargo xtask bench --only instructions --write` and commit the file",
+        crate::bench::KEPT
+    )]
+    Counts {
+        /// How many.
+        differ: usize,
+        /// What those that are kept were counted with.
+        kept: String,
+        /// What these were counted with.
+        counted: String,
+    },
     /// What was built may not be given to others.
     #[error("dist/podbond was not written: {0}")]
     Dist(String),

@@ -17,4 +17,4 @@ pub use growth::{Growth, Line, Point};
 pub use kind::Kind;
 pub use plot::svg;
 pub use row::{Document, Row, Spread};
-pub use table::{budget_table, calls_table, growth_table, table};
+pub use table::{aligned, budget_table, calls_table, growth_table, table};

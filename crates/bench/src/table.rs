@@ -98,8 +98,9 @@ fn number(value: Option<u64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// Columns as wide as their widest cell: so many of words, then numbers, set to the right.
-fn aligned(lines: &[Vec<String>], words: usize) -> String {
+/// Columns as wide as their widest cell: so many of words, then numbers, set to the right. The first
+/// line is the head.
+pub fn aligned(lines: &[Vec<String>], words: usize) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| {
         lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()

@@ -4,6 +4,8 @@
 //! with Debian's own tools; both are fetched with apt (which checks them), kept in the user's cache,
 //! and put into an initramfs together with our executables. What the node looks like from inside is
 //! in `guest/init`, which is meant to be read.
+//!
+//! The same cache holds the valgrind that instructions are counted with, outside of the machine.
 
 mod accel;
 mod apt;
@@ -19,6 +21,7 @@ mod progress;
 mod qemu;
 mod terminal;
 mod userland;
+mod valgrind;
 
 pub use accel::{Accel, UnknownAccel};
 pub use error::Error;
@@ -26,3 +29,4 @@ pub use kernel::{Kernel, UnknownKernel};
 pub use lab::{Builder, Lab, Switch};
 pub use machine::{Console, Stdin};
 pub use progress::Progress;
+pub use valgrind::Valgrind;

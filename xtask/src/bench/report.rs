@@ -66,6 +66,13 @@ pub(crate) fn write(document: &Document) -> Result<(), Error> {
     fs::write(&page, text).file("write", &page)
 }
 
+/// Writes a table into the page, between its marks.
+pub(crate) fn write_part(name: &str, table: &str) -> Result<(), Error> {
+    let page = root().join(PAGE);
+    let text = fs::read_to_string(&page).file("read", &page)?;
+    fs::write(&page, between(&text, name, table)?).file("write", &page)
+}
+
 fn draw(all: &[Growth], directory: &Path) -> Result<(), Error> {
     all.iter().try_for_each(|growth| {
         let file = directory.join(format!("{}.svg", growth.file_name()));
@@ -119,7 +126,7 @@ mod tests {
     fn the_page_has_the_marks() {
         let text = fs::read_to_string(root().join(PAGE)).unwrap();
         assert!(
-            ["rows", "calls", "growth", "budget"]
+            ["rows", "calls", "instructions", "growth", "budget"]
                 .iter()
                 .all(|name| between(&text, name, "").is_ok())
         );
