@@ -12,7 +12,9 @@ use crate::Attachment;
 /// its ports itself. To open a VF, close it and open it again costs more than all else of an ADD.
 ///
 /// Left as they are: one with addresses of its own, since routes need a link that is up, and one with
-/// a plugin after its own, which may need that too. Pure.
+/// a plugin after its own, which may need that too; and those of a bond with a VLAN, which the card is
+/// told of as soon as its port is open: igbvf of Linux 6.1 refuses it from a VF that was never open
+/// before ("Reload the VF driver to resume operations"). Pure.
 pub(crate) fn leave_ports_down(attachments: &mut [Attachment]) {
     let mut ports = BTreeSet::new();
     for attachment in attachments.iter_mut().rev() {
@@ -31,7 +33,8 @@ pub(crate) fn leave_ports_down(attachments: &mut [Attachment]) {
 /// The links of the pod that a configuration makes a bond of.
 fn ports_in_pod(config: &NetConf) -> Vec<LinkName> {
     let in_pod = config.raw.get("linksInContainer").is_some_and(|value| *value == true);
-    if config.plugin != "bond" || !in_pod {
+    let has_vlan = config.raw.contains_key("vlan");
+    if config.plugin != "bond" || !in_pod || has_vlan {
         return Vec::new();
     }
     let links = config.raw.get("links").and_then(Value::as_array).into_iter().flatten();
@@ -85,5 +88,8 @@ mod tests {
         let up = Some("up".to_owned());
         assert_eq!(left(&json!([vf(), with_addresses, told, bond(true)])), [None, None, up, None]);
         assert_eq!(left(&json!([vf(), list, vf(), bond(true)]))[1], None);
+        let mut tagged = bond(true);
+        tagged["vlan"] = 100.into();
+        assert_eq!(left(&json!([vf(), vf(), vf(), tagged])), [None, None, None, None]);
     }
 }
