@@ -57,14 +57,14 @@ impl Index {
     /// Whether it tells of the leases as they are.
     pub(crate) fn is_current(&self, leases: &Metadata) -> bool {
         let stamp = Stamp::of(leases);
-        let own = || fs::symlink_metadata(&self.dir).ok().and_then(|own| Stamp::of(&own));
+        let own = || fs::symlink_metadata(&self.dir).ok().and_then(|own| Stamp::of_index(&own));
         stamp.is_some() && stamp == own()
     }
 
     /// Makes it tell of the leases as they are in this directory, once it has followed every change.
     pub(crate) fn settle(&self, leases: &Path) -> io::Result<()> {
         let stamp = Stamp::new();
-        stamp.set(&self.dir)?;
+        stamp.set_index(&self.dir)?;
         stamp.set(leases)
     }
 
