@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, builder::PossibleValuesParser};
 use podbond_lab::{Accel, Kernel, Progress, Stdin};
 
-use crate::{build, error::Error, lab, metadata};
+use crate::{build, error::Error, lab, lines::Lines, metadata};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -104,7 +104,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut rows = Rows::new(io::stderr());
     let begun = Instant::now();
     let command = arguments.command();
-    let status = lab.run(&command, Stdin::Empty, &mut rows, &mut io::stderr(), Some(LIMIT))?;
+    let mut lines = Lines::new(|line: &str| rows.line(line));
+    let status = lab.run(&command, Stdin::Empty, &mut lines, &mut io::stderr(), Some(LIMIT))?;
     if rows.points.is_empty() && rows.undoing.is_empty() {
         return Err(Error::NoTests);
     }
@@ -116,20 +117,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 /// Gathers the rows that the test prints; everything else goes on to where progress is shown.
 struct Rows<W> {
     to: W,
-    line: Vec<u8>,
     points: Vec<Vec<String>>,
     undoing: Vec<Vec<String>>,
 }
 
 impl<W: Write> Rows<W> {
     fn new(to: W) -> Self {
-        Self { to, line: Vec::new(), points: Vec::new(), undoing: Vec::new() }
+        Self { to, points: Vec::new(), undoing: Vec::new() }
     }
 
     /// libtest begins the line in which a test's first row stands.
-    fn end_line(&mut self) -> io::Result<()> {
-        let line = String::from_utf8_lossy(&self.line).into_owned();
-        self.line.clear();
+    fn line(&mut self, line: &str) -> io::Result<()> {
         let cells = |row: &str| row.split(" | ").map(str::to_owned).collect();
         if let Some((_, row)) = line.split_once("crash: ") {
             self.points.push(cells(row));
@@ -146,23 +144,6 @@ impl<W: Write> Rows<W> {
         let points = table(&head, &self.points);
         let head = ["operation", "undone by", "left out", "noticed by"];
         format!("{points}\n{}", table(&head, &self.undoing))
-    }
-}
-
-impl<W: Write> Write for Rows<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for &byte in bytes {
-            if byte == b'\n' {
-                self.end_line()?;
-            } else {
-                self.line.push(byte);
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }
 
@@ -240,8 +221,9 @@ mod tests {
                     crash: chain | killed | 53 | 9 | 124 | 0\n\
                     ok\n";
         let mut rows = Rows::new(Vec::new());
+        let mut lines = Lines::new(|line: &str| rows.line(line));
         for part in text.as_bytes().chunks(7) {
-            rows.write_all(part).unwrap();
+            lines.write_all(part).unwrap();
         }
         assert_eq!(rows.to, b"running 1 test\nok\n");
         assert_eq!(

@@ -10,6 +10,7 @@ mod docs;
 mod error;
 mod fuzz;
 mod lab;
+mod lines;
 mod metadata;
 mod test;
 mod tidy;

@@ -20,7 +20,9 @@ use podbond_lab::{Kernel, Lab, Progress, Stdin};
 use crate::{
     build::{self, Built, cargo},
     error::Error,
-    lab, metadata,
+    lab,
+    lines::Lines,
+    metadata,
 };
 use report::{Counts, Report};
 use runs::{Listed, Run, Scope};
@@ -237,7 +239,8 @@ fn run_in(
     }
     let limit = if full { FULL_LIMIT } else { LIMIT };
     let mut report = Report::new(io::stdout(), label);
-    let status = lab.run(&argv, Stdin::Empty, &mut report, &mut io::stderr(), Some(limit))?;
+    let mut lines = Lines::new(|line: &str| report.line(line));
+    let status = lab.run(&argv, Stdin::Empty, &mut lines, &mut io::stderr(), Some(limit))?;
     Ok((run, status, report.counts()))
 }
 

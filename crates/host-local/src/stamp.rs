@@ -41,7 +41,7 @@ impl Stamp {
     /// When an index was changed, if that was by one who gave it this time as an index.
     pub(crate) fn of_index(directory: &Metadata) -> Option<Self> {
         let read = Timespec { tv_sec: directory.atime(), tv_nsec: directory.atime_nsec() };
-        Self::of(directory).filter(|stamp| stamp.read() == read)
+        Self::of(directory).filter(|stamp| stamp.last_read() == read)
     }
 
     /// When a directory was changed, if that was by one who gave it a time.
@@ -57,7 +57,7 @@ impl Stamp {
 
     /// Gives it to their index.
     pub(crate) fn set_index(self, directory: &Path) -> io::Result<()> {
-        self.set_with(self.read(), directory)
+        self.set_with(self.last_read(), directory)
     }
 
     fn set_with(self, last_access: Timespec, directory: &Path) -> io::Result<()> {
@@ -67,7 +67,7 @@ impl Stamp {
 
     /// When an index that has it says that it was read last. Later than it was changed: a file system
     /// notes by itself only who reads what has been changed since, or not been read for a day.
-    fn read(self) -> Timespec {
+    fn last_read(self) -> Timespec {
         Timespec { tv_sec: self.0.tv_sec + 1, ..self.0 }
     }
 }

@@ -71,7 +71,7 @@ Examples:
   podbond status
   podbond status -n demo bondpod1
   podbond status -o json | jq '.pods[].networkStatus'")]
-    Status(StatusArgs),
+    Status(PodsArgs),
     /// Run a command in a pod's network namespace
     #[command(after_help = "\
 Examples:
@@ -117,7 +117,7 @@ Examples:
 
 Exit status: 0 all that was checked is as it was made; 4 something differs;
 1 something could not be looked at; 3 there is no such pod.")]
-    Check(CheckArgs),
+    Check(PodsArgs),
     /// Take away what pods that are gone have left on this node
     #[command(after_help = "\
 Pods go without their DEL when the node loses power, or when the runtime
@@ -204,8 +204,9 @@ pub(crate) struct DeleteArgs {
     pub(crate) namespace: Namespace,
 }
 
+/// Which pods are looked at.
 #[derive(Args)]
-pub(crate) struct StatusArgs {
+pub(crate) struct PodsArgs {
     /// Only pods of this namespace
     #[arg(short, long)]
     pub(crate) namespace: Option<Namespace>,
@@ -218,18 +219,6 @@ pub(crate) struct StatusArgs {
 
 #[derive(Args)]
 pub(crate) struct DoctorArgs {
-    /// How to print it
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
-}
-
-#[derive(Args)]
-pub(crate) struct CheckArgs {
-    /// Only pods of this namespace
-    #[arg(short, long)]
-    pub(crate) namespace: Option<Namespace>,
-    /// Only this pod
-    pub(crate) pod: Option<ObjectName>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

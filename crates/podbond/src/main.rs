@@ -1,7 +1,8 @@
 //! podbond: pod-level bonding of SR-IOV virtual functions for Kubernetes, in one executable.
 //!
 //! Called by the name of a plugin it is that plugin, and the meta-plugin when a runtime calls it by its
-//! own name; called in any other way it is the command for people. The name is looked up before anything else is done.
+//! own name; called in any other way it is the command for people. The name is looked up before
+//! anything else is done.
 
 // They panic where nobody reads: the module `output` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -21,51 +21,32 @@ pub(super) struct Counts {
 pub(super) struct Report<W> {
     to: W,
     label: String,
-    line: Vec<u8>,
     last: Instant,
     counts: Counts,
 }
 
 impl<W: Write> Report<W> {
     pub(super) fn new(to: W, label: String) -> Self {
-        Self { to, label, line: Vec::new(), last: Instant::now(), counts: Counts::default() }
+        Self { to, label, last: Instant::now(), counts: Counts::default() }
     }
 
     pub(super) fn counts(self) -> Counts {
         self.counts
     }
 
-    fn end_line(&mut self) -> io::Result<()> {
-        let line = mem::take(&mut self.line);
-        let line = String::from_utf8_lossy(&line);
+    /// Takes one line.
+    pub(super) fn line(&mut self, line: &str) -> io::Result<()> {
         let took = mem::replace(&mut self.last, Instant::now()).elapsed();
-        if let Some((passed, failed)) = parse_result(&line) {
+        if let Some((passed, failed)) = parse_result(line) {
             self.counts.passed += passed;
             self.counts.failed += failed;
         }
-        if let Some(name) = failed_test(&line) {
+        if let Some(name) = failed_test(line) {
             self.counts.names.push(name.to_owned());
         }
         // One write for each line: two machines may share the stream.
-        let line = format!("{}{line}{}\n", self.label, duration(&line, took));
+        let line = format!("{}{line}{}\n", self.label, duration(line, took));
         self.to.write_all(line.as_bytes())
-    }
-}
-
-impl<W: Write> Write for Report<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for &byte in bytes {
-            if byte == b'\n' {
-                self.end_line()?;
-            } else {
-                self.line.push(byte);
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }
 
@@ -97,6 +78,7 @@ fn duration(line: &str, took: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::Lines;
 
     #[test]
     fn results_are_counted_however_the_stream_is_cut() {
@@ -106,8 +88,9 @@ mod tests {
                     test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured\n";
         let mut to = Vec::new();
         let mut report = Report::new(&mut to, "1/2 ".into());
+        let mut lines = Lines::new(|line: &str| report.line(line));
         for part in text.as_bytes().chunks(7) {
-            report.write_all(part).unwrap();
+            lines.write_all(part).unwrap();
         }
         let wanted = Counts { passed: 3, failed: 3, names: vec!["b::c".into()] };
         assert_eq!(report.counts(), wanted);

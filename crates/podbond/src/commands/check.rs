@@ -4,7 +4,7 @@ use podbond_api::ObjectKey;
 use podbond_attach::{Attachments, Checked, Record};
 use serde::Serialize;
 
-use crate::cli::{CheckArgs, Output};
+use crate::cli::{Output, PodsArgs};
 use crate::error::Error;
 use crate::node::{Node, require_root};
 use crate::output::say;
@@ -36,7 +36,7 @@ enum Outcome {
 }
 
 /// Compares the attachments of pods with what they were made as.
-pub(crate) fn check(node: &Node<'_>, args: &CheckArgs) -> Result<(), Error> {
+pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     require_root("check")?;
     let Attachments { gone, alive, unread } = Attachments::of(&node.records());
     let mut pods: BTreeMap<ObjectKey, Vec<Record>> = BTreeMap::new();

@@ -12,7 +12,7 @@ use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{Output, StatusArgs};
+use crate::cli::{Output, PodsArgs};
 use crate::damage;
 use crate::error::Error;
 use crate::node::Node;
@@ -163,7 +163,7 @@ impl PodStatus {
 
 /// Shows pods with their bonds, ports, VFs and addresses; of one pod, what its bonds know of each
 /// port as well.
-pub(crate) fn status(node: &Node<'_>, args: &StatusArgs) -> Result<(), Error> {
+pub(crate) fn status(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     let mut stored = node.store.pods(args.namespace.as_ref())?;
     if let Some(name) = &args.pod {
         let namespace = args.namespace.clone().unwrap_or_default();
@@ -208,7 +208,7 @@ struct Beside {
 }
 
 impl Beside {
-    fn of(node: &Node<'_>, args: &StatusArgs, stored: &[Stored]) -> Self {
+    fn of(node: &Node<'_>, args: &PodsArgs, stored: &[Stored]) -> Self {
         let mut owed = owed::leases();
         let mut findings = if args.pod.is_none() && args.namespace.is_none() {
             damage::findings(node)
