@@ -52,6 +52,13 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// The same with `--full`.
 const FULL_LIMIT: Duration = Duration::from_hours(6);
 
+/// How many random sequences of the crash test each kernel gets with `--full`.
+const FULL_SEQUENCES: usize = 1000;
+
+/// With `--full`, whose tests take a second or half an hour, each machine gets so many shares, one
+/// after another: none is left with all that takes long.
+const FULL_SHARES: usize = 4;
+
 /// Run the tests: units on this machine, then the lab's in virtual machines
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -155,7 +162,8 @@ fn lab_tests(arguments: &Arguments) -> Result<(), Error> {
     {
         return Err(Error::StaleShortList(entry));
     }
-    let runs = runs::deal(&arguments.kernels(), &listed, arguments.machines());
+    let shares = arguments.machines() * if arguments.full { FULL_SHARES } else { 1 };
+    let runs = runs::deal(&arguments.kernels(), &listed, shares);
     let progress = Progress::on_stderr();
     let mut prepared = VecDeque::new();
     for run in runs {
@@ -229,8 +237,12 @@ fn run_in(
     label: String,
 ) -> Result<Outcome, Error> {
     Progress::on_stderr().begin(format_args!("{label}booting for {} tests", run.count()));
-    let setting = format!("PODBOND_TEST_FULL={}", u8::from(full));
-    let mut argv = ["env", &setting, "sh", "-c", RUN_TESTS, "tests"].map(OsString::from).to_vec();
+    let mut argv = vec![OsString::from("env")];
+    if full {
+        argv.push("PODBOND_TEST_FULL=1".into());
+        argv.push(format!("PODBOND_TEST_SEQUENCES={FULL_SEQUENCES}").into());
+    }
+    argv.extend(["sh", "-c", RUN_TESTS, "tests"].map(OsString::from));
     let needed = tests.iter().zip(&run.tests).filter(|(_, names)| !names.is_empty());
     for (place, (test, names)) in needed.enumerate() {
         argv.extend((place > 0).then(|| "--".into()));

@@ -32,7 +32,7 @@ pub(super) struct Listed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) kernel: Kernel,
-    /// Its number among the machines of this kernel, from 1, and how many there are.
+    /// Its number among the shares of this kernel, from 1, and how many there are.
     pub(super) share: (usize, usize),
     /// For each executable, in the order of the list.
     pub(super) tests: Vec<Vec<String>>,
@@ -66,9 +66,9 @@ pub(super) fn stale(listed: &[Listed]) -> Option<String> {
     Some(format!("{package} {beginning}"))
 }
 
-/// Deals the tests of each kernel to at most `machines`, one after another, so that neighbours,
-/// which take alike, are in different ones. A short list is one machine's.
-pub(super) fn deal(kernels: &[(Kernel, Scope)], listed: &[Listed], machines: usize) -> Vec<Run> {
+/// Deals the tests of each kernel to at most `shares`, one after another, so that neighbours, which
+/// take alike, are in different ones. A short list is one share.
+pub(super) fn deal(kernels: &[(Kernel, Scope)], listed: &[Listed], shares: usize) -> Vec<Run> {
     let mut runs = Vec::new();
     for &(kernel, scope) in kernels {
         let wanted: Vec<(usize, &String)> = listed
@@ -83,7 +83,7 @@ pub(super) fn deal(kernels: &[(Kernel, Scope)], listed: &[Listed], machines: usi
             })
             .collect();
         let shares = match scope {
-            Scope::All => machines.clamp(1, wanted.len().max(1)),
+            Scope::All => shares.clamp(1, wanted.len().max(1)),
             Scope::Short => 1,
         };
         runs.extend((0..shares).map(|share| {

@@ -123,21 +123,21 @@ impl<'o> Run<'o> {
         tally
     }
 
-    /// All, or two for each state that a kill can leave, as what is after a change is what is before
-    /// the next: DEL after each change, the others before each by turns. After a reboot VFs are other
-    /// ones, and it takes long until there are any: only the node's files can be compared then, and
-    /// everything has to be made again.
+    /// What is after a change is what is before the next. After each it is DEL's turn; before each all
+    /// the others', or by turns one of them. After a reboot VFs are other ones, and it takes long until
+    /// there are any: only the node's files can be compared then, and everything has to be made again.
     fn closings(&self, moment: &str, position: usize) -> Vec<Closing> {
-        let mut all = self.operation.closings().to_vec();
-        if is_full() {
-            return all;
-        }
         if moment == "after" {
             return vec![Closing::Del];
         }
+        let mut others = self.operation.closings().to_vec();
+        others.retain(|closing| *closing != Closing::Del);
+        if is_full() {
+            return others;
+        }
         let takes_long = |closing| closing == Closing::Reboot && self.operation.scene.has_vfs();
-        all.retain(|closing| *closing != Closing::Del && !takes_long(*closing));
-        vec![all[position % all.len()]]
+        others.retain(|closing| !takes_long(*closing));
+        vec![others[position % others.len()]]
     }
 
     /// Killed at a point, then taken away. Whether it was killed: how many changes there are may
