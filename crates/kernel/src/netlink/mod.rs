@@ -9,6 +9,7 @@ mod ip;
 mod link;
 #[cfg(feature = "measuring")]
 pub mod measuring;
+mod neighbour;
 mod shown;
 mod socket;
 mod vf;
@@ -22,6 +23,7 @@ pub(crate) use link::{
     Props, Which, add_altname, add_bond, add_vlan, all_links, drop_altname, get_link, ports_of,
     remove_link, set_link, set_port, set_port_role, set_state,
 };
+pub(crate) use neighbour::{forget_neighbour, look_for_neighbour};
 pub(crate) use shown::read_link;
 pub(crate) use socket::Socket;
 pub(crate) use vf::{read_vfs, set_vf};

@@ -8,28 +8,32 @@ use crate::pod::{Pod, ip, pod};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A pod whose net3 leads to a neighbour that remembers another MAC for the pod's addresses. Both
-/// ends are in one namespace, which does not matter to what is sent.
-fn neighbours(netns: &str) -> Pod {
+/// A pod with addresses on its net3, which leads to a neighbour that remembers another MAC for them.
+fn neighbours(netns: &str) -> (Pod, Pod) {
+    let mut peer = Pod::new(&format!("{netns}-peer"));
     let mut node = Pod::new(netns);
-    node.ip("link add net3 type veth peer name peer");
-    for link in ["net3", "peer"] {
-        node.must(&Step::SetState { at: pod(link), to: LinkState::Up });
+    node.ip(&format!("link add net3 type veth peer name peer netns {netns}-peer"));
+    node.must(&Step::SetState { at: pod("net3"), to: LinkState::Up });
+    peer.must(&Step::SetState { at: pod("peer"), to: LinkState::Up });
+    for address in addresses() {
+        let nodad = if address.addr().is_ipv6() { "nodad" } else { "" };
+        node.ip(&format!("addr add {address} dev net3 {nodad}"));
     }
-    node.ip("addr add 10.56.217.1/24 dev peer");
-    node.ip("addr add 2001:db8::1/64 dev peer nodad");
-    for address in ["10.56.217.7", "2001:db8::7"] {
-        node.ip(&format!("neigh add {address} lladdr 02:00:00:00:00:99 dev peer nud stale"));
+    peer.ip("addr add 10.56.217.1/24 dev peer");
+    peer.ip("addr add 2001:db8::1/64 dev peer nodad");
+    for address in addresses() {
+        let ip = address.addr();
+        peer.ip(&format!("neigh add {ip} lladdr 02:00:00:00:00:99 dev peer nud stale"));
     }
-    node
+    (node, peer)
 }
 
 fn addresses() -> [IpNet; 2] {
     ["10.56.217.7/24".parse().unwrap(), "2001:db8::7/64".parse().unwrap()]
 }
 
-fn remembered(node: &Pod) -> Vec<String> {
-    let shown = node.ip("neigh show dev peer nud all");
+fn remembered(peer: &Pod) -> Vec<String> {
+    let shown = peer.ip("neigh show dev peer nud all");
     ["10.56.217.7 ", "2001:db8::7 "]
         .iter()
         .map(|address| {
@@ -41,21 +45,24 @@ fn remembered(node: &Pod) -> Vec<String> {
 
 #[test]
 fn neighbours_correct_what_they_remember() {
-    let mut node = neighbours("kernel-announce");
+    let (mut node, peer) = neighbours("kernel-announce");
     let mac = node.shown(&pod("net3")).mac.unwrap().to_string();
-    assert_ne!(remembered(&node), [mac.clone(), mac.clone()]);
+    assert_ne!(remembered(&peer), [mac.clone(), mac.clone()]);
     node.announce(&pod("net3"), &addresses(), PATIENCE).unwrap();
     let end = Instant::now() + Duration::from_secs(5);
-    while remembered(&node) != [mac.clone(), mac.clone()] {
-        assert!(Instant::now() < end, "{:?}", remembered(&node));
+    while remembered(&peer) != [mac.clone(), mac.clone()] {
+        assert!(Instant::now() < end, "{:?}", remembered(&peer));
         sleep(Duration::from_millis(50));
     }
+    // The pod has not become a neighbour of its own.
+    let known = node.ip("neigh show dev net3 nud all");
+    assert!(!known.contains("10.56.217.7 "), "{known}");
 }
 
 #[test]
 fn without_carrier_it_waits_as_long_as_allowed_and_sends_nothing() {
-    let mut node = neighbours("kernel-announce-down");
-    node.must(&Step::SetState { at: pod("peer"), to: LinkState::Down });
+    let (mut node, mut peer) = neighbours("kernel-announce-down");
+    peer.must(&Step::SetState { at: pod("peer"), to: LinkState::Down });
     // What is sent without carrier is counted as dropped. The kernel itself would send, too, to
     // look for IPv6 neighbours.
     ip("netns exec kernel-announce-down sysctl -qw net.ipv6.conf.net3.disable_ipv6=1");
