@@ -10,6 +10,9 @@ use crate::{Error, Result};
 /// (some cards show VFs so).
 const NETWORK_CLASSES: [&str; 2] = ["0x0200", "0x0280"];
 
+/// The bytes of the smallest page there is: `PAGE_SIZE`.
+const PAGE: usize = 4096;
+
 /// The part of sysfs that tells of PCI functions, under a root that tests may choose.
 #[derive(Debug, Clone)]
 pub struct Sysfs {
@@ -71,22 +74,20 @@ impl Sysfs {
     }
 
     fn numbered(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
-        let mut numbers = [0; 3];
-        for (number, name) in
-            numbers.iter_mut().zip(["sriov_offset", "sriov_stride", "sriov_numvfs"])
-        {
+        let Some(further) = vf.offset_from(pf) else { return Ok(None) };
+        let number = |name| {
             let text = self.attribute(pf, name)?;
-            let Some(read) = text.and_then(|text| text.parse::<u16>().ok()) else {
-                return Ok(None);
-            };
-            *number = read;
-        }
-        let [offset, stride, count] = numbers;
-        let is_it = |index: &u16| {
-            let further = stride.checked_mul(*index).and_then(|all| all.checked_add(offset));
-            further.and_then(|further| pf.plus(further)) == Some(vf)
+            Ok(text.and_then(|text| text.parse::<u16>().ok()))
         };
-        Ok((0..count).find(is_it))
+        let Some(since_first) =
+            number("sriov_offset")?.and_then(|first| further.checked_sub(first))
+        else {
+            return Ok(None);
+        };
+        // A PF that can have but one VF may show a stride of 0.
+        let stride = number("sriov_stride")?.map(|stride| stride.max(1));
+        let stride = stride.filter(|stride| since_first.is_multiple_of(*stride));
+        Ok(stride.map(|stride| since_first / stride))
     }
 
     /// The name of the driver bound to a function.
@@ -129,8 +130,8 @@ impl Sysfs {
     /// at its ends; none where the function has no such attribute.
     pub fn attribute(&self, pci: PciAddress, name: &str) -> Result<Option<String>> {
         let path = self.device(pci).join(name);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
+        match read(&path) {
+            Ok(text) => Ok(Some(text)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(source) => Err(Error::File { action: "read", path, source }),
         }
@@ -140,8 +141,8 @@ impl Sysfs {
     /// therefore refuses to tell.
     pub(crate) fn of_link(&self, link: &LinkName, name: &str) -> Result<Option<String>> {
         let path = self.link(link).join(name);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
+        match read(&path) {
+            Ok(text) => Ok(Some(text)),
             Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::InvalidInput => {
                 Ok(None)
             }
@@ -163,6 +164,15 @@ impl Sysfs {
     pub(crate) fn bus(&self) -> PathBuf {
         self.root.join("bus/pci")
     }
+}
+
+/// An attribute without white space at its ends. The first read(2) gives all of it, as the kernel
+/// keeps it in one page.
+fn read(path: &Path) -> io::Result<String> {
+    let mut page = [0; PAGE];
+    let length = io::Read::read(&mut fs::File::open(path)?, &mut page)?;
+    let text = str::from_utf8(&page[..length]);
+    text.map(|text| text.trim().to_owned()).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// Writes to a file of sysfs or procfs, which must be there.
@@ -268,9 +278,7 @@ mod tests {
         assert_eq!(all(), [Some(0), Some(10), None, None]);
         // VF n is 0x80 + n routing IDs on: 0000:03:10.0 is the first, 0000:03:11.2 the eleventh.
         let device = root.path().join("bus/pci/devices").join(PF);
-        for (name, number) in
-            [("sriov_offset", "128"), ("sriov_stride", "1"), ("sriov_numvfs", "11")]
-        {
+        for (name, number) in [("sriov_offset", "128"), ("sriov_stride", "1")] {
             fs::write(device.join(name), format!("{number}\n")).unwrap();
         }
         assert_eq!(all(), [Some(0), Some(10), None, None]);

@@ -26,9 +26,19 @@ impl PciAddress {
     /// the last bus of the domain.
     #[must_use]
     pub fn plus(self, offset: u16) -> Option<Self> {
-        let own = u16::from(self.bus) << 8 | u16::from(self.device) << 3 | u16::from(self.function);
-        let [bus, low] = own.checked_add(offset)?.to_be_bytes();
+        let [bus, low] = self.routing_id().checked_add(offset)?.to_be_bytes();
         Some(Self { domain: self.domain, bus, device: low >> 3, function: low & 7 })
+    }
+
+    /// How much further on than `first` its routing ID is. None before it, and in another domain.
+    #[must_use]
+    pub fn offset_from(self, first: Self) -> Option<u16> {
+        let distance = self.routing_id().checked_sub(first.routing_id());
+        distance.filter(|_| self.domain == first.domain)
+    }
+
+    fn routing_id(self) -> u16 {
+        u16::from(self.bus) << 8 | u16::from(self.device) << 3 | u16::from(self.function)
     }
 }
 
@@ -84,7 +94,13 @@ mod tests {
         let vfs: Vec<_> =
             [128, 134, 136, 256].map(|offset| pf.plus(offset).unwrap().to_string()).into();
         assert_eq!(vfs, ["0000:01:10.0", "0000:01:10.6", "0000:01:11.0", "0000:02:00.0"]);
-        assert_eq!("0000:ff:1f.7".parse::<PciAddress>().unwrap().plus(1), None);
+        let address = |text: &str| text.parse::<PciAddress>().unwrap();
+        assert_eq!(address("0000:ff:1f.7").plus(1), None);
+        for offset in [0, 128, 256] {
+            assert_eq!(pf.plus(offset).unwrap().offset_from(pf), Some(offset));
+        }
+        assert_eq!(pf.offset_from(address("0000:01:00.1")), None);
+        assert_eq!(address("0001:01:10.0").offset_from(pf), None);
     }
 
     #[test]
