@@ -1,4 +1,4 @@
-//! More and more VFs on three cards.
+//! More and more VFs on three cards, all others in a pod.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use podbond_bench::Growth;
+use serde_json::json;
 
 use super::{extend, points};
-use crate::case::Method;
+use crate::case::{Method, Subject};
 use crate::error::Error;
 use crate::ip::ip;
-use crate::sriov;
+use crate::plugin::Plugin;
+use crate::sriov::{self, pci_of_vf};
+
+/// The pod of all the others.
+const NETNS: &str = "bench-others";
 
 /// How many VFs each of the cards has: one more first on the card whose VF is used.
 const SIZES: [[u32; 3]; 4] = [[2, 1, 1], [4, 3, 3], [5, 5, 5], [7, 7, 7]];
@@ -21,6 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A VF for a pod.
 pub(super) fn growth(method: Method<'_>) -> Result<Vec<Growth>, Error> {
+    ip(&format!("netns add {NETNS}"))?;
     let directory = tempfile::tempdir()?;
     let mut lines = Vec::new();
     for counts in SIZES {
@@ -29,11 +35,35 @@ pub(super) fn growth(method: Method<'_>) -> Result<Vec<Growth>, Error> {
         for (card, count) in counts.into_iter().enumerate() {
             make(card, count)?;
         }
+        let others = others(counts, directory.path())?;
+        for other in &others {
+            other.add_alone()?;
+        }
         let subjects = sriov::case(None, directory.path())?.subjects;
         extend(&mut lines, &subjects, points(&subjects, size, method)?);
+        for other in &others {
+            other.delete_alone()?;
+        }
     }
-    let (name, of) = ("sriov ADD among VFs".to_owned(), "VFs on three cards".to_owned());
+    let name = "sriov ADD among VFs".to_owned();
+    let of = "VFs on three cards, the others in a pod".to_owned();
     Ok(vec![Growth { name, of, lines }])
+}
+
+/// The attachments of all VFs but the first card's first.
+fn others(counts: [u32; 3], directory: &Path) -> Result<Vec<Subject>, Error> {
+    let all = counts.into_iter().enumerate();
+    let all = all.flat_map(|(card, count)| (0..count as usize).map(move |vf| (card, vf)));
+    all.filter(|&other| other != (0, 0))
+        .map(|(card, vf)| {
+            let config = json!({
+                "type": "sriov", "cniVersion": "1.0.0", "name": "others",
+                "deviceID": pci_of_vf(&format!("pf{card}"), vf)?,
+            });
+            let plugin = Plugin::podbond("sriov");
+            plugin.subject(NETNS, &format!("net{card}v{vf}"), &config, directory)
+        })
+        .collect()
 }
 
 /// Gives a card so many VFs; the first of them is named as the lab does.
