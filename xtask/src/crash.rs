@@ -140,10 +140,11 @@ impl<W: Write> Rows<W> {
     }
 
     fn tables(&self) -> String {
-        let head = ["operation", "what", "steps of ADD", "of DEL", "points tried", "leaks"];
-        let points = table(&head, &self.points);
-        let head = ["operation", "undone by", "left out", "noticed by"];
-        format!("{points}\n{}", table(&head, &self.undoing))
+        let points = ["operation", "what", "steps of ADD", "of DEL", "points tried", "leaks"];
+        let undoing = ["operation", "undone by", "left out", "noticed by"];
+        let tables = [(&points[..], &self.points), (&undoing[..], &self.undoing)];
+        let tables = tables.into_iter().filter(|(_, rows)| !rows.is_empty());
+        tables.map(|(head, rows)| table(head, rows)).collect::<Vec<_>>().join("\n")
     }
 }
 
