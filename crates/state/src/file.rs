@@ -150,7 +150,10 @@ pub fn unfinished(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 fn list(dir: &Path) -> Result<Option<Vec<OsString>>, Error> {
     let failed = Error::file("list", dir);
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // Something else in its place holds no file of ours either.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         entries => entries.map_err(&failed)?,
     };
     let names = entries.map(|entry| Ok(entry?.file_name()));

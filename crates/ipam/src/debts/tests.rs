@@ -195,6 +195,7 @@ fn files_that_are_no_debts_are_left_out() {
     fs::copy(dir.join("c1:net1"), dir.join("copy:net1")).unwrap();
     fs::write(dir.join("c2:net1"), "{\"version\":1,").unwrap();
     fs::write(dir.join(".c3:net1.new"), "").unwrap();
+    fs::write(node.dir.path().join("debts/m"), "").unwrap();
     assert_eq!(node.owed(), ["c1"]);
 }
 
