@@ -37,7 +37,7 @@ impl Sriov {
             };
             let Some(netns) = netns.filter(|netns| is_gone(netns)) else { continue };
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some((container, ifname)) = attachment(name) {
+            if let Some((container, ifname)) = attachment(name, record.ifname.as_ref()) {
                 let (device, config) = (record.device, record.config());
                 left.push(LeftBehind { container, ifname, device, netns, config });
             }
@@ -103,10 +103,18 @@ impl Store {
     }
 }
 
-/// The two parts of a record's file name. Both may hold the `-` between them; an interface of a pod
-/// does not in practice.
-fn attachment(name: &str) -> Option<(ContainerId, LinkName)> {
-    let (container, ifname) = name.rsplit_once('-')?;
+/// The two parts of a record's file name. Both may hold the `-` between them. Where the record does not
+/// tell the interface, it is what follows the 64 digits that a runtime gives a container, or else what
+/// has no `-`.
+fn attachment(name: &str, ifname: Option<&LinkName>) -> Option<(ContainerId, LinkName)> {
+    let is_runtimes = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (container, ifname) = match ifname {
+        Some(ifname) => (name.strip_suffix(ifname.as_str())?.strip_suffix('-')?, ifname.as_str()),
+        None => name
+            .split_once('-')
+            .filter(|(id, _)| is_runtimes(id))
+            .or_else(|| name.rsplit_once('-'))?,
+    };
     Some((ContainerId::try_from(container.to_owned()).ok()?, ifname.parse().ok()?))
 }
 
@@ -163,6 +171,19 @@ mod tests {
         assert_eq!(left(&[("c-1-net1", ours(DEAD)), claim(DEAD)]), ["c-1 net1"]);
         assert_eq!(left(&[("c1-net1", ours(DEAD))]), ["c1 net1"]);
         assert_eq!(left(&[("c1-net1", ours("/run/netns/alive")), claim(DEAD)]), [""; 0]);
+    }
+
+    #[test]
+    fn an_interface_may_have_a_hyphen() {
+        let own = json!({
+            "version": 1, "netns": DEAD, "ifname": "uplink-a", "original": {"settings": {}},
+        });
+        let told = json!({"deviceID": PCI, "name": "n", "podbond": own}).to_string();
+        assert_eq!(left(&[("c-1-uplink-a", told.clone())]), ["c-1 uplink-a"]);
+        assert_eq!(left(&[("c1-net1", told)]), [""; 0], "it is not its own record");
+        let id = "0123456789abcdef".repeat(4);
+        let name = format!("{id}-uplink-a");
+        assert_eq!(left(&[(&name, ours(DEAD))]), [format!("{id} uplink-a")]);
     }
 
     #[test]

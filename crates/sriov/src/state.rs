@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use podbond_cni::{NetConf, Request};
 use podbond_kernel::{Vf, VfLinkState, VfSettings, View, VlanProtocol};
-use podbond_names::{Mac, PciAddress};
+use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -26,6 +26,9 @@ pub(crate) struct Record {
     pub(crate) device: PciAddress,
     /// The namespace of the pod, where it is known: the incumbent does not note it here.
     pub(crate) netns: Option<PathBuf>,
+    /// The interface in the pod, where it is known: neither the incumbent nor an older podbond notes
+    /// it here.
+    pub(crate) ifname: Option<LinkName>,
     /// What was there before.
     pub(crate) original: Original,
     /// All keys as they are on disk.
@@ -37,6 +40,7 @@ pub(crate) struct Record {
 struct Own {
     version: u32,
     netns: Option<PathBuf>,
+    ifname: Option<LinkName>,
     original: Original,
 }
 
@@ -75,8 +79,13 @@ impl Record {
             .filter(|(key, _)| !found(key) && *key != "prevResult")
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let own =
-            Own { version: VERSION, netns: request.netns.clone(), original: original.clone() };
+        let (netns, ifname) = (request.netns.clone(), Some(request.ifname.clone()));
+        let own = Own {
+            version: VERSION,
+            netns: netns.clone(),
+            ifname: ifname.clone(),
+            original: original.clone(),
+        };
         keys.extend([
             ("deviceID".to_owned(), json!(vf.pci)),
             ("Master".to_owned(), json!(vf.pf_link)),
@@ -86,7 +95,7 @@ impl Record {
             ("OrigVfState".to_owned(), json!(OrigVfState::from(&original))),
             ("podbond".to_owned(), json!(own)),
         ]);
-        Self { device: vf.pci, netns: request.netns.clone(), original, keys }
+        Self { device: vf.pci, netns, ifname, original, keys }
     }
 
     /// Reads a record, ours or the incumbent's; none where it is neither.
@@ -95,11 +104,12 @@ impl Record {
         let device = keys.get("deviceID")?.as_str()?.parse().ok()?;
         let own = keys.get("podbond").and_then(|own| Own::deserialize(own).ok());
         if let Some(own) = own.filter(|own| own.version == VERSION) {
-            return Some(Self { device, netns: own.netns, original: own.original, keys });
+            let Own { netns, ifname, original, .. } = own;
+            return Some(Self { device, netns, ifname, original, keys });
         }
         let state = OrigVfState::deserialize(keys.get("OrigVfState")?).ok()?;
         let original = state.into_original(&keys);
-        Some(Self { device, netns: None, original, keys })
+        Some(Self { device, netns: None, ifname: None, original, keys })
     }
 
     /// The record as it is kept.
