@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{Delegates, NodeRequest};
-use podbond_ipam::collect;
+use podbond_ipam::{Ipam, Lease, collect};
 use podbond_kernel::is_netns;
 
+use crate::left::del_of;
 use crate::state::Record;
 use crate::{Error, Sriov};
 
@@ -13,15 +14,15 @@ use crate::{Error, Sriov};
 enum Fate {
     /// It is valid, another network's, or may be in use: both stay.
     Stays,
-    /// The VF is put back, and the record goes.
+    /// It is deleted.
     Goes,
-    /// A valid attachment has the VF by now: the record alone goes.
+    /// A valid attachment has the VF by now: the lease and the record alone go.
     IsOver,
 }
 
 impl Sriov {
-    /// GC: takes back the VFs of this network's attachments that are not valid any more, and has the
-    /// IPAM plugin do the same with their leases. Goes on past errors.
+    /// GC: deletes this network's attachments that are not valid any more, from their records, and has
+    /// the IPAM plugin do the same. Goes on past errors.
     pub(crate) fn sweep(
         &self,
         request: &NodeRequest,
@@ -40,8 +41,11 @@ impl Sriov {
         for (path, record) in &records {
             let outcome = match fate((path, record), &records, &request.config.name, &valid) {
                 Fate::Stays => Ok(()),
-                Fate::Goes => self.take_back(path, record),
-                Fate::IsOver => self.store.remove_record(path),
+                Fate::Goes => match del_of(path, record, &request.path) {
+                    Some(del) => self.remove(&del, delegates),
+                    None => self.take_back(path, record),
+                },
+                Fate::IsOver => self.forget_attachment(path, record, request, delegates),
             };
             errors.extend(outcome.err());
         }
@@ -55,9 +59,25 @@ impl Sriov {
         Error::all(errors)
     }
 
+    /// Of an attachment of which only the VF is known.
     fn take_back(&self, path: &Path, record: &Record) -> Result<(), Error> {
         let _lock = self.store.lock(record.device)?;
         self.bring_back_if_held(None, path, record)?;
+        self.store.remove_record(path)
+    }
+
+    /// Gives the lease back of an attachment whose VF another has, and removes its record.
+    fn forget_attachment(
+        &self,
+        path: &Path,
+        record: &Record,
+        gc: &NodeRequest,
+        delegates: &Delegates<'_>,
+    ) -> Result<(), Error> {
+        if let Some(del) = del_of(path, record, &gc.path) {
+            let ipam = Ipam { request: &del, delegates, debts: &self.debts };
+            ipam.give_back(Lease::Possible).map_err(Error::Attaching)?;
+        }
         self.store.remove_record(path)
     }
 }

@@ -36,8 +36,7 @@ impl Sriov {
                 None => self.store().claim(record.device)?,
             };
             let Some(netns) = netns.filter(|netns| is_gone(netns)) else { continue };
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some((container, ifname)) = attachment(name, record.ifname.as_ref()) {
+            if let Some((container, ifname)) = attachment(&path, &record) {
                 let (device, config) = (record.device, record.config());
                 left.push(LeftBehind { container, ifname, device, netns, config });
             }
@@ -65,19 +64,9 @@ impl Sriov {
         path: &[PathBuf],
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
-        let config = match &left.config {
-            Some(config) => config.clone(),
-            None => nameless()?,
-        };
-        let request = Request {
-            container_id: left.container.clone(),
-            netns: None,
-            ifname: left.ifname.clone(),
-            args: Args::default(),
-            path: path.to_vec(),
-            config,
-        };
-        self.remove(&request, delegates)
+        let (container, ifname) = (left.container.clone(), left.ifname.clone());
+        let config = left.config.clone().map_or_else(nameless, Ok)?;
+        self.remove(&del((container, ifname), config, path), delegates)
     }
 
     /// Gives up a claim for a namespace that is gone, unless somebody else has it by now.
@@ -103,12 +92,28 @@ impl Store {
     }
 }
 
+/// The DEL of the attachment that a record is about; none where nothing tells which that is.
+pub(crate) fn del_of(path: &Path, record: &Record, plugins: &[PathBuf]) -> Option<Request> {
+    let config = record.config().or_else(|| nameless().ok())?;
+    Some(del(attachment(path, record)?, config, plugins))
+}
+
+fn del(
+    (container_id, ifname): (ContainerId, LinkName),
+    config: NetConf,
+    plugins: &[PathBuf],
+) -> Request {
+    let (args, path) = (Args::default(), plugins.to_vec());
+    Request { container_id, netns: None, ifname, args, path, config }
+}
+
 /// The two parts of a record's file name. Both may hold the `-` between them. Where the record does not
 /// tell the interface, it is what follows the 64 digits that a runtime gives a container, or else what
 /// has no `-`.
-fn attachment(name: &str, ifname: Option<&LinkName>) -> Option<(ContainerId, LinkName)> {
+fn attachment(path: &Path, record: &Record) -> Option<(ContainerId, LinkName)> {
     let is_runtimes = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let (container, ifname) = match ifname {
+    let name = path.file_name()?.to_str()?;
+    let (container, ifname) = match &record.ifname {
         Some(ifname) => (name.strip_suffix(ifname.as_str())?.strip_suffix('-')?, ifname.as_str()),
         None => name
             .split_once('-')

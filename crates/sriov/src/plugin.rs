@@ -108,7 +108,7 @@ impl Sriov {
     /// Puts a VF back as it was when its last holder has gone without a DEL, so that the next pod
     /// gets none of its settings. The address that the pod had is given back by its own DEL.
     fn finish_for_the_dead(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
-        for (path, record) in self.store.left_of(pci)? {
+        for (path, record) in self.store.records_of(pci)? {
             // Its claim on the VF is lost, and it lives.
             if let Some(netns) = record.netns.filter(|netns| is_netns(netns)) {
                 return Err(Error::Held { pci, netns });

@@ -96,24 +96,9 @@ impl Store {
         self.copies.join(path.file_name().unwrap_or_default())
     }
 
-    /// The records of a VF that nobody who lives has a claim on, with their files.
-    ///
-    /// A record goes with a claim. So where this VF has none, and there are no more records than claims,
-    /// none is this VF's: every ADD asks, and need not read those of all others.
-    pub(crate) fn left_of(&self, pci: PciAddress) -> Result<Vec<(PathBuf, Record)>, Error> {
-        let are_claimed = !self.claim_path(pci).exists() && {
-            let claims = names(&self.claims_dir())?;
-            let claims = claims.iter().filter(|name| name.parse::<PciAddress>().is_ok());
-            let records = names(&self.dir)?;
-            let records = records.iter().filter(|name| self.dir.join(name) != self.claims_dir());
-            records.count() <= claims.count()
-        };
-        if are_claimed { Ok(Vec::new()) } else { self.records_of(pci) }
-    }
-
     /// The records of a VF, with their files.
     pub(crate) fn records_of(&self, pci: PciAddress) -> Result<Vec<(PathBuf, Record)>, Error> {
-        // Only what has the address in it is worth a parser's time.
+        // Every ADD looks for them: only what has the address in it is worth a parser's time.
         let address = pci.to_string().into_bytes();
         let mut records = self.records_with(|bytes| {
             bytes.windows(address.len()).any(|part| part.eq_ignore_ascii_case(&address))
@@ -305,25 +290,6 @@ mod tests {
             .unwrap();
         let found = store.records_of(pci()).unwrap();
         assert_eq!(found.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&path]);
-    }
-
-    #[test]
-    fn a_record_whose_claim_is_lost_is_found_by_who_wants_its_vf() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("sriov");
-        let store = Store::new(dir.clone(), root.path().join("copies"));
-        let other = "0000:02:10.6".parse().unwrap();
-        let left = |pci| store.left_of(pci).unwrap().into_iter().map(|(path, _)| path);
-        assert_eq!(left(pci()).count(), 0);
-        let path = dir.join("c1-net1");
-        store.save(&path, &name(), &record(Path::new("/run/netns/p1"))).unwrap();
-        assert_eq!(left(pci()).next().as_ref(), Some(&path), "its namespace is gone");
-        // Not read: it would be found.
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace(PCI, "0000:02:10.6")).unwrap();
-        assert_eq!(left(other).count(), 0);
-        store.remove_claim(pci()).unwrap();
-        assert_eq!(left(other).next(), Some(path));
     }
 
     #[test]

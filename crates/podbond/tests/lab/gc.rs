@@ -1,7 +1,9 @@
 //! GC as a runtime calls it: attachments of its network that are not valid any more go, and no others.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -93,6 +95,45 @@ fn links_of_the_node_come_back_as_they_were_from_a_namespace_that_is_gone() {
     for vf in &vfs {
         ip(&format!("link set {vf} down"));
     }
+    networks.end();
+}
+
+#[test]
+fn the_lease_of_a_vf_goes_with_it_though_its_ipam_plugin_collects_nothing() {
+    let networks = WithNetworks::new();
+    let before = Snapshot::take();
+    let plugins = tempfile::tempdir().unwrap();
+    let ipam = plugins.path().join("idle");
+    let script = "#!/bin/sh\n[ $CNI_COMMAND = GC ] || exec /usr/lib/cni/host-local\n";
+    fs::write(&ipam, script).unwrap();
+    fs::set_permissions(&ipam, fs::Permissions::from_mode(0o755)).unwrap();
+    let vf = fs::read_link("/sys/class/net/pf0/device/virtfn0").unwrap();
+    let mut config = json!({
+        "cniVersion": "1.0.0", "name": "ours", "type": "sriov", "vlan": 7,
+        "deviceID": vf.file_name().unwrap().to_str(),
+        "ipam": {"type": "idle", "subnet": "10.99.0.0/24", "dataDir": plugins.path()},
+    });
+    let netns = Netns::with_links("idle");
+    let sriov = |command, config: &Value| {
+        // An interface with a hyphen, which stands between it and the container in a file's name.
+        let ifname = "uplink-a";
+        let call =
+            Call { plugin: "sriov", command, container: "c-1", netns: &netns.path(), ifname };
+        let program = &mut Command::new("/opt/cni/bin/sriov");
+        call.run_with_path(plugins.path().to_str().unwrap(), program, &config.to_string())
+    };
+    sriov("ADD", &config).unwrap();
+    let lease = plugins.path().join("ours/10.99.0.2");
+    assert!(lease.exists());
+    config["cniVersion"] = "1.1.0".into();
+    config["cni.dev/valid-attachments"] = json!([{"containerID": "c-1", "ifname": "uplink-a"}]);
+    sriov("GC", &config).unwrap();
+    assert!(lease.exists() && netns.link("uplink-a")["ifname"] == "uplink-a");
+    config["cni.dev/valid-attachments"] = json!([]);
+    sriov("GC", &config).unwrap();
+    assert!(!lease.exists());
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
     networks.end();
 }
 
