@@ -19,7 +19,8 @@ pub struct NetnsRef {
     /// The inode number, which the kernel gives again to a later namespace.
     inode: u64,
     /// When the inode was made, in ns since 1970. A namespace that is mounted at its path keeps its
-    /// inode; below `/proc` each look may make a new one, so that it says nothing there.
+    /// inode; through a link, as those below `/proc` are, each look may make a new one, so that it says
+    /// nothing there.
     made: Option<i64>,
 }
 
@@ -27,6 +28,7 @@ impl NetnsRef {
     /// What is at this path now.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
+        let is_link = fs::symlink_metadata(path)?.is_symlink();
         let seconds = metadata.ctime().saturating_mul(1_000_000_000);
         let made = seconds.saturating_add(metadata.ctime_nsec());
         Ok(Self {
@@ -34,7 +36,7 @@ impl NetnsRef {
             // Without /proc there is nothing to compare, and nothing to be confused with either.
             boot: fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned(),
             inode: metadata.ino(),
-            made: Some(made).filter(|_| !path.starts_with("/proc")),
+            made: Some(made).filter(|_| !is_link),
         })
     }
 
@@ -58,5 +60,42 @@ impl NetnsRef {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_to_a_namespace_leads_to_the_same_one_however_often_it_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("pod");
+        symlink("/proc/self/ns/net", &link).unwrap();
+        for path in [Path::new("/proc/self/ns/net"), &link] {
+            let seen = NetnsRef::of(path).unwrap();
+            // The kernel forgets an inode that nobody looks at.
+            for _ in 0..10 {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                assert!(seen.is_same() && !seen.is_gone(), "{}", path.display());
+            }
+        }
+        let seen = NetnsRef::of(&link).unwrap();
+        fs::remove_file(&link).unwrap();
+        assert!(seen.is_gone());
+    }
+
+    #[test]
+    fn another_namespace_in_the_same_place_is_not_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pod");
+        fs::write(&path, "").unwrap();
+        let seen = NetnsRef::of(&path).unwrap();
+        assert!(seen.is_same());
+        fs::write(dir.path().join("next"), "").unwrap();
+        fs::rename(dir.path().join("next"), &path).unwrap();
+        assert!(seen.is_gone());
     }
 }
