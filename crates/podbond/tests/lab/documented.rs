@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::node::{
     EXAMPLES, Snapshot, WithNetworks, apply, bond_config, in_pod, interface, ip, nad, pod, podbond,
@@ -119,23 +119,27 @@ fn trusted_vfs_are_bonded_in_every_documented_mode_and_are_as_before_afterwards(
 fn the_bond_fails_over_and_comes_back() {
     let networks = WithNetworks::new();
     succeeded(&apply(&pod("failing", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
-    let wait_for_active = |wanted: &str| {
+    let active = || interface(&status("failing"), "net3")["bond"]["activePort"].clone();
+    let wait_for = |wanted: &dyn Fn(&Value) -> bool| {
         for _ in 0..300 {
-            if interface(&status("failing"), "net3")["bond"]["activePort"] == wanted {
-                return;
+            let active = active();
+            if wanted(&active) {
+                return active;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        panic!("{wanted} did not become active: {}", status("failing"));
+        panic!("the active port is the wrong one: {}", status("failing"));
     };
-    wait_for_active("net1");
-    ip("link set pf0 down");
-    wait_for_active("net2");
+    // Whichever VF finds its carrier first.
+    let first = wait_for(&|active| active == "net1" || active == "net2");
+    let [own, other] = if first == "net1" { ["pf0", "pf1"] } else { ["pf1", "pf0"] };
+    ip(&format!("link set {own} down"));
+    wait_for(&|active| active.is_string() && *active != first);
     in_pod("failing", &["ping", "-c", "2", "-i", "0.2", "-W", "5", "-I", "net3", "10.56.217.1"]);
-    ip("link set pf0 up");
-    ip("link set pf1 down");
-    wait_for_active("net1");
-    ip("link set pf1 up");
+    ip(&format!("link set {own} up"));
+    ip(&format!("link set {other} down"));
+    wait_for(&|active| *active == first);
+    ip(&format!("link set {other} up"));
     succeeded(&podbond(&["delete", "pod", "failing", "-n", "demo"]));
     networks.end();
 }
