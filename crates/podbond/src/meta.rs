@@ -3,7 +3,7 @@
 //! Its configuration spells the networks out in `delegates`, as Multus' does where it asks no
 //! cluster. It is called by the names of the executable and of what it stands in for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use podbond_api::{ObjectKey, ResourceName};
 use podbond_attach::{Attacher, Attachments, Chain, Checked, Devices, Holder, Records, Sandbox};
@@ -35,12 +35,7 @@ impl Plugin for Meta {
         let netns = request.netns.clone().ok_or_else(|| {
             Failure::new(Code::InvalidEnvironment, "CNI_NETNS is missing from the environment")
         })?;
-        let sandbox = Sandbox {
-            pod,
-            uid: request.args.get("K8S_POD_UID").map(str::to_owned),
-            container_id: request.container_id.clone(),
-            netns,
-        };
+        let sandbox = sandbox(request, pod, netns);
         let added = with_attacher(request, delegates, |attacher| attacher.add(&sandbox, &chain))?;
         for warning in &added.warnings {
             delegates.warn(podbond_cni::Command::Add, request, "warning", warning);
@@ -48,10 +43,12 @@ impl Plugin for Meta {
         Ok(added.first.unwrap_or_default())
     }
 
-    /// From the records alone: a configuration may have changed since ADD.
+    /// From the records, since a configuration may have changed since ADD; from the configuration where
+    /// they are damaged, or where there are none.
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let container_id = &request.container_id;
-        let errors = with_attacher(request, delegates, |attacher| attacher.delete(container_id));
+        let errors = with_attacher(request, delegates, |attacher| {
+            attacher.delete_or_as(&request.container_id, || as_today(request))
+        });
         all(errors.into_iter().map(Failure::from))
     }
 
@@ -88,6 +85,19 @@ impl Plugin for Meta {
     }
 }
 
+fn sandbox(request: &Request, pod: ObjectKey, netns: PathBuf) -> Sandbox {
+    let uid = request.args.get("K8S_POD_UID").map(str::to_owned);
+    Sandbox { pod, uid, container_id: request.container_id.clone(), netns }
+}
+
+/// The pod and its networks as ADD would make them now, if it could.
+fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
+    let pod = pod(request).ok()?;
+    let networks = networks(&request.config.raw).ok()?;
+    let chain = Chain::delegated(&pod, networks, &request.ifname).ok()?;
+    Some((sandbox(request, pod, request.netns.clone().unwrap_or_default()), chain))
+}
+
 fn with_attacher<T>(
     request: &Request,
     delegates: &Delegates<'_>,
@@ -96,7 +106,7 @@ fn with_attacher<T>(
     work(&attacher(delegates, &request.path))
 }
 
-fn attacher<'a>(delegates: &'a Delegates<'a>, path: &'a [std::path::PathBuf]) -> Attacher<'a> {
+fn attacher<'a>(delegates: &'a Delegates<'a>, path: &'a [PathBuf]) -> Attacher<'a> {
     Attacher { delegates, devices: &Chosen, state: Path::new(STATE), path, is_netns: &is_netns }
 }
 

@@ -1,5 +1,7 @@
 //! All networks of a pod by one call of the meta-plugin, as a runtime makes it.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -61,6 +63,26 @@ fn a_runtime_gets_the_first_networks_result_and_the_pod_all_networks() {
     run("DEL", &netns, ARGS, &config(&json!([]))).unwrap();
     run("DEL", &netns, ARGS, &config(&json!([]))).unwrap();
     assert_eq!(netns.links(), links);
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
+fn a_pod_whose_records_are_damaged_or_lost_is_deleted_by_its_configuration() {
+    let before = Snapshot::take();
+    let netns = pod("meta-lost");
+    let links = netns.links();
+    let records = Path::new("/var/lib/podbond/attachments/c1");
+    for lose in [
+        |dir: &Path| fs::write(dir.join("net1.json"), "{").unwrap(),
+        |dir: &Path| fs::remove_dir_all(dir).unwrap(),
+    ] {
+        run("ADD", &netns, ARGS, &config(&networks())).unwrap();
+        lose(records);
+        run("DEL", &netns, ARGS, &config(&networks())).unwrap();
+        assert_eq!(netns.links(), links);
+        assert!(!records.exists());
+    }
     drop(netns);
     assert_eq!(Snapshot::take(), before);
 }
