@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{
-    CniResult, Command, ContainerId, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
+    Attachment, CniResult, Command, ContainerId, Delegates, Failure, Interface, NodeRequest,
+    Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
 use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns};
@@ -15,7 +16,7 @@ use crate::findings::{Surroundings, look_around};
 use crate::host_links::guard;
 use crate::made::{Made, Place};
 use crate::plan::{Plan, plan};
-use crate::record::{Reading, Records};
+use crate::record::{Reading, Recorded, Records};
 
 /// The bond plugin.
 #[derive(Debug, Clone)]
@@ -152,6 +153,8 @@ impl Bond {
         };
         // One that cannot be read is an error, but keeps nothing else from being put back.
         let record = self.records().read(&request.container_id, &request.ifname);
+        let known = self.as_known(request, record.as_ref().ok());
+        let request = known.as_ref().unwrap_or(request);
         let lease = match &record {
             Ok(Reading::Nothing | Reading::Damaged(_)) => Lease::without_record(request),
             Ok(Reading::Whole(_)) | Err(_) => Lease::Possible,
@@ -185,6 +188,25 @@ impl Bond {
             self.records().remove(&request.container_id, &request.ifname)?;
         }
         Error::all(errors)
+    }
+
+    /// What is known better than by the runtime: the configuration of the ADD, since today's may be
+    /// another; and, of what nothing is recorded, that another container has the interface in that
+    /// namespace by now.
+    fn as_known(&self, del: &Request, reading: Option<&Reading>) -> Option<Request> {
+        if let Some(Reading::Whole(made)) = reading {
+            let mut config = made.add.as_ref()?.config.clone();
+            config.set_prev_result(del.config.prev_result.clone());
+            return Some(Request { config, ..del.clone() });
+        }
+        let others = self.records().all(&mut Vec::new());
+        let is_its = |(other, made): (Attachment, Recorded)| {
+            other.container_id != del.container_id
+                && other.ifname == del.ifname
+                && made.is_ok_and(|made| made.netns() == del.netns.as_ref())
+        };
+        let is_taken = del.netns.is_some() && others.into_iter().any(is_its);
+        is_taken.then(|| Request { netns: None, ..del.clone() })
     }
 }
 

@@ -118,6 +118,33 @@ fn links_of_the_host_are_moved_in_and_come_back_as_they_were() {
 }
 
 #[test]
+fn a_configuration_that_was_changed_since_its_add_keeps_nothing_in_the_pod() {
+    for port in ["port1", "port2", "port3"] {
+        ip(&format!("link add {port} type dummy"));
+    }
+    let before = Snapshot::take();
+    let netns = Netns::with_links("changed");
+    let of = |second: &str, subnet: &str| {
+        bond_config(&json!({
+            "linksInContainer": false, "links": [{"name": "port1"}, {"name": second}],
+            "ipam": {"type": "host-local", "subnet": subnet, "dataDir": format!("/run/{second}")},
+        }))
+    };
+    call("ADD", &netns.path()).run(&of("port2", "10.99.1.0/24")).unwrap();
+    let leases = || fs::read_dir("/run/port2/bond-net1").unwrap().flatten();
+    let is_lease = |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with("10.99.");
+    assert_eq!(leases().filter(is_lease).count(), 1);
+    call("DEL", &netns.path()).run(&of("port3", "10.99.2.0/24")).unwrap();
+    assert_eq!(leases().filter(is_lease).count(), 0);
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+    for port in ["port1", "port2", "port3"] {
+        ip(&format!("link del {port}"));
+    }
+    fs::remove_dir_all("/run/port2").unwrap();
+}
+
+#[test]
 fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_were() {
     let networks = WithNetworks::new();
     let vfs = ["pf0", "pf1"].map(|pf| {

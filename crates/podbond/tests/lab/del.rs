@@ -46,6 +46,23 @@ fn over_host_links() -> Value {
 }
 
 #[test]
+fn a_late_del_takes_no_bond_from_the_next_pod_in_a_namespace_of_the_same_path() {
+    let before = Snapshot::take();
+    let netns = Netns::with_links("late");
+    let (path, config) = (netns.path(), bond_config(&json!({})));
+    call("ADD", &path).run(&config).unwrap();
+    call("DEL", &path).run(&config).unwrap();
+    let next = |command| Call { container: "c-next", ..call(command, &path) };
+    next("ADD").run(&config).unwrap();
+    let links = netns.links();
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(netns.links(), links);
+    next("DEL").run(&config).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+}
+
+#[test]
 fn a_bond_is_deleted_whatever_has_become_of_it() {
     // What happened meanwhile in the pod, and which of its links are gone since.
     let cases: [(&str, &[&str], &[&str]); 7] = [
