@@ -22,18 +22,13 @@ use crate::record::{Reading, Recorded, Records};
 #[derive(Debug, Clone)]
 pub struct Bond {
     pub(crate) state: PathBuf,
-    rules: PathBuf,
     pub(crate) debts: Debts,
 }
 
 impl Default for Bond {
-    /// With its records, the administrator's file and the debts where a node keeps them.
+    /// With its records and the debts where a node keeps them.
     fn default() -> Self {
-        Self {
-            state: PathBuf::from("/var/lib/podbond/bond"),
-            rules: PathBuf::from(podbond_settings::PATH),
-            debts: Debts::default(),
-        }
+        Self { state: PathBuf::from("/var/lib/podbond/bond"), debts: Debts::default() }
     }
 }
 
@@ -43,17 +38,11 @@ impl Bond {
         Self { state: dir.into(), ..Self::default() }
     }
 
-    /// With `file` for the administrator's, which says what links of the node a bond may take.
-    #[must_use]
-    pub fn with_rules_from(self, file: impl Into<PathBuf>) -> Self {
-        Self { rules: file.into(), ..self }
-    }
-
     /// Refuses a bond over links of the node that it may not take: NADs are written by tenants,
     /// and a link on which the node depends is not theirs.
     pub fn guard(&self, kernel: &mut Kernel, config: &Config) -> Result<(), Error> {
         match config.links_are {
-            LinksAre::OnHost => guard(kernel, &config.ports, &self.rules),
+            LinksAre::OnHost => guard(kernel, &config.ports, Path::new(podbond_settings::PATH)),
             LinksAre::InPod => Ok(()),
         }
     }

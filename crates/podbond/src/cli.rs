@@ -30,9 +30,9 @@ Examples:
   podbond delete -f examples/              take it all back
   podbond install /opt/cni/bin             install the CNI plugins bond, sriov and host-local
 
-Exit status: 0 done; 1 failed, and the object that failed is as it was;
-2 wrong use of the command; 3 bad input, nothing was changed;
-4 doctor found an error, or check a difference.";
+Exit status: 0 done; 1 failed: what apply could not make is as it was, what
+delete or gc could not take away stays; 2 wrong use of the command; 3 bad
+input, nothing was made; 4 doctor found an error, or check a difference.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -79,7 +79,8 @@ Examples:
   podbond exec -n demo bondpod1 -- ping -c 3 10.56.217.1
 
 Exit status: that of the command; 127 where it is not found, 126 where it
-cannot be run; 1 or 3 where there is no such pod.")]
+cannot be run; 3 where there is no such pod, 1 where its network namespace is
+gone.")]
     Exec(ExecArgs),
     /// Show the steps that apply would take, and take none
     #[command(after_help = "\
@@ -207,7 +208,7 @@ pub(crate) struct DeleteArgs {
 /// Which pods are looked at.
 #[derive(Args)]
 pub(crate) struct PodsArgs {
-    /// Only pods of this namespace
+    /// Only pods of this namespace; of a POD its namespace, `default` if not given
     #[arg(short, long)]
     pub(crate) namespace: Option<Namespace>,
     /// Only this pod

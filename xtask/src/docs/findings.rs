@@ -8,11 +8,12 @@ const HEAD: &str = "\
 # Findings
 
 A bond can be legal and yet not carry traffic, or not survive the loss that it is there to survive.
-podbond tells so beforehand. The same findings are told
+podbond tells so beforehand, and as long as it is so. Findings are told
 
-- by `podbond plan`, below the attachment that they are about;
-- by `podbond doctor`, which looks at the whole node, and again on any later day;
-- in the log of an ADD, one line each on the plugin's standard error.
+- of a bond that is about to be made: by `podbond plan`, below the attachment that they are about, and in
+  the log of an ADD, one line each on the plugin's standard error;
+- of pods and bonds that are there: by `podbond status`;
+- of the whole node: by `podbond doctor`.
 
 Each has a severity: **error** (it does not work), **warning** (it works and will not survive all that
 it is there to survive, or is a port short already), **note** (good to know). In JSON (`-o json`) a

@@ -72,7 +72,7 @@ pub(super) const MODES_AT_WORK: &str = "\
 | balance-rr (0) | Frames go out over the ports in turn. The one mode in which a single connection uses several ports; its frames may overtake each other. | a static link aggregation | trust |
 | active-backup (1) | One port carries all traffic, the others wait. | nothing; the ports may lead to different switches | failOverMac active, or trust |
 | balance-xor (2) | A hash of the frame chooses its port, by xmitHashPolicy. | a static link aggregation | trust |
-| broadcast (3) | Every frame goes out over every port, for networks that are doubled on purpose. | a network of its own for each port; one switch would deliver everything twice | trust |
+| broadcast (3) | Every frame goes out over every port, for networks that are doubled on purpose. | a network of its own for each port, or a static link aggregation; receivers have to bear that frames come twice | trust |
 | 802.3ad (4) | As balance-xor, over those ports that LACP finds to lead to one partner. | LACP; one switch, or several that act as one | trust; one such bond on a PF |
 | balance-tlb (5) | Sends over the port with the least load; receives on the active port. | nothing | trust |
 | balance-alb (6) | As balance-tlb, and receives IPv4 on all ports: it gives each neighbour another port's address by ARP. | nothing | trust |

@@ -2,8 +2,9 @@
 //! will not survive the loss that it is there to survive. A user learns it before that day.
 //!
 //! [`findings`] is pure: what was asked for, what the kernel shows, and what stands around it, in;
-//! findings out; [`bond_findings`] is the same for a bond that is there. The same findings are told by `podbond plan`, by `podbond doctor` and in the log
-//! of an ADD. Keys of the configuration turn some of them into refusals ([`Requirement`]).
+//! findings out; [`bond_findings`] is the same for a bond that is there. `podbond plan` and the log of
+//! an ADD tell those of a bond about to be made, `podbond status` and `podbond doctor` those of bonds that
+//! stand. Keys of the configuration turn some of them into refusals ([`Requirement`]).
 
 mod finding;
 mod lacp;

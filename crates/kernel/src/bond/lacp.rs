@@ -70,12 +70,6 @@ impl LacpState {
         self.0
     }
 
-    /// Whether this end counts its port as usable and lets frames through in both directions.
-    pub const fn is_carrying(self) -> bool {
-        let wanted = Self::SYNCHRONIZATION | Self::COLLECTING | Self::DISTRIBUTING;
-        self.0 & wanted == wanted
-    }
-
     /// Whether this end hears no LACPDU and uses what its administrator assumes of the other end.
     pub const fn is_defaulted(self) -> bool {
         self.0 & Self::DEFAULTED != 0
@@ -122,13 +116,6 @@ mod tests {
             let state = LacpState::from_bits(bits);
             assert_eq!((state.to_string().as_str(), state.bits()), (words, bits));
         }
-    }
-
-    #[test]
-    fn a_port_carries_traffic_when_it_is_in_sync_and_both_directions_are_open() {
-        let carrying = |bits| LacpState::from_bits(bits).is_carrying();
-        assert!(carrying(63) && carrying(61));
-        assert!(!carrying(0x0f) && !carrying(0x1f) && !carrying(0x35));
     }
 
     #[test]

@@ -3,7 +3,8 @@ use podbond_kernel::LinkState;
 use super::{InterfaceStatus, PodStatus, VlanStatus};
 use crate::table::Table;
 
-/// A row for each port of each bond, and one for each interface that belongs to no bond.
+/// A row for each port of each bond, and one for each interface that belongs to no bond. Of several
+/// addresses each after the first has a row below: two of them are wider than a terminal.
 pub(super) fn table(pods: &[PodStatus]) -> Table {
     let mut table = Table::new(["POD", "LINK", "MODE", "PORT", "STATE", "PF", "VF", "ADDRESSES"]);
     for pod in pods {
@@ -24,6 +25,7 @@ pub(super) fn table(pods: &[PodStatus]) -> Table {
         for interface in pod.interfaces.iter().filter(|interface| !is_port(interface)) {
             let (name, mode) = name_and_mode(interface);
             let [pf, vf] = function_cells(interface);
+            let mut addresses = global_addresses(interface);
             table.row([
                 std::mem::take(&mut pod_cell),
                 name,
@@ -32,8 +34,12 @@ pub(super) fn table(pods: &[PodStatus]) -> Table {
                 link_state(interface),
                 pf,
                 vf,
-                global_addresses(interface),
+                addresses.next().unwrap_or_default(),
             ]);
+            for address in addresses {
+                let [pod, link, mode, port, state, pf, vf] = [const { String::new() }; 7];
+                table.row([pod, link, mode, port, state, pf, vf, address]);
+            }
             for port in pod.ports_of(interface) {
                 let [pf, vf] = function_cells(port);
                 table.row([
@@ -101,9 +107,8 @@ pub(super) fn role(port: &InterfaceStatus, bond: &InterfaceStatus) -> Option<&'s
 }
 
 /// The addresses without the link-local ones that every link gives itself.
-fn global_addresses(interface: &InterfaceStatus) -> String {
-    let global = interface.addresses.iter().filter(|address| !address.starts_with("fe80:"));
-    global.cloned().collect::<Vec<_>>().join(" ")
+fn global_addresses(interface: &InterfaceStatus) -> impl Iterator<Item = String> {
+    interface.addresses.iter().filter(|address| !address.starts_with("fe80:")).cloned()
 }
 
 #[cfg(test)]
@@ -115,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_documented_pod_fits_a_terminal_and_shows_which_port_is_active() {
-        let addresses = vec!["fe80::1/64".to_owned(), "10.56.217.2/24".to_owned()];
+        let addresses = ["fe80::1/64", "10.56.217.2/24", "fd00:56:217::2/64"];
+        let addresses = addresses.map(str::to_owned).into();
         let bond = InterfaceStatus { addresses, ..bond("active-backup", Some("net2")) };
         let eth0 =
             InterfaceStatus { addresses: vec!["10.88.0.5/24".to_owned()], ..interface("eth0") };
@@ -128,6 +134,7 @@ mod tests {
                 "POD            LINK  MODE           PORT  STATE               PF   VF  ADDRESSES",
                 "demo/bondpod1  eth0                       up                           10.88.0.5/24",
                 "               net3  active-backup        up                           10.56.217.2/24",
+                "                                                                       fd00:56:217::2/64",
                 "                                    net1  no carrier, backup  pf0  0",
                 "                                    net2  up, active          pf1  0",
             ]
