@@ -28,7 +28,7 @@ pub struct Bond {
 impl Default for Bond {
     /// With its records and the debts where a node keeps them.
     fn default() -> Self {
-        Self { state: PathBuf::from("/var/lib/podbond/bond"), debts: Debts::default() }
+        Self { state: Path::new(podbond_state::DIR).join("bond"), debts: Debts::default() }
     }
 }
 

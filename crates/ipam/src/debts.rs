@@ -86,7 +86,7 @@ impl Debt {
 impl Default for Debts {
     /// Where a node keeps them.
     fn default() -> Self {
-        Self::new("/var/lib/podbond/debts")
+        Self::new(Path::new(podbond_state::DIR).join("debts"))
     }
 }
 

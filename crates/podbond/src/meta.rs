@@ -15,9 +15,6 @@ use serde_json::Value;
 /// By which names a runtime may call it.
 pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
 
-/// Where the attachments are recorded.
-const STATE: &str = "/var/lib/podbond";
-
 /// The meta-plugin.
 #[derive(Debug, Default)]
 pub(crate) struct Meta;
@@ -53,7 +50,8 @@ impl Plugin for Meta {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let (records, unread) = Records::new(Path::new(STATE)).of(&request.container_id);
+        let (records, unread) =
+            Records::new(Path::new(podbond_state::DIR)).of(&request.container_id);
         let checked = with_attacher(request, delegates, |attacher| {
             records.iter().flat_map(|record| attacher.check(record)).collect::<Vec<_>>()
         });
@@ -78,7 +76,8 @@ impl Plugin for Meta {
     /// The runtime knows of one attachment of each pod, and not of those that this made beside it:
     /// only what outlived its namespace is taken away.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let Attachments { gone, unread, .. } = Attachments::of(&Records::new(Path::new(STATE)));
+        let Attachments { gone, unread, .. } =
+            Attachments::of(&Records::new(Path::new(podbond_state::DIR)));
         let attacher = attacher(delegates, &request.path);
         let left = gone.iter().flat_map(|record| attacher.take_away(record));
         all(unread.into_iter().chain(left).map(Failure::from))
@@ -107,7 +106,13 @@ fn with_attacher<T>(
 }
 
 fn attacher<'a>(delegates: &'a Delegates<'a>, path: &'a [PathBuf]) -> Attacher<'a> {
-    Attacher { delegates, devices: &Chosen, state: Path::new(STATE), path, is_netns: &is_netns }
+    Attacher {
+        delegates,
+        devices: &Chosen,
+        state: Path::new(podbond_state::DIR),
+        path,
+        is_netns: &is_netns,
+    }
 }
 
 /// Every device is named by the configuration of its network, and kept by the plugin that gets it.

@@ -39,14 +39,14 @@ impl<'a> Node<'a> {
     /// The node with everything where a runtime would look for it. `CNI_PATH` says where plugins
     /// are, as for a runtime; without it they are in `/opt/cni/bin`.
     pub(crate) fn new(delegates: &'a Delegates<'a>) -> Self {
-        let state = PathBuf::from("/var/lib/podbond");
+        let state = PathBuf::from(podbond_state::DIR);
         let path = std::env::var_os("CNI_PATH").unwrap_or_else(|| "/opt/cni/bin".into());
         Self {
             delegates,
             plugin_path: std::env::split_paths(&path).collect(),
             conf_dir: PathBuf::from("/etc/cni/net.d"),
             store: Store::new(&state),
-            ledger: Ledger::new(&state, Path::new("/var/lib/cni/sriov")),
+            ledger: Ledger::new(&state, Path::new(podbond_sriov::DIR)),
             sysfs: Sysfs::new("/sys"),
             state,
         }

@@ -36,4 +36,4 @@ pub use error::Error;
 pub use left::LeftBehind;
 pub use observe::observe;
 pub use plan::plan;
-pub use plugin::Sriov;
+pub use plugin::{DIR, Sriov};

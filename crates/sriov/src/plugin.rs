@@ -25,6 +25,9 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it looks.
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where its records and claims are: where the incumbent keeps its own.
+pub const DIR: &str = "/var/lib/cni/sriov";
+
 /// The VF plugin.
 #[derive(Debug, Clone)]
 pub struct Sriov {
@@ -36,7 +39,7 @@ impl Default for Sriov {
     /// With its files where the incumbent keeps them, and copies that go when the node does: it takes
     /// what they tell of along.
     fn default() -> Self {
-        let store = Store::new("/var/lib/cni/sriov".into(), "/run/podbond/vfs".into());
+        let store = Store::new(DIR.into(), "/run/podbond/vfs".into());
         Self { store, debts: Debts::default() }
     }
 }

@@ -13,6 +13,9 @@ mod file;
 mod lock;
 mod look;
 
+/// Where a node keeps what outlives a restart, each crate in a directory of its own.
+pub const DIR: &str = "/var/lib/podbond";
+
 pub use error::Error;
 pub use file::{
     MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, unfinished, write,

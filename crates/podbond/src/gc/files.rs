@@ -9,8 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-const SRIOV: &str = "/var/lib/cni/sriov";
-
 #[derive(Default)]
 pub(super) struct Files {
     pub(super) unfinished: Vec<PathBuf>,
@@ -51,11 +49,11 @@ pub(super) fn look(state: &Path) -> Files {
     }
     files.records(&state.join("vfs"), |_| None);
     // Each may hold `-`, so that the name does not tell one from the other for sure.
-    files.records(Path::new(SRIOV), |_| None);
+    files.records(Path::new(podbond_sriov::DIR), |_| None);
     for dir in ["policies", "pfs"] {
         files.unfinished(&state.join(dir));
     }
-    files.unfinished(&Path::new(SRIOV).join("pci"));
+    files.unfinished(&Path::new(podbond_sriov::DIR).join("pci"));
     for kind in ["nads", "pods"] {
         let kind = state.join("manifests").join(kind);
         for namespace in files.names(&kind) {
