@@ -85,7 +85,7 @@ pub(crate) struct Arguments {
     package: Vec<String>,
     /// Only tests whose name holds one of these words
     #[arg(last = true, value_name = "FILTER")]
-    filter: Option<String>,
+    filter: Vec<String>,
 }
 
 impl Arguments {
@@ -107,7 +107,7 @@ impl Arguments {
 
     /// Whether not all tests are wanted.
     fn chooses(&self) -> bool {
-        !self.package.is_empty() || self.filter.is_some()
+        !self.package.is_empty() || !self.filter.is_empty()
     }
 
     /// A machine of the lab keeps one processor busy.
@@ -155,8 +155,8 @@ fn lab_tests(arguments: &Arguments) -> Result<(), Error> {
     });
     let tests = build::lab_tests(&packages)?;
     let podbond = build::for_lab("podbond")?;
-    let filter = arguments.filter.as_deref().unwrap_or_default();
-    let listed = tests.iter().map(|test| list(test, filter)).collect::<Result<Vec<_>, _>>()?;
+    let filter = arguments.filter.join(" ");
+    let listed = tests.iter().map(|test| list(test, &filter)).collect::<Result<Vec<_>, _>>()?;
     if !arguments.chooses()
         && let Some(entry) = runs::stale(&listed)
     {
@@ -307,6 +307,7 @@ mod tests {
         assert_eq!(kernels("--kernel bookworm"), [(Bookworm, Scope::All)]);
         assert_eq!(kernels("--full").len(), 3);
         assert_eq!(kernels("--full --kernel bookworm"), [(Bookworm, Scope::All)]);
+        assert_eq!(kernels("-- vlan at_once"), [(Trixie, Scope::All)]);
         assert!(kernels("--full -- vlan").iter().all(|&(_, scope)| scope == Scope::All));
     }
 

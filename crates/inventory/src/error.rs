@@ -10,8 +10,13 @@ use crate::Occupant;
 pub enum Error {
     /// A policy's `nicSelector` matches no PF.
     #[error(
-        "SriovNetworkNodePolicy {policy}: spec.nicSelector matches no PF of this node ({}): select one of these, or insert the card",
-        list(present, "none has SR-IOV")
+        "SriovNetworkNodePolicy {policy}: spec.nicSelector matches no PF of this node ({}): {}",
+        list(present, "none has SR-IOV"),
+        if present.is_empty() {
+            "insert the card, or switch SR-IOV on in its firmware"
+        } else {
+            "select one of these, or insert the card"
+        }
     )]
     NoMatchingPf {
         /// The policy.
