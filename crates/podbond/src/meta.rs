@@ -50,8 +50,7 @@ impl Plugin for Meta {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let (records, unread) =
-            Records::new(Path::new(podbond_state::DIR)).of(&request.container_id);
+        let (records, unread) = records().of(&request.container_id);
         let checked = with_attacher(request, delegates, |attacher| {
             records.iter().flat_map(|record| attacher.check(record)).collect::<Vec<_>>()
         });
@@ -76,12 +75,15 @@ impl Plugin for Meta {
     /// The runtime knows of one attachment of each pod, and not of those that this made beside it:
     /// only what outlived its namespace is taken away.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let Attachments { gone, unread, .. } =
-            Attachments::of(&Records::new(Path::new(podbond_state::DIR)));
+        let Attachments { gone, unread, .. } = Attachments::of(&records());
         let attacher = attacher(delegates, &request.path);
         let left = gone.iter().flat_map(|record| attacher.take_away(record));
         all(unread.into_iter().chain(left).map(Failure::from))
     }
+}
+
+fn records() -> Records {
+    Records::new(Path::new(podbond_state::DIR))
 }
 
 fn sandbox(request: &Request, pod: ObjectKey, netns: PathBuf) -> Sandbox {
