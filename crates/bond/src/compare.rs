@@ -1,4 +1,4 @@
-use podbond_cni::{Args, Command, Delegates, NetConf, Request};
+use podbond_cni::{Args, Delegates, NetConf, Request};
 use podbond_ipam::Found;
 use podbond_kernel::{At, Kernel, Netns, View};
 use podbond_names::LinkName;
@@ -11,10 +11,10 @@ use crate::{Config, Error};
 pub(crate) fn verify(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
     let mut kernel = Kernel::with_pod(netns(request)?)?;
     let mut differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
-    match delegates.ipam(Command::Check, request) {
+    match delegates.ipam_check(request) {
         Err(failure) if differences.is_empty() => return Err(failure.into()),
         Err(failure) => differences.push(failure.to_string()),
-        Ok(_) => {}
+        Ok(()) => {}
     }
     if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
 }

@@ -1,16 +1,13 @@
-use std::ffi::OsString;
+mod program;
+
 use std::fmt::Display;
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::Value;
-
 use crate::config::is_file_name;
-use crate::error::WireError;
-use crate::exec;
 use crate::{
     CniResult, Code, Command, Failure, Journal, NetConf, NodeRequest, Operation, Plugin, Request,
     Subject,
@@ -31,6 +28,22 @@ pub struct Delegates<'p> {
     builtins: &'p [&'p dyn Plugin],
     lookup: Lookup,
     journal: Option<&'static dyn Journal>,
+}
+
+/// An ADD by another plugin that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAdd {
+    /// Why; its details tell what is left, too.
+    pub cause: Failure,
+    /// Why the DEL failed that followed, where the ADD may have left something for it.
+    pub left: Option<Failure>,
+}
+
+impl From<Failure> for FailedAdd {
+    /// It has left nothing.
+    fn from(cause: Failure) -> Self {
+        Self { cause, left: None }
+    }
 }
 
 /// Who serves a call.
@@ -103,26 +116,36 @@ impl<'p> Delegates<'p> {
     /// the other commands. For 1.1.0's STATUS and GC the request's container and interface are not
     /// passed on.
     pub fn call(&self, command: Command, request: &Request) -> Result<Option<CniResult>, Failure> {
-        let (path, config) = (request.path.clone(), request.config.clone());
         match command {
+            Command::Add => return self.add(request).map(Some).map_err(|failed| failed.cause),
+            Command::Del | Command::Check => self.del_or_check(command, request),
             Command::Status => {
-                return self.status(&NodeRequest::status(path, config)).map(|()| None);
+                self.status(&NodeRequest::status(request.path.clone(), request.config.clone()))
             }
-            Command::Gc => return self.gc(&NodeRequest::gc(path, config)?).map(|()| None),
-            Command::Add | Command::Del | Command::Check => {}
-        }
+            Command::Gc => self.gc(&NodeRequest::gc(request.path.clone(), request.config.clone())?),
+        }?;
+        Ok(None)
+    }
+
+    fn add(&self, request: &Request) -> Result<CniResult, FailedAdd> {
         let callee = self.find(&request.config.plugin, &request.path)?;
-        let subject = || Subject {
-            program: callee.program(),
-            ..Subject::of(&request.config.plugin, command, request)
-        };
-        self.noted(subject, || match &callee {
-            Callee::Builtin(plugin) => match command {
-                Command::Add => plugin.add(request, self).map(Some),
-                Command::Check => plugin.check(request, self).map(|()| None),
-                _ => plugin.del(request, self).map(|()| None),
-            },
-            Callee::Program(program) => call_program(program, command, request),
+        let mut left = None;
+        let outcome = self.noted(subject(&callee, Command::Add, request), || match &callee {
+            Callee::Builtin(plugin) => plugin.add(request, self),
+            Callee::Program(program) => program::add(program, request).map_err(|failed| {
+                left = failed.left;
+                failed.cause
+            }),
+        });
+        outcome.map_err(|cause| FailedAdd { cause, left })
+    }
+
+    fn del_or_check(&self, command: Command, request: &Request) -> Result<(), Failure> {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        self.noted(subject(&callee, command, request), || match &callee {
+            Callee::Builtin(plugin) if command == Command::Check => plugin.check(request, self),
+            Callee::Builtin(plugin) => plugin.del(request, self),
+            Callee::Program(program) => program::del_or_check(program, command, request),
         })
     }
 
@@ -140,16 +163,28 @@ impl<'p> Delegates<'p> {
         Ok(())
     }
 
-    /// Calls the IPAM plugin of `request.config` with the same configuration, as the specification
+    /// ADD by the IPAM plugin of `request.config` with the same configuration, as the specification
     /// has it ("Delegated plugins are provided the *complete network configuration*", section
     /// "Delegated Plugin protocol"). None when the configuration has no `ipam.type`.
-    pub fn ipam(&self, command: Command, request: &Request) -> Result<Option<CniResult>, Failure> {
-        match ipam_config(&request.config) {
-            Ok(None) => Ok(None),
-            Ok(Some(config)) => self.call(command, &Request { config, ..request.clone() }),
-            // ADD was refused for it, so that there is nothing to give back.
-            Err(_) if command == Command::Del => Ok(None),
-            Err(failure) => Err(failure),
+    pub fn ipam_add(&self, request: &Request) -> Result<Option<CniResult>, FailedAdd> {
+        let Some(config) = ipam_config(&request.config)? else { return Ok(None) };
+        self.add(&Request { config, ..request.clone() }).map(Some)
+    }
+
+    /// DEL by the IPAM plugin; success when the configuration has none, or none that ADD took.
+    pub fn ipam_del(&self, request: &Request) -> Result<(), Failure> {
+        // ADD was refused for one that it cannot be, so that there is nothing to give back.
+        let Ok(Some(config)) = ipam_config(&request.config) else { return Ok(()) };
+        self.del_or_check(Command::Del, &Request { config, ..request.clone() })
+    }
+
+    /// CHECK by the IPAM plugin; success when the configuration has none.
+    pub fn ipam_check(&self, request: &Request) -> Result<(), Failure> {
+        match ipam_config(&request.config)? {
+            None => Ok(()),
+            Some(config) => {
+                self.del_or_check(Command::Check, &Request { config, ..request.clone() })
+            }
         }
     }
 
@@ -188,10 +223,7 @@ impl<'p> Delegates<'p> {
         self.noted(subject, || match &callee {
             Callee::Builtin(plugin) if command == Command::Gc => plugin.gc(request, self),
             Callee::Builtin(plugin) => plugin.status(request, self),
-            Callee::Program(program) => {
-                let variables = variables(command, None, &request.path)?;
-                run(program, command, &variables, &request.config).map(|_| ())
-            }
+            Callee::Program(program) => program::of_node(program, command, request),
         })
     }
 
@@ -227,6 +259,14 @@ impl Callee<'_> {
             Self::Builtin(_) => None,
             Self::Program(path) => Some(path.display().to_string()),
         }
+    }
+}
+
+/// What an operation on an attachment is about, by whom.
+fn subject(callee: &Callee<'_>, command: Command, request: &Request) -> impl FnOnce() -> Subject {
+    move || Subject {
+        program: callee.program(),
+        ..Subject::of(&request.config.plugin, command, request)
     }
 }
 
@@ -266,107 +306,6 @@ fn ipam_config(config: &NetConf) -> Result<Option<NetConf>, Failure> {
         return Err(Failure::new(Code::InvalidConfig, msg));
     }
     Ok(Some(NetConf { plugin: ipam.clone(), ..config.clone() }))
-}
-
-type Variables = [(&'static str, Option<OsString>); 6];
-
-/// The environment of a call (section "Parameters"). A request for no attachment has none of its
-/// variables, not even those of our own environment.
-fn variables(
-    command: Command,
-    request: Option<&Request>,
-    path: &[PathBuf],
-) -> Result<Variables, Failure> {
-    let path = std::env::join_paths(path).map_err(|error| {
-        Failure::new(Code::InvalidEnvironment, format!("CNI_PATH cannot be passed on: {error}"))
-    })?;
-    let netns = |request: &Request| request.netns.clone().unwrap_or_default().into_os_string();
-    Ok([
-        ("CNI_COMMAND", Some(command.as_str().into())),
-        ("CNI_CONTAINERID", request.map(|request| request.container_id.as_str().into())),
-        ("CNI_NETNS", request.map(netns)),
-        ("CNI_IFNAME", request.map(|request| request.ifname.as_str().into())),
-        ("CNI_ARGS", request.map(|request| request.args.to_string().into())),
-        ("CNI_PATH", Some(path)),
-    ])
-}
-
-/// ADD, DEL or CHECK by a program.
-fn call_program(
-    program: &Path,
-    command: Command,
-    request: &Request,
-) -> Result<Option<CniResult>, Failure> {
-    let call = |command| {
-        let variables = variables(command, Some(request), &request.path)?;
-        run(program, command, &variables, &request.config)
-    };
-    let failure = match call(command) {
-        Err(failure) if command == Command::Add => failure,
-        outcome => return outcome,
-    };
-    // "If, on ADD, a delegated plugin fails, the "upper" plugin should execute again with DEL
-    // before returning failure" (section "Delegated plugin execution procedure").
-    let Err(del) = call(Command::Del) else { return Err(failure) };
-    let details = [failure.details.as_str(), &format!("and its DEL failed: {del}")];
-    let details: Vec<&str> = details.into_iter().filter(|text| !text.is_empty()).collect();
-    let details = details.join("; ");
-    Err(failure.with_details(details))
-}
-
-/// Runs a program as a plugin.
-fn run(
-    program: &Path,
-    command: Command,
-    variables: &Variables,
-    config: &NetConf,
-) -> Result<Option<CniResult>, Failure> {
-    let name = &config.plugin;
-    let output = exec::run(program, variables, stdin(config).to_string().as_bytes());
-    let output = output.map_err(|error| {
-        let msg = format!("plugin {name:?} ({}) cannot be run: {error}", program.display());
-        Failure::new(Code::Io, msg)
-    })?;
-    // "Ensure that the delegated plugin's stderr is output to the calling plugin's stderr" (same
-    // section). It is for logs: that it cannot be written there changes nothing.
-    if !output.stderr.is_empty() {
-        let _ = writeln!(io::stderr(), "{}", output.stderr);
-    }
-    if !output.status.success() {
-        return Err(failure_of(name, &output));
-    }
-    if command != Command::Add {
-        return Ok(None);
-    }
-    let unreadable = |problem: String| {
-        Failure::new(Code::Decode, format!("plugin {name:?} gave no result: {problem}"))
-            .with_details(output.stderr.clone())
-    };
-    let value: Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| unreadable(error.to_string()))?;
-    let result = CniResult::from_value(&value, config.version);
-    result.map(Some).map_err(|failure| unreadable(failure.msg))
-}
-
-/// What the plugin reads: the whole configuration, with what was set beside it.
-fn stdin(config: &NetConf) -> Value {
-    let mut raw = config.raw.clone();
-    raw.insert("cniVersion".to_owned(), config.version.as_str().into());
-    if let Some(result) = &config.prev_result {
-        raw.entry("prevResult").or_insert_with(|| result.to_value(config.version));
-    }
-    Value::Object(raw)
-}
-
-/// The error of a program that did not succeed: its own words where it has any.
-fn failure_of(name: &str, output: &exec::Output) -> Failure {
-    if let Ok(error) = serde_json::from_slice::<WireError>(&output.stdout) {
-        let failure = Failure::from(error);
-        return Failure { msg: format!("plugin {name:?}: {}", failure.msg), ..failure };
-    }
-    // "exit status: 3" or "signal: 9 (SIGKILL)".
-    let msg = format!("plugin {name:?} failed without a reason ({})", output.status);
-    Failure::new(Code::Io, msg).with_details(output.stderr.clone())
 }
 
 #[cfg(test)]

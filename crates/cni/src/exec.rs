@@ -14,12 +14,13 @@ const MAX_STDERR: u64 = 16 << 10;
 /// What a program left behind.
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
-    pub(crate) stdout: Vec<u8>,
+    /// An error where it cannot be read, or is longer than a result may be.
+    pub(crate) stdout: io::Result<Vec<u8>>,
     /// Its first 16 KiB.
     pub(crate) stderr: String,
 }
 
-/// Runs a program to its end. Variables without a value are removed from its environment, the
+/// Runs a program to its end; an error says that it cannot be started. Variables without a value are removed from its environment, the
 /// others of this process are passed on.
 pub(crate) fn run(
     program: &Path,
@@ -44,14 +45,14 @@ pub(crate) fn run(
         });
         let stderr = scope.spawn(move || errors.map(drain).unwrap_or_default());
         let stdout = read_stdout(&mut child);
+        if stdout.is_err() {
+            // It may go on for ever, and with it its standard error; it has ended if this fails.
+            let _ = child.kill();
+        }
         (stdout, stderr.join().unwrap_or_default())
     });
-    if stdout.is_err() {
-        // It may wait for ever for us to read the rest; it has ended if this fails.
-        let _ = child.kill();
-    }
     let status = child.wait()?;
-    Ok(Output { status, stdout: stdout?, stderr })
+    Ok(Output { status, stdout, stderr })
 }
 
 /// Starts the program, and waits up to 2 s for one that is being written at this moment.

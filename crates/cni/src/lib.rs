@@ -22,7 +22,7 @@ mod serve;
 mod version;
 
 pub use config::{NetConf, RuntimeConfig};
-pub use delegate::{Delegates, Lookup};
+pub use delegate::{Delegates, FailedAdd, Lookup};
 pub use error::{Code, Failure};
 pub use journal::{Journal, Operation, Subject};
 pub use mac::{MacSource, WrongMac};

@@ -24,8 +24,9 @@ pub enum Addresses {
 /// The link comes first, since an IPAM plugin like dhcp speaks through it. When anything fails, the
 /// steps are undone before the lease is given back, so that no address is given out again while it
 /// is still in use; but see [`lease_needs_link`]. A lease that its plugin does not take back is noted
-/// as owed. What an IPAM plugin refused is not given back: it may be the lease of an earlier ADD of
-/// the same attachment.
+/// as owed. What our own IPAM plugin refused is not given back: it leased nothing, and an earlier ADD
+/// of the same attachment may have. A foreign one gets a DEL for its failed ADD, as the specification
+/// has it.
 pub fn attach<K: Apply, T>(
     kernel: &mut K,
     link: Vec<Step>,

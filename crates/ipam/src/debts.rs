@@ -8,7 +8,7 @@ mod torn;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use podbond_cni::{Code, Command, Delegates, Failure, Request};
+use podbond_cni::{Code, Delegates, Failure, Request};
 use podbond_state::Lock;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,16 @@ pub enum DebtError {
         path: PathBuf,
         /// Why not.
         problem: String,
+    },
+    /// It tells nothing: it was torn, or another version of podbond wrote it.
+    #[error(
+        "{} tells of a lease that is owed, but not of which: try again, and if that does not help, \
+         see that its IPAM plugin has it back, and remove the file",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
     },
     /// The IPAM plugin still refuses.
     #[error(
@@ -119,6 +129,16 @@ impl Debts {
         self.read(&self.path(request))
     }
 
+    /// The same, before its attachment is made anew: a note that tells nothing now, but may later, is
+    /// an error. Its payment would take the new lease.
+    pub(crate) fn before_add(&self, request: &Request) -> Result<Option<Debt>, DebtError> {
+        let path = self.path(request);
+        match content(&path)? {
+            Some(Content::Torn | Content::Foreign) => Err(DebtError::Unreadable { path }),
+            None | Some(Content::Whole(_)) => self.read(&path),
+        }
+    }
+
     /// Asks the IPAM plugin of a debt once more to take its lease back; when it does, the debt is
     /// forgotten. It is looked for in the directories of `path` (`CNI_PATH`), and then where it was
     /// looked for before. Success also when somebody else has paid it meanwhile.
@@ -145,8 +165,8 @@ impl Debts {
         let path = self.path(&debt.request);
         let Some(mut debt) = self.read(&path)? else { return Ok(()) };
         let dirs = dirs.iter().chain(&debt.request.path).cloned().collect();
-        match delegates.ipam(Command::Del, &Request { path: dirs, ..debt.request.clone() }) {
-            Ok(_) => {
+        match delegates.ipam_del(&Request { path: dirs, ..debt.request.clone() }) {
+            Ok(()) => {
                 podbond_state::remove(&path)?;
                 self.tidy(&debt.request)
             }
@@ -275,7 +295,8 @@ fn now() -> u64 {
 impl From<DebtError> for Failure {
     fn from(error: DebtError) -> Self {
         let code = match &error {
-            DebtError::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
+            DebtError::State(podbond_state::Error::Locked { .. })
+            | DebtError::Unreadable { .. } => Code::TryAgain,
             DebtError::State(_) | DebtError::Unwritten { .. } => Code::Io,
             DebtError::Unpaid { failure, .. } => failure.code,
         };

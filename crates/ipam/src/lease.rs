@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use podbond_cni::{CniResult, Command, Delegates, Failure, NodeRequest, Request};
+use podbond_cni::{CniResult, Command, Delegates, FailedAdd, Failure, NodeRequest, Request};
 
 use podbond_kernel::{At, Kernel, is_netns};
 
@@ -56,9 +56,18 @@ pub(crate) enum Given {
 }
 
 impl Ipam<'_> {
-    /// ADD; none where the configuration names no IPAM plugin.
+    /// ADD; none where the configuration names no IPAM plugin. One that fails gives back what it
+    /// leased before, and owes it where it cannot.
     pub(crate) fn lease(&self) -> Result<Option<CniResult>, Failure> {
-        self.delegates.ipam(Command::Add, self.request)
+        self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, left }| {
+            let Some(left) = left else { return cause };
+            let then = match self.debts.note(self.request, &left) {
+                Ok(path) => format!("what it may have leased is noted in {}", path.display()),
+                Err(error) => format!("and what it may have leased cannot be noted: {error}"),
+            };
+            let details = format!("{}; {then}", cause.details);
+            cause.with_details(details)
+        })
     }
 
     /// Pays what is owed for the attachment that is about to be made, so that no later payment takes
@@ -66,7 +75,7 @@ impl Ipam<'_> {
     /// what this ADD needs.
     pub(crate) fn settle_up(&self) -> Result<(), Failure> {
         self.restore_torn(Command::Add);
-        if let Some(own) = self.debts.of(self.request)? {
+        if let Some(own) = self.debts.before_add(self.request)? {
             self.debts.pay(&own, &self.request.path, self.delegates)?;
         }
         self.pay_on_the_way();
@@ -92,7 +101,7 @@ impl Ipam<'_> {
 
     /// The same without a word.
     pub(crate) fn try_to_give_back(&self, lease: Lease) -> Result<Given, Failure> {
-        let Err(failure) = self.delegates.ipam(Command::Del, self.request) else {
+        let Err(failure) = self.delegates.ipam_del(self.request) else {
             // Asked with its own configuration: this one may have been changed since.
             let own = self.debts.of(self.request)?;
             return Ok(own.map_or(Given::Back, |own| self.pay_own(&own)));

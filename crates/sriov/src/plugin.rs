@@ -180,10 +180,10 @@ impl Sriov {
         let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
         let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
         let mut differences = differences(&config, &request.ifname, &view, expected, &found);
-        match delegates.ipam(Command::Check, request) {
+        match delegates.ipam_check(request) {
             Err(failure) if differences.is_empty() => return Err(failure.into()),
             Err(failure) => differences.push(failure.to_string()),
-            Ok(_) => {}
+            Ok(()) => {}
         }
         if differences.is_empty() {
             Ok(())

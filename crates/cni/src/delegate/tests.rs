@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -116,6 +117,29 @@ fn after_a_failed_add_the_foreign_plugin_is_called_with_del() {
 }
 
 #[test]
+fn what_a_failed_add_may_have_left_is_told_when_its_del_fails_too() {
+    let add = |script: &str| {
+        let dir = directory("foreign", script);
+        let mut request = request("own", &[dir.path()]);
+        request.config.ipam = Some("foreign".to_owned());
+        Delegates::new(&[], Lookup::PathOnly).ipam_add(&request).unwrap_err()
+    };
+    let failed = add("exit 1");
+    assert!(failed.left.is_some(), "{failed:?}");
+    assert!(failed.cause.details.contains("and its DEL failed"), "{failed:?}");
+    assert_eq!(add("[ $CNI_COMMAND = DEL ]").left, None);
+    // What was refused, or has never run, has left nothing.
+    let refused = r#"echo '{"code":7,"msg":"no server","details":""}'; exit 1"#;
+    assert_eq!(add(refused).left, None);
+    let dir = directory("foreign", "");
+    fs::write(dir.path().join("foreign"), "#!/nowhere\n").unwrap();
+    let mut request = request("own", &[dir.path()]);
+    request.config.ipam = Some("foreign".to_owned());
+    let failed = Delegates::new(&[], Lookup::PathOnly).ipam_add(&request).unwrap_err();
+    assert_eq!(failed.left, None);
+}
+
+#[test]
 fn what_is_no_result_is_an_error() {
     for output in ["", "hello", r#"{"ips":[{"address":"x"}]}"#] {
         let dir = directory("foreign", &format!("echo '{output}'"));
@@ -130,6 +154,13 @@ fn a_plugin_that_writes_without_end_does_not_hang_us() {
     let dir = directory("foreign", "exec yes");
     let failure = call(Command::Add, &request("foreign", &[dir.path()])).unwrap_err();
     assert!(failure.msg.contains("more than 1048576 bytes"), "{failure}");
+}
+
+#[test]
+fn a_plugin_that_said_too_much_is_ended() {
+    let dir = directory("foreign", "head -c 2000000 /dev/zero; sleep 1; touch \"${0%/*}/went-on\"");
+    call(Command::Del, &request("foreign", &[dir.path()])).unwrap_err();
+    assert!(!dir.path().join("went-on").exists());
 }
 
 #[test]
@@ -203,7 +234,7 @@ fn the_ipam_plugin_is_called_with_the_same_configuration() {
     request.config.raw.insert("ipam".to_owned(), json!({"type": "ipam"}));
     request.config = NetConf::from_map(request.config.raw).unwrap();
     let delegates = Delegates::new(&[], Lookup::PathOnly);
-    assert_eq!(delegates.ipam(Command::Del, &request), Ok(None));
+    assert_eq!(delegates.ipam_del(&request), Ok(()));
     let stdin: Value =
         serde_json::from_slice(&fs::read(dir.path().join("stdin")).unwrap()).unwrap();
     assert_eq!(stdin, Value::Object(request.config.raw));
@@ -212,7 +243,7 @@ fn the_ipam_plugin_is_called_with_the_same_configuration() {
 #[test]
 fn without_an_ipam_plugin_nothing_is_called() {
     let delegates = Delegates::new(&[], Lookup::PathOnly);
-    assert_eq!(delegates.ipam(Command::Add, &request("bond", &[])), Ok(None));
+    assert_eq!(delegates.ipam_add(&request("bond", &[])), Ok(None));
 }
 
 #[test]
@@ -220,7 +251,7 @@ fn a_plugin_is_not_its_own_ipam_plugin() {
     let mut request = request("fake", &[]);
     request.config.ipam = Some("fake".to_owned());
     let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);
-    let failure = delegates.ipam(Command::Add, &request).unwrap_err();
+    let failure = delegates.ipam_check(&request).unwrap_err();
     assert_eq!(failure.code, Code::InvalidConfig);
 }
 
@@ -246,7 +277,7 @@ fn status_and_gc_are_passed_on_without_an_attachment() {
 fn a_plugin_that_names_itself_for_ipam_has_no_lease_to_give_back() {
     let mut request = request("fake", &[]);
     request.config.ipam = Some("fake".to_owned());
-    let ask = |command| Delegates::new(&[&Fake], Lookup::PathThenBuiltin).ipam(command, &request);
-    assert!(ask(Command::Add).unwrap_err().msg.contains("the plugin itself"));
-    assert_eq!(ask(Command::Del), Ok(None));
+    let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);
+    assert!(delegates.ipam_add(&request).unwrap_err().cause.msg.contains("the plugin itself"));
+    assert_eq!(delegates.ipam_del(&request), Ok(()));
 }

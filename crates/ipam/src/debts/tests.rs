@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 use podbond_cni::{Lookup, NetConf, NodeRequest, Plugin};
@@ -110,6 +111,29 @@ fn a_second_note_keeps_the_time_and_the_configuration_of_the_first() {
     node.give_back(true, &other, Lease::Never);
     let second = node.debts.of(&request).unwrap().unwrap();
     assert_eq!((second.request, second.since), (first.request, first.since));
+}
+
+#[test]
+fn what_an_add_that_failed_may_have_leased_is_owed_when_its_del_fails() {
+    let node = Node::new();
+    let program = |script: &str| {
+        let file = node.dir.path().join(IPAM);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let request = Request { path: vec![node.dir.path().to_owned()], ..request(IPAM, "c1") };
+    let delegates = Delegates::new(&[], Lookup::PathOnly);
+    let ipam = Ipam { request: &request, delegates: &delegates, debts: &node.debts };
+    program("exit 1");
+    let failure = ipam.lease().unwrap_err();
+    assert!(failure.details.contains("is noted in "), "{failure}");
+    assert_eq!(node.owed(), ["c1"]);
+    // The runtime's DEL after it, which finds nothing that was made.
+    ipam.give_back(Lease::Never).unwrap();
+    assert_eq!(node.owed(), ["c1"]);
+    program("");
+    ipam.give_back(Lease::Never).unwrap();
+    assert!(node.owed().is_empty());
 }
 
 #[test]
@@ -226,6 +250,32 @@ fn a_torn_note_is_written_anew_by_the_next_operation_of_its_network_and_paid() {
     let debt = node.debts.of(&request(IPAM, "c1")).unwrap().unwrap();
     assert_eq!((debt.ipam(), debt.problem.as_str()), (IPAM, "the server is away: / timeout"));
     assert!(!debt.request.config.raw.contains_key("cni.dev/valid-attachments"));
+}
+
+#[test]
+fn an_add_waits_for_its_own_note_to_be_readable() {
+    let node = Node::new();
+    let dir = node.dir.path().join("debts/n");
+    fs::create_dir_all(&dir).unwrap();
+    let request = request(IPAM, "c1");
+    let settle_up = || {
+        node.with(false, |delegates| {
+            Ipam { request: &request, delegates, debts: &node.debts }.settle_up()
+        })
+    };
+    // Torn, while another process pays and keeps it from being written anew.
+    fs::write(dir.join("c1:net1"), "").unwrap();
+    let paying = node.debts.lock(Duration::ZERO).unwrap();
+    let failure = settle_up().unwrap_err();
+    assert_eq!(failure.code, Code::TryAgain);
+    assert!(failure.msg.contains("c1:net1 tells of a lease that is owed"), "{failure}");
+    drop(paying);
+    settle_up().unwrap();
+    assert!(!dir.exists());
+    // Of a later podbond.
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("c1:net1"), "{\"version\":2}").unwrap();
+    assert!(settle_up().is_err());
 }
 
 #[test]
