@@ -39,6 +39,19 @@ impl Kernel {
         Ok(Self { pod: Some(pod), ..host })
     }
 
+    /// The same with the first of these that is a namespace and not the node's own, or the node's side
+    /// alone where none is: for DEL, whose pod may be gone, and whose path may lead to the node's own
+    /// namespace since, as `/proc/<pid>/ns/net` does once the number is another process'.
+    pub fn with_pod_if_any<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
+        for path in paths.into_iter().filter(|path| netns::is_netns(path)) {
+            match Self::with_pod(path) {
+                Err(Error::OwnNamespace { .. }) => {}
+                kernel => return kernel,
+            }
+        }
+        Self::host()
+    }
+
     /// Whether a pod's namespace is open.
     pub fn has_pod(&self) -> bool {
         self.pod.is_some()
@@ -150,5 +163,7 @@ mod tests {
     fn the_nodes_own_namespace_is_no_pods() {
         let refused = Kernel::with_pod(Path::new("/proc/self/ns/net"));
         assert!(matches!(refused, Err(Error::OwnNamespace { .. })));
+        let paths = ["/proc/self/ns/net", "/nowhere"].map(Path::new);
+        assert!(!Kernel::with_pod_if_any(paths).unwrap().has_pod());
     }
 }

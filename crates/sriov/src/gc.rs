@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use podbond_cni::{Delegates, NodeRequest};
 use podbond_ipam::{Ipam, Lease, collect};
-use podbond_kernel::is_netns;
+use podbond_kernel::no_netns;
 
 use crate::left::del_of;
 use crate::state::Record;
@@ -88,11 +88,10 @@ fn fate(
     network: &str,
     valid: &BTreeSet<PathBuf>,
 ) -> Fate {
-    let is_gone = |netns: &PathBuf| !is_netns(netns);
     let ours = match record.network() {
         Some(name) => name == network,
         // Nobody knows whose it is: it goes once nobody can use it.
-        None => record.netns.as_ref().is_some_and(is_gone),
+        None => record.netns.as_deref().is_some_and(no_netns),
     };
     if !ours || valid.contains(path) {
         return Fate::Stays;
@@ -143,6 +142,9 @@ mod tests {
         assert_eq!(judged(record(None, ALIVE), &[], &[]), Fate::Stays);
         assert_eq!(judged(record(None, DEAD), &[], &[]), Fate::Goes);
         assert_eq!(judged(record(None, DEAD), &[], &["c1-net1"]), Fate::Stays);
+        // What cannot be looked at may be alive.
+        let too_long = format!("/run/netns/{}", "x".repeat(256));
+        assert_eq!(judged(record(None, &too_long), &[], &[]), Fate::Stays);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use podbond_kernel::is_netns;
+use podbond_kernel::no_netns;
 use podbond_names::PciAddress;
 
 use crate::Error;
@@ -36,7 +36,7 @@ impl Store {
                 return Ok(false);
             }
         }
-        let claim = claim.filter(|netns| is_netns(netns));
+        let claim = claim.filter(|netns| !no_netns(netns));
         if claim.is_some() && ours.is_some() && claim.as_ref() != ours {
             return Ok(true);
         }
@@ -45,7 +45,7 @@ impl Store {
             // Nobody says which namespace was ours: then the claim is the other's.
             let is_later = ours.is_none() || written(&other) > at;
             let netns = record.netns.or_else(|| claim.clone());
-            is_later && netns.is_some_and(|netns| is_netns(&netns))
+            is_later && netns.is_some_and(|netns| !no_netns(&netns))
         }))
     }
 

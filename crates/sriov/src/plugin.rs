@@ -6,7 +6,7 @@ use podbond_cni::{
     CniResult, Command, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach};
-use podbond_kernel::{Apply, At, Kernel, Vf, is_netns};
+use podbond_kernel::{Apply, At, Kernel, Vf, no_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_state::Lock;
 
@@ -113,7 +113,7 @@ impl Sriov {
     fn finish_for_the_dead(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
         for (path, record) in self.store.records_of(pci)? {
             // Its claim on the VF is lost, and it lives.
-            if let Some(netns) = record.netns.filter(|netns| is_netns(netns)) {
+            if let Some(netns) = record.netns.filter(|netns| !no_netns(netns)) {
                 return Err(Error::Held { pci, netns });
             }
             bring_back(kernel, pci, &record.original)?;
@@ -207,10 +207,8 @@ impl Sriov {
         let pci = record.device;
         let claim = self.store.claim(pci)?;
         let known = [netns, record.netns.as_ref(), claim.as_ref()];
-        let mut kernel = match known.into_iter().flatten().find(|path| is_netns(path)) {
-            Some(netns) => Kernel::with_pod(netns)?,
-            None => Kernel::host()?,
-        };
+        let mut kernel =
+            Kernel::with_pod_if_any(known.into_iter().flatten().map(PathBuf::as_path))?;
         bring_back(&mut kernel, pci, &record.original)?;
         self.store.remove_claim(pci)
     }
@@ -228,14 +226,11 @@ impl Sriov {
             return Ok(());
         }
         let ours = request.netns.as_ref();
-        let mut kernel = match ours.filter(|path| is_netns(path)) {
-            Some(netns) => Kernel::with_pod(netns)?,
-            None => Kernel::host()?,
-        };
+        let mut kernel = Kernel::with_pod_if_any(ours.map(PathBuf::as_path))?;
         let home = At::pod(request.ifname.clone());
         let claim = self.store.claim(pci)?;
         let has_claim =
-            claim.is_some_and(|claim| ours == Some(&claim) || (path.exists() && !is_netns(&claim)));
+            claim.is_some_and(|claim| ours == Some(&claim) || (path.exists() && no_netns(&claim)));
         let start = Instant::now();
         let view = loop {
             let view = look(&mut kernel, pci, std::slice::from_ref(&home))?;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest};
 use podbond_ipam::readiness;
-use podbond_kernel::{Sysfs, USERSPACE_DRIVERS, is_netns};
+use podbond_kernel::{Sysfs, USERSPACE_DRIVERS, no_netns};
 use podbond_names::PciAddress;
 
 use crate::{Config, Error, Sriov};
@@ -115,7 +115,7 @@ impl Sriov {
         let given = records
             .filter(|(_, record)| record.network() == Some(network))
             .filter_map(|(_, record)| Some((record.device, record.netns?)))
-            .filter(|(_, netns)| is_netns(netns));
+            .filter(|(_, netns)| !no_netns(netns));
         let given = given.collect();
         Ok(Seen { device, vfs, given, records: self.store.writable().err() })
     }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_cni::ContainerId;
-use podbond_kernel::is_netns;
+use podbond_kernel::no_netns;
 use podbond_names::{LinkName, PciAddress};
 use podbond_state::{Lock, abandoned, create, is_before_boot, names, read, remove, write};
 use rustix::io::Errno;
@@ -59,9 +59,9 @@ impl Store {
         Ok(bytes.map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes))))
     }
 
-    /// The namespace path of the VF's holder, when its namespace is alive.
+    /// The namespace path of the VF's holder, unless its namespace is certainly gone.
     pub(crate) fn holder(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
-        Ok(self.claim(pci)?.filter(|netns| is_netns(netns)))
+        Ok(self.claim(pci)?.filter(|netns| !no_netns(netns)))
     }
 
     /// The file that holds an attachment's record.

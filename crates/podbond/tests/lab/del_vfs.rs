@@ -96,6 +96,23 @@ fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
 }
 
 #[test]
+fn a_path_that_leads_to_the_nodes_own_namespace_keeps_no_vf() {
+    let networks = networks();
+    let config = config(&vf(0));
+    let before = Snapshot::take();
+    let netns = Netns::with_links("del-vfs");
+    call("ADD", &netns.path()).run(&config).unwrap();
+    // As /proc/<pid>/ns/net does once the number is a process of the node's: nothing else is there
+    // the second time.
+    for _ in 0..2 {
+        assert_eq!(call("DEL", "/proc/1/ns/net").run(&config), Ok(Value::Null));
+        assert_eq!(netns.links().len(), 3);
+        assert_eq!(Snapshot::take(), before);
+    }
+    networks.end();
+}
+
+#[test]
 fn a_vf_whose_claim_is_damaged_is_put_back_as_it_was() {
     let networks = networks();
     let vf = vf(0);
