@@ -87,7 +87,11 @@ impl Environment {
         let value = |key: &str| env(key).unwrap_or_default();
         let container_id = ContainerId::try_from(value("CNI_CONTAINERID"));
         let ifname = value("CNI_IFNAME").parse::<LinkName>();
-        let args = Args::parse(&value("CNI_ARGS"));
+        let args = value("CNI_ARGS");
+        let args = match command {
+            Command::Del => Ok(Args::readable(&args)),
+            _ => Args::parse(&args),
+        };
         match (container_id, ifname, args) {
             (Ok(container_id), Ok(ifname), Ok(args)) => {
                 let netns = env("CNI_NETNS").map(PathBuf::from);
@@ -157,7 +161,7 @@ fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
 /// the keys that a DEL can do without counts as empty: an ADD that was refused for it is followed by
 /// a DEL, which must not fail for the same reason.
 fn best_effort(mut raw: Map<String, Value>) -> Result<NetConf, Failure> {
-    for key in [PREV_RESULT, "runtimeConfig", "args"] {
+    for key in [PREV_RESULT, "runtimeConfig", "args", "ipam"] {
         if let Ok(config) = NetConf::from_map(raw.clone()) {
             return Ok(config);
         }
@@ -290,7 +294,22 @@ mod tests {
             let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
             assert_eq!(request.config.name, "bond-net1");
         }
+        for ipam in [json!("host-local"), json!([]), json!({"type": "a/b"})] {
+            config["ipam"] = ipam;
+            assert!(call("ADD", &config).is_err());
+            let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
+            assert_eq!(request.config.ipam, None);
+        }
         config["type"] = json!("a/b");
         assert!(call("DEL", &config).is_err());
+    }
+
+    #[test]
+    fn del_goes_on_without_the_args_that_cannot_be_read() {
+        let changes = [("CNI_COMMAND", "DEL"), ("CNI_ARGS", "K8S_POD_NAME=bondpod1;garbage")];
+        assert!(environment(&changes[1..]).is_err());
+        let del = environment(&changes).unwrap().call(bond("1.0.0").to_string().as_bytes());
+        let Ok(Call::Del(request)) = del else { panic!("not a DEL") };
+        assert_eq!(request.args.get("K8S_POD_NAME"), Some("bondpod1"));
     }
 }

@@ -116,22 +116,32 @@ pub struct Args(pub BTreeMap<String, String>);
 impl Args {
     /// Reads the pairs.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let pairs = text.split(';').filter(|pair| !pair.is_empty());
-        let pair = |(position, pair): (usize, &str)| match pair.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        let pairs = parts(text).enumerate().map(|(position, pair)| {
             // It is not shown: it may be the rest of a secret with a `;` in it.
-            _ => Err(format!(
-                "part {} is no pair of key and value: write it as KEY=VALUE",
-                position + 1
-            )),
-        };
-        pairs.enumerate().map(pair).collect::<Result<_, _>>().map(Self)
+            pair.ok_or_else(|| {
+                format!("part {} is no pair of key and value: write it as KEY=VALUE", position + 1)
+            })
+        });
+        pairs.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Reads what is a pair, and leaves out the rest.
+    pub(crate) fn readable(text: &str) -> Self {
+        Self(parts(text).flatten().collect())
     }
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
+}
+
+/// The parts of `CNI_ARGS` that hold anything, each with its key and value if it is a pair.
+fn parts(text: &str) -> impl Iterator<Item = Option<(String, String)>> {
+    text.split(';').filter(|part| !part.is_empty()).map(|part| {
+        let (key, value) = part.split_once('=').filter(|(key, _)| !key.is_empty())?;
+        Some((key.to_owned(), value.to_owned()))
+    })
 }
 
 impl fmt::Display for Args {

@@ -182,6 +182,7 @@ fn the_del_after_a_refused_add_succeeds_and_touches_no_link_of_the_pod() {
         json!({"mode": "no-such"}),
         json!({"links": [{"name": "net1"}, {"name": "a/b"}]}),
         json!({"ipam": {"type": "bond"}}),
+        json!({"ipam": "host-local"}),
         json!({"runtimeConfig": {"ips": ["nonsense"]}}),
     ] {
         let config = bond_config(&changes);
