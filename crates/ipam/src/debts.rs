@@ -6,6 +6,7 @@
 mod torn;
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Code, Delegates, Failure, Request};
@@ -17,6 +18,10 @@ const VERSION: u32 = 1;
 
 /// How long a debt is waited for that another process is paying: an IPAM plugin may ask a server.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one who has paid leaves the lock to others, before it pays the next debt: those who wait for
+/// it look every 16 ms at least.
+const BREATH: Duration = Duration::from_millis(24);
 
 /// How much of a plugin's words is kept, in bytes.
 const MAX_PROBLEM: usize = 4096;
@@ -148,7 +153,9 @@ impl Debts {
         path: &[PathBuf],
         delegates: &Delegates<'_>,
     ) -> Result<(), DebtError> {
-        self.pay_within(LOCK_PATIENCE, debt, path, delegates)
+        let paid = self.pay_within(LOCK_PATIENCE, debt, path, delegates);
+        thread::sleep(BREATH);
+        paid
     }
 
     /// The same, waiting that long for another process that is paying.

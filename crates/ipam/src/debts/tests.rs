@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use podbond_cni::{Lookup, NetConf, NodeRequest, Plugin};
 use serde_json::json;
@@ -29,6 +30,13 @@ impl Node {
         let plugin = Asked { name: IPAM, log: &self.log, answer: Ok(Vec::new()), refuses };
         let builtins: [&dyn Plugin; 1] = [&plugin];
         act(&Delegates::new(&builtins, Lookup::PathThenBuiltin))
+    }
+
+    /// Makes the IPAM plugin a shell script.
+    fn program(&self, script: &str) {
+        let file = self.dir.path().join(IPAM);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn give_back(&self, refuses: bool, request: &Request, lease: Lease) {
@@ -116,22 +124,17 @@ fn a_second_note_keeps_the_time_and_the_configuration_of_the_first() {
 #[test]
 fn what_an_add_that_failed_may_have_leased_is_owed_when_its_del_fails() {
     let node = Node::new();
-    let program = |script: &str| {
-        let file = node.dir.path().join(IPAM);
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    };
     let request = Request { path: vec![node.dir.path().to_owned()], ..request(IPAM, "c1") };
     let delegates = Delegates::new(&[], Lookup::PathOnly);
     let ipam = Ipam { request: &request, delegates: &delegates, debts: &node.debts };
-    program("exit 1");
+    node.program("exit 1");
     let failure = ipam.lease().unwrap_err();
     assert!(failure.details.contains("is noted in "), "{failure}");
     assert_eq!(node.owed(), ["c1"]);
     // The runtime's DEL after it, which finds nothing that was made.
     ipam.give_back(Lease::Never).unwrap();
     assert_eq!(node.owed(), ["c1"]);
-    program("");
+    node.program("");
     ipam.give_back(Lease::Never).unwrap();
     assert!(node.owed().is_empty());
 }
@@ -175,6 +178,31 @@ fn an_operation_on_the_way_asks_a_plugin_that_fails_only_once_more_and_begins_el
     node.give_back(false, &request(IPAM, "c4"), Lease::Possible);
     assert_eq!((tried("c1"), tried("c3")), (3, 2));
     assert!(tried("c2") > 3);
+}
+
+#[test]
+fn who_pays_one_debt_after_another_keeps_nobody_from_the_lock() {
+    let node = Node::new();
+    let request = request(IPAM, "c1");
+    node.give_back(true, &request, Lease::Possible);
+    let debt = node.debts.of(&request).unwrap().unwrap();
+    node.program("touch \"${0%/*}/asked\"; sleep 0.3; exit 1");
+    let path = [node.dir.path().to_owned()];
+    let delegates = Delegates::new(&[], Lookup::PathOnly);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                node.debts.pay(&debt, &path, &delegates).unwrap_err();
+            }
+        });
+        while !node.dir.path().join("asked").exists() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let lock = node.debts.lock(Duration::from_secs(1));
+        is_over.store(true, Ordering::Relaxed);
+        lock.unwrap();
+    });
 }
 
 #[test]
