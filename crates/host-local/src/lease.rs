@@ -49,6 +49,19 @@ impl Holder {
         }
     }
 
+    /// Whether host-local, ours or the reference plugin's, has left this: a file of somebody else may
+    /// be named like an address, too.
+    pub(crate) fn is_of_a_lease(&self) -> bool {
+        let is_id = |id: &str| ContainerId::try_from(id.to_owned()).is_ok();
+        match self {
+            Self::Interface { container, ifname } => {
+                is_id(container) && ifname.parse::<LinkName>().is_ok()
+            }
+            Self::Container(container) => is_id(container),
+            Self::Nobody => true,
+        }
+    }
+
     /// Whether it is one of these attachments.
     pub(crate) fn is_among<'a>(&self, valid: impl IntoIterator<Item = &'a Attachment>) -> bool {
         valid.into_iter().any(|attachment| match self {

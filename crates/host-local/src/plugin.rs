@@ -58,7 +58,8 @@ impl Plugin for HostLocal {
         Ok(status(request, &self.indexes)?)
     }
 
-    /// Removes the leases of all but the valid attachments.
+    /// Removes the leases of all but the valid attachments. What is no lease stays, whatever it is
+    /// called.
     fn gc(&self, request: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
         Ok(gc(request, &self.indexes)?)
     }
@@ -185,7 +186,9 @@ fn gc(request: &NodeRequest, indexes: &Path) -> Result<(), Error> {
     let dir = directory(&request.config)?;
     let Some(mut store) = Store::open(&dir, indexes)? else { return Ok(()) };
     let leases = store.leases()?;
-    let stale = leases.iter().filter(|lease| !lease.holder.is_among(&request.valid_attachments));
+    let is_stale =
+        |holder: &Holder| holder.is_of_a_lease() && !holder.is_among(&request.valid_attachments);
+    let stale = leases.iter().filter(|lease| is_stale(&lease.holder));
     let released = stale.map(|lease| store.release(lease));
     Error::all(released.filter_map(Result::err).collect())
 }

@@ -285,7 +285,8 @@ impl Content {
     fn holder(&self) -> Holder {
         match self {
             Self::File(content) => Holder::parse(content),
-            // Nobody's that can be known: it is not given out, and keeps no other from it.
+            // Nobody's that can be known, as no container is called so: it is not given out, and
+            // keeps no other from it.
             Self::NoFile | Self::Gone => Holder::parse("no file"),
         }
     }

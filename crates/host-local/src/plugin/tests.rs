@@ -218,6 +218,32 @@ fn gc_keeps_the_leases_of_valid_attachments_alone() {
 }
 
 #[test]
+fn gc_removes_nothing_that_is_no_lease_though_it_be_named_like_an_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = dir.path().join("bond-net1");
+    let at = |name: &str| network.join(name);
+    fs::create_dir_all(at("10.56.217.9/x")).unwrap();
+    std::os::unix::fs::symlink("x", at("10.56.217.10")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("10.56.217.11"), 0o600.into()).unwrap();
+    for (name, content) in [
+        ("10.56.217.12", "<13>Nov 22 07:00:00 node app: started\n<13>Nov 22 07:00:01 node app\n"),
+        ("10.56.217.13", "precious, and no container"),
+        ("10.56.217.14", "gone\r\nnet1"),
+        ("10.56.217.15", "gone-and-old"),
+    ] {
+        fs::write(at(name), content).unwrap();
+    }
+    let request = NodeRequest::gc(
+        Vec::new(),
+        net_conf(dir.path(), &json!({"cni.dev/valid-attachments": []})),
+    );
+    plugin().gc(&request.unwrap(), &delegates()).unwrap();
+    let others = (9..=13).map(|n| format!("10.56.217.{n}")).collect::<BTreeSet<_>>();
+    assert_eq!(files(&dir), others.into_iter().collect::<Vec<_>>());
+    assert!(at("10.56.217.9/x").is_dir());
+}
+
+#[test]
 fn a_hundred_threads_get_a_hundred_addresses() {
     let dir = tempfile::tempdir().unwrap();
     let addresses: BTreeSet<String> = thread::scope(|scope| {

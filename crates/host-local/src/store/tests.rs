@@ -80,8 +80,8 @@ fn a_directory_in_a_leases_place_keeps_no_other_address_from_anybody() {
         taken.iter().map(|lease| lease.address.to_string()).collect::<Vec<_>>(),
         ["10.0.0.9"]
     );
-    store.release(&taken[0]).unwrap();
-    assert_eq!(store.leases().unwrap(), []);
+    assert!(store.reserve(&lease("10.0.0.9", "c1\r\nnet1")).is_err());
+    store.reserve(&lease("10.0.0.10", "c1\r\nnet1")).unwrap();
 }
 
 #[test]
