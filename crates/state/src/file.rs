@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use podbond_faults::{Change, around};
-use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags, linkat, renameat_with};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -50,22 +50,32 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// all. Only root may read it, as it may hold what a tenant wrote into a configuration. A directory
 /// in its place, which nobody of ours has made, gives way.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    place(path, bytes, RenameFlags::empty())
+    place(path, bytes, RenameFlags::empty(), rename)
 }
 
 /// The same for a file that must not be there: none but the first of those who write it succeeds,
 /// the others get `EEXIST`.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    place(path, bytes, RenameFlags::NOREPLACE)
+    place(path, bytes, RenameFlags::NOREPLACE, rename)
 }
 
-fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
+fn rename(from: &Path, to: &Path, flags: RenameFlags) -> rustix::io::Result<()> {
+    renameat_with(CWD, from, CWD, to, flags)
+}
+
+/// Writes a file beside its place and lets `rename` put it there.
+fn place(
+    path: &Path,
+    bytes: &[u8],
+    flags: RenameFlags,
+    rename: impl Fn(&Path, &Path, RenameFlags) -> rustix::io::Result<()>,
+) -> Result<(), Error> {
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
     }
     let failed = Error::file("write", path);
     let write = Change { kind: "write", what: &path.display() };
-    let rename = Change { kind: "rename", what: &path.display() };
+    let into_place = Change { kind: "rename", what: &path.display() };
     around(write, &failed, || {
         let beside = unfinished_name(path);
         let mut open = OpenOptions::new();
@@ -84,12 +94,18 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
         };
         let written = file.and_then(|mut file| file.write_all(bytes)).map_err(&failed);
         let renamed = written.and_then(|()| {
-            around(rename, &failed, || {
-                let mut renamed = renameat_with(CWD, &beside, CWD, path, flags);
-                if renamed == Err(Errno::ISDIR) && flags.is_empty() {
-                    fs::remove_dir_all(path).map_err(&failed)?;
-                    renamed = renameat_with(CWD, &beside, CWD, path, flags);
-                }
+            around(into_place, &failed, || {
+                let renamed = match rename(&beside, path, flags) {
+                    Err(Errno::ISDIR) if flags.is_empty() => {
+                        fs::remove_dir_all(path).map_err(&failed)?;
+                        rename(&beside, path, flags)
+                    }
+                    // Not every file system knows the flag: ZFS before 2.2, NFS and 9p do not.
+                    Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !flags.is_empty() => {
+                        link(&beside, path)
+                    }
+                    renamed => renamed,
+                };
                 renamed.map_err(|errno| failed(errno.into()))
             })
         });
@@ -98,6 +114,14 @@ fn place(path: &Path, bytes: &[u8], flags: RenameFlags) -> Result<(), Error> {
             let _ = fs::remove_file(&beside);
         })
     })
+}
+
+/// Gives a file another name, which nothing may have, instead of its own.
+fn link(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    linkat(CWD, from, CWD, to, AtFlags::empty())?;
+    // What stays of one who is killed here goes as a file that was not written to its end does.
+    let _ = fs::remove_file(from);
+    Ok(())
 }
 
 /// Removes a file, and what a killed process may have left of writing it; success when there is
@@ -217,6 +241,25 @@ mod tests {
         assert_eq!(error.errno(), Some(Errno::EXIST));
         assert_eq!(read(&path).unwrap().unwrap(), b"one");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_created_once_where_no_rename_spares_what_is_there() {
+        for unknown in [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("b");
+            let create =
+                |bytes| place(&path, bytes, RenameFlags::NOREPLACE, |_, _, _| Err(unknown));
+            create(b"one").unwrap();
+            assert_eq!(create(b"two").unwrap_err().errno(), Some(Errno::EXIST));
+            assert_eq!(read(&path).unwrap().unwrap(), b"one");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+            // One who was killed before the first name went.
+            fs::hard_link(&path, unfinished_name(&path)).unwrap();
+            write(&path, b"three").unwrap();
+            assert_eq!(read(&path).unwrap().unwrap(), b"three");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]
