@@ -20,7 +20,8 @@ pub struct Assignment {
 pub struct PfAssignment {
     /// The PF.
     pub pf: PciAddress,
-    /// How many VFs it has by its policies: the most that one of them asks for.
+    /// How many VFs it has by its policies: the most that one of them asks for, and no more than
+    /// it can have.
     pub num_vfs: u16,
     /// The MTU in bytes that it is raised to: the largest that one of them asks for.
     pub mtu: Option<u32>,
@@ -96,18 +97,22 @@ pub fn assign(
     inventory: &Inventory,
 ) -> Result<Assignment, Error> {
     for policy in policies {
-        if !inventory.pfs.iter().any(|pf| selects(&policy.nic_selector, pf)) {
+        let mut matching =
+            inventory.pfs.iter().filter(|pf| selects(&policy.nic_selector, pf)).peekable();
+        if matching.peek().is_none() {
             return Err(Error::NoMatchingPf {
                 policy: policy.key.clone(),
                 present: inventory.pfs.iter().map(describe).collect(),
             });
         }
+        matching.try_for_each(|pf| check(policy, pf))?;
     }
     assign_matching(policies, inventory)
 }
 
-/// The same without regard for policies that match no PF: a card that was taken out must not stand
-/// in the way of the others.
+/// The same without regard for policies that match no PF, or one that cannot be what they ask for:
+/// a card that was taken out, or whose VFs others have not made yet, must not stand in the way of
+/// the others. Policies that are about to be put in force are for [`assign`].
 pub(crate) fn assign_matching(
     policies: &[SriovNetworkNodePolicy],
     inventory: &Inventory,
@@ -116,7 +121,6 @@ pub(crate) fn assign_matching(
     for pf in &inventory.pfs {
         let mut claims = Vec::new();
         for policy in policies.iter().filter(|policy| selects(&policy.nic_selector, pf)) {
-            check(policy, pf)?;
             claims.extend(claims_of(policy, pf));
         }
         claims.sort_by_key(|claim| claim.policy.priority);
@@ -229,9 +233,10 @@ fn merge(pf: &Pf, granted: &[Claim<'_>]) -> Result<Option<PfAssignment>, Error> 
     }
     let mut groups: Vec<_> = granted.iter().map(group).collect();
     groups.sort_by_key(|group| *group.vfs.indices().start());
+    let asked = granted.iter().map(|claim| claim.policy.num_vfs).max();
     Ok(Some(PfAssignment {
         pf: pf.pci,
-        num_vfs: granted.iter().map(|claim| claim.policy.num_vfs).max().unwrap_or(0),
+        num_vfs: asked.unwrap_or(0).min(pf.total_vfs),
         mtu: granted.iter().filter_map(|claim| claim.policy.mtu).max(),
         management: first.management,
         groups,

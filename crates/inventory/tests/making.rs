@@ -331,3 +331,40 @@ fn deleting_what_is_not_in_force_does_nothing_for_other_policies() {
     assert_eq!((lines(&deleted.steps), deleted.unknown.len()), (vec![], 1));
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "0");
 }
+
+#[test]
+fn a_policy_that_fits_its_pf_no_more_does_not_stand_in_the_way_of_others() {
+    type Change = fn(&mut Node);
+    let external = |more: &str| {
+        let external = "externallyManaged: true; nicSelector: {pfNames: [pf0]}";
+        one("a", &format!("{external}; {more}"))
+    };
+    let misfits: [(SriovNetworkNodePolicy, Change); 4] = [
+        // As after a reboot, before the others have made them again.
+        (external(""), |node| node.set_num_vfs(PF0, 0)),
+        (external("mtu: 9000"), |node| node.write(PF0, "net/pf0/mtu", "1500")),
+        (external("linkType: eth"), |node| node.write(PF0, "net/pf0/type", "32")),
+        (one("a", "nicSelector: {pfNames: [pf0]}"), |node| {
+            node.set_num_vfs(PF0, 0);
+            node.write(PF0, "sriov_totalvfs", "2");
+        }),
+    ];
+    for (misfit, change) in misfits {
+        let mut node = lab();
+        node.set_num_vfs(PF0, 4);
+        node.write(PF0, "net/pf0/mtu", "9000");
+        let b = one("b", "nicSelector: {pfNames: [pf1]}");
+        apply(&mut node, &[misfit.clone(), b.clone()]).unwrap();
+        change(&mut node);
+        let holder = node.holder("web", "net1");
+        let vf = node.ledger().allocate(&node.sysfs(), &"b".parse().unwrap(), &holder).unwrap();
+        node.ledger().release(vf, &holder).unwrap();
+        apply(&mut node, &[b]).unwrap();
+        let number = |name| node.attribute(PF0, name).parse::<u16>().unwrap();
+        assert!(number("sriov_numvfs") <= number("sriov_totalvfs"), "no card makes so many");
+        apply(&mut node, &[misfit]).unwrap_err();
+        delete(&mut node, "b").unwrap();
+        delete(&mut node, "a").unwrap();
+        assert_eq!(node.ledger().policies().stored().unwrap(), []);
+    }
+}
