@@ -20,6 +20,7 @@ mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod holder;
+mod in_force;
 mod ledger;
 mod plan;
 mod policies;

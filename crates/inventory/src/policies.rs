@@ -3,14 +3,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use podbond_api::{
-    DeviceType, Management, Object, ObjectKey, SriovNetworkNodePolicy, read_manifests,
-};
+use podbond_api::{DeviceType, Management, ObjectKey, SriovNetworkNodePolicy};
 use podbond_kernel::{Failed, Step, Transaction, transact};
 use podbond_names::PciAddress;
 
 use crate::assign::{assign, assign_matching};
 use crate::files::{Files, lock};
+use crate::in_force::{InForce, file_name};
 use crate::plan::take_back;
 use crate::record::PfRecord;
 use crate::{Assignment, Cards, Error, Holders, Inventory, Ledger};
@@ -72,32 +71,30 @@ impl<'l> Policies<'l> {
         }
     }
 
-    /// The policies in force, in order of their keys.
+    /// The policies in force, in order of their keys; an error if one cannot be read.
     pub fn stored(&self) -> Result<Vec<SriovNetworkNodePolicy>, Error> {
-        let mut policies = Vec::new();
-        for name in self.in_force.names()? {
-            let Some(text) = self.in_force.read_text(&name)? else { continue };
-            let path = self.in_force.path(&name);
-            let objects = read_manifests(&text, &path.display().to_string());
-            match objects.map_err(|error| error.to_string()).as_deref() {
-                Ok([Object::SriovNetworkNodePolicy(policy)]) => policies.push(policy.clone()),
-                Ok(_) => {
-                    let problem = "it holds no single SriovNetworkNodePolicy".to_owned();
-                    return Err(Error::Damaged { path, problem });
-                }
-                Err(problem) => return Err(Error::Damaged { path, problem: problem.to_owned() }),
-            }
+        Ok(InForce::read(&self.in_force)?.but_for(|_| false)?.0)
+    }
+
+    /// The policies in force that can be read, in order of their keys, and an error for each that
+    /// cannot, or whose PF's record cannot.
+    pub fn readable(&self) -> Result<(Vec<SriovNetworkNodePolicy>, Vec<Error>), Error> {
+        let InForce { policies, damaged } = InForce::read(&self.in_force)?;
+        let mut errors: Vec<_> = damaged.into_iter().map(|(_, error)| error).collect();
+        for name in self.pfs.names()? {
+            errors.extend(self.pfs.read_record::<PfRecord>(&name).err());
         }
-        Ok(policies)
+        Ok((policies, errors))
     }
 
     /// What the policies in force make of the cards. A policy whose card was taken out is passed
-    /// over.
+    /// over, and so is one whose record cannot be read.
     pub fn assignment(&self, inventory: &Inventory) -> Result<Assignment, Error> {
-        assign_matching(&self.stored()?, inventory)
+        assign_matching(&InForce::read(&self.in_force)?.policies, inventory)
     }
 
-    /// What [`Policies::apply`] would begin with; nothing is changed.
+    /// What [`Policies::apply`] would begin with; nothing is changed. To apply no policy is to do
+    /// nothing for those that are in force either.
     pub fn plan(
         &self,
         cards: &mut impl Cards,
@@ -106,7 +103,9 @@ impl<'l> Policies<'l> {
     ) -> Result<Applied, Error> {
         let inventory = cards.inventory()?;
         let (target, mut applied) = self.target(policies, labels, &inventory)?;
-        applied.steps = target.steps(&inventory, &self.ledger.holders(&inventory)?)?;
+        if !policies.is_empty() {
+            applied.steps = target.steps(&inventory, &self.ledger.holders(&inventory)?)?;
+        }
         Ok(applied)
     }
 
@@ -133,9 +132,12 @@ impl<'l> Policies<'l> {
     pub fn delete(&self, cards: &mut impl Cards, keys: &[ObjectKey]) -> Result<Deleted, Error> {
         let _lock = lock(&self.state)?;
         let inventory = cards.inventory()?;
-        let stored = self.stored()?;
+        let goes = |name: &str| keys.iter().any(|key| file_name(key) == name);
+        let (stored, damaged) = InForce::read(&self.in_force)?.but_for(goes)?;
         self.refuse_in_use(&stored, keys, &inventory)?;
-        let is_stored = |key: &&ObjectKey| stored.iter().any(|policy| policy.key == **key);
+        let is_stored = |key: &&ObjectKey| {
+            stored.iter().any(|policy| policy.key == **key) || damaged.contains(&file_name(key))
+        };
         let unknown: Vec<_> = keys.iter().filter(|key| !is_stored(key)).cloned().collect();
         let rest: Vec<_> =
             stored.iter().filter(|policy| !keys.contains(&policy.key)).cloned().collect();
@@ -184,7 +186,10 @@ impl<'l> Policies<'l> {
         let here: Vec<_> = here.into_iter().cloned().collect();
         // Alone first: among the stored ones a policy may match nothing, but a new one may not.
         assign(&here, inventory)?;
-        let mut all = self.stored()?;
+        let goes = |name: &str| {
+            policies.is_empty() || policies.iter().any(|new| file_name(&new.key) == name)
+        };
+        let (mut all, _) = InForce::read(&self.in_force)?.but_for(goes)?;
         all.retain(|old| !policies.iter().any(|new| new.key == old.key));
         let unlooked =
             |policy: &&SriovNetworkNodePolicy| labels.is_none() && !policy.node_selector.is_empty();
@@ -201,7 +206,8 @@ impl<'l> Policies<'l> {
         Ok((self.records(all, assignment, inventory)?, applied))
     }
 
-    /// Adds to an assignment what is known of the PFs from before.
+    /// Adds to an assignment what is known of the PFs from before. A record that cannot be read is
+    /// as good as none: a loss of power tears it, after which a PF is as it was before.
     fn records(
         &self,
         policies: Vec<SriovNetworkNodePolicy>,
@@ -210,7 +216,12 @@ impl<'l> Policies<'l> {
     ) -> Result<Target, Error> {
         let mut earlier: Vec<PfRecord> = Vec::new();
         for name in self.pfs.names()? {
-            earlier.extend(self.pfs.read_record::<PfRecord>(&name)?);
+            match self.pfs.read_record::<PfRecord>(&name) {
+                Err(
+                    Error::Damaged { .. } | Error::State(podbond_state::Error::TooLarge { .. }),
+                ) => {}
+                record => earlier.extend(record?),
+            }
         }
         let mut records = earlier.clone();
         for assigned in assignment.pfs.iter().filter(|pf| pf.management == Management::Managed) {
@@ -246,8 +257,10 @@ impl<'l> Policies<'l> {
         for name in self.in_force.names()?.iter().filter(|name| !kept.contains(name)) {
             self.in_force.remove(name)?;
         }
-        for record in target.records.iter().filter(|record| !target.manages(record.pf)) {
-            self.pfs.remove(&record.pf.to_string())?;
+        let managed = target.records.iter().filter(|record| target.manages(record.pf));
+        let managed: Vec<_> = managed.map(|record| record.pf.to_string()).collect();
+        for name in self.pfs.names()?.iter().filter(|name| !managed.contains(name)) {
+            self.pfs.remove(name)?;
         }
         Ok(steps)
     }
@@ -288,11 +301,6 @@ impl<'l> Policies<'l> {
         }
         Err(Error::Unsettled { rounds: ROUNDS, left })
     }
-}
-
-/// Neither part holds an underscore, so that no two keys have one name.
-fn file_name(key: &ObjectKey) -> String {
-    format!("{}_{}", key.namespace, key.name)
 }
 
 impl Target {
