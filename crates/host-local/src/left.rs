@@ -10,7 +10,7 @@ use crate::config::DATA_DIR;
 use crate::error::Error;
 use crate::index::INDEXES;
 use crate::lease::{Holder, Lease};
-use crate::store::Store;
+use crate::store::{Store, read_lease};
 
 /// The lease of an attachment that is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +27,14 @@ pub struct LeftBehind {
 
 /// The leases of these attachments on all networks that keep theirs where they are kept by default.
 /// What tells of a container alone is nobody's in particular, and is left out. Nothing is locked or
-/// changed.
+/// changed. What cannot be read hides none of them: it is an error once there is no lease left to
+/// give back.
 pub fn left_behind(gone: &BTreeSet<Attachment>) -> Result<Vec<LeftBehind>, Failure> {
-    Ok(left_in(Path::new(DATA_DIR), gone)?)
+    let (left, errors) = left_in(Path::new(DATA_DIR), gone);
+    if left.is_empty() {
+        Error::all(errors)?;
+    }
+    Ok(left)
 }
 
 /// Gives a lease back, unless somebody else has the address by now.
@@ -37,27 +42,35 @@ pub fn give_back(left: &LeftBehind) -> Result<(), Failure> {
     Ok(release(left, Path::new(INDEXES))?)
 }
 
-fn left_in(data: &Path, gone: &BTreeSet<Attachment>) -> Result<Vec<LeftBehind>, Error> {
-    let mut left = Vec::new();
+fn left_in(data: &Path, gone: &BTreeSet<Attachment>) -> (Vec<LeftBehind>, Vec<Error>) {
+    let (mut left, mut errors) = (Vec::new(), Vec::new());
     if gone.is_empty() {
-        return Ok(left);
+        return (left, errors);
     }
-    for network in podbond_state::names(data)? {
+    let mut names = |dir: &Path| {
+        podbond_state::names(dir).unwrap_or_else(|error| {
+            errors.push(error.into());
+            Vec::new()
+        })
+    };
+    let mut leases = Vec::new();
+    for network in names(data) {
         let dir = data.join(&network);
-        if !dir.is_dir() {
-            continue;
-        }
-        for name in podbond_state::names(&dir)? {
-            let Ok(address) = name.parse() else { continue };
-            let Some(content) = podbond_state::read(&dir.join(&name))? else { continue };
-            let lease = Holder::parse(&String::from_utf8_lossy(&content));
-            if matches!(lease, Holder::Interface { .. }) && lease.is_among(gone) {
-                let (network, holder) = (network.clone(), lease.to_string());
-                left.push(LeftBehind { network, address, holder, dir: dir.clone(), lease });
-            }
+        if dir.is_dir() {
+            leases.extend(names(&dir).into_iter().map(|name| (network.clone(), dir.clone(), name)));
         }
     }
-    Ok(left)
+    for (network, dir, name) in leases {
+        let Ok(address) = name.parse() else { continue };
+        match read_lease(&dir.join(&name)) {
+            Ok(Some(lease @ Holder::Interface { .. })) if lease.is_among(gone) => {
+                left.push(LeftBehind { network, address, holder: lease.to_string(), dir, lease });
+            }
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    (left, errors)
 }
 
 fn release(left: &LeftBehind, indexes: &Path) -> Result<(), Error> {
@@ -71,8 +84,35 @@ fn release(left: &LeftBehind, indexes: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_hides_no_other_lease() {
+        let data = tempfile::tempdir().unwrap();
+        for network in ["a", "b", "c"] {
+            let dir = data.path().join(network);
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join("10.0.0.5"), "dead\r\nnet1").unwrap();
+        }
+        let at = |name: &str| data.path().join("b").join(name);
+        let large = fs::File::create(at("10.0.0.2")).unwrap();
+        large.set_len(2 << 20).unwrap();
+        symlink("10.0.0.3", at("10.0.0.3")).unwrap();
+        // A link to a lease is none.
+        symlink("10.0.0.5", at("10.0.0.4")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("10.0.0.6"), 0o600.into()).unwrap();
+        let gone = [Attachment {
+            container_id: "dead".to_owned().try_into().unwrap(),
+            ifname: "net1".parse().unwrap(),
+        }];
+        let (left, errors) = left_in(data.path(), &gone.into());
+        let told = left.iter().map(|left| format!("{} {}", left.network, left.address));
+        let expected = ["a 10.0.0.5", "b 10.0.0.5", "c 10.0.0.5"];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert!(errors.is_empty(), "{errors:?}");
+    }
 
     #[test]
     fn the_leases_of_those_who_are_gone_are_found_and_given_back_and_no_others() {
@@ -94,8 +134,9 @@ mod tests {
             ifname: "net1".parse().unwrap(),
         }]
         .into();
-        assert_eq!(left_in(data.path(), &BTreeSet::new()).unwrap(), []);
-        let left = left_in(data.path(), &gone).unwrap();
+        assert_eq!(left_in(data.path(), &BTreeSet::new()).0, []);
+        let (left, errors) = left_in(data.path(), &gone);
+        assert!(errors.is_empty(), "{errors:?}");
         let told: Vec<String> = left
             .iter()
             .map(|left| format!("{} {} {}", left.network, left.address, left.holder))
@@ -108,7 +149,9 @@ mod tests {
         for lease in &left {
             release(lease, Path::new("/proc")).unwrap();
         }
-        assert_eq!(left_in(data.path(), &gone).unwrap(), []);
+        assert_eq!(left_in(data.path(), &gone).0, []);
+        let unseen = data.path().join("x".repeat(300));
+        assert!(matches!(&left_in(&unseen, &gone).1[..], [Error::State(_)]));
         let names = |network: &str| podbond_state::names(&data.path().join(network)).unwrap();
         assert_eq!(names("a"), ["10.0.0.3", "10.0.0.4", "10.0.0.5", "lock"]);
         assert_eq!(names("b"), ["fd00::2", "lock"]);

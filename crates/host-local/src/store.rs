@@ -250,7 +250,7 @@ fn last_reserved_path(dir: &Path, set: usize) -> PathBuf {
 }
 
 /// Who holds the address of a lease; none if there is no such file.
-fn read_lease(path: &Path) -> Result<Option<Holder>, Error> {
+pub(crate) fn read_lease(path: &Path) -> Result<Option<Holder>, Error> {
     match read(path).map_err(Error::io("read the lease", path))? {
         Content::Gone => Ok(None),
         content => Ok(Some(content.holder())),
