@@ -3,6 +3,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, ResourceName};
+use podbond_kernel::no_netns;
 use podbond_names::{LinkName, PciAddress};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,8 @@ pub struct Holder {
     pub container_id: String,
     /// The attachment's interface in the pod.
     pub interface: LinkName,
-    /// The pod's network namespace. Once this path is gone, the pod holds nothing any more.
+    /// The pod's network namespace. Once there is none at this path, the pod holds nothing any
+    /// more.
     pub netns: PathBuf,
 }
 
@@ -25,9 +27,10 @@ impl Holder {
         (&self.container_id, &self.interface) == (&other.container_id, &other.interface)
     }
 
-    /// A pod whose namespace is gone holds nothing: its VFs are back on the host.
+    /// A pod whose namespace is gone holds nothing: its VFs are back on the host. One that cannot be
+    /// looked at is alive.
     pub(crate) fn is_alive(&self) -> bool {
-        self.netns.exists()
+        !no_netns(&self.netns)
     }
 }
 

@@ -105,6 +105,50 @@ fn a_pod_whose_namespace_is_gone_holds_nothing() {
 }
 
 #[test]
+fn a_namespace_that_was_unmounted_holds_nothing_though_its_file_stayed() {
+    let node = node();
+    let (ledger, sysfs) = (node.ledger(), node.sysfs());
+    let gone = Holder { netns: "/proc/self/status".into(), ..node.holder("gone", "net1") };
+    let vf = ledger.allocate(&sysfs, &nic0(), &gone).unwrap();
+    let of_plugin = pci("0000:01:10.2");
+    node.plugin_records(of_plugin, &gone.netns);
+    let left: Vec<_> =
+        ledger.left_over(&node.seen()).unwrap().into_iter().map(|left| left.0).collect();
+    assert_eq!(left, [vf, of_plugin]);
+    assert_eq!(ledger.allocate(&sysfs, &nic0(), &node.holder("a", "net1")).unwrap(), vf);
+    assert_eq!(ledger.allocate(&sysfs, &nic0(), &node.holder("b", "net1")).unwrap(), of_plugin);
+}
+
+#[test]
+fn a_namespace_that_cannot_be_looked_at_holds_its_vf() {
+    let node = node();
+    let (ledger, sysfs) = (node.ledger(), node.sysfs());
+    let circle = node.path("circle");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    let unseen = Holder { netns: circle, ..node.holder("unseen", "net1") };
+    ledger.allocate(&sysfs, &nic0(), &unseen).unwrap();
+    let of_plugin = pci("0000:01:10.2");
+    node.plugin_records(of_plugin, &unseen.netns);
+    assert_eq!(ledger.left_over(&node.seen()).unwrap(), []);
+    let next = ledger.allocate(&sysfs, &nic0(), &node.holder("a", "net1")).unwrap();
+    assert_eq!(next, pci("0000:01:10.4"));
+}
+
+#[test]
+fn a_plugins_record_that_names_no_path_holds_nothing() {
+    let node = node();
+    let vf = pci("0000:01:10.0");
+    for torn in
+        ["\0\0\0\0".to_owned(), "proc/self/ns/net".to_owned(), format!("/{}", "x".repeat(5000))]
+    {
+        node.plugin_records(vf, torn.as_ref());
+        let holder = node.holder("a", "net1");
+        assert_eq!(node.ledger().allocate(&node.sysfs(), &nic0(), &holder).unwrap(), vf);
+        node.ledger().release(vf, &holder).unwrap();
+    }
+}
+
+#[test]
 fn a_plugins_record_counts_as_long_as_its_namespace_is_there() {
     let node = node();
     let (ledger, sysfs) = (node.ledger(), node.sysfs());
@@ -266,14 +310,15 @@ fn what_a_sandbox_has_is_struck_out_without_knowing_which_vfs_these_are() {
 fn holds_of_pods_that_are_gone_are_left_behind_and_no_others() {
     let node = node();
     let (ledger, sysfs) = (node.ledger(), node.sysfs());
-    let take = |pod: &str, netns: &str| {
+    let take = |vf: &str, pod: &str, netns: &str| {
         let holder = Holder { netns: netns.into(), ..node.holder(pod, "net1") };
-        (ledger.allocate(&sysfs, &nic0(), &holder).unwrap(), holder)
+        ledger.claim(&sysfs, pci(vf), &holder).unwrap();
+        (pci(vf), holder)
     };
-    take("alive", "/proc/self/ns/net");
+    take("0000:01:10.0", "alive", "/proc/self/ns/net");
     // What is no namespace is what a namespace leaves that was removed.
-    let removed = take("removed", "/proc/self/status");
-    let dead = take("dead", "/run/netns/no-such");
+    let removed = take("0000:01:10.2", "removed", "/proc/self/status");
+    let dead = take("0000:01:10.4", "dead", "/run/netns/no-such");
     let torn = node.path("podbond/vfs/0000:09:00.0.json");
     fs::write(&torn, "").unwrap();
     let (left, errors) = ledger.left_behind();

@@ -163,7 +163,8 @@ impl Node {
     /// A pod's attachment, with a network namespace that is there.
     pub(crate) fn holder(&self, pod: &str, interface: &str) -> Holder {
         let netns = self.path(&format!("netns-{pod}"));
-        fs::write(&netns, "").unwrap();
+        let _ = fs::remove_file(&netns);
+        symlink("/proc/self/ns/net", &netns).unwrap();
         Holder {
             pod: format!("demo/{pod}").parse().unwrap(),
             container_id: format!("id-of-{pod}"),
