@@ -8,10 +8,12 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -108,8 +110,16 @@ impl Settings {
 }
 
 fn read(path: &Path) -> io::Result<String> {
+    let mut open = OpenOptions::new();
+    // Otherwise opening a pipe waits for somebody who writes into it.
+    open.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = open.open(path)?;
+    if !file.metadata()?.is_file() {
+        let problem = "it is no regular file: remove what is there, or write a file";
+        return Err(io::Error::other(problem));
+    }
     let mut text = String::new();
-    File::open(path)?.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    file.take(MAX_SIZE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_SIZE {
         let problem = format!("it is larger than {MAX_SIZE} bytes, the most that podbond reads");
         return Err(io::Error::new(ErrorKind::FileTooLarge, problem));
@@ -167,10 +177,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_regular_file_is_an_error_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+        for path in [&path, dir.path(), Path::new("/dev/zero")] {
+            let error = Settings::read(path).unwrap_err().to_string();
+            let told = "it is no regular file: remove what is there, or write a file";
+            assert_eq!(error, format!("cannot read {}: {told}", path.display()));
+        }
+    }
+
+    #[test]
+    fn a_link_to_the_file_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("..data"), dir.path().join("config.toml"));
+        std::fs::write(&file, "[log]\nkey = 1\n").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let settings = Settings::read(&link).unwrap().unwrap();
+        assert_eq!(settings.log::<Table>().unwrap(), Some(Table { key: 1 }));
+    }
+
+    #[test]
     fn a_huge_file_is_not_swallowed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
         let error = Settings::read(&path).unwrap_err().to_string();
         assert!(error.ends_with("it is larger than 1048576 bytes, the most that podbond reads"));
     }
