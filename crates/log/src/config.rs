@@ -135,6 +135,17 @@ pub(crate) struct Target<'c> {
     pub(crate) max_size: u64,
     /// How many full files are kept.
     pub(crate) keep: u32,
+    /// Whose word it is that this is a log.
+    pub(crate) named_by: NamedBy,
+}
+
+/// Who says which file is a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamedBy {
+    /// An empty file of that name is meant for it.
+    Administrator,
+    /// A tenant, who may name an empty file of another program.
+    Network,
 }
 
 /// Whether a network may have its log there. Networks are written by tenants, and a plugin writes as

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::config::Target;
+use crate::config::{NamedBy, Target};
 use crate::line;
 
 /// How often a line is tried again: while another process renames the files, or when the file was
@@ -29,9 +29,20 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(crate) fn append(target: Target<'_>, line: &str) -> io::Result<()> {
     let mut rotation = Ok(());
     for attempt in 1.. {
-        let mut file = open(target.path)?;
+        let (mut file, origin) = open(target.path)?;
         let metadata = file.metadata()?;
-        refuse_others(&file, &metadata)?;
+        match begin(&file, &metadata)? {
+            Begin::Log => {}
+            Begin::Nothing if origin == Origin::Made => {}
+            Begin::Nothing if target.named_by == NamedBy::Administrator => {}
+            // Who has just made it is about to write to it.
+            Begin::Nothing if attempt < ATTEMPTS => {
+                sleep(PAUSE);
+                continue;
+            }
+            Begin::Nothing => return Err(io::Error::other(EMPTY)),
+            Begin::Other => return Err(io::Error::other(NO_LOG)),
+        }
         let size = metadata.len() + line.len() as u64;
         // Too long a log is better than none, where it cannot be renamed.
         let may_rotate = attempt < ATTEMPTS && rotation.is_ok();
@@ -45,40 +56,80 @@ pub(crate) fn append(target: Target<'_>, line: &str) -> io::Result<()> {
                 Err(error) => rotation = Err(error),
             }
         }
-        if put(&mut file, line)? == Put::Kept || attempt >= ATTEMPTS {
+        let put = put(&mut file, line);
+        if put.is_err() && origin == Origin::Made && file.metadata()?.len() == 0 {
+            // A full disk: an empty file may be no log of a network's the next time.
+            let _ = fs::remove_file(target.path);
+        }
+        if put? == Put::Kept || attempt >= ATTEMPTS {
             break;
         }
     }
     rotation
 }
 
+const EMPTY: &str =
+    "it is empty, and may be another program's: remove it if it is not, or name another one";
+const NO_LOG: &str = "it holds something else than a log: name another one, or remove it";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It was there.
+    Found,
+    /// It was not.
+    Made,
+}
+
 /// Does not follow a link, nor wait for the reader of a pipe: neither is a log.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).read(true).append(true).mode(0o600);
-    options
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
-    match options.open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let dir = path.parent().unwrap_or(Path::new("/"));
-            DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-            options.open(path)
+fn open(path: &Path) -> io::Result<(File, Origin)> {
+    loop {
+        match options().open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            file => return Ok((file?, Origin::Found)),
         }
-        file => file,
+        let create = || options().create_new(true).mode(0o600).open(path);
+        let made = create().or_else(|error| match (error.kind(), path.parent()) {
+            (ErrorKind::NotFound, Some(dir)) => {
+                DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+                create()
+            }
+            _ => Err(error),
+        });
+        match made {
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => return Ok((made?, Origin::Made)),
+        }
     }
 }
 
-/// Refuses a file that is no log: a slip of whoever configured it, or worse.
-fn refuse_others(file: &File, metadata: &Metadata) -> io::Result<()> {
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    options.read(true).append(true).custom_flags(flags.bits().cast_signed());
+    options
+}
+
+/// How a file begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    Log,
+    Nothing,
+    /// A slip of whoever configured it, or worse.
+    Other,
+}
+
+fn begin(file: &File, metadata: &Metadata) -> io::Result<Begin> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file: name another one"));
     }
     let mut beginning = [0; line::BEGIN.len()];
     let length = file.read_at(&mut beginning, 0)?;
-    if length == 0 || beginning[..length] == *line::BEGIN.as_bytes() {
-        return Ok(());
-    }
-    Err(io::Error::other("it holds something else than a log: name another one, or remove it"))
+    Ok(match &beginning[..length] {
+        [] => Begin::Nothing,
+        beginning if beginning == line::BEGIN.as_bytes() => Begin::Log,
+        _ => Begin::Other,
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -104,7 +155,8 @@ enum Rotation {
     Others,
 }
 
-/// Renames `FILE` to `FILE.1`, `FILE.1` to `FILE.2` and so on; the last one is dropped.
+/// Renames `FILE` to `FILE.1`, `FILE.1` to `FILE.2` and so on; the last one is dropped. Nothing is
+/// renamed where one of these is no log.
 ///
 /// The lock is the kernel's, on the file itself, and ends with its process. `FILE` is renamed last:
 /// whoever has the lock on the file that `FILE` is may rename them all.
@@ -121,6 +173,7 @@ fn rotate(target: Target<'_>, file: &File, metadata: &Metadata) -> io::Result<Ro
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Rotation::Done),
         Err(error) => return Err(error),
     }
+    (1..=target.keep).try_for_each(|number| refuse_others(&kept(target.path, number)))?;
     for number in (1..target.keep).rev() {
         match fs::rename(kept(target.path, number), kept(target.path, number + 1)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -129,6 +182,25 @@ fn rotate(target: Target<'_>, file: &File, metadata: &Metadata) -> io::Result<Ro
     }
     fs::rename(target.path, kept(target.path, 1))?;
     Ok(Rotation::Done)
+}
+
+/// Refuses to rename or drop what is no log, though it has the name of a full one. In an empty file
+/// there is nothing to lose.
+fn refuse_others(path: &Path) -> io::Result<()> {
+    let is_other = match options().open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        // A link, a socket.
+        Err(_) => true,
+        Ok(file) => begin(&file, &file.metadata()?).map_or(true, |begin| begin == Begin::Other),
+    };
+    if is_other {
+        let path = path.display();
+        return Err(io::Error::other(format!(
+            "it is full, and {path} holds something else than a log: move that away, or name \
+             another file"
+        )));
+    }
+    Ok(())
 }
 
 /// The name of a full file.
@@ -145,7 +217,7 @@ mod tests {
     use super::*;
 
     fn target(path: &Path) -> Target<'_> {
-        Target { path, max_size: 64, keep: 2 }
+        Target { path, max_size: 64, keep: 2, named_by: NamedBy::Administrator }
     }
 
     fn content(path: &Path) -> String {
@@ -197,10 +269,71 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_log_is_neither_renamed_nor_dropped_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let line = format!("time={}\n", "x".repeat(50));
+        for number in [1, 2] {
+            fs::write(kept(&path, number), "precious\n").unwrap();
+            append(target(&path), &line).unwrap();
+            // Too long a log is better than none.
+            let error = append(target(&path), &line).unwrap_err().to_string();
+            let told = format!("{} holds something else than a log", kept(&path, number).display());
+            assert!(error.contains(&told), "{error}");
+            assert_eq!(content(&kept(&path, number)), "precious\n");
+            assert_eq!(content(&path), line.repeat(2));
+            // One that is not kept is none of the log's business.
+            fs::rename(kept(&path, number), kept(&path, 3)).unwrap();
+            append(target(&path), &line).unwrap();
+            assert_eq!(content(&kept(&path, 1)), line.repeat(2));
+            assert_eq!(content(&path), line);
+            fs::remove_file(&path).unwrap();
+            fs::remove_file(kept(&path, 1)).unwrap();
+        }
+        fs::create_dir(kept(&path, 1)).unwrap();
+        append(target(&path), &line).unwrap();
+        append(target(&path), &line).unwrap_err();
+        assert!(kept(&path, 1).is_dir());
+    }
+
+    #[test]
+    fn an_empty_file_is_a_log_where_the_administrator_says_so_and_none_where_a_network_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let of_network = |path| Target { named_by: NamedBy::Network, ..target(path) };
+        fs::write(&path, "").unwrap();
+        let error = append(of_network(&path), "time=1\n").unwrap_err().to_string();
+        assert!(error.contains("it is empty"), "{error}");
+        assert_eq!(content(&path), "");
+        append(target(&path), "time=1\n").unwrap();
+        append(of_network(&path), "time=2\n").unwrap();
+        assert_eq!(content(&path), "time=1\ntime=2\n");
+        let new = dir.path().join("b.log");
+        append(of_network(&new), "time=1\n").unwrap();
+        assert_eq!(content(&new), "time=1\n");
+    }
+
+    #[test]
+    fn a_log_that_another_process_has_just_made_is_no_empty_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let of_network = || Target { named_by: NamedBy::Network, ..target(&path) };
+        let mut made = open(&path).unwrap();
+        assert_eq!(made.1, Origin::Made);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| append(of_network(), "time=2\n"));
+            sleep(PAUSE * 5);
+            put(&mut made.0, "time=1\n").unwrap();
+            other.join().unwrap().unwrap();
+        });
+        assert_eq!(content(&path), "time=1\ntime=2\n");
+    }
+
+    #[test]
     fn a_line_in_a_file_that_is_dropped_meanwhile_is_not_taken_for_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.log");
-        let mut file = open(&path).unwrap();
+        let (mut file, _) = open(&path).unwrap();
         fs::rename(&path, kept(&path, 1)).unwrap();
         assert_eq!(put(&mut file, "time=1\n").unwrap(), Put::Kept);
         fs::remove_file(kept(&path, 1)).unwrap();
@@ -211,7 +344,7 @@ mod tests {
     fn a_file_that_another_process_has_renamed_is_not_renamed_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.log");
-        let full = open(&path).unwrap();
+        let (full, _) = open(&path).unwrap();
         fs::rename(&path, kept(&path, 1)).unwrap();
         append(target(&path), "time=2\n").unwrap();
         let rotation = rotate(target(&path), &full, &full.metadata().unwrap());
@@ -224,7 +357,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.log");
         append(target(&path), &format!("time={}\n", "x".repeat(50))).unwrap();
-        let file = open(&path).unwrap();
+        let (file, _) = open(&path).unwrap();
         flock(&file, FlockOperation::LockExclusive).unwrap();
         append(target(&path), "time=2 rather long\n").unwrap();
         assert!(content(&path).ends_with("time=2 rather long\n"));

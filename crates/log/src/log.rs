@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use podbond_cni::{Journal, Operation, Subject};
 
-use crate::config::{Config, Target, is_networks};
+use crate::config::{Config, NamedBy, Target, is_networks};
 use crate::file::append;
 use crate::level::Level;
 use crate::line;
@@ -48,7 +48,8 @@ impl Log {
     fn write(&self, level: Level, subject: &Subject, line: &str) {
         let config = self.config();
         if level <= config.level {
-            let written = config.file.as_ref().is_some_and(|path| self.append(path, line));
+            let file = config.file.as_ref();
+            let written = file.is_some_and(|path| self.append(path, NamedBy::Administrator, line));
             // Warnings are there already: who found it says it there too.
             if !written && self.caller == Caller::Runtime && level != Level::Warning {
                 tell(line);
@@ -59,7 +60,7 @@ impl Log {
             return;
         }
         if is_networks(path) {
-            self.append(path, line);
+            self.append(path, NamedBy::Network, line);
         } else {
             let path = path.display();
             self.complain(format_args!(
@@ -72,9 +73,9 @@ impl Log {
     }
 
     /// Whether the line is in the file.
-    fn append(&self, path: &Path, line: &str) -> bool {
+    fn append(&self, path: &Path, named_by: NamedBy, line: &str) -> bool {
         let Config { max_size, keep, .. } = *self.config();
-        let written = append(Target { path, max_size, keep }, line);
+        let written = append(Target { path, max_size, keep, named_by }, line);
         if let Err(error) = &written {
             self.complain(format_args!("cannot write {}: {error}", path.display()));
         }
