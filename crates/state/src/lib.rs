@@ -10,6 +10,7 @@
 
 mod error;
 mod file;
+mod holder;
 mod lock;
 mod look;
 

@@ -1,13 +1,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat, major, minor};
+use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat};
 use rustix::io::Errno;
 
-use crate::error::LockHolder;
+use crate::holder::{Place, shown};
 use crate::{Error, make_dir};
 
 /// How often a lock is tried again at first; each time after twice as long, up to the last.
@@ -67,6 +67,7 @@ impl Drop for Lock {
 fn locked(path: &Path, patience: Duration) -> Result<File, Error> {
     let failed = Error::file("lock", path);
     let file = open(path)?;
+    let place = Place::of(&file);
     let mut pause = PAUSES[0];
     // The one waited for, and since when.
     let mut waiting: Option<(u32, Instant)> = None;
@@ -76,13 +77,15 @@ fn locked(path: &Path, patience: Duration) -> Result<File, Error> {
             Err(Errno::WOULDBLOCK | Errno::INTR) => {}
             Err(errno) => return Err(failed(errno.into())),
         }
+        let pid = place.holder();
         match waiting {
-            Some((_, since)) if since.elapsed() < patience => {}
-            Some((pid, _)) if pid == holder(&file) => {
-                let seconds = patience.as_secs();
-                return Err(Error::Locked { path: path.to_owned(), seconds, holder: shown(pid) });
+            Some((before, since)) if before == pid => {
+                if since.elapsed() >= patience {
+                    let (seconds, holder) = (patience.as_secs(), shown(pid));
+                    return Err(Error::Locked { path: path.to_owned(), seconds, holder });
+                }
             }
-            _ => waiting = Some((holder(&file), Instant::now())),
+            _ => waiting = Some((pid, Instant::now())),
         }
         std::thread::sleep(pause);
         pause = (2 * pause).min(PAUSES[1]);
@@ -116,38 +119,9 @@ fn open_as_it_is(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The process that has the lock on a file: the kernel lists them with device and inode. 0 where it
-/// is not to be seen.
-fn holder(file: &File) -> u32 {
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let pid = file.metadata().ok().and_then(|metadata| {
-        let (device, inode) = (metadata.dev(), metadata.ino());
-        let file = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
-        holder_in(&locks, &file)
-    });
-    pid.unwrap_or(0)
-}
-
-fn shown(pid: u32) -> LockHolder {
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let command = String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned();
-    LockHolder { pid, command }
-}
-
-/// The process that holds a lock in a text like `/proc/locks`:
-/// `1: FLOCK  ADVISORY  WRITE 708 08:01:131 0 EOF`. Those that wait have `->` after the number.
-fn holder_in(locks: &str, file: &str) -> Option<u32> {
-    locks.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            [_, "FLOCK", _, _, pid, place, ..] if place == file => pid.parse().ok(),
-            _ => None,
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -221,15 +195,5 @@ mod tests {
         let opened = open_as_it_is(&dir.path().join("a/b/lock")).unwrap();
         let inode = |metadata: io::Result<fs::Metadata>| metadata.unwrap().ino();
         assert_eq!(inode(opened.metadata()), inode(fs::metadata(dir.path())));
-    }
-
-    #[test]
-    fn whoever_waits_holds_nothing() {
-        let locks = "1: POSIX  ADVISORY  WRITE 1 08:01:7 0 EOF\n\
-                     2: -> FLOCK  ADVISORY  WRITE 2 08:01:7 0 EOF\n\
-                     3: FLOCK  ADVISORY  WRITE 3 08:01:77 0 EOF\n\
-                     4: FLOCK  ADVISORY  WRITE 4 08:01:7 0 EOF\n";
-        assert_eq!(holder_in(locks, "08:01:7"), Some(4));
-        assert_eq!(holder_in(locks, "08:01:8"), None);
     }
 }
