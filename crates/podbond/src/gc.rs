@@ -50,7 +50,8 @@ enum Remains {
     Hold(PciAddress, Holder),
     Lease(podbond_host_local::LeftBehind),
     Debt(Box<Debt>),
-    File(PathBuf),
+    Torn(files::Torn),
+    Unfinished(PathBuf),
     /// Nobody can tell whether it may go.
     Unknown,
 }
@@ -65,14 +66,14 @@ pub(crate) struct Row {
     error: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Done {
     Removed,
     /// Not yet: nothing is to be changed.
     ToDo,
     Failed,
-    /// It stays, since nobody can tell whether it may go.
+    /// It stays, since nobody can tell whether it may go, or since it says something by now.
     Left,
 }
 
@@ -264,7 +265,7 @@ impl Survey {
             let object = file.path.display().to_string();
             if file.is_over {
                 let what = "torn record of what is gone".to_owned();
-                self.add(object, what, Remains::File(file.path));
+                self.add(object, what, Remains::Torn(file));
             } else {
                 let what = "torn record: remove it once its pod is gone".to_owned();
                 self.add(object, what, Remains::Unknown);
@@ -272,7 +273,7 @@ impl Survey {
         }
         for path in files.unfinished {
             let what = "unfinished file of a process that was killed".to_owned();
-            self.add(path.display().to_string(), what, Remains::File(path));
+            self.add(path.display().to_string(), what, Remains::Unfinished(path));
         }
         self.errors.extend(files.errors);
     }
@@ -321,7 +322,14 @@ impl Leftover {
             Remains::Debt(debt) => Debts::default()
                 .pay(debt, &node.plugin_path, node.delegates)
                 .map_err(|error| failed(error.into())),
-            Remains::File(path) => files::remove(path),
+            Remains::Torn(file) => match file.remove() {
+                Ok(files::Fate::Written) => return written_since(object),
+                removed => removed.map(drop),
+            },
+            Remains::Unfinished(path) => match files::remove_unfinished(path) {
+                Ok(files::Fate::Written) => return written_since(object),
+                removed => removed.map(drop),
+            },
             Remains::Unknown => {
                 return Row { object, what, done: Done::Left, error: None };
             }
@@ -332,6 +340,12 @@ impl Leftover {
         };
         Row { object, what, done, error }
     }
+}
+
+/// A file that said nothing when it was looked at, and does by now.
+fn written_since(object: String) -> Row {
+    let what = "file that was torn, and has been written anew meanwhile".to_owned();
+    Row { object, what, done: Done::Left, error: None }
 }
 
 impl Row {
@@ -348,3 +362,6 @@ fn attachment(container: &ContainerId, ifname: &LinkName) -> Attachment {
 fn short(container: &str) -> &str {
     container.get(..SHORT_ID).unwrap_or(container)
 }
+
+#[cfg(test)]
+mod tests;

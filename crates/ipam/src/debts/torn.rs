@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use podbond_cni::{Args, ContainerId, NetConf, Request};
 
-use super::{Content, Debt, DebtError, Debts, content, now, write};
+use super::{Content, Debt, DebtError, Debts, LOCK_PATIENCE, content, now, write};
 
 /// Keys of an attachment, or of one operation, that are no other's.
 const OF_ONE: [&str; 3] = ["runtimeConfig", "args", "cni.dev/valid-attachments"];
@@ -42,6 +42,22 @@ impl Debts {
         // One that stays is in nobody's way.
         let _ = podbond_state::sweep(&dir);
         told
+    }
+
+    /// Removes the note at `path`, in a network's directory of these debts, if it says nothing at
+    /// this moment, whatever it said before: an operation of its network may have written it anew.
+    /// False where it does say something, and stays.
+    pub fn remove_torn(&self, path: &Path) -> Result<bool, DebtError> {
+        let _lock = self.lock(LOCK_PATIENCE)?;
+        match content(path)? {
+            Some(Content::Whole(_) | Content::Foreign) => return Ok(false),
+            Some(Content::Torn) => remove(path)?,
+            None => {}
+        }
+        for dir in path.parent().into_iter().chain([self.dir.as_path()]) {
+            podbond_state::sweep(dir)?;
+        }
+        Ok(true)
     }
 }
 

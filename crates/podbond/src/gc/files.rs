@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{Attachment, ContainerId};
+use podbond_ipam::Debts;
 use podbond_state::{abandoned, is_before_boot, names, read, sweep, unfinished};
 use serde_json::{Map, Value};
 
@@ -25,6 +26,23 @@ pub(super) struct Torn {
     pub(super) is_over: bool,
     /// Whose it is, as far as its name tells.
     pub(super) of: Option<Attachment>,
+    kept: Kept,
+}
+
+/// Who writes a record.
+enum Kept {
+    /// Its crate, each attachment under a lock of its own.
+    Alone,
+    /// Debts, all under one lock.
+    Debts(Debts),
+}
+
+/// What has become of a file that said nothing when it was looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Removed,
+    /// Somebody has written it since.
+    Written,
 }
 
 /// Looks at all directories in which records are.
@@ -45,7 +63,10 @@ pub(super) fn look(state: &Path) -> Files {
     for network in files.names(&debts) {
         let first = files.torn.len();
         files.records(&debts.join(network), of);
-        files.torn[first..].iter_mut().for_each(|debt| debt.is_over = true);
+        for debt in &mut files.torn[first..] {
+            debt.is_over = true;
+            debt.kept = Kept::Debts(Debts::new(&debts));
+        }
     }
     files.records(&state.join("vfs"), |_| None);
     // Each may hold `-`, so that the name does not tell one from the other for sure.
@@ -63,8 +84,36 @@ pub(super) fn look(state: &Path) -> Files {
     files
 }
 
+impl Torn {
+    /// Removes it unless somebody has written it since: as an operation of its network writes what is
+    /// owed anew.
+    pub(super) fn remove(&self) -> Result<Fate, Error> {
+        let removed = match &self.kept {
+            Kept::Debts(debts) => {
+                debts.remove_torn(&self.path).map_err(|error| Error::Failed(error.into()))?
+            }
+            Kept::Alone if is_torn(&self.path)? => {
+                remove(&self.path)?;
+                true
+            }
+            Kept::Alone => !self.path.exists(),
+        };
+        Ok(if removed { Fate::Removed } else { Fate::Written })
+    }
+}
+
+/// Removes a file that was not written to its end, unless somebody is writing it by now.
+pub(super) fn remove_unfinished(path: &Path) -> Result<Fate, Error> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    if !abandoned(dir)?.iter().any(|abandoned| abandoned == path) {
+        return Ok(if path.exists() { Fate::Written } else { Fate::Removed });
+    }
+    remove(path)?;
+    Ok(Fate::Removed)
+}
+
 /// Removes a file, and with the last one its directory: that of a sandbox says nothing either.
-pub(super) fn remove(path: &Path) -> Result<(), Error> {
+fn remove(path: &Path) -> Result<(), Error> {
     podbond_state::remove(path)?;
     match path.parent() {
         Some(dir) if names(dir)?.is_empty() && unfinished(dir)?.is_empty() => Ok(sweep(dir)?),
@@ -95,21 +144,25 @@ impl Files {
             if !path.is_file() {
                 continue;
             }
-            let is_torn = match read(&path) {
-                Ok(Some(bytes)) => serde_json::from_slice::<Map<String, Value>>(&bytes).is_err(),
-                Ok(None) => false,
-                // Nobody of ours wrote it.
-                Err(podbond_state::Error::TooLarge { .. }) => true,
-                Err(error) => {
-                    self.errors.push(error.into());
-                    false
+            match is_torn(&path) {
+                Ok(true) => {
+                    let is_over = is_before_boot(&path);
+                    self.torn.push(Torn { path, is_over, of: of(&name), kept: Kept::Alone });
                 }
-            };
-            if is_torn {
-                let is_over = is_before_boot(&path);
-                self.torn.push(Torn { path, is_over, of: of(&name) });
+                Ok(false) => {}
+                Err(error) => self.errors.push(error),
             }
         }
+    }
+}
+
+fn is_torn(path: &Path) -> Result<bool, Error> {
+    match read(path) {
+        Ok(Some(bytes)) => Ok(serde_json::from_slice::<Map<String, Value>>(&bytes).is_err()),
+        Ok(None) => Ok(false),
+        // Nobody of ours wrote it.
+        Err(podbond_state::Error::TooLarge { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -147,8 +200,13 @@ mod tests {
         assert_eq!(files.unfinished.len(), 6);
         assert!(files.unfinished.iter().all(|path| path.ends_with(".old.new")));
         assert!(files.torn.is_empty() && files.errors.is_empty());
-        for path in &files.unfinished {
-            remove(path).unwrap();
+        let (rewritten, others) = files.unfinished.split_first().unwrap();
+        place(rewritten, "{", Duration::ZERO);
+        assert_eq!(remove_unfinished(rewritten).unwrap(), Fate::Written);
+        place(rewritten, "{", LONG);
+        assert_eq!(remove_unfinished(rewritten).unwrap(), Fate::Removed);
+        for path in others {
+            assert_eq!(remove_unfinished(path).unwrap(), Fate::Removed);
         }
         assert!(look(state.path()).unfinished.is_empty());
         let whole = state.path().join("vfs/whole");
