@@ -291,8 +291,7 @@ impl Attacher<'_> {
             let previous = result.filter(|_| passes_result).cloned();
             match self.call(Command::Del, record, netns.cloned(), config.clone(), previous) {
                 Ok(_) => {}
-                // The plugin says that there is nothing to clean up.
-                Err(failure) if failure.code == Code::ContainerUnknown => {}
+                Err(failure) if self.is_nothing_left(record, config, &failure) => {}
                 Err(failure) => errors.push(plugin_failed(id, config, Command::Del)(failure)),
             }
         }
@@ -303,6 +302,14 @@ impl Attacher<'_> {
             errors.extend(self.records().remove(record).err());
         }
         errors
+    }
+
+    /// Whether a plugin says that there is nothing to clean up: code 3, "container unknown or does not
+    /// exist" (section "Error"). One of our own says so where it does not find the namespace, and what
+    /// it made is still in one that is there.
+    fn is_nothing_left(&self, record: &Record, config: &NetConf, failure: &Failure) -> bool {
+        let is_own = self.delegates.own(&config.plugin).is_some();
+        failure.code == Code::ContainerUnknown && !(is_own && self.is_alive(record))
     }
 
     fn give_back(&self, record: &Record) -> Result<(), Error> {

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
@@ -247,12 +248,35 @@ fn delete_succeeds_where_there_is_nothing() {
     fs::write(node.path("attachments/c/.eth0.json.new"), "{").unwrap();
     assert_eq!(node.delete(&sandbox), []);
     node.assert_empty();
-    node.add(&sandbox, &node.chain_of("old")).unwrap();
-    // Code 3: there is no such container, and nothing to clean up.
+}
+
+#[test]
+fn a_plugin_of_ours_that_knows_no_container_is_believed_once_the_namespace_is_gone() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.add(&sandbox, &node.chain_of("vf")).unwrap();
     node.script.fault("DEL net1 one", Fault::Fails(Code::ContainerUnknown));
-    assert_eq!(node.delete(&sandbox), []);
+    let [error] = node.delete(&sandbox).try_into().unwrap();
+    assert!(error.to_string().contains("DEL net1 one was told to fail"), "{error}");
+    assert_eq!((node.records().len(), node.pool.0.borrow().len()), (1, 1));
+    fs::remove_file(&sandbox.netns).unwrap();
     assert_eq!(node.delete(&sandbox), []);
     node.assert_empty();
+}
+
+#[test]
+fn a_foreign_plugin_that_knows_no_container_has_nothing_to_clean_up() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.add(&sandbox, &node.chain_of("old")).unwrap();
+    let program = node.path("foreign");
+    fs::write(&program, "#!/bin/sh\necho '{\"code\": 3, \"msg\": \"unknown\"}'; exit 1\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut record = node.records().remove(1);
+    record.configs[0].plugin = "foreign".to_owned();
+    let path = [node.directory.path().to_owned()];
+    let detached = node.with(|attacher| Attacher { path: &path, ..*attacher }.detach(&record));
+    assert_eq!(detached, []);
 }
 
 #[test]
