@@ -6,7 +6,8 @@
 //! - **Running**: [`Attacher::add`] calls the plugins, and undoes all in reverse when one fails.
 //!   [`Attacher::delete`] needs nothing but the [`Record`]s.
 //! - **Looking after**: [`Attacher::check`] compares what is with what was made;
-//!   [`Attacher::take_away`] removes what outlived its namespace.
+//!   [`Attacher::take_away`] removes what outlived its namespace; [`Attacher::unready`] tells why
+//!   nothing could be made.
 //! - **Telling**: [`NetworkStatus`] is the pod's network-status annotation.
 //!
 //! Where NADs come from ([`Source`]) and who picks a device ([`Devices`]) is for the caller to say.
@@ -27,6 +28,7 @@ mod nad;
 mod netns;
 mod networks;
 mod ports;
+mod readiness;
 mod record;
 mod run;
 mod status;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use podbond_api::ObjectKey;
 use podbond_cni::{CniResult, ContainerId, NetConf};
 use podbond_names::{LinkName, PciAddress};
-use podbond_state::{names, read as read_file, remove, sweep, write};
+use podbond_state::{names, read as read_file, remove, sweep, writable, write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -116,6 +116,11 @@ impl Records {
             errors.extend(wrong);
         }
         (records, errors)
+    }
+
+    /// Whether records can be written: it is tried.
+    pub(crate) fn writable(&self) -> Result<(), Error> {
+        Ok(writable(&self.directory)?)
     }
 
     fn path(&self, record: &Record) -> PathBuf {

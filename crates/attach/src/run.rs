@@ -110,7 +110,7 @@ impl Attacher<'_> {
         errors
     }
 
-    fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> Records {
         Records::new(self.state)
     }
 

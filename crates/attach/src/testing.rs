@@ -9,7 +9,8 @@ use std::sync::Mutex;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_cni::{
-    CniResult, Code, Command, ContainerId, Delegates, Failure, Lookup, Plugin, Request, Version,
+    CniResult, Code, Command, ContainerId, Delegates, Failure, Lookup, NodeRequest, Plugin,
+    Request, Version,
 };
 use podbond_names::PciAddress;
 use serde_json::{Value, json};
@@ -36,10 +37,13 @@ pub(crate) struct Script {
 
 impl Script {
     fn call(&self, command: Command, plugin: &str, request: &Request) -> Result<(), Failure> {
-        let call = format!("{command} {} {plugin}", request.ifname);
-        self.calls.lock().unwrap().push(call.clone());
         self.requests.lock().unwrap().push(request.clone());
-        let fault = self.faults.lock().unwrap().get(&call).copied();
+        self.tell(&format!("{command} {} {plugin}", request.ifname))
+    }
+
+    fn tell(&self, call: &str) -> Result<(), Failure> {
+        self.calls.lock().unwrap().push(call.to_owned());
+        let fault = self.faults.lock().unwrap().get(call).copied();
         match fault {
             None => Ok(()),
             Some(Fault::Fails(code)) => Err(Failure::new(code, format!("{call} was told to fail"))),
@@ -85,6 +89,12 @@ impl Plugin for Fake<'_> {
 
     fn check(&self, request: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
         self.1.call(Command::Check, self.0, request)
+    }
+
+    /// It does not ask an IPAM plugin that it is not given.
+    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        self.1.tell(&format!("STATUS {} {}", request.config.name, self.0))?;
+        delegates.ipam_status(request)
     }
 }
 

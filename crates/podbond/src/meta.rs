@@ -61,15 +61,15 @@ impl Plugin for Meta {
         all(unread.into_iter().map(Failure::from).chain(differ))
     }
 
+    /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
+    /// execute a STATUS request to that plugin" (section "STATUS").
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let pod = ObjectKey::new("default", "any").map_err(|e| Failure::new(Code::DEFECT, e))?;
         let networks = networks(&request.config.raw)?;
         let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
         let chain = Chain::delegated(&pod, networks, &eth0)?;
-        for config in chain.attachments.iter().flat_map(|attachment| attachment.configs(None)) {
-            delegates.look_up(&config, &request.path)?;
-        }
-        Ok(())
+        let unready = attacher(delegates, &request.path).unready(&chain);
+        podbond_ipam::readiness(unready, request, delegates)
     }
 
     /// The runtime knows of one attachment of each pod, and not of those that this made beside it:

@@ -102,6 +102,28 @@ fn a_network_that_is_refused_takes_those_before_it_along() {
 }
 
 #[test]
+fn status_tells_what_keeps_any_of_the_networks_from_being_made() {
+    let netns = pod("meta-status");
+    let status = |networks: &Value| {
+        let mut config = config(networks);
+        config["cniVersion"] = "1.1.0".into();
+        run("STATUS", &netns, ARGS, &config)
+    };
+    let mut networks = networks();
+    // One address for a pod, in a version that has no STATUS.
+    networks[0]["ipam"]["subnet"] = "10.56.218.0/30".into();
+    status(&networks).unwrap();
+    run("ADD", &netns, ARGS, &config(&networks)).unwrap();
+    networks[1]["ipam"] = json!({"type": "not-installed"});
+    let error = status(&networks).unwrap_err();
+    assert_eq!(error["code"], 50, "{error}");
+    for told in ["no address is left in ipam", "plugin \"not-installed\" is not in /opt/cni/bin"] {
+        assert!(words(&error["msg"]).contains(told), "{error}");
+    }
+    run("DEL", &netns, ARGS, &config(&networks)).unwrap();
+}
+
+#[test]
 fn what_a_call_lacks_is_named() {
     let netns = pod("meta-lacks");
     let error = run("ADD", &netns, "IgnoreUnknown=1", &config(&networks())).unwrap_err();
