@@ -3,10 +3,14 @@
 //! Its configuration spells the networks out in `delegates`, as Multus' does where it asks no
 //! cluster. It is called by the names of the executable and of what it stands in for.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use podbond_api::{ObjectKey, ResourceName};
-use podbond_attach::{Attacher, Attachments, Chain, Checked, Devices, Holder, Records, Sandbox};
+use podbond_attach::{
+    Attacher, Attachment, AttachmentId, Attachments, Chain, Checked, Devices, Holder, Record,
+    Records, Sandbox,
+};
 use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
 use podbond_kernel::is_netns;
 use podbond_names::PciAddress;
@@ -58,7 +62,9 @@ impl Plugin for Meta {
             Checked::Same | Checked::NotChecked(_) => None,
             Checked::Differs(failure) | Checked::Failed(failure) => Some(failure),
         });
-        all(unread.into_iter().map(Failure::from).chain(differ))
+        // What cannot be read may be of any of them.
+        let lost = if unread.is_empty() { unrecorded(request, &records) } else { Vec::new() };
+        all(unread.into_iter().map(Failure::from).chain(lost).chain(differ))
     }
 
     /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
@@ -97,6 +103,33 @@ fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
     let networks = networks(&request.config.raw).ok()?;
     let chain = Chain::delegated(&pod, networks, &request.ifname).ok()?;
     Some((sandbox(request, pod, request.netns.clone().unwrap_or_default()), chain))
+}
+
+/// Of which networks of its configuration the pod has no records: they were not made, or somebody else
+/// made them, or the records are lost. Where the configuration spells none out any more, one record is
+/// enough.
+fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
+    let nothing = |of: &dyn Display| {
+        let msg = format!(
+            "{of}: nothing is recorded of it, so that nothing can be compared: make the pod anew"
+        );
+        Failure::new(Code::DIFFERS, msg)
+    };
+    let Some((sandbox, chain)) = as_today(request) else {
+        let container = format_args!("container {}", request.container_id);
+        return if records.is_empty() { vec![nothing(&container)] } else { Vec::new() };
+    };
+    let is_lost =
+        |attachment: &&Attachment| !records.iter().any(|record| record.ifname == attachment.ifname);
+    let lost = chain.attachments.iter().filter(is_lost);
+    lost.map(|attachment| {
+        nothing(&AttachmentId {
+            pod: sandbox.pod.clone(),
+            ifname: attachment.ifname.clone(),
+            network: attachment.name(),
+        })
+    })
+    .collect()
 }
 
 fn with_attacher<T>(
@@ -167,3 +200,6 @@ fn all(failures: impl IntoIterator<Item = Failure>) -> Result<(), Failure> {
         details.into_iter().chain(failures.map(|failure| failure.to_string())).collect();
     Err(first.with_details(details.join("; ")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,9 @@ fn a_pod_whose_records_are_damaged_or_lost_is_deleted_by_its_configuration() {
         |dir: &Path| fs::remove_dir_all(dir).unwrap(),
     ] {
         run("ADD", &netns, ARGS, &config(&networks())).unwrap();
+        run("CHECK", &netns, ARGS, &config(&networks())).unwrap();
         lose(records);
+        run("CHECK", &netns, ARGS, &config(&networks())).unwrap_err();
         run("DEL", &netns, ARGS, &config(&networks())).unwrap();
         assert_eq!(netns.links(), links);
         assert!(!records.exists());
