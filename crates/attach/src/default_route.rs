@@ -62,6 +62,7 @@ fn plan(ifname: &LinkName, gateways: &[IpAddr], shown: &[(LinkName, Vec<Route>)]
                 priority: None,
                 table: None,
                 scope: None,
+                protocol: None,
             };
             steps.push(Step::AddRoute { at: At::pod(ifname.clone()), route });
         }
@@ -112,6 +113,7 @@ mod tests {
             priority: None,
             table,
             scope: None,
+            protocol: None,
         }
     }
 
@@ -153,6 +155,20 @@ mod tests {
     #[test]
     fn a_default_route_that_is_there_is_kept() {
         assert_eq!(planned(&["10.1.0.1"], &[("net1", "0.0.0.0/0 10.1.0.1")]), [""; 0]);
+    }
+
+    #[test]
+    fn a_route_that_somebody_else_made_is_removed_as_such() {
+        let others = Route { protocol: Some(9), ..route("::/0 fe80::1", None) };
+        let (eth0, gateway) = ("eth0".parse().unwrap(), "fd01::1".parse().unwrap());
+        let shown = [(eth0, vec![others.clone()])];
+        let steps = plan(&"net1".parse().unwrap(), &[gateway], &shown);
+        let [Step::RemoveRoute { route: removed, .. }, Step::AddRoute { route: added, .. }] =
+            &steps[..]
+        else {
+            panic!("{steps:?}")
+        };
+        assert_eq!((removed, added.protocol), (&others, None));
     }
 
     #[test]

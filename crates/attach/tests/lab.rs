@@ -26,10 +26,17 @@ fn ip(arguments: &str) -> String {
 }
 
 /// Makes one end of a veth pair inside of the pod. Network `10.88.0` gives it `10.88.0.2/24` and
-/// `fd00:88::2/64`, and default routes by `.1` and `::1`. Its DEL notes whether there was a namespace.
-#[derive(Default)]
+/// `fd00:88::2/64`, and default routes by `.1` and `::1`, eth0's of a protocol. Its DEL notes whether
+/// there was a namespace.
 struct Veth {
+    protocol: &'static str,
     deleted_in: Mutex<Vec<Option<String>>>,
+}
+
+impl Default for Veth {
+    fn default() -> Self {
+        Self { protocol: "boot", deleted_in: Mutex::default() }
+    }
 }
 
 fn name_of(netns: &Path) -> String {
@@ -48,11 +55,12 @@ impl Plugin for Veth {
         ip(&format!("-n {pod} link add {link} type veth peer name p{link}"));
         ip(&format!("-n {pod} link set p{link} up"));
         ip(&format!("-n {pod} link set {link} up"));
+        let protocol = if link.as_str() == "eth0" { self.protocol } else { "boot" };
         ip(&format!("-n {pod} addr add {subnet}.2/24 dev {link}"));
-        ip(&format!("-n {pod} route append default via {subnet}.1 dev {link}"));
+        ip(&format!("-n {pod} route append default via {subnet}.1 dev {link} proto {protocol}"));
         let v6 = format!("fd00:{}:", subnet.split('.').nth(1).unwrap());
         ip(&format!("-n {pod} addr add {v6}:2/64 dev {link} nodad"));
-        ip(&format!("-n {pod} -6 route append default via {v6}:1 dev {link}"));
+        ip(&format!("-n {pod} -6 route append default via {v6}:1 dev {link} proto {protocol}"));
         let result = json!({
             "interfaces": [{"name": link, "sandbox": netns}],
             "ips": [{
@@ -248,6 +256,19 @@ fn each_address_family_has_its_own_default_route() {
     node.add(r#"[{"name": "a", "default-route": ["fd00:1::7"]}]"#).unwrap();
     assert_eq!(node.default_routes("-4").len(), 2);
     assert_eq!(node.default_routes("-6"), ["fd00:1::7 net1"]);
+}
+
+#[test]
+fn a_default_route_gives_way_whoever_made_it() {
+    // As daemons of routing and routers' advertisements make them. Of IPv6 the kernel joins both.
+    for (name, protocol) in [("attach-static", "static"), ("attach-ra", "ra")] {
+        let mut node = Node::new(name);
+        node.veth.protocol = protocol;
+        node.add(r#"[{"name": "a", "default-route": ["10.1.0.7", "fd00:1::7"]}]"#).unwrap();
+        assert_eq!(node.default_routes("-4"), ["10.1.0.7 net1"]);
+        assert_eq!(node.default_routes("-6"), ["fd00:1::7 net1"]);
+        assert_eq!(node.delete(), []);
+    }
 }
 
 #[test]

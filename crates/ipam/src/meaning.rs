@@ -35,6 +35,7 @@ pub(crate) fn routes(result: &CniResult) -> Vec<Route> {
         priority: given(route.priority),
         table: given(route.table),
         scope: route.scope,
+        protocol: None,
     }))
 }
 

@@ -31,6 +31,10 @@ pub struct Route {
     /// `rtm_scope`: 0 universe, 253 link; none lets the kernel's rule decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<u8>,
+    /// `rtm_protocol`, as 4 for static and 9 for a router's advertisement; none is 3, boot, which a route
+    /// has that is made by hand. No result asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u8>,
 }
 
 /// `RT_TABLE_MAIN`

@@ -110,7 +110,7 @@ fn route(index: u32, route: &Route) -> RouteMessage {
         destination_prefix_length: destination.prefix_len(),
         // Larger numbers than a byte holds are in RTA_TABLE alone.
         table: u8::try_from(table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
-        protocol: RouteProtocol::Boot,
+        protocol: route.protocol.map_or(RouteProtocol::Boot, RouteProtocol::from),
         scope,
         kind: RouteType::Unicast,
         ..RouteHeader::default()
@@ -142,9 +142,15 @@ pub(crate) fn append_route(index: u32, wanted: &Route) -> Message {
 }
 
 /// `RTM_DELROUTE` of a route through a link. It names the link, so that no other route to the same
-/// destination is meant.
+/// destination is meant, and the protocol, since another route may be the same but for that.
 pub(crate) fn remove_route(index: u32, wanted: &Route) -> Message {
-    Message::DelRoute(route(index, wanted))
+    let mut message = route(index, wanted);
+    // Not so for IPv6, once the metric is named. Of several that it has joined into one route the
+    // kernel shows the protocol of the first alone: any is taken.
+    if wanted.destination.addr().is_ipv6() && wanted.priority.is_some() {
+        message.header.protocol = RouteProtocol::Unspec;
+    }
+    Message::DelRoute(message)
 }
 
 /// `RTM_GETROUTE` for the routes of one family through one link.
@@ -174,6 +180,7 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
         priority: None,
         table: None,
         scope: Some(header.scope.into()),
+        protocol: Some(header.protocol).filter(|of| *of != RouteProtocol::Boot).map(u8::from),
     };
     for attribute in attributes {
         match attribute {
@@ -286,7 +293,7 @@ mod tests {
     fn a_route_reads_back_as_sent() {
         let wanted = [
             r#"{"destination":"0.0.0.0/0","gateway":"10.56.217.1","scope":0}"#,
-            r#"{"destination":"10.9.0.0/16","scope":253}"#,
+            r#"{"destination":"10.9.0.0/16","scope":253,"protocol":4}"#,
             r#"{"destination":"10.9.0.0/16","gateway":"2001:db8::1","scope":0}"#,
             r#"{"destination":"::/0","gateway":"2001:db8::1","mtu":1400,"advmss":1360,
                 "priority":50,"table":1000,"scope":0}"#,
@@ -297,6 +304,22 @@ mod tests {
             assert_eq!(read_route(&payload, 4), Some(wanted));
             assert_eq!(read_route(&payload, 5), None);
         }
+    }
+
+    #[test]
+    fn a_route_is_removed_by_its_protocol_unless_its_metric_tells_it_from_others() {
+        let by = |text: &str| {
+            let Message::DelRoute(message) = remove_route(4, &serde_json::from_str(text).unwrap())
+            else {
+                panic!()
+            };
+            message.header.protocol
+        };
+        let (v4, v6) = (r#"{"destination":"0.0.0.0/0""#, r#"{"destination":"::/0""#);
+        assert_eq!(by(&format!("{v4}}}")), RouteProtocol::Boot);
+        assert_eq!(by(&format!(r#"{v4},"protocol":4,"priority":7}}"#)), RouteProtocol::Static);
+        assert_eq!(by(&format!("{v6}}}")), RouteProtocol::Boot);
+        assert_eq!(by(&format!(r#"{v6},"protocol":9,"priority":7}}"#)), RouteProtocol::Unspec);
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn route(destination: &str, gateway: Option<&str>) -> Route {
         priority: None,
         table: None,
         scope: None,
+        protocol: None,
     }
 }
 
@@ -171,6 +172,29 @@ fn a_routes_details_are_taken_and_shown() {
         assert!(routes.contains(&route), "{route:?} is not in {routes:?}");
         node.must(&step.inverse());
         assert!(!node.routes(&pod("net3")).unwrap().contains(&route));
+    }
+}
+
+#[test]
+fn a_route_that_somebody_else_made_is_removed_and_put_back_as_it_was() {
+    let mut node = two_links("kernel-route-protocol");
+    node.must(&add("10.56.217.7/24"));
+    node.must(&add("2001:db8::7/64"));
+    node.ip("route add 10.9.0.0/16 via 10.56.217.1 proto static");
+    node.ip("-6 route add 2001:db8:9::/48 via 2001:db8::1 proto ra metric 7");
+    for (protocol, destination) in [(4, "10.9.0.0/16"), (9, "2001:db8:9::/48")] {
+        let shown = |node: &mut Pod| {
+            let mut routes = node.routes(&pod("net3")).unwrap();
+            routes.retain(|route| route.destination == destination.parse().unwrap());
+            routes
+        };
+        let before = shown(&mut node);
+        assert_eq!(before[0].protocol, Some(protocol));
+        let step = Step::RemoveRoute { at: pod("net3"), route: before[0].clone() };
+        node.must(&step);
+        assert_eq!(shown(&mut node), []);
+        node.must(&step.inverse());
+        assert_eq!(shown(&mut node), before);
     }
 }
 
