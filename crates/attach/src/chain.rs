@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
-use podbond_cni::NetConf;
+use podbond_cni::{Args, NetConf};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::nad::{Network, set_device};
@@ -41,6 +41,8 @@ pub struct Attachment {
     /// The pod's default routes lead through this attachment, by these gateways; mostly none.
     pub default_route: Vec<IpAddr>,
     pub(crate) configs: Vec<NetConf>,
+    /// `CNI_ARGS` of who called, beside what names the pod; mostly none.
+    pub(crate) args: Args,
 }
 
 /// Which device an attachment needs.
@@ -104,7 +106,8 @@ impl Attachment {
         configs: Vec<NetConf>,
     ) -> Self {
         let (nad, ignored, default_route) = (None, Vec::new(), Vec::new());
-        Self { nad, network, ifname, device, ignored, default_route, configs }
+        let args = Args::default();
+        Self { nad, network, ifname, device, ignored, default_route, configs, args }
     }
 
     /// What the status calls the network: `namespace/name` of the NAD, or the default network's
@@ -196,6 +199,7 @@ fn attachment(nad: Nad, ifname: LinkName, selection: &Selection) -> Result<Attac
         ignored,
         default_route: selection.default_route.clone(),
         configs,
+        args: Args::default(),
     })
 }
 

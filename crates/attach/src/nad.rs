@@ -62,14 +62,32 @@ impl Network {
             }
             ignored.extend((!taken).then_some(key));
         }
-        if !selection.cni_args.is_empty() {
+        self.add_cni_args(&selection.cni_args)?;
+        Ok(ignored)
+    }
+
+    /// Writes into the configurations what a runtime asks a meta-plugin for: of `runtimeConfig` what each
+    /// plugin declares a capability for, and no more, and `args.cni`.
+    pub(crate) fn pass_on(&mut self, config: &Map<String, Value>) -> Result<(), ConfigError> {
+        let runtime = config.get("runtimeConfig").and_then(Value::as_object);
+        for (capability, value) in runtime.into_iter().flatten() {
             for plugin in &mut self.plugins {
-                let args = object_at(plugin, "args", "args")?;
-                let cni = object_at(args, "cni", "args.cni")?;
-                cni.extend(selection.cni_args.clone());
+                offer(plugin, capability, value);
             }
         }
-        Ok(ignored)
+        let cni = config.get("args").and_then(|args| args.get("cni")).and_then(Value::as_object);
+        cni.map_or(Ok(()), |cni| self.add_cni_args(cni))
+    }
+
+    fn add_cni_args(&mut self, cni_args: &Map<String, Value>) -> Result<(), ConfigError> {
+        if cni_args.is_empty() {
+            return Ok(());
+        }
+        for plugin in &mut self.plugins {
+            let args = object_at(plugin, "args", "args")?;
+            object_at(args, "cni", "args.cni")?.extend(cni_args.clone());
+        }
+        Ok(())
     }
 
     /// The device that the configuration itself names. One that is not on the PCI bus is the

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use podbond_api::ObjectKey;
-use podbond_cni::{CniResult, ContainerId, NetConf};
+use podbond_cni::{Args, CniResult, ContainerId, NetConf};
 use podbond_names::{LinkName, PciAddress};
 use podbond_state::{names, read as read_file, remove, sweep, writable, write};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,9 @@ pub struct Record {
     /// The configuration of each plugin, exactly as it is given at ADD but for `prevResult`.
     #[serde(with = "configs")]
     pub configs: Vec<NetConf>,
+    /// `CNI_ARGS` of who called, beside what names the pod. They may hold secrets.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub args: Args,
     /// How many of the plugins were called, the last of them perhaps without an answer.
     pub called: usize,
     /// The result of the last plugin that answered, until all have.
@@ -180,6 +183,10 @@ pub(crate) fn parse(text: &[u8]) -> Result<Record, String> {
         ));
     }
     serde_json::from_value(Value::Object(value)).map_err(|error| format!("is wrong ({error})"))
+}
+
+fn is_none(args: &Args) -> bool {
+    args.0.is_empty()
 }
 
 mod configs {

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ObjectKey;
@@ -18,6 +17,15 @@ use crate::{
 /// Reference plugins whose work is in the pod's namespace alone and goes with it, and which fail
 /// where that is gone: to call them again could never succeed.
 const GONE_WITH_NETNS: [&str; 1] = ["sbr"];
+
+/// The keys of `CNI_ARGS` that name the pod.
+pub(crate) const OF_POD: [&str; 5] = [
+    "IgnoreUnknown",
+    "K8S_POD_NAMESPACE",
+    "K8S_POD_NAME",
+    "K8S_POD_INFRA_CONTAINER_ID",
+    "K8S_POD_UID",
+];
 
 /// A pod's sandbox: what is attached to its networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +178,7 @@ impl Attacher<'_> {
             network: attachment.network.clone(),
             device,
             configs: attachment.configs(device),
+            args: attachment.args.clone(),
             called: 0,
             so_far: None,
             result: None,
@@ -342,15 +351,16 @@ fn plugin_failed(
 
 /// `CNI_ARGS` as kubelet's runtimes and Multus give them: plugins find the pod by them.
 fn args(record: &Record) -> Args {
-    let mut pairs = BTreeMap::from([
-        ("IgnoreUnknown".to_owned(), "1".to_owned()),
-        ("K8S_POD_NAMESPACE".to_owned(), record.pod.namespace.to_string()),
-        ("K8S_POD_NAME".to_owned(), record.pod.name.to_string()),
-        ("K8S_POD_INFRA_CONTAINER_ID".to_owned(), record.container_id.to_string()),
-    ]);
-    if let Some(uid) = &record.uid {
-        pairs.insert("K8S_POD_UID".to_owned(), uid.clone());
-    }
+    let pod = [
+        Some("1".to_owned()),
+        Some(record.pod.namespace.to_string()),
+        Some(record.pod.name.to_string()),
+        Some(record.container_id.to_string()),
+        record.uid.clone(),
+    ];
+    let mut pairs = record.args.0.clone();
+    let named = OF_POD.into_iter().zip(pod);
+    pairs.extend(named.filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Args(pairs)
 }
 

@@ -32,7 +32,7 @@ impl Plugin for Meta {
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
         let pod = pod(request)?;
         let networks = networks(&request.config.raw)?;
-        let chain = Chain::delegated(&pod, networks, &request.ifname)?;
+        let chain = Chain::delegated(&pod, networks, &request.ifname)?.pass_on(request)?;
         let netns = request.netns.clone().ok_or_else(|| {
             Failure::new(Code::InvalidEnvironment, "CNI_NETNS is missing from the environment")
         })?;
@@ -101,7 +101,7 @@ fn sandbox(request: &Request, pod: ObjectKey, netns: PathBuf) -> Sandbox {
 fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
     let pod = pod(request).ok()?;
     let networks = networks(&request.config.raw).ok()?;
-    let chain = Chain::delegated(&pod, networks, &request.ifname).ok()?;
+    let chain = Chain::delegated(&pod, networks, &request.ifname).ok()?.pass_on(request).ok()?;
     Some((sandbox(request, pod, request.netns.clone().unwrap_or_default()), chain))
 }
 

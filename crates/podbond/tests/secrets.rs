@@ -35,7 +35,7 @@ fn call(plugin: &str, command: &str, args: &str, config: &str) -> (bool, String)
 }
 
 /// Configurations of the plugins, each with secrets where keys of others are.
-fn configs(data_dir: &str) -> [Value; 3] {
+fn configs(data_dir: &str) -> [Value; 4] {
     let with_secrets = |own: Value| {
         let mut config = json!({
             "cniVersion": "1.0.0", "name": "n", "password": SECRET, "token": {"value": [SECRET]},
@@ -62,6 +62,13 @@ fn configs(data_dir: &str) -> [Value; 3] {
                 "gateway": "10.56.217.2", "routes": [{"dst": "0.0.0.0/0"}], "password": SECRET,
             },
         })),
+        with_secrets(json!({
+            "type": "podbond", "capabilities": {"mac": true},
+            "delegates": [{
+                "name": "first", "type": "bond", "capabilities": {"token": true}, "password": SECRET,
+                "args": {"cni": {"secret": SECRET}}, "links": [{"name": "net1"}, {"name": "net2"}],
+            }],
+        })),
     ]
 }
 
@@ -87,7 +94,7 @@ fn damaged(config: &Value) -> Vec<Value> {
 #[test]
 fn nothing_secret_is_told_whatever_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
-    let args = format!("IgnoreUnknown=1;K8S_POD_NAME=p;TOKEN={SECRET}");
+    let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=p;TOKEN={SECRET}");
     let (mut failed, mut logged) = (0, 0);
     for config in configs(dir.path().to_str().unwrap()) {
         let plugin = config["type"].as_str().unwrap();

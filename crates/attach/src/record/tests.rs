@@ -27,6 +27,7 @@ fn record(container: &str, ifname: &str, position: usize) -> Record {
         network: "n".to_owned(),
         device: Some("0000:03:10.1".parse().unwrap()),
         configs: vec![NetConf::from_map(config.as_object().unwrap().clone()).unwrap()],
+        args: Args([("TENANT".to_owned(), "a".to_owned())].into()),
         called: 1,
         so_far: None,
         result: Some(CniResult::from_value(&result, Version::V1_1_0).unwrap()),
@@ -44,7 +45,8 @@ fn a_record_is_read_as_it_was_written() {
     let state = tempfile::tempdir().unwrap();
     let records = Records::new(state.path());
     let bare = Record { uid: None, nad: None, device: None, result: None, ..record("c", "b", 1) };
-    let bare = Record { so_far: record("c", "b", 1).result, ..bare };
+    let so_far = record("c", "b", 1).result;
+    let bare = Record { so_far, args: Args::default(), ..bare };
     let all = [record("c", "a", 0), bare];
     write(&records, &all);
     assert_eq!(records.of(&id("c")), (all.to_vec(), vec![]));

@@ -86,6 +86,7 @@ fn as_today(sandbox: &Sandbox, attachment: &Attachment, position: usize) -> Reco
         device: None,
         called: configs.len(),
         configs,
+        args: attachment.args.clone(),
         so_far: None,
         result: None,
     }

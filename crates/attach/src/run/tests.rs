@@ -87,6 +87,23 @@ fn a_plugin_gets_all_that_the_specification_names() {
 }
 
 #[test]
+fn cni_args_of_who_called_are_kept_for_all_operations_and_never_name_another_pod() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    let mut chain = node.chain_of("");
+    let asked = [("IP", "10.0.0.7"), ("K8S_POD_NAME", "other")];
+    chain.attachments[0].args =
+        Args(asked.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    node.add(&sandbox, &chain).unwrap();
+    assert_eq!(node.delete(&sandbox), []);
+    for request in node.script.requests() {
+        assert_eq!(request.args.get("IP"), Some("10.0.0.7"));
+        assert_eq!(request.args.get("K8S_POD_NAME"), Some("pod"));
+    }
+    assert_eq!(node.script.take().len(), 2);
+}
+
+#[test]
 fn whichever_plugin_fails_all_that_was_made_is_undone_in_reverse() {
     for (position, add) in ADDS.into_iter().enumerate() {
         let node = Node::new();

@@ -126,6 +126,30 @@ fn status_tells_what_keeps_any_of_the_networks_from_being_made() {
 }
 
 #[test]
+fn the_first_network_gets_what_the_runtime_asks_for() {
+    let netns = pod("meta-asks");
+    let (mac, other) = ("02:00:00:00:00:07", "02:00:00:00:00:08");
+    let mut config = config(&networks());
+    config["runtimeConfig"] = json!({ "mac": mac });
+    for network in config["delegates"].as_array_mut().unwrap() {
+        network["capabilities"] = json!({ "mac": true });
+    }
+    let result = run("ADD", &netns, ARGS, &config).unwrap();
+    assert_eq!(result["interfaces"][0]["mac"], mac);
+    assert_ne!(netns.link("net1")["address"], mac);
+    run("DEL", &netns, ARGS, &config).unwrap();
+    // The older way, which goes to the first network alone as well.
+    config.as_object_mut().unwrap().remove("runtimeConfig");
+    let args = format!("{ARGS};MAC={other};IP=10.56.217.77");
+    let result = run("ADD", &netns, &args, &config).unwrap();
+    assert_eq!(result["interfaces"][0]["mac"], other);
+    assert_eq!(result["ips"][0]["address"], "10.56.217.77/24");
+    assert_ne!(netns.link("net1")["address"], other);
+    run("CHECK", &netns, &args, &config).unwrap();
+    run("DEL", &netns, &args, &config).unwrap();
+}
+
+#[test]
 fn what_a_call_lacks_is_named() {
     let netns = pod("meta-lacks");
     let error = run("ADD", &netns, "IgnoreUnknown=1", &config(&networks())).unwrap_err();
