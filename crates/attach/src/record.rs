@@ -1,4 +1,6 @@
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use podbond_api::ObjectKey;
 use podbond_cni::{Args, CniResult, ContainerId, NetConf};
@@ -119,6 +121,14 @@ impl Records {
             errors.extend(wrong);
         }
         (records, errors)
+    }
+
+    /// How long ago a record was last written, as it is before each of its plugins is called; none where
+    /// it is not there any more.
+    pub fn age(&self, record: &Record) -> Option<Duration> {
+        let written =
+            fs::metadata(self.path(record)).and_then(|metadata| metadata.modified()).ok()?;
+        Some(written.elapsed().unwrap_or_default())
     }
 
     /// Whether records can be written: it is tried.

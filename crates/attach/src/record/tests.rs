@@ -1,5 +1,3 @@
-use std::fs;
-
 use podbond_cni::Version;
 use serde_json::json;
 
@@ -50,6 +48,8 @@ fn a_record_is_read_as_it_was_written() {
     let all = [record("c", "a", 0), bare];
     write(&records, &all);
     assert_eq!(records.of(&id("c")), (all.to_vec(), vec![]));
+    assert!(records.age(&all[0]).unwrap() < Duration::from_mins(1));
+    assert_eq!(records.age(&record("other", "a", 0)), None);
 }
 
 #[test]

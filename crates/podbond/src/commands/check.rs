@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use podbond_api::ObjectKey;
 use podbond_attach::{Attachments, Checked, Record};
@@ -9,6 +10,9 @@ use crate::error::Error;
 use crate::node::{Node, require_root};
 use crate::output::say;
 use crate::table::Table;
+
+/// How long a plugin of an ADD may take: kubelet gives a pod's whole sandbox no longer.
+const MAKING: Duration = Duration::from_mins(4);
 
 /// What CHECK of a plugin of an attachment came to.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -81,12 +85,14 @@ fn look_at(node: &Node<'_>, record: &Record) -> Vec<Row> {
         outcome,
         detail,
     };
-    let without_plugin = |detail: &str| vec![row(None, Outcome::Differs, Some(detail.to_owned()))];
+    let without_plugin = |outcome, detail: &str| vec![row(None, outcome, Some(detail.to_owned()))];
     if record.netns.is_gone() {
-        return without_plugin("its network namespace is gone: `podbond gc` takes the rest away");
+        let detail = "its network namespace is gone: `podbond gc` takes the rest away";
+        return without_plugin(Outcome::Differs, detail);
     }
     if record.result.is_none() {
-        return without_plugin("its ADD did not come to its end: delete the pod");
+        let (outcome, detail) = unfinished(node.records().age(record));
+        return without_plugin(outcome, detail);
     }
     let told = |(plugin, checked)| match checked {
         Checked::Same => row(Some(plugin), Outcome::Ok, None),
@@ -95,6 +101,17 @@ fn look_at(node: &Node<'_>, record: &Record) -> Vec<Row> {
         Checked::NotChecked(why) => row(Some(plugin), Outcome::NotChecked, Some(why)),
     };
     node.check(record).into_iter().map(told).collect()
+}
+
+/// What there is to say of an attachment whose ADD has no result, by the age of its record, which may be
+/// gone by now.
+fn unfinished(age: Option<Duration>) -> (Outcome, &'static str) {
+    match age {
+        Some(age) if age > MAKING => {
+            (Outcome::Differs, "its ADD did not come to its end: delete the pod")
+        }
+        _ => (Outcome::NotChecked, "it is being made, or its ADD was killed: check again later"),
+    }
 }
 
 /// A table, and below it what is not well.
@@ -134,6 +151,14 @@ mod tests {
             outcome,
             detail: detail.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn an_add_that_may_still_be_at_work_is_no_difference() {
+        let outcome = |age| unfinished(age).0;
+        assert_eq!(outcome(Some(Duration::from_secs(10))), Outcome::NotChecked);
+        assert_eq!(outcome(None), Outcome::NotChecked);
+        assert_eq!(outcome(Some(2 * MAKING)), Outcome::Differs);
     }
 
     #[test]
