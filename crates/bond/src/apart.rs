@@ -10,7 +10,8 @@ use podbond_names::LinkName;
 
 use crate::Error;
 use crate::beneath::bond_beneath;
-use crate::config::Links;
+use crate::config::{Links, LinksAre};
+use crate::home::on_node;
 use crate::made::Made;
 use crate::plugin::see_pod;
 use crate::removal::{dissolution, giving_back, may_be_refused};
@@ -44,10 +45,23 @@ pub(crate) fn take_apart(
     if netns.is_some() {
         see_pod(&mut kernel, &links.names, &mut now)?;
     }
-    see_returned(&mut kernel, netns, &links.names, made, &mut now)?;
+    if links.are == LinksAre::OnHost {
+        see_node(&mut kernel, netns, &links.names, made, &mut now)?;
+    }
     let steps = giving_back(links, ifname, &before, &now, made);
     for step in steps {
         let failed = take(&mut kernel, std::slice::from_ref(&step));
+        if failed.is_empty()
+            && let Step::Move { from: At { netns: Netns::Pod, name }, to } = &step
+            && *name != to.name
+        {
+            let renamed = format_args!(
+                "{name} is {} on the node now, where another link has its name: rename that one, and \
+                 then this one",
+                to.name
+            );
+            delegates.warn(Command::Del, request, "warning", &renamed);
+        }
         if may_be_refused(&step) {
             for error in failed {
                 delegates.warn(Command::Del, request, "warning", &error);
@@ -65,9 +79,11 @@ fn take(kernel: &mut Kernel, steps: &[Step]) -> Vec<Error> {
     undo_all(kernel, &inverses).into_iter().map(Error::Kernel).collect()
 }
 
-/// Adds those links of the node to a view that ADD found up and that are not in the pod. A killed ADD
-/// left them where they were; from a namespace that is gone the kernel gives them back.
-fn see_returned(
+/// Adds the node's links to a view. A killed ADD left those that it did not come to; those that were
+/// up are waited for, since from a namespace that is gone the kernel gives them back.
+///
+/// All of them, since no other question tells which link has a name as its altname.
+fn see_node(
     kernel: &mut Kernel,
     netns: Option<&Path>,
     ports: &[LinkName],
@@ -75,16 +91,15 @@ fn see_returned(
     view: &mut View,
 ) -> podbond_kernel::Result<()> {
     let end = Instant::now() + RETURN_PATIENCE;
-    for at in ports.iter().map(|name| At::host(name.clone())).filter(|at| made.brought_down(at)) {
-        if view.link(Netns::Pod, &at.name).is_some() {
-            continue;
+    loop {
+        view.host = kernel.links(Netns::Host)?;
+        let was_up = |name: &&LinkName| made.brought_down(&At::host((*name).clone()));
+        let mut missing = ports.iter().filter(was_up).filter(|name| {
+            view.link(Netns::Pod, name).is_none() && on_node(name, made, view).is_none()
+        });
+        if netns.is_some() || missing.next().is_none() || Instant::now() > end {
+            return Ok(());
         }
-        let mut link = kernel.link(&at)?;
-        while link.is_none() && netns.is_none() && Instant::now() < end {
-            sleep(RETURN_PAUSE);
-            link = kernel.link(&at)?;
-        }
-        view.host.extend(link);
+        sleep(RETURN_PAUSE);
     }
-    Ok(())
 }

@@ -80,7 +80,8 @@ mod tests {
             mode: BondMode::ActiveBackup,
             functions: Vec::new(),
         };
-        let port = PortBefore { name: "eth1".parse().unwrap(), mac: None, mtu: 1500 };
+        let port =
+            PortBefore { name: "eth1".parse().unwrap(), mac: None, mtu: 1500, function: None };
         Made { ports: vec![port], place: netns.map(place), ..Made::default() }
     }
 

@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod gc;
 mod glob;
 mod guard;
+mod home;
 mod host_links;
 mod left;
 mod macs;

@@ -47,6 +47,10 @@ pub(crate) struct PortBefore {
     pub(crate) mac: Option<Mac>,
     /// Bytes.
     pub(crate) mtu: u32,
+    /// The PCI function behind it: whatever becomes of the name, it tells which link it was. Records
+    /// had none once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) function: Option<PciAddress>,
 }
 
 impl Made {
@@ -54,8 +58,12 @@ impl Made {
     pub(crate) fn of(plan: &Plan, config: &Config, view: &View) -> Self {
         let links =
             config.ports.iter().filter_map(|name| view.link(config.links_are.netns(), name));
-        let port =
-            |link: &Link| PortBefore { name: link.name.clone(), mac: link.mac, mtu: link.mtu };
+        let port = |link: &Link| PortBefore {
+            name: link.name.clone(),
+            mac: link.mac,
+            mtu: link.mtu,
+            function: link.parent,
+        };
         Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
     }
 
@@ -87,6 +95,11 @@ impl Made {
     /// The port of this name, as ADD found it.
     pub(crate) fn port(&self, name: &LinkName) -> Option<&PortBefore> {
         self.ports.iter().find(|port| port.name == *name)
+    }
+
+    /// The PCI function behind the port of this name, where it has one and ADD noted it.
+    pub(crate) fn function(&self, name: &LinkName) -> Option<PciAddress> {
+        self.port(name)?.function
     }
 
     /// Whether ADD was to make this link of the pod a port; a link of the node is one from the time
@@ -121,7 +134,7 @@ mod tests {
     #[test]
     fn a_record_without_its_add_tells_which_links_go_back_where() {
         let link: LinkName = "eth1".parse().unwrap();
-        let port = PortBefore { name: link.clone(), mac: None, mtu: 1500 };
+        let port = PortBefore { name: link.clone(), mac: None, mtu: 1500, function: None };
         let away = Step::Move { from: At::host(link.clone()), to: At::pod(link) };
         let container_id = || ContainerId::try_from("c1".to_owned()).unwrap();
         let attachment =

@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
         let steps =
             vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
-        let port = |mac| PortBefore { name: "eth1".parse().unwrap(), mac, mtu: 9000 };
+        let port =
+            |mac| PortBefore { name: "eth1".parse().unwrap(), mac, mtu: 9000, function: None };
         let ports = vec![port(None), port(Some(Mac::new([2, 0, 0, 0, 0, 1])))];
         let place = Place {
             name: "bond0 of pod demo/p".to_owned(),

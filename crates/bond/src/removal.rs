@@ -5,6 +5,7 @@ use podbond_names::{LinkName, Mac};
 
 use crate::beneath::bond_beneath;
 use crate::config::{Links, LinksAre};
+use crate::home::{home, on_node};
 use crate::macs::{Station, doubles};
 use crate::made::Made;
 
@@ -48,7 +49,7 @@ fn stands_on(link: &Link, bond: &Link) -> bool {
 
 /// The steps that make the ports what they were, once the bond is gone: with their MTU and address,
 /// in their place, and up if they were. `before` is the view that [`dissolution`] was made from,
-/// `now` what is left after it. Pure.
+/// `now` what is left after it, with all links of the node where ports came from there. Pure.
 ///
 /// The driver gives a port back what it had when it was enslaved, unless somebody changed that
 /// meanwhile. Two ports are never left with one address: the later gets that of its hardware, or
@@ -141,23 +142,32 @@ impl<'v> Left<'v> {
     }
 
     fn back_on_host(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
-        let (here, home) = (At::pod(name.clone()), At::host(name.clone()));
         let mut steps = Vec::new();
-        let state = match (self.free(name), self.in_pod(name)) {
-            (Some(port), _) => {
-                if port.state == LinkState::Up {
-                    steps.push(Step::SetState { at: here.clone(), to: LinkState::Down });
-                }
-                steps.extend(self.own(&here, port, mac));
-                steps.push(Step::Move { from: here, to: home.clone() });
-                Some(LinkState::Down)
-            }
-            (None, Some(_)) => None,
-            // It never went, or came back with a namespace that is gone.
-            (None, None) => self.now.link(Netns::Host, name).map(|link| link.state),
+        let (from, link) = match (self.free(name), self.in_pod(name)) {
+            (Some(port), _) => (At::pod(name.clone()), port),
+            (None, Some(_)) => return steps,
+            (None, None) => match on_node(name, self.made, self.now) {
+                Some(link) => (At::host(link.name.clone()), link),
+                None => return steps,
+            },
         };
-        if self.made.brought_down(&home) && state == Some(LinkState::Down) {
-            steps.push(Step::SetState { at: home, to: LinkState::Up });
+        let home = home(name, &from, link, self.now);
+        let mut state = link.state;
+        if from.netns == Netns::Pod {
+            if state == LinkState::Up {
+                steps.push(Step::SetState { at: from.clone(), to: LinkState::Down });
+            }
+            state = LinkState::Down;
+            steps.extend(self.own(&from, link, mac));
+        }
+        // On the node, what is up is somebody's by now.
+        if state == LinkState::Down {
+            if from != home {
+                steps.push(Step::Move { from, to: home.clone() });
+            }
+            if self.made.brought_down(&At::host(name.clone())) {
+                steps.push(Step::SetState { at: home, to: LinkState::Up });
+            }
         }
         steps
     }

@@ -134,6 +134,57 @@ fn a_link_of_the_node_that_came_back_with_a_dead_namespace_is_up_again_if_it_was
 }
 
 #[test]
+fn a_port_whose_name_is_taken_on_the_node_comes_home_under_another_and_the_taker_is_let_be() {
+    let altname = Link { altnames: vec!["net1".to_owned()], ..link(9, "eth9") };
+    for mut stranger in [link(9, "net1"), altname] {
+        stranger.state = LinkState::Down;
+        let (mut before, made) = from_host();
+        let mut view = before.clone();
+        view.apply(&made.steps);
+        view.host.push(stranger.clone());
+        let said = remove(LinksAre::OnHost, &mut view, &made);
+        assert!(said.contains(&"move net1 (pod) to dev2 (host)".to_owned()), "{said:?}");
+        before.host[0].name = name("dev2");
+        before.host.push(stranger);
+        assert_eq!(view, before);
+    }
+}
+
+#[test]
+fn a_port_gets_a_name_on_the_node_that_is_free() {
+    let (before, made) = from_host();
+    let mut view = before;
+    view.apply(&made.steps);
+    view.host.extend([link(8, "dev2"), link(9, "net1")]);
+    let said = remove(LinksAre::OnHost, &mut view, &made);
+    assert!(said.contains(&"move net1 (pod) to dev3 (host)".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_port_that_came_back_under_another_name_is_found_by_its_function() {
+    let function = Some("0000:03:10.0".parse().unwrap());
+    let mut before = on_host();
+    before.host[0].parent = function;
+    let made = made(&json!({"linksInContainer": false}), &before);
+    let came_back = Link { parent: function, state: LinkState::Down, ..link(7, "dev2") };
+    let stranger = Link { state: LinkState::Down, ..link(9, "net1") };
+    let mut view = before.clone();
+    view.host[0] = came_back.clone();
+    view.host.push(stranger.clone());
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &made), ["bring dev2 (host) up"]);
+    // Once the name is free, it is the port's again.
+    view.host = vec![came_back];
+    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &made), said);
+    // Somebody works with it.
+    view.host = vec![Link { parent: function, ..link(7, "dev2") }];
+    assert!(remove(LinksAre::OnHost, &mut view, &made).is_empty());
+    // It is not there, and another link has its name.
+    view.host = vec![stranger];
+    assert!(remove(LinksAre::OnHost, &mut view, &made).is_empty());
+}
+
+#[test]
 fn removal_touches_no_link_that_is_not_a_bond_or_its_port() {
     for are in [LinksAre::InPod, LinksAre::OnHost] {
         let mut view = in_pod();

@@ -146,6 +146,33 @@ fn a_damaged_record_keeps_no_bond_from_being_deleted_once_the_namespace_is_gone(
 }
 
 #[test]
+fn links_of_the_node_whose_names_were_taken_meanwhile_come_home_under_others() {
+    let links = HostLinks::new();
+    ip("link set port1 up");
+    ip("link set port2 up");
+    let netns = Netns::with_links("taken");
+    call("ADD", &netns.path()).run(&over_host_links()).unwrap();
+    let index = |port: &str| netns.link(port)["ifindex"].to_string();
+    let indices = ["port1", "port2"].map(index);
+    // A link that is hot-plugged, with both names.
+    ip("link add port1 type dummy");
+    ip("link property add dev port1 altname port2");
+    call("DEL", &netns.path()).run(&over_host_links()).unwrap();
+    let of_node: Vec<Value> = serde_json::from_str(&ip("-j link show")).unwrap();
+    let is_up = |name: &str| {
+        let link = of_node.iter().find(|link| link["ifname"] == name).unwrap();
+        link["flags"].as_array().unwrap().contains(&json!("UP"))
+    };
+    let came = indices.map(|index| format!("dev{index}"));
+    assert!(is_up(&came[0]) && is_up(&came[1]) && !is_up("port1"), "{of_node:?}");
+    for name in came {
+        ip(&format!("link del {name}"));
+    }
+    assert!(!record().exists());
+    drop((links, netns));
+}
+
+#[test]
 fn a_record_of_an_older_podbond_serves() {
     let _links = HostLinks::new();
     ip("link set port1 up");

@@ -1,0 +1,41 @@
+//! Where a link of the node is that was a bond's port, and which name it gets there. Pure.
+
+use podbond_kernel::{At, Link, Netns, View};
+use podbond_names::LinkName;
+
+use crate::made::Made;
+
+/// The port that ADD took by this name, if it is on the node: it never went, or came back with a
+/// namespace that is gone.
+///
+/// A hardware link is known by its function: the name may be another link's by now, and the kernel
+/// then gives it one of its own choice. Only where no function is recorded does the name tell.
+pub(crate) fn on_node<'v>(name: &LinkName, made: &Made, view: &'v View) -> Option<&'v Link> {
+    let named = view.link(Netns::Host, name);
+    let Some(function) = made.function(name) else { return named };
+    let its = |link: &&Link| link.parent == Some(function);
+    // A function may have several links, and they may all be ports.
+    let others = |link: &&Link| made.port(&link.name).is_some();
+    named.filter(its).or_else(|| view.host.iter().find(|link| its(link) && !others(link)))
+}
+
+/// Where a port belongs on the node: under its own name, or, as long as another link has that, under
+/// one as the kernel would choose. A link by another name is better than one that stays in the pod,
+/// or than a pod that cannot be deleted. The view holds all links of the node.
+pub(crate) fn home(name: &LinkName, from: &At, link: &Link, view: &View) -> At {
+    let is_itself = |other: &Link| from.netns == Netns::Host && other.index == link.index;
+    let has = |other: &Link, name: &str| {
+        other.name.as_str() == name || other.altnames.iter().any(|altname| altname == name)
+    };
+    let is_free = |name: &str| !view.host.iter().any(|other| !is_itself(other) && has(other, name));
+    if is_free(name.as_str()) {
+        return At::host(name.clone());
+    }
+    if from.netns == Netns::Host {
+        return from.clone();
+    }
+    // As the kernel does it, which makes the name of the index. It always is one.
+    let mut names = (link.index..).map(|index| format!("dev{index}"));
+    let free = names.find(|name| is_free(name)).and_then(|name| name.parse().ok());
+    At::host(free.unwrap_or_else(|| name.clone()))
+}
