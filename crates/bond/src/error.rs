@@ -1,6 +1,8 @@
-use podbond_cni::{Code, Failure, MacSource, WrongMac};
+mod answer;
+
+use podbond_cni::{Failure, MacSource, WrongMac};
 use podbond_kernel::{BondMode, Netns, WrongValue};
-use podbond_names::{LinkName, NameError};
+use podbond_names::{LinkName, NameError, PciAddress};
 
 use crate::findings::{Finding, Refused};
 
@@ -283,6 +285,17 @@ pub enum Error {
         /// One sentence for each difference.
         differences: Vec<String>,
     },
+    /// A port of the node that DEL cannot bring up again, since nobody sees it.
+    #[error(
+        "links: {name} ({pci}) is not back on the node: it is in a network namespace that is going \
+         away, or that a process keeps (`lsns -t net`): end that process, then delete again"
+    )]
+    NotBack {
+        /// The name that it had on the node.
+        name: LinkName,
+        /// Its PCI function.
+        pci: PciAddress,
+    },
     /// There is a record of this attachment already.
     #[error(
         "interface {ifname} of this container has been added already: delete it first; its record \
@@ -365,28 +378,5 @@ impl Error {
             1 => errors.remove(0),
             _ => Self::Wrong(errors),
         }
-    }
-
-    /// The answer to the runtime, naming the network.
-    pub fn into_failure(self, network: &str) -> Failure {
-        let code = match &self {
-            Self::Config(failure) => return failure.clone(),
-            Self::Kernel(error) => return podbond_ipam::failure(network, error),
-            Self::NoSuchPort { .. }
-            | Self::PortTaken { .. }
-            | Self::NameTaken { .. }
-            | Self::BeneathTaken { .. }
-            | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::State(error) if error.is_locked() => Code::TryAgain,
-            Self::Differs { .. } => Code::DIFFERS,
-            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
-            Self::State(_)
-            | Self::Unwritten { .. }
-            | Self::Rules(podbond_settings::Error::Unread { .. }) => Code::Io,
-            Self::Rules(podbond_settings::Error::Malformed { .. }) => Code::Decode,
-            Self::Several(_) => Code::KERNEL,
-            _ => Code::InvalidConfig,
-        };
-        Failure::new(code, format_args!("network {network}: {self}"))
     }
 }

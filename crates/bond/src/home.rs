@@ -5,18 +5,25 @@ use podbond_names::LinkName;
 
 use crate::made::Made;
 
-/// The port that ADD took by this name, if it is on the node: it never went, or came back with a
-/// namespace that is gone.
+/// The port that ADD took from the node by this name, if it is in this namespace.
 ///
-/// A hardware link is known by its function: the name may be another link's by now, and the kernel
-/// then gives it one of its own choice. Only where no function is recorded does the name tell.
-pub(crate) fn on_node<'v>(name: &LinkName, made: &Made, view: &'v View) -> Option<&'v Link> {
-    let named = view.link(Netns::Host, name);
+/// A hardware link is known by its function. The pod may have renamed it; and on the node the name
+/// may be another link's by now, so that the kernel gave it one of its own choice when it came back
+/// with a namespace that is gone. Only where no function is recorded does the name tell.
+pub(crate) fn find<'v>(
+    netns: Netns,
+    name: &LinkName,
+    made: &Made,
+    view: &'v View,
+) -> Option<&'v Link> {
+    let named = view.link(netns, name);
     let Some(function) = made.function(name) else { return named };
     let its = |link: &&Link| link.parent == Some(function);
     // A function may have several links, and they may all be ports.
-    let others = |link: &&Link| made.port(&link.name).is_some();
-    named.filter(its).or_else(|| view.host.iter().find(|link| its(link) && !others(link)))
+    let others =
+        |link: &Link| made.port(&link.name).is_some_and(|port| port.function == Some(function));
+    let any = || view.links(netns).iter().find(|link| its(link) && !others(link));
+    named.filter(its).or_else(any)
 }
 
 /// Where a port belongs on the node: under its own name, or, as long as another link has that, under

@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod apart;
+mod away;
 mod beneath;
 mod check;
 mod compare;

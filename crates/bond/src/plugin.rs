@@ -110,7 +110,8 @@ impl Bond {
             let record = self.records().path(container, ifname);
             return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
         }
-        let errors = unmake(&Request { netns: None, ..request.clone() }, delegates, &made);
+        let gone = Request { netns: None, ..request.clone() };
+        let errors = self.unmake(&gone, delegates, &made);
         if errors.is_empty() { Ok(()) } else { Err(Error::Several(errors)) }
     }
 
@@ -169,7 +170,7 @@ impl Bond {
             Err(error) => (Made::default(), Some(error)),
         };
         errors.extend(unread);
-        errors.extend(unmake(request, delegates, &made));
+        errors.extend(self.unmake(request, delegates, &made));
         if !needs_link {
             errors.extend(give_back());
         }
@@ -197,21 +198,25 @@ impl Bond {
         let is_taken = del.netns.is_some() && others.into_iter().any(is_its);
         is_taken.then(|| Request { netns: None, ..del.clone() })
     }
-}
-
-/// Takes the bond out of the pod and gives the node its links back, by what is known of its ADD;
-/// gives what went wrong.
-fn unmake(request: &Request, delegates: &Delegates<'_>, made: &Made) -> Vec<Error> {
-    let links = Links::of(&request.config);
-    let netns = request.netns.as_deref().filter(|path| is_netns(path));
-    // With the namespace the bond is gone too, and the kernel gives hardware links back, but down.
-    // Where none of them was up there is nothing left to do.
-    let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
-    if netns.is_none() && !links.names.iter().any(was_up) {
-        return Vec::new();
+    /// Takes the bond out of the pod and gives the node its links back, by what is known of its ADD;
+    /// gives what went wrong.
+    fn unmake(&self, request: &Request, delegates: &Delegates<'_>, made: &Made) -> Vec<Error> {
+        let links = Links::of(&request.config);
+        let netns = request.netns.as_deref().filter(|path| is_netns(path));
+        // With the namespace the bond is gone too, and the kernel gives hardware links back, but
+        // down. Where none of them was up there is nothing left to do.
+        let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
+        if netns.is_none() && !links.names.iter().any(was_up) {
+            return Vec::new();
+        }
+        let others = || {
+            let own = Some((&request.container_id, &request.ifname));
+            let others = self.records().others(own).unwrap_or_default();
+            others.into_iter().map(|place| place.netns).collect()
+        };
+        take_apart(netns, &links, request, delegates, made, others)
+            .unwrap_or_else(|error| vec![Error::Kernel(error)])
     }
-    take_apart(netns, &links, request, delegates, made)
-        .unwrap_or_else(|error| vec![Error::Kernel(error)])
 }
 
 impl Plugin for Bond {

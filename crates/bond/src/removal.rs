@@ -5,7 +5,7 @@ use podbond_names::{LinkName, Mac};
 
 use crate::beneath::bond_beneath;
 use crate::config::{Links, LinksAre};
-use crate::home::{home, on_node};
+use crate::home::{find, home};
 use crate::macs::{Station, doubles};
 use crate::made::Made;
 
@@ -93,6 +93,9 @@ impl<'v> Left<'v> {
     /// The port, if it is in the pod: a link that the bond had, or that ADD took, as its record tells.
     /// Any other link by such a name is left alone.
     fn in_pod(&self, name: &LinkName) -> Option<&'v Link> {
+        if self.are == LinksAre::OnHost && self.made.function(name).is_some() {
+            return find(Netns::Pod, name, self.made, self.now);
+        }
         let ours = self.was_port(name) || self.made.took(name, self.are);
         self.now.link(Netns::Pod, name).filter(|_| ours)
     }
@@ -128,7 +131,7 @@ impl<'v> Left<'v> {
     fn back_in_pod(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
         let Some(port) = self.free(name) else { return Vec::new() };
         let here = At::pod(name.clone());
-        let mut steps = self.own(&here, port, mac);
+        let mut steps = self.own(name, &here, port, mac);
         let was_up = if self.made.is_empty() {
             // Without a record: the earlier attachments that made them left them up.
             self.was_port(name)
@@ -144,9 +147,9 @@ impl<'v> Left<'v> {
     fn back_on_host(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
         let mut steps = Vec::new();
         let (from, link) = match (self.free(name), self.in_pod(name)) {
-            (Some(port), _) => (At::pod(name.clone()), port),
+            (Some(port), _) => (At::pod(port.name.clone()), port),
             (None, Some(_)) => return steps,
-            (None, None) => match on_node(name, self.made, self.now) {
+            (None, None) => match find(Netns::Host, name, self.made, self.now) {
                 Some(link) => (At::host(link.name.clone()), link),
                 None => return steps,
             },
@@ -158,7 +161,7 @@ impl<'v> Left<'v> {
                 steps.push(Step::SetState { at: from.clone(), to: LinkState::Down });
             }
             state = LinkState::Down;
-            steps.extend(self.own(&from, link, mac));
+            steps.extend(self.own(name, &from, link, mac));
         }
         // On the node, what is up is somebody's by now.
         if state == LinkState::Down {
@@ -172,10 +175,10 @@ impl<'v> Left<'v> {
         steps
     }
 
-    /// The steps that give a port of the pod the MTU that it had, and this address.
-    fn own(&self, at: &At, port: &Link, mac: Option<Mac>) -> Vec<Step> {
+    /// The steps that give a port of the pod the MTU that it had by its name then, and this address.
+    fn own(&self, name: &LinkName, at: &At, port: &Link, mac: Option<Mac>) -> Vec<Step> {
         let from = port.mtu;
-        let mtu = self.made.port(&port.name).map(|found| found.mtu).filter(|to| *to != from);
+        let mtu = self.made.port(name).map(|found| found.mtu).filter(|to| *to != from);
         let mtu = mtu.map(|to| Step::SetMtu { at: at.clone(), from, to });
         let mac = port.mac.zip(mac).filter(|(from, to)| from != to);
         let mac = mac.map(|(from, to)| Step::SetMac { at: at.clone(), from, to });

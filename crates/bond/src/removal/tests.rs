@@ -185,6 +185,24 @@ fn a_port_that_came_back_under_another_name_is_found_by_its_function() {
 }
 
 #[test]
+fn a_port_that_the_pod_has_renamed_comes_home_under_its_name() {
+    let mut before = on_host();
+    before.host[0].parent = Some("0000:03:10.0".parse().unwrap());
+    before.host[1].parent = Some("0000:03:10.1".parse().unwrap());
+    let made = made(&json!({"linksInContainer": false, "mtu": 1400}), &before);
+    for names in [["other", "net2"], ["net2", "net1"]] {
+        let mut view = before.clone();
+        view.apply(&made.steps);
+        let ports = view.pod.iter_mut().filter(|link| link.parent.is_some());
+        for (port, new) in ports.zip(names) {
+            port.name = name(new);
+        }
+        remove(LinksAre::OnHost, &mut view, &made);
+        assert_eq!(view, before, "{names:?}");
+    }
+}
+
+#[test]
 fn removal_touches_no_link_that_is_not_a_bond_or_its_port() {
     for are in [LinksAre::InPod, LinksAre::OnHost] {
         let mut view = in_pod();

@@ -1,10 +1,14 @@
 //! The bond plugin as a runtime calls it, over links that are in the pod or on the host.
 
 use std::fs;
+use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, ip, words};
+use crate::node::{
+    Call, Netns, Snapshot, WithNetworks, bond_config, has_links, ip, podbond, succeeded, wait_for,
+    words,
+};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
@@ -164,10 +168,53 @@ fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_w
     drop(netns);
     call("DEL", &path).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
+    // A process keeps the namespace whose name is gone: nobody sees the links until it ends.
+    for last in ["DEL", "gc"] {
+        let netns = Netns::with_links("vanished");
+        call("ADD", &path).run(&config).unwrap();
+        let mut keeper = keep(&netns);
+        drop(netns);
+        let error = call("DEL", &path).run(&config).unwrap_err();
+        let told = format!("links: {} (", vfs[0]);
+        let msg = words(&error["msg"]);
+        assert!(msg.contains(&told) && msg.contains("is not back on the node"), "{error}");
+        keeper.kill().and_then(|()| keeper.wait()).unwrap();
+        match last {
+            "DEL" => drop(call("DEL", &path).run(&config).unwrap()),
+            _ => drop(succeeded(&podbond(&["gc"]))),
+        }
+        assert_eq!(Snapshot::take(), before, "{last}");
+    }
+    // Another pod has them by now, and keeps them.
+    let (netns, next) = (Netns::with_links("vanished"), Netns::with_links("next"));
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
+    for vf in &vfs {
+        ip(&format!("link set {vf} netns next"));
+    }
+    let links = next.links();
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(next.links(), links);
+    drop(next);
+    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
     for vf in &vfs {
         ip(&format!("link set {vf} down"));
     }
     networks.end();
+}
+
+/// A process that does not end, in a namespace.
+fn keep(netns: &Netns) -> Child {
+    let own = fs::read_link("/proc/self/ns/net").unwrap();
+    let name = netns.path();
+    let name = name.rsplit('/').next().unwrap();
+    let keeper = Command::new("ip").args(["netns", "exec", name, "sleep", "600"]).spawn().unwrap();
+    let there = format!("/proc/{}/ns/net", keeper.id());
+    wait_for("a process is in the namespace", || {
+        fs::read_link(&there).is_ok_and(|there| there != own)
+    });
+    keeper
 }
 
 #[test]
