@@ -1,6 +1,6 @@
 //! DEL at the kernel: the plans of [`crate::removal`] are carried out, and what cannot be done is told.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use podbond_cni::{Command, Delegates, Request};
 use podbond_kernel::{At, Kernel, Netns, Step, View, undo_all};
@@ -17,7 +17,7 @@ use crate::removal::{dissolution, giving_back, may_be_refused};
 /// Takes the steps that DEL takes; gives the errors of those that failed. `others` gives the
 /// namespaces of other bonds.
 pub(crate) fn take_apart(
-    netns: Option<&Path>,
+    kernel: &mut Kernel,
     links: &Links,
     request: &Request,
     delegates: &Delegates<'_>,
@@ -25,30 +25,29 @@ pub(crate) fn take_apart(
     others: impl FnOnce() -> Vec<PathBuf>,
 ) -> podbond_kernel::Result<Vec<Error>> {
     let ifname = &request.ifname;
-    let mut kernel = netns.map_or_else(Kernel::host, Kernel::with_pod)?;
     let mut before = View::default();
-    if netns.is_some() {
-        see_pod(&mut kernel, [ifname, &bond_beneath(ifname)], &mut before)?;
-        see_pod(&mut kernel, &links.names, &mut before)?;
+    if kernel.has_pod() {
+        see_pod(kernel, [ifname, &bond_beneath(ifname)], &mut before)?;
+        see_pod(kernel, &links.names, &mut before)?;
     }
     let steps = dissolution(ifname, &before, made);
-    let mut errors = take(&mut kernel, &steps);
+    let mut errors = take(kernel, &steps);
     // Seen again: what the driver has given its ports back is for the kernel to say.
     let mut now = View::default();
-    if netns.is_some() {
-        see_pod(&mut kernel, &links.names, &mut now)?;
+    if kernel.has_pod() {
+        see_pod(kernel, &links.names, &mut now)?;
     }
     if links.are == LinksAre::OnHost {
         let renamed =
             |name| made.function(name).is_some() && find(Netns::Pod, name, made, &now).is_none();
-        if netns.is_some() && links.names.iter().any(renamed) {
+        if kernel.has_pod() && links.names.iter().any(renamed) {
             now.pod = kernel.links(Netns::Pod)?;
         }
-        errors.extend(see_node(&mut kernel, &links.names, made, &mut now, others)?);
+        errors.extend(see_node(kernel, &links.names, made, &mut now, others)?);
     }
     let steps = giving_back(links, ifname, &before, &now, made);
     for step in steps {
-        let failed = take(&mut kernel, std::slice::from_ref(&step));
+        let failed = take(kernel, std::slice::from_ref(&step));
         if failed.is_empty()
             && let Step::Move { from: At { netns: Netns::Pod, name }, to } = &step
             && !links.names.contains(&to.name)

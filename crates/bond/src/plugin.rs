@@ -197,15 +197,19 @@ impl Bond {
         let is_taken = del.netns.is_some() && others.into_iter().any(is_its);
         is_taken.then(|| Request { netns: None, ..del.clone() })
     }
+
     /// Takes the bond out of the pod and gives the node its links back, by what is known of its ADD;
     /// gives what went wrong.
     fn unmake(&self, request: &Request, delegates: &Delegates<'_>, made: &Made) -> Vec<Error> {
         let links = Links::of(&request.config);
-        let netns = request.netns.as_deref().filter(|path| is_netns(path));
+        let mut kernel = match what_is_left(request.netns.as_deref()) {
+            Ok(kernel) => kernel,
+            Err(error) => return vec![Error::Kernel(error)],
+        };
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
         // down. Where none of them was up there is nothing left to do.
         let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
-        if netns.is_none() && !links.names.iter().any(was_up) {
+        if !kernel.has_pod() && !links.names.iter().any(was_up) {
             return Vec::new();
         }
         let others = || {
@@ -213,8 +217,18 @@ impl Bond {
             let others = self.records().others(own).unwrap_or_default();
             others.into_iter().map(|place| place.netns).collect()
         };
-        take_apart(netns, &links, request, delegates, made, others)
+        take_apart(&mut kernel, &links, request, delegates, made, others)
             .unwrap_or_else(|error| vec![Error::Kernel(error)])
+    }
+}
+
+/// The pod's namespace and the node, or the node alone once the former is gone. It also is when its
+/// path leads to the node's own: the pod's process has died, and another has its number by now.
+fn what_is_left(netns: Option<&Path>) -> podbond_kernel::Result<Kernel> {
+    let Some(netns) = netns.filter(|path| is_netns(path)) else { return Kernel::host() };
+    match Kernel::with_pod(netns) {
+        Err(podbond_kernel::Error::OwnNamespace { .. }) => Kernel::host(),
+        kernel => kernel,
     }
 }
 
@@ -341,3 +355,6 @@ fn answer(
     };
     Ok(podbond_ipam::result(request.config.prev_result.as_ref(), ipam, interface))
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,6 +249,13 @@ fn the_nodes_own_namespace_is_refused_and_left_alone() {
     let error = call("ADD", "/proc/1/ns/net").run(&config).unwrap_err();
     assert!(words(&error["msg"]).contains("the node's own network namespace"), "{error}");
     assert_eq!(Snapshot::take(), before);
+    // Also as when the pod's process has died and its number is a daemon's by now.
+    for in_pod in [true, false] {
+        let links = [json!({"name": "pf0"}), json!({"name": "pf1"})];
+        let config = bond_config(&json!({"linksInContainer": in_pod, "links": links}));
+        assert_eq!(call("DEL", "/proc/1/ns/net").run(&config), Ok(Value::Null));
+        assert_eq!(Snapshot::take(), before);
+    }
 }
 
 #[test]

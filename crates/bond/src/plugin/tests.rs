@@ -1,0 +1,37 @@
+use podbond_cni::{Args, Lookup, NetConf};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A plugin whose files are in a directory of its own.
+fn bond() -> (tempfile::TempDir, Bond) {
+    let dir = tempfile::tempdir().unwrap();
+    let debts = Debts::new(dir.path().join("debts"));
+    let bond = Bond { state: dir.path().join("bond"), debts };
+    (dir, bond)
+}
+
+fn request(netns: &str, config: &Value) -> Request {
+    Request {
+        container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
+        netns: Some(netns.into()),
+        ifname: "net3".parse().unwrap(),
+        args: Args::default(),
+        path: Vec::new(),
+        config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+    }
+}
+
+fn delegates() -> Delegates<'static> {
+    Delegates::new(&[], Lookup::PathOnly)
+}
+
+#[test]
+fn a_del_that_leads_to_the_nodes_own_namespace_finds_the_pods_gone() {
+    let (_dir, bond) = bond();
+    for in_pod in [true, false] {
+        let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond",
+            "linksInContainer": in_pod, "links": [{"name": "none1"}, {"name": "none2"}]});
+        bond.remove(&request("/proc/self/ns/net", &config), &delegates()).unwrap();
+    }
+}
