@@ -109,9 +109,9 @@ impl Bond {
             let record = self.records().path(container, ifname);
             return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
         }
-        let gone = Request { netns: None, ..request.clone() };
-        let errors = self.unmake(&gone, delegates, &made);
-        if errors.is_empty() { Ok(()) } else { Err(Error::Several(errors)) }
+        let mut gone = Request { netns: None, ..request.clone() };
+        gone.config.set_prev_result(None);
+        self.take_away(&gone, delegates)
     }
 
     /// The plan for what the kernel shows now, and what is to be noted of it.
@@ -132,14 +132,19 @@ impl Bond {
         Ok((plan, made))
     }
 
-    /// The link goes before the lease, so that no address is given out while it is still in use,
-    /// unless the lease needs the link; an error in one does not keep the other.
+    /// DEL.
     pub(crate) fn remove(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let _lock = match Records::lock(&request.container_id, &request.ifname) {
             // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
             Err(error) if !error.is_locked() => None,
             lock => Some(lock?),
         };
+        self.take_away(request, delegates)
+    }
+
+    /// The link goes before the lease, so that no address is given out while it is still in use,
+    /// unless the lease needs the link; an error in one does not keep the other.
+    fn take_away(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         // One that cannot be read is an error, but keeps nothing else from being put back.
         let record = self.records().read(&request.container_id, &request.ifname);
         let known = self.as_known(request, record.as_ref().ok());

@@ -35,3 +35,21 @@ fn a_del_that_leads_to_the_nodes_own_namespace_finds_the_pods_gone() {
         bond.remove(&request("/proc/self/ns/net", &config), &delegates()).unwrap();
     }
 }
+
+#[test]
+fn room_for_an_add_is_made_by_what_the_dead_one_was_asked_for() {
+    let (_dir, bond) = bond();
+    let config = |name: &str, ipam: &str| {
+        json!({"cniVersion": "1.0.0", "name": name, "type": "bond", "mode": "active-backup",
+            "links": [{"name": "none1"}, {"name": "none2"}], "ipam": {"type": ipam}})
+    };
+    let dead = request("/run/netns/dead", &config("before", "not-installed"));
+    let made = Made { add: Some(dead.clone()), ..Made::default() };
+    bond.records().write(&dead.container_id, &dead.ifname, &made).unwrap();
+    let add = request("/run/netns/alive", &config("today", "host-local"));
+    bond.make_room(&add, &delegates()).unwrap();
+    assert_eq!(bond.records().read(&add.container_id, &add.ifname).unwrap(), Reading::Nothing);
+    let owed = bond.debts.list().unwrap();
+    let networks: Vec<&str> = owed.iter().map(|debt| debt.request.config.name.as_str()).collect();
+    assert_eq!(networks, ["before"]);
+}

@@ -168,6 +168,15 @@ fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_w
     drop(netns);
     call("DEL", &path).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
+    // So they are when the container is made anew by another configuration.
+    let netns = Netns::with_links("vanished");
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    let netns = Netns::with_links("anew");
+    call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
     // A process keeps the namespace whose name is gone: nobody sees the links until it ends.
     for last in ["DEL", "gc"] {
         let netns = Netns::with_links("vanished");
