@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use podbond_cni::{Attachment, Delegates, NodeRequest, Request};
 use podbond_ipam::collect;
-use podbond_kernel::is_netns;
+use podbond_kernel::no_netns;
 use podbond_state::is_before_boot;
 
 use crate::record::Recorded;
@@ -81,7 +81,7 @@ fn fate(
         }
         Some(_) => None,
         // Nobody knows whose it is: it goes once nobody can use it.
-        None if netns.as_deref().is_some_and(is_netns) => None,
+        None if netns.as_deref().is_some_and(|path| !no_netns(path)) => None,
         None if made.place.is_none() => None,
         None => made.del(attachment.clone(), netns),
     };
@@ -172,6 +172,9 @@ mod tests {
     fn what_is_nobodys_goes_only_with_its_namespace() {
         assert_eq!(judged(made(ALIVE, None), &[], false), Fate::Stays);
         assert!(matches!(judged(made(DEAD, None), &[], false), Fate::Goes(_)));
+        // It cannot be looked at, and may be alive.
+        let unseen = format!("/run/netns/{}", "x".repeat(256));
+        assert_eq!(judged(made(&unseen, None), &[], false), Fate::Stays);
         assert_eq!(judged(Made::default(), &[], false), Fate::Stays);
     }
 

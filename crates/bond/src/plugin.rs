@@ -5,7 +5,7 @@ use podbond_cni::{
     Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
-use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns};
+use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns, no_netns};
 use podbond_names::LinkName;
 
 use crate::apart::take_apart;
@@ -105,7 +105,7 @@ impl Bond {
     fn make_room(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
         let (container, ifname) = (&request.container_id, &request.ifname);
         let Reading::Whole(made) = self.records().read(container, ifname)? else { return Ok(()) };
-        if made.place.as_ref().is_some_and(|place| is_netns(&place.netns)) {
+        if made.netns().is_some_and(|netns| !no_netns(netns)) {
             let record = self.records().path(container, ifname);
             return Err(Error::AlreadyAdded { ifname: ifname.clone(), record });
         }

@@ -53,3 +53,14 @@ fn room_for_an_add_is_made_by_what_the_dead_one_was_asked_for() {
     let networks: Vec<&str> = owed.iter().map(|debt| debt.request.config.name.as_str()).collect();
     assert_eq!(networks, ["before"]);
 }
+
+#[test]
+fn an_attachment_whose_namespace_cannot_be_looked_at_is_added_already() {
+    let (_dir, bond) = bond();
+    let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond"});
+    let unseen = request(&format!("/run/netns/{}", "x".repeat(256)), &config);
+    let made = Made { add: Some(unseen.clone()), ..Made::default() };
+    bond.records().write(&unseen.container_id, &unseen.ifname, &made).unwrap();
+    let refused = bond.make_room(&request("/run/netns/alive", &config), &delegates());
+    assert!(matches!(refused, Err(Error::AlreadyAdded { .. })), "{refused:?}");
+}
