@@ -21,7 +21,10 @@ impl Bond {
             Err(failure) => differences.push(failure.to_string()),
             Ok(()) => {}
         }
-        if differences.is_empty() { Ok(()) } else { Err(Error::Differs { differences }) }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Differs { ifname: request.ifname.clone(), differences })
     }
 }
 

@@ -279,9 +279,14 @@ pub enum Error {
         /// What was found.
         refused: Vec<Refused>,
     },
-    /// A bond is needed where there is another kind of link, or none.
-    #[error("the pod's link is not as asked for: {}", .differences.join("; "))]
+    /// What CHECK found.
+    #[error(
+        "interface {ifname} is not as ADD left it: {}: put that right in the pod, or make the pod anew",
+        .differences.join("; ")
+    )]
     Differs {
+        /// The interface.
+        ifname: LinkName,
         /// One sentence for each difference.
         differences: Vec<String>,
     },
