@@ -96,6 +96,9 @@ pub(crate) fn see_node(
     };
     let hardware = away.into_iter().filter_map(|port| Some((port.name, port.function?)));
     let mut lost: Vec<(LinkName, PciAddress)> = hardware.collect();
+    // Where it has others, nobody can tell what became of this one.
+    let has_links = |pci| view.host.iter().chain(&view.pod).any(|link| link.parent == Some(pci));
+    lost.retain(|(_, function)| !has_links(*function));
     if !lost.is_empty() {
         let own = made.netns().and_then(|path| fs::canonicalize(path).ok());
         let named = podbond_state::names(Path::new(NAMED)).unwrap_or_default();

@@ -19,11 +19,20 @@ pub(crate) fn find<'v>(
     let named = view.link(netns, name);
     let Some(function) = made.function(name) else { return named };
     let its = |link: &&Link| link.parent == Some(function);
-    // A function may have several links, and they may all be ports.
+    if named.is_some_and(|link| its(&link)) {
+        return named;
+    }
+    // A function may have several links: they may all be ports, or a PF's the representors of its VFs.
     let others =
         |link: &Link| made.port(&link.name).is_some_and(|port| port.function == Some(function));
-    let any = || view.links(netns).iter().find(|link| its(link) && !others(link));
-    named.filter(its).or_else(any)
+    let links = view.links(netns).iter().filter(|link| its(link) && !others(link));
+    let links: Vec<&Link> = links.collect();
+    let mac = made.port(name)?.mac;
+    let has_mac = |link: &&&Link| mac.is_some() && (link.mac == mac || link.permanent_mac == mac);
+    match links.as_slice() {
+        [link] => Some(link),
+        links => links.iter().find(has_mac).copied(),
+    }
 }
 
 /// Where a port belongs on the node: under its own name, or, as long as another link has that, under

@@ -185,6 +185,21 @@ fn a_port_that_came_back_under_another_name_is_found_by_its_function() {
 }
 
 #[test]
+fn of_several_links_of_a_function_the_one_with_the_ports_address_is_the_port() {
+    let function = Some("0000:03:00.0".parse().unwrap());
+    let mut before = on_host();
+    before.host[0].parent = function;
+    let made = made(&json!({"linksInContainer": false}), &before);
+    let of_pf =
+        |index, text| Link { parent: function, state: LinkState::Down, ..link(index, text) };
+    let mut view = View { host: vec![of_pf(7, "pf0vf0"), of_pf(8, "pf0vf1")], ..View::default() };
+    assert!(remove(LinksAre::OnHost, &mut view, &made).is_empty());
+    view.host.push(Link { mac: Some(mac(2)), ..of_pf(9, "dev2") });
+    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &made), said);
+}
+
+#[test]
 fn a_port_that_the_pod_has_renamed_comes_home_under_its_name() {
     let mut before = on_host();
     before.host[0].parent = Some("0000:03:10.0".parse().unwrap());
