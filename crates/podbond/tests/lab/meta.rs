@@ -31,6 +31,13 @@ fn run(command: &str, netns: &Netns, args: &str, config: &Value) -> Result<Value
     call.run_as(Command::new("/usr/local/bin/podbond").env("CNI_ARGS", args), &config.to_string())
 }
 
+/// The configuration of a CHECK.
+fn after(config: &Value, result: Value) -> Value {
+    let mut config = config.clone();
+    config["prevResult"] = result;
+    config
+}
+
 fn pod(name: &str) -> Netns {
     let netns = Netns::with_links(name);
     for port in ["port3", "port4"] {
@@ -77,10 +84,11 @@ fn a_pod_whose_records_are_damaged_or_lost_is_deleted_by_its_configuration() {
         |dir: &Path| fs::write(dir.join("net1.json"), "{").unwrap(),
         |dir: &Path| fs::remove_dir_all(dir).unwrap(),
     ] {
-        run("ADD", &netns, ARGS, &config(&networks())).unwrap();
-        run("CHECK", &netns, ARGS, &config(&networks())).unwrap();
+        let result = run("ADD", &netns, ARGS, &config(&networks())).unwrap();
+        let after = after(&config(&networks()), result);
+        run("CHECK", &netns, ARGS, &after).unwrap();
         lose(records);
-        run("CHECK", &netns, ARGS, &config(&networks())).unwrap_err();
+        run("CHECK", &netns, ARGS, &after).unwrap_err();
         run("DEL", &netns, ARGS, &config(&networks())).unwrap();
         assert_eq!(netns.links(), links);
         assert!(!records.exists());
@@ -133,6 +141,7 @@ fn the_first_network_gets_what_the_runtime_asks_for() {
     config["runtimeConfig"] = json!({ "mac": mac });
     for network in config["delegates"].as_array_mut().unwrap() {
         network["capabilities"] = json!({ "mac": true });
+        network["failOverMac"] = 0.into();
     }
     let result = run("ADD", &netns, ARGS, &config).unwrap();
     assert_eq!(result["interfaces"][0]["mac"], mac);
@@ -145,7 +154,7 @@ fn the_first_network_gets_what_the_runtime_asks_for() {
     assert_eq!(result["interfaces"][0]["mac"], other);
     assert_eq!(result["ips"][0]["address"], "10.56.217.77/24");
     assert_ne!(netns.link("net1")["address"], other);
-    run("CHECK", &netns, &args, &config).unwrap();
+    run("CHECK", &netns, &args, &after(&config, result)).unwrap();
     run("DEL", &netns, &args, &config).unwrap();
 }
 
