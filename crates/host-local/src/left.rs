@@ -25,16 +25,12 @@ pub struct LeftBehind {
     lease: Holder,
 }
 
-/// The leases of these attachments on all networks that keep theirs where they are kept by default.
-/// What tells of a container alone is nobody's in particular, and is left out. Nothing is locked or
-/// changed. What cannot be read hides none of them: it is an error once there is no lease left to
-/// give back.
-pub fn left_behind(gone: &BTreeSet<Attachment>) -> Result<Vec<LeftBehind>, Failure> {
+/// The leases of these attachments on all networks that keep theirs where they are kept by default,
+/// and why others cannot be read. What tells of a container alone is nobody's in particular, and is
+/// left out. Nothing is locked or changed.
+pub fn left_behind(gone: &BTreeSet<Attachment>) -> (Vec<LeftBehind>, Vec<Failure>) {
     let (left, errors) = left_in(Path::new(DATA_DIR), gone);
-    if left.is_empty() {
-        Error::all(errors)?;
-    }
-    Ok(left)
+    (left, errors.into_iter().map(Failure::from).collect())
 }
 
 /// Gives a lease back, unless somebody else has the address by now.

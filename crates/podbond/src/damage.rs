@@ -18,7 +18,11 @@ pub(crate) fn findings(node: &Node<'_>) -> Vec<Finding> {
         torn.map(|path| (path, "it is empty or torn".to_owned())).collect();
     let attachments = node.records().all().1.into_iter().map(of_attachment);
     let holds = node.ledger.left_behind().1.into_iter().map(Error::from);
-    let policies = node.ledger.policies().stored().err().map(Error::from);
+    let policies = match node.ledger.policies().readable() {
+        Ok((_, errors)) => errors,
+        Err(error) => vec![error],
+    };
+    let policies = policies.into_iter().map(Error::from);
     let errors = attachments.chain(holds).chain(policies).chain(node.store.damaged());
     for error in errors {
         match damage(&error) {

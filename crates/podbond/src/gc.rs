@@ -137,16 +137,13 @@ impl Survey {
         without_lease.extend(survey.add_holds(node, &attachments, &known, &torn));
         without_lease
             .retain(|attachment| known.is_news(attachment) && !of_vfs.contains(attachment));
-        match podbond_host_local::left_behind(&without_lease) {
-            Ok(leases) => {
-                for lease in leases {
-                    let object = lease.address.to_string();
-                    let what = format!("lease of {} to {}", lease.network, lease.holder);
-                    survey.add(object, what, Remains::Lease(lease));
-                }
-            }
-            Err(failure) => survey.errors.push(Error::Failed(failure)),
+        let (leases, failures) = podbond_host_local::left_behind(&without_lease);
+        for lease in leases {
+            let object = lease.address.to_string();
+            let what = format!("lease of {} to {}", lease.network, lease.holder);
+            survey.add(object, what, Remains::Lease(lease));
         }
+        survey.errors.extend(failures.into_iter().map(Error::Failed));
         survey.add_debts();
         survey.add_files(files);
         survey

@@ -120,7 +120,8 @@ fn apply_policies(
     policies: &[SriovNetworkNodePolicy],
     labels: Option<&BTreeMap<String, String>>,
 ) -> Result<(), Error> {
-    let known = node.ledger.policies().stored()?;
+    // One whose record is torn is put in force anew.
+    let (known, _) = node.ledger.policies().readable()?;
     let applied = node.ledger.policies().apply(kernel, policies, labels)?;
     policy_notes(&applied).into_iter().for_each(note);
     for policy in policies.iter().filter(|policy| !applied.not_for_node.contains(&policy.key)) {
