@@ -79,8 +79,7 @@ pub(crate) fn see_node(
 ) -> podbond_kernel::Result<Vec<Error>> {
     let start = Instant::now();
     let away = loop {
-        // All of them, since no other question tells which link has a name as its altname.
-        view.host = kernel.links(Netns::Host)?;
+        see_ports(kernel, ports, made, view)?;
         let away = away(ports, made, view, |function| kernel.sysfs().driver(function))?;
         let patience = if away.iter().any(|port| port.function.is_some()) {
             HARDWARE_PATIENCE
@@ -109,6 +108,33 @@ pub(crate) fn see_node(
         }
     }
     Ok(lost.into_iter().map(|(name, pci)| Error::NotBack { name, pci }).collect())
+}
+
+/// Sees the ports on the node by their names, and all links where the names do not tell: where a port
+/// in the pod can have its own no more, or one that should be back is not there by it.
+fn see_ports(
+    kernel: &mut Kernel,
+    ports: &[LinkName],
+    made: &Made,
+    view: &mut View,
+) -> podbond_kernel::Result<()> {
+    view.host.clear();
+    for name in ports {
+        let at = At::host(name.clone());
+        let called = kernel.link_called(&at)?;
+        let is_free = called.is_none();
+        view.host.extend(called);
+        let is_plain = if find(Netns::Pod, name, made, view).is_some() {
+            is_free
+        } else {
+            !made.brought_down(&at) || find(Netns::Host, name, made, view).is_some()
+        };
+        if !is_plain {
+            view.host = kernel.links(Netns::Host)?;
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The namespaces of other pods: those that have a name, and those of other bonds. Pure.

@@ -67,6 +67,11 @@ impl Kernel {
         self.side(at.netns)?.link(&at.name)
     }
 
+    /// The link that has this name or altname, or none: while there is one, no other can have it.
+    pub fn link_called(&mut self, at: &At) -> Result<Option<Link>> {
+        self.side(at.netns)?.link_called(&at.name)
+    }
+
     /// The link of this index, or none.
     pub fn link_by_index(&mut self, netns: Netns, index: u32) -> Result<Option<Link>> {
         self.side(netns)?.link_by_index(index)

@@ -64,6 +64,11 @@ impl Side {
         Ok(link)
     }
 
+    /// The link that has this name or altname, or none.
+    pub(crate) fn link_called(&mut self, name: &LinkName) -> Result<Option<Link>> {
+        self.find(Which::Name(name), &format_args!("look for link {name}"))
+    }
+
     /// The link of this index, or none.
     pub(crate) fn link_by_index(&mut self, index: u32) -> Result<Option<Link>> {
         let link = self.find(Which::Index(index), &format_args!("look for link {index}"))?;
