@@ -24,9 +24,9 @@ pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result
         if known || (at.netns == Netns::Pod && !kernel.has_pod()) {
             continue;
         }
-        let link = kernel.link(at)?;
+        let link = kernel.link_called(at)?;
         match at.netns {
-            // A link is found under its other names too.
+            // It may be the VF's own, by another of its names.
             Netns::Host => {
                 let new = link.filter(|link| view.host.iter().all(|seen| seen.index != link.index));
                 view.host.extend(new);

@@ -113,6 +113,27 @@ fn a_path_that_leads_to_the_nodes_own_namespace_keeps_no_vf() {
 }
 
 #[test]
+fn a_vf_whose_name_another_link_has_by_now_comes_home_under_another() {
+    let networks = networks();
+    let vf = vf(0);
+    let config = config(&vf);
+    let name = link_of(&vf);
+    let before = Snapshot::take();
+    let netns = Netns::with_links("del-vfs");
+    call("ADD", &netns.path()).run(&config).unwrap();
+    ip("link add stranger type dummy");
+    ip(&format!("link property add dev stranger altname {name}"));
+    assert_eq!(call("DEL", &netns.path()).run(&config), Ok(Value::Null));
+    assert_eq!(netns.links().len(), 3);
+    let other = link_of(&vf);
+    assert!(other.starts_with("dev"), "{other}");
+    ip("link del stranger");
+    ip(&format!("link set {other} name {name}"));
+    assert_eq!(Snapshot::take(), before);
+    networks.end();
+}
+
+#[test]
 fn a_vf_whose_claim_is_damaged_is_put_back_as_it_was() {
     let networks = networks();
     let vf = vf(0);
