@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ResourceName;
@@ -10,9 +10,6 @@ use podbond_state::read;
 use crate::files::{Files, lock};
 use crate::holder::Hold;
 use crate::{Error, Holder, Holders, Inventory, Occupant, Policies, Vf};
-
-/// The longest path that the kernel takes, in bytes (`PATH_MAX`, without the end).
-const LONGEST_PATH: usize = 4095;
 
 /// Which pod holds which VF, on disk: `vfs/<pci address>.json` in the state directory. Every
 /// change is made under one lock and in one piece, so that processes may race and crash.
@@ -142,7 +139,7 @@ impl Ledger {
             let hold = self.hold(&vf.pci.to_string())?;
             if let Some(hold) = hold.filter(|hold| !hold.holder.is_alive()) {
                 left.push((vf.pci, hold.holder.to_string()));
-            } else if let Some(netns) = self.plugin_record(vf.pci)?.filter(|path| is_over(path)) {
+            } else if let Some(netns) = self.plugin_record(vf.pci)?.filter(|path| no_netns(path)) {
                 left.push((vf.pci, Occupant::Netns(netns).to_string()));
             }
         }
@@ -176,7 +173,7 @@ impl Ledger {
         if let Some(hold) = hold.filter(|hold| hold.holder.is_alive()) {
             return Ok(Some(Occupant::Pod(hold.holder)));
         }
-        let netns = self.plugin_record(vf)?.filter(|netns| !is_over(netns));
+        let netns = self.plugin_record(vf)?.filter(|netns| !no_netns(netns));
         Ok(netns.map(Occupant::Netns))
     }
 
@@ -201,14 +198,6 @@ impl Ledger {
         };
         Ok(path.map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned()))))
     }
-}
-
-/// Whether a plugin's record says nothing any more. A loss of power may have left in it what is no
-/// path at all, which cannot be looked at either and yet is nobody's.
-fn is_over(netns: &Path) -> bool {
-    let bytes = netns.as_os_str().as_bytes();
-    let is_path = netns.is_absolute() && bytes.len() <= LONGEST_PATH && !bytes.contains(&0);
-    !is_path || no_netns(netns)
 }
 
 /// A VF with a network driver whose link is not here is in somebody's namespace.

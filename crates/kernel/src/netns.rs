@@ -6,6 +6,7 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, fstatfs};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
     mount_change, unmount,
@@ -90,7 +91,7 @@ impl NamedNetns {
         let path = &self.path;
         match unmount(path, UnmountFlags::DETACH) {
             // Not mounted (any more), or not there at all.
-            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
             Err(error) => return Err(error_at(path, format!("it cannot be unmounted: {error}"))),
         }
         match fs::remove_file(path) {
@@ -124,7 +125,7 @@ fn share_directory() -> rustix::io::Result<()> {
         || mount_change(DIRECTORY, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
     match share() {
         // It is no mount point yet.
-        Err(rustix::io::Errno::INVAL) => {
+        Err(Errno::INVAL) => {
             mount_bind_recursive(DIRECTORY, DIRECTORY)?;
             share()
         }
@@ -134,8 +135,7 @@ fn share_directory() -> rustix::io::Result<()> {
 
 /// Runs in a thread of its own: makes a namespace, mounts it at `path`, brings up its loopback.
 fn create_at(path: &Path) -> Result<()> {
-    let wrong =
-        |what, error: rustix::io::Errno| error_at(path, format!("{what}: {}", told(&error.into())));
+    let wrong = |what, error: Errno| error_at(path, format!("{what}: {}", told(&error.into())));
     new_namespace().map_err(|error| wrong("it cannot be made", error))?;
     let loopback = set_state(LOOPBACK_INDEX, LinkState::Up);
     Socket::open()?.change(&"bring up the loopback of a new namespace", &loopback, 0)?;
@@ -156,11 +156,17 @@ pub fn is_netns(path: &Path) -> bool {
 
 /// Whether there is certainly no network namespace at a path. That is not all that [`is_netns`]
 /// denies: what cannot be looked at may be alive, and this is asked before something is taken away.
+/// Nothing is at what is no path at all, as a record may tell that a loss of power has torn.
 pub fn no_netns(path: &Path) -> bool {
+    if !path.is_absolute() {
+        return true;
+    }
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => fstatfs(&file).is_ok_and(|file| file.f_type != NSFS_MAGIC),
-        Err(errno) => matches!(errno, rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR),
+        // Too long, or with NUL in it.
+        Err(Errno::NAMETOOLONG | Errno::INVAL) => true,
+        Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
     }
 }
 
@@ -265,9 +271,15 @@ mod tests {
         for path in ["/proc/self/status", "/proc/self/ns/no-such", "/proc/self/status/x"] {
             assert!(no_netns(Path::new(path)), "{path}");
         }
-        let too_long = "x".repeat(MAX_NAME_BYTES + 1);
-        for path in ["/proc/self/ns/net", &too_long] {
-            assert!(!no_netns(Path::new(path)), "{path}");
+        let too_long = format!("/{}", "x".repeat(MAX_NAME_BYTES + 1));
+        for path in ["", "\0\0", "/\0", "proc/self/ns/net", &too_long] {
+            assert!(no_netns(Path::new(path)), "{path:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let circle = dir.path().join("circle");
+        std::os::unix::fs::symlink(&circle, &circle).unwrap();
+        for path in [Path::new("/proc/self/ns/net"), &circle] {
+            assert!(!no_netns(path), "{}", path.display());
         }
         let error = open(Path::new("/dev/null")).unwrap_err().to_string();
         assert!(error.starts_with("network namespace /dev/null: "), "{error}");

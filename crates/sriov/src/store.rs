@@ -260,6 +260,10 @@ mod tests {
         store.remove_claim(pci()).unwrap();
         fs::File::create(&claim).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
         assert_eq!(store.holder(pci()).unwrap(), None);
+        for torn in ["", "\0\0\0", "\0{]\0", "proc/self/ns/net"] {
+            fs::write(&claim, torn).unwrap();
+            assert_eq!(store.holder(pci()).unwrap(), None, "{torn:?}");
+        }
     }
 
     #[test]

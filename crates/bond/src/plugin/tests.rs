@@ -56,9 +56,11 @@ fn room_for_an_add_is_made_by_what_the_dead_one_was_asked_for() {
 
 #[test]
 fn an_attachment_whose_namespace_cannot_be_looked_at_is_added_already() {
-    let (_dir, bond) = bond();
+    let (dir, bond) = bond();
     let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond"});
-    let unseen = request(&format!("/run/netns/{}", "x".repeat(256)), &config);
+    let circle = dir.path().join("circle");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    let unseen = request(circle.to_str().unwrap(), &config);
     let made = Made { add: Some(unseen.clone()), ..Made::default() };
     bond.records().write(&unseen.container_id, &unseen.ifname, &made).unwrap();
     let refused = bond.make_room(&request("/run/netns/alive", &config), &delegates());
