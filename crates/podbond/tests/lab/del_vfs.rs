@@ -99,8 +99,8 @@ fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
 fn a_path_that_leads_to_the_nodes_own_namespace_keeps_no_vf() {
     let networks = networks();
     let config = config(&vf(0));
-    let before = Snapshot::take();
     let netns = Netns::with_links("del-vfs");
+    let before = Snapshot::take();
     call("ADD", &netns.path()).run(&config).unwrap();
     // As /proc/<pid>/ns/net does once the number is a process of the node's: nothing else is there
     // the second time.
@@ -118,8 +118,8 @@ fn a_vf_whose_name_another_link_has_by_now_comes_home_under_another() {
     let vf = vf(0);
     let config = config(&vf);
     let name = link_of(&vf);
-    let before = Snapshot::take();
     let netns = Netns::with_links("del-vfs");
+    let before = Snapshot::take();
     call("ADD", &netns.path()).run(&config).unwrap();
     ip("link add stranger type dummy");
     ip(&format!("link property add dev stranger altname {name}"));
