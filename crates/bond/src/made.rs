@@ -119,14 +119,6 @@ impl Made {
         self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
     }
 
-    /// The MTU that ADD gave to the bond, bytes.
-    pub(crate) fn mtu(&self) -> Option<u32> {
-        self.steps.iter().find_map(|step| match step {
-            Step::AddBond { mtu, .. } => Some(*mtu),
-            _ => None,
-        })
-    }
-
     /// Whether ADD found this link up.
     pub(crate) fn brought_down(&self, at: &At) -> bool {
         self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })

@@ -9,6 +9,7 @@ use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns, no_netns};
 use podbond_names::LinkName;
 
 use crate::apart::take_apart;
+use crate::compare::verify;
 use crate::config::{Config, Links, LinksAre};
 use crate::error::Error;
 use crate::findings::{Surroundings, look_around};
@@ -251,7 +252,7 @@ impl Plugin for Bond {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        self.verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+        verify(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
 
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {

@@ -174,20 +174,6 @@ fn the_mode_is_told() {
 }
 
 #[test]
-fn the_mtu_is_told_also_where_neither_configuration_nor_result_gives_one() {
-    for version in ["0.4.0", "1.0.0"] {
-        let netns = Netns::with_links("checks");
-        let config = bond_config(&json!({"cniVersion": version, "mtu": null}));
-        let bond = Checked::add("bond", "bond0", netns, config);
-        bond.netns.ip("link set bond0 mtu 1400");
-        bond.says(&["mtu of bond0 is 1400, not 1500"]);
-        bond.netns.ip("link set bond0 mtu 1500");
-        bond.is_well();
-        bond.del();
-    }
-}
-
-#[test]
 fn what_is_done_to_a_vf_is_told() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();

@@ -109,6 +109,7 @@ fn a_path_that_leads_to_the_nodes_own_namespace_keeps_no_vf() {
         assert_eq!(netns.links().len(), 3);
         assert_eq!(Snapshot::take(), before);
     }
+    drop(netns);
     networks.end();
 }
 
@@ -130,6 +131,7 @@ fn a_vf_whose_name_another_link_has_by_now_comes_home_under_another() {
     ip("link del stranger");
     ip(&format!("link set {other} name {name}"));
     assert_eq!(Snapshot::take(), before);
+    drop(netns);
     networks.end();
 }
 
