@@ -145,14 +145,24 @@ fn dhcp_gets_its_lease_through_the_bond_and_gives_it_back() {
 }
 
 #[test]
-fn without_its_daemon_dhcp_is_an_error_and_nothing_is_left() {
+fn without_its_daemon_dhcp_is_an_error_and_owes_what_it_may_have_leased_until_it_is_there() {
     let Wired { pod, wire: _wire } = Wired::new("dhcp-off", "dhcp-off-wire");
     let links = pod.links();
     let path = pod.path();
     let call =
-        Call { plugin: "bond", command: "ADD", container: "c1", netns: &path, ifname: "bond0" };
-    let error = call.run(&bond_config(&json!({"ipam": {"type": "dhcp"}}))).unwrap_err();
+        |command| Call { plugin: "bond", command, container: "c1", netns: &path, ifname: "bond0" };
+    let config = bond_config(&json!({"ipam": {"type": "dhcp"}}));
+    let error = call("ADD").run(&config).unwrap_err();
     let msg = words(&error["msg"]);
     assert!(msg.contains("plugin \"dhcp\": error dialing DHCP daemon"), "{error}");
     assert_eq!(pod.links(), links);
+    // Neither its ADD nor the DEL that followed could say that nothing was leased.
+    let debt = Path::new("/var/lib/podbond/debts/bond-net1/c1:bond0");
+    assert!(words(&error["details"]).contains(debt.to_str().unwrap()), "{error}");
+    call("DEL").run(&config).unwrap();
+    assert!(debt.exists());
+    let daemon = Daemon::start();
+    call("DEL").run(&config).unwrap();
+    assert!(!debt.exists());
+    drop(daemon);
 }
