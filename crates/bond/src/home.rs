@@ -37,7 +37,8 @@ pub(crate) fn find<'v>(
 
 /// Where a port belongs on the node: under its own name, or, as long as another link has that, under
 /// one as the kernel would choose. A link by another name is better than one that stays in the pod,
-/// or than a pod that cannot be deleted. The view holds all links of the node.
+/// or than a pod that cannot be deleted. The view holds all links of the node where one of them has the
+/// port's name or has it as an altname.
 pub(crate) fn home(name: &LinkName, from: &At, link: &Link, view: &View) -> At {
     let is_itself = |other: &Link| from.netns == Netns::Host && other.index == link.index;
     let has = |other: &Link, name: &str| {

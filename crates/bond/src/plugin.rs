@@ -5,7 +5,7 @@ use podbond_cni::{
     Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
-use podbond_kernel::{At, BondMode, Kernel, Netns, View, is_netns, no_netns};
+use podbond_kernel::{At, BondMode, Kernel, Netns, View, no_netns};
 use podbond_names::LinkName;
 
 use crate::apart::take_apart;
@@ -208,7 +208,7 @@ impl Bond {
     /// gives what went wrong.
     fn unmake(&self, request: &Request, delegates: &Delegates<'_>, made: &Made) -> Vec<Error> {
         let links = Links::of(&request.config);
-        let mut kernel = match what_is_left(request.netns.as_deref()) {
+        let mut kernel = match Kernel::with_pod_if_any(request.netns.as_deref()) {
             Ok(kernel) => kernel,
             Err(error) => return vec![Error::Kernel(error)],
         };
@@ -225,16 +225,6 @@ impl Bond {
         };
         take_apart(&mut kernel, &links, request, delegates, made, others)
             .unwrap_or_else(|error| vec![Error::Kernel(error)])
-    }
-}
-
-/// The pod's namespace and the node, or the node alone once the former is gone. It also is when its
-/// path leads to the node's own: the pod's process has died, and another has its number by now.
-fn what_is_left(netns: Option<&Path>) -> podbond_kernel::Result<Kernel> {
-    let Some(netns) = netns.filter(|path| is_netns(path)) else { return Kernel::host() };
-    match Kernel::with_pod(netns) {
-        Err(podbond_kernel::Error::OwnNamespace { .. }) => Kernel::host(),
-        kernel => kernel,
     }
 }
 

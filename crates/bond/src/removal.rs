@@ -49,7 +49,8 @@ fn stands_on(link: &Link, bond: &Link) -> bool {
 
 /// The steps that make the ports what they were, once the bond is gone: with their MTU and address,
 /// in their place, and up if they were. `before` is the view that [`dissolution`] was made from,
-/// `now` what is left after it, with all links of the node where ports came from there. Pure.
+/// `now` what is left after it, with the links of the node that [`home`] has to know where ports came
+/// from there. Pure.
 ///
 /// The driver gives a port back what it had when it was enslaved, unless somebody changed that
 /// meanwhile. Two ports are never left with one address: the later gets that of its hardware, or
