@@ -36,19 +36,19 @@ impl InForce {
         self,
         goes: impl Fn(&str) -> bool,
     ) -> Result<(Vec<SriovNetworkNodePolicy>, Vec<String>), Error> {
-        let mut names = Vec::new();
-        for (name, error) in self.damaged {
-            match error {
-                _ if goes(&name) => names.push(name),
-                Error::Damaged { path, problem } => {
-                    let key = name.replacen('_', "/", 1);
-                    let mend = format!("apply or delete SriovNetworkNodePolicy {key} first");
-                    return Err(Error::Damaged { path, problem: format!("{problem}: {mend}") });
-                }
-                error => return Err(error),
+        let names: Vec<String> = self.damaged.iter().map(|(name, _)| name.clone()).collect();
+        match self.damaged.into_iter().find(|(name, _)| !goes(name)) {
+            None => Ok((self.policies, names)),
+            Some((_, Error::Damaged { path, problem })) => {
+                let keys: Vec<String> =
+                    names.iter().map(|name| name.replacen('_', "/", 1)).collect();
+                let when = if keys.len() == 1 { " first" } else { ", all in one command" };
+                let keys = keys.join(", ");
+                let mend = format!("apply or delete SriovNetworkNodePolicy {keys}{when}");
+                Err(Error::Damaged { path, problem: format!("{problem}: {mend}") })
             }
+            Some((_, error)) => Err(error),
         }
-        Ok((self.policies, names))
     }
 }
 

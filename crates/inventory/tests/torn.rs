@@ -82,6 +82,19 @@ fn a_torn_record_is_mended_by_applying_its_policy_again_and_goes_with_it() {
 }
 
 #[test]
+fn of_two_torn_records_each_names_both() {
+    let (mut node, [a, _]) = torn("", &[POLICY_A, "policies/ops_b.json"]);
+    let both = "apply or delete SriovNetworkNodePolicy ops/a, ops/b, all in one command;";
+    for message in [apply(&mut node, &a).unwrap_err(), delete(&mut node, "b").unwrap_err()] {
+        let message = message.to_string();
+        assert!(message.contains(both), "{message}");
+    }
+    let ledger = node.ledger();
+    let keys = ["ops/a", "ops/b"].map(|key| key.parse().unwrap());
+    assert_eq!(ledger.policies().delete(&mut node, &keys).unwrap().unknown, []);
+}
+
+#[test]
 fn the_vfs_of_a_policy_whose_record_is_torn_are_not_taken_back_for_another() {
     let (mut node, [_, b]) = torn("", &[POLICY_A]);
     let ledger = node.ledger();
