@@ -166,6 +166,18 @@ impl Ledger {
         (left, errors)
     }
 
+    /// Removes the hold in the file at `path` if it cannot be read at this moment: somebody may have
+    /// been given its VF since. False where it can, and stays.
+    pub fn remove_torn(&self, path: &Path) -> Result<bool, Error> {
+        let _lock = lock(&self.state)?;
+        let mut names = self.holds.names()?.into_iter();
+        let Some(name) = names.find(|name| self.holds.path(name) == path) else { return Ok(true) };
+        match self.holds.read_record::<Hold>(&name) {
+            Ok(_) => Ok(false),
+            Err(_) => self.holds.remove(&name).map(|()| true),
+        }
+    }
+
     /// Who has a VF by the records, if its pod lives. Our record knows more than a plugin's.
     fn occupant(&self, vf: PciAddress) -> Result<Option<Occupant>, Error> {
         let name = vf.to_string();

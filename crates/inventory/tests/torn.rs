@@ -95,6 +95,22 @@ fn of_two_torn_records_each_names_both() {
 }
 
 #[test]
+fn a_torn_hold_goes_unless_its_vf_was_given_out_meanwhile() {
+    let (node, _) = torn("", &[]);
+    let ledger = node.ledger();
+    let take = || {
+        ledger.allocate(&node.sysfs(), &"b".parse().unwrap(), &node.holder("web", "net1")).unwrap()
+    };
+    let hold = node.path("podbond/vfs").join(format!("{}.json", take()));
+    assert!(!ledger.remove_torn(&hold).unwrap());
+    fs::write(&hold, "").unwrap();
+    assert!(ledger.remove_torn(&hold).unwrap());
+    assert!(!hold.exists() && ledger.remove_torn(&hold).unwrap());
+    take();
+    assert!(hold.exists());
+}
+
+#[test]
 fn the_vfs_of_a_policy_whose_record_is_torn_are_not_taken_back_for_another() {
     let (mut node, [_, b]) = torn("", &[POLICY_A]);
     let ledger = node.ledger();

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{Attachment, ContainerId};
+use podbond_inventory::Ledger;
 use podbond_ipam::Debts;
 use podbond_state::{abandoned, is_before_boot, names, read, sweep, unfinished};
 use serde_json::{Map, Value};
@@ -31,10 +32,12 @@ pub(super) struct Torn {
 
 /// Who writes a record.
 enum Kept {
-    /// Its crate, each attachment under a lock of its own.
+    /// The attachment of its name alone. No later one has that: a container is never made anew.
     Alone,
     /// Debts, all under one lock.
     Debts(Debts),
+    /// Who has which VF, all under one lock.
+    Holds(Ledger),
 }
 
 /// What has become of a file that said nothing when it was looked at.
@@ -49,6 +52,7 @@ pub(super) enum Fate {
 pub(super) fn look(state: &Path) -> Files {
     let mut files = Files::default();
     let attachments = state.join("attachments");
+    files.unfinished(&attachments);
     for container in files.names(&attachments) {
         let dir = attachments.join(&container);
         let of = |name: &str| attachment(&container, name.strip_suffix(".json")?);
@@ -68,7 +72,11 @@ pub(super) fn look(state: &Path) -> Files {
             debt.kept = Kept::Debts(Debts::new(&debts));
         }
     }
+    let first = files.torn.len();
     files.records(&state.join("vfs"), |_| None);
+    for hold in &mut files.torn[first..] {
+        hold.kept = Kept::Holds(Ledger::new(state, Path::new(podbond_sriov::DIR)));
+    }
     // Each may hold `-`, so that the name does not tell one from the other for sure.
     files.records(Path::new(podbond_sriov::DIR), |_| None);
     for dir in ["policies", "pfs"] {
@@ -92,6 +100,7 @@ impl Torn {
             Kept::Debts(debts) => {
                 debts.remove_torn(&self.path).map_err(|error| Error::Failed(error.into()))?
             }
+            Kept::Holds(ledger) => ledger.remove_torn(&self.path)?,
             Kept::Alone if is_torn(&self.path)? => {
                 remove(&self.path)?;
                 true
@@ -190,14 +199,15 @@ mod tests {
     #[test]
     fn unfinished_files_are_told_once_nobody_can_be_writing_them() {
         let state = tempfile::tempdir().unwrap();
-        for dir in ["attachments/c1", "bond", "vfs", "policies", "pfs", "manifests/pods/demo"] {
+        let dirs = ["attachments", "attachments/c1", "bond", "vfs", "policies", "pfs"];
+        for dir in dirs.into_iter().chain(Some("manifests/pods/demo")) {
             let dir = state.path().join(dir);
             place(&dir.join(".old.new"), "{", LONG);
             place(&dir.join(".now.new"), "{", Duration::ZERO);
             place(&dir.join("whole"), "{}", LONG);
         }
         let files = look(state.path());
-        assert_eq!(files.unfinished.len(), 6);
+        assert_eq!(files.unfinished.len(), 7);
         assert!(files.unfinished.iter().all(|path| path.ends_with(".old.new")));
         assert!(files.torn.is_empty() && files.errors.is_empty());
         let (rewritten, others) = files.unfinished.split_first().unwrap();
