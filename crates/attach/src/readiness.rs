@@ -27,10 +27,12 @@ impl Attacher<'_> {
         if config.version >= Version::V1_1_0 {
             return self.delegates.status(&status(config));
         }
-        let Some(own) = self.delegates.own(&config.plugin) else { return Ok(()) };
+        // By their names the plugins of others are not told from ours: both are called `host-local`.
+        let own = |plugin: &str| self.delegates.called(plugin, self.path);
+        let Some(plugin) = own(&config.plugin) else { return Ok(()) };
         // It would ask its IPAM plugin in turn, in the same version.
-        let ipam = config.ipam.clone().filter(|ipam| self.delegates.own(ipam).is_some());
-        own.status(&status(NetConf { ipam, ..config }), self.delegates)
+        let ipam = config.ipam.clone().filter(|ipam| own(ipam).is_some());
+        plugin.status(&status(NetConf { ipam, ..config }), self.delegates)
     }
 }
 
@@ -90,6 +92,12 @@ mod tests {
         // The IPAM plugin of one of ours, in the version of the network.
         let leased = |ipam: &str| json!([{"name": "a", "type": "one", "cniVersion": "1.0.0", "ipam": {"type": ipam}}]);
         assert_eq!(unready(&node, &leased("foreign")), [""; 0]);
+        // One that has the name of ours, and is another's.
+        fs::copy(&program, program.with_file_name("two")).unwrap();
+        assert_eq!(unready(&node, &one("two", "1.0.0")), [""; 0]);
+        assert_eq!(unready(&node, &leased("two")), [""; 0]);
+        assert_eq!(unready(&node, &one("two", "1.1.0")), ["plugin \"two\": the server is away"]);
+        assert_eq!(node.script.take(), ["STATUS a one", "STATUS a one"]);
         assert!(unready(&node, &leased("absent"))[0].contains("\"absent\" is not in"));
     }
 

@@ -154,6 +154,15 @@ impl<'p> Delegates<'p> {
         self.builtins.iter().copied().find(|builtin| builtin.name() == plugin)
     }
 
+    /// The plugin of our own that a call to one of this name gets: none where another executable has the
+    /// name, or there is none.
+    pub fn called(&self, plugin: &str, path: &[PathBuf]) -> Option<&'p dyn Plugin> {
+        match self.find(plugin, path) {
+            Ok(Callee::Builtin(builtin)) => Some(builtin),
+            Ok(Callee::Program(_)) | Err(_) => None,
+        }
+    }
+
     /// Whether the plugin that a configuration names can be called, and its IPAM plugin, so that a
     /// chain is refused before its first plugin has changed anything.
     pub fn look_up(&self, config: &NetConf, path: &[PathBuf]) -> Result<(), Failure> {
