@@ -180,11 +180,16 @@ impl<'p> Delegates<'p> {
         self.add(&Request { config, ..request.clone() }).map(Some)
     }
 
-    /// DEL by the IPAM plugin; success when the configuration has none, or none that ADD took.
+    /// DEL by the IPAM plugin; success when the configuration has none, or none that ADD took, and when
+    /// the plugin does not know the container: "This error implies the runtime does not need to perform
+    /// any container network cleanup" (section "Error", code 3).
     pub fn ipam_del(&self, request: &Request) -> Result<(), Failure> {
         // ADD was refused for one that it cannot be, so that there is nothing to give back.
         let Ok(Some(config)) = ipam_config(&request.config) else { return Ok(()) };
-        self.del_or_check(Command::Del, &Request { config, ..request.clone() })
+        match self.del_or_check(Command::Del, &Request { config, ..request.clone() }) {
+            Err(failure) if failure.code == Code::ContainerUnknown => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// CHECK by the IPAM plugin; success when the configuration has none.

@@ -49,7 +49,8 @@ pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, Failed
     let details = [cause.details.as_str(), &format!("and its DEL failed: {del}")];
     let details: Vec<&str> = details.into_iter().filter(|text| !text.is_empty()).collect();
     let details = details.join("; ");
-    let left = Some(del).filter(|_| !is_refusal(cause.code));
+    let is_unknown = del.code == Code::ContainerUnknown;
+    let left = Some(del).filter(|_| !is_unknown && !is_refusal(cause.code));
     Err(FailedAdd { cause: cause.with_details(details), left })
 }
 
@@ -73,12 +74,13 @@ pub(super) fn of_node(
 }
 
 /// Whether a plugin says with this code that it cannot do what it was asked, so that it has not
-/// begun to.
+/// begun to, or that it has left nothing to clean up.
 fn is_refusal(code: Code) -> bool {
     matches!(
         code,
         Code::IncompatibleVersion
             | Code::UnsupportedField
+            | Code::ContainerUnknown
             | Code::InvalidEnvironment
             | Code::InvalidConfig
     )

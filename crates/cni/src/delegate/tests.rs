@@ -131,12 +131,27 @@ fn what_a_failed_add_may_have_left_is_told_when_its_del_fails_too() {
     // What was refused, or has never run, has left nothing.
     let refused = r#"echo '{"code":7,"msg":"no server","details":""}'; exit 1"#;
     assert_eq!(add(refused).left, None);
+    let unknown = r#"echo '{"code":3,"msg":"no such container","details":""}'; exit 1"#;
+    assert_eq!(add(unknown).left, None);
+    assert_eq!(add(&format!("[ $CNI_COMMAND = ADD ] && exit 1; {unknown}")).left, None);
     let dir = directory("foreign", "");
     fs::write(dir.path().join("foreign"), "#!/nowhere\n").unwrap();
     let mut request = request("own", &[dir.path()]);
     request.config.ipam = Some("foreign".to_owned());
     let failed = Delegates::new(&[], Lookup::PathOnly).ipam_add(&request).unwrap_err();
     assert_eq!(failed.left, None);
+}
+
+#[test]
+fn an_ipam_plugin_that_does_not_know_the_container_has_nothing_to_give_back() {
+    let del = |code: u32| {
+        let dir = directory("foreign", &format!(r#"echo '{{"code":{code},"msg":"no"}}'; exit 1"#));
+        let mut request = request("own", &[dir.path()]);
+        request.config.ipam = Some("foreign".to_owned());
+        Delegates::new(&[], Lookup::PathOnly).ipam_del(&request)
+    };
+    assert_eq!(del(3), Ok(()));
+    assert_eq!(del(11).unwrap_err().code, Code::TryAgain);
 }
 
 #[test]
