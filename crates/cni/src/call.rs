@@ -8,6 +8,9 @@ use crate::{
     Args, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Subject, Version,
 };
 
+/// The keys that a DEL can do without, the first to be left out first.
+const OPTIONAL: [&str; 4] = [PREV_RESULT, "runtimeConfig", "args", "ipam"];
+
 /// What a process was called for, as data.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Call {
@@ -161,11 +164,23 @@ fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
 /// the keys that a DEL can do without counts as empty: an ADD that was refused for it is followed by
 /// a DEL, which must not fail for the same reason.
 fn best_effort(mut raw: Map<String, Value>) -> Result<NetConf, Failure> {
-    for key in [PREV_RESULT, "runtimeConfig", "args", "ipam"] {
+    if let Ok(config) = NetConf::from_map(raw.clone()) {
+        return Ok(config);
+    }
+    // What can be read is kept.
+    for key in OPTIONAL {
+        let mut without = raw.clone();
+        if without.remove(key).is_some()
+            && let Ok(config) = NetConf::from_map(without)
+        {
+            return Ok(config);
+        }
+    }
+    for key in OPTIONAL {
+        raw.remove(key);
         if let Ok(config) = NetConf::from_map(raw.clone()) {
             return Ok(config);
         }
-        raw.remove(key);
     }
     NetConf::from_map(raw)
 }
@@ -300,6 +315,12 @@ mod tests {
             let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
             assert_eq!(request.config.ipam, None);
         }
+        config
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !["runtimeConfig", "args"].contains(&key.as_str()));
+        let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
+        assert!(request.config.prev_result.is_some(), "only what is wrong is left out");
         config["type"] = json!("a/b");
         assert!(call("DEL", &config).is_err());
     }

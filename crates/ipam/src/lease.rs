@@ -26,7 +26,7 @@ pub struct Ipam<'r> {
 pub enum Lease {
     /// Nothing says that it has none.
     Possible,
-    /// Its ADD was refused and has left nothing.
+    /// Its ADD has left none, or what it has left is noted as owed.
     Never,
 }
 
@@ -89,7 +89,11 @@ impl Ipam<'_> {
     pub fn give_back(&self, lease: Lease) -> Result<(), Failure> {
         match self.try_to_give_back(lease)? {
             Given::Back => {
-                self.restore_torn(Command::Del);
+                // Where the configuration names no IPAM plugin, as one that could not be read, it does not
+                // tell what others of the network owe.
+                if self.request.config.ipam.is_some() {
+                    self.restore_torn(Command::Del);
+                }
                 self.pay_on_the_way();
             }
             Given::Owed(sentence) => {
