@@ -88,17 +88,15 @@ impl Bond {
         self.records().write(&request.container_id, &request.ifname, &made)?;
         let ipam = Ipam { request, delegates, debts: &self.debts };
         let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, leased);
-        attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish)
-            .inspect_err(|_| {
-                // Without need once all is as it was, so that the same would be done again. If
-                // something could not be undone, the DEL with which a runtime answers a failed ADD
-                // tries it once more.
-                let again = self.prepare(&mut kernel, &config, request);
-                if again.is_ok_and(|(_, again)| again == made) {
-                    let _ = self.records().remove(&request.container_id, &request.ifname);
-                }
-            })
-            .map_err(Error::Config)
+        attach(&mut kernel, planned.steps, Addresses::OnLink, ipam, finish).map_err(|failed| {
+            // Without need once all is as it was, so that the same would be done again. If something
+            // could not be undone, the DEL with which a runtime answers a failed ADD tries it once more.
+            let again = self.prepare(&mut kernel, &config, request);
+            if failed.lease == Lease::Never && again.is_ok_and(|(_, again)| again == made) {
+                let _ = self.records().remove(&request.container_id, &request.ifname);
+            }
+            Error::Config(failed.cause)
+        })
     }
 
     /// Refuses an attachment that is there already: its record tells what its ports were like. Of

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use podbond_cni::{CniResult, Code, Failure, NetConf, Request};
 use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
@@ -12,6 +14,15 @@ pub enum Addresses {
     OnLink,
     /// Nowhere: the device has no link, its user reads them from the result.
     InResultOnly,
+}
+
+/// An ADD that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAttached {
+    /// Why; its details tell what is left.
+    pub cause: Failure,
+    /// Whether a lease is left that is not noted as owed either, so that its DEL must ask for it.
+    pub lease: Lease,
 }
 
 /// The part of an ADD that changes anything: applies the steps that make the link, asks the
@@ -33,20 +44,28 @@ pub fn attach<K: Apply, T>(
     addresses: Addresses,
     asked: Ipam<'_>,
     finish: impl FnOnce(&mut K, Option<CniResult>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+) -> Result<T, NotAttached> {
     let request = asked.request;
-    let dad = dad(&request.config)?;
-    asked.settle_up()?;
+    let changed_nothing = |cause| NotAttached { cause, lease: Lease::Never };
+    let dad = dad(&request.config).map_err(changed_nothing)?;
+    asked.settle_up().map_err(changed_nothing)?;
     let mut leased = false;
     let mut left = Vec::new();
+    let lease = Cell::new(Lease::Never);
     let give_back = || match asked.try_to_give_back(Lease::Possible) {
         Ok(Given::Back) => None,
         Ok(Given::Owed(sentence)) => Some(sentence),
-        Err(failure) => Some(failure.to_string()),
+        Err(failure) => {
+            lease.set(Lease::Possible);
+            Some(failure.to_string())
+        }
     };
     let outcome = transact(kernel, |transaction| {
         apply(transaction, link, &request.config.name)?;
-        let ipam = asked.lease()?;
+        let ipam = asked.lease().map_err(|refused| {
+            lease.set(refused.lease);
+            refused.cause
+        })?;
         leased = ipam.is_some();
         let answer = give(transaction, addresses, request, dad, ipam.as_ref())
             .and_then(|()| finish(transaction.kernel(), ipam));
@@ -64,7 +83,7 @@ pub fn attach<K: Apply, T>(
     if leased {
         left.extend(give_back());
     }
-    Err(with_left(failed.cause, left))
+    Err(NotAttached { cause: with_left(failed.cause, left), lease: lease.get() })
 }
 
 /// Whether a lease can be given back only while its link is there: dhcp tells its server through
@@ -175,6 +194,11 @@ mod tests {
     }
 
     fn run(case: Case) -> (Result<(), Failure>, Vec<String>) {
+        let (result, log) = run_to_end(case);
+        (result.map_err(|failed| failed.cause), log)
+    }
+
+    fn run_to_end(case: Case) -> (Result<(), NotAttached>, Vec<String>) {
         let log = Mutex::new(Vec::new());
         let request = request(case.ipam, "c1");
         let Case { ipam: name, answer, refuses, .. } = case;
@@ -266,6 +290,24 @@ mod tests {
             (Ok(()), &["give back", UP, "lease", ADD].map(String::from)[..])
         );
         assert_eq!(Debts::new(&debts).list().unwrap(), []);
+    }
+
+    #[test]
+    fn a_lease_that_can_be_neither_given_back_nor_noted_is_left_to_the_del() {
+        let case = |debts: PathBuf| {
+            let finish = Err(Failure::new(Code::Io, "cannot be read"));
+            Case { finish, refuses: true, debts, ..Case::default() }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let failed = run_to_end(case(dir.path().join("d"))).0.unwrap_err();
+        assert_eq!(failed.lease, Lease::Never);
+        // Where nothing can be made.
+        let failed = run_to_end(case("/proc/none/debts".into())).0.unwrap_err();
+        assert_eq!(failed.lease, Lease::Possible);
+        assert!(failed.cause.details.contains("and it cannot be noted"), "{failed:?}");
+        let refused = Failure::new(Code::EXHAUSTED, "no address left");
+        let failed = run_to_end(Case { answer: Err(refused), ..Case::default() }).0.unwrap_err();
+        assert_eq!(failed.lease, Lease::Never);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use podbond_cni::{CniResult, Command, Delegates, FailedAdd, Failure, NodeRequest
 use podbond_kernel::{At, Kernel, is_netns};
 
 use crate::debts::one_line;
-use crate::{Debt, Debts};
+use crate::{Debt, Debts, NotAttached};
 
 /// How many debts of its network an ADD or DEL pays on its way: a pod waits for it. GC pays all.
 const ON_THE_WAY: usize = 4;
@@ -58,15 +58,21 @@ pub(crate) enum Given {
 impl Ipam<'_> {
     /// ADD; none where the configuration names no IPAM plugin. One that fails gives back what it
     /// leased before, and owes it where it cannot.
-    pub(crate) fn lease(&self) -> Result<Option<CniResult>, Failure> {
+    pub(crate) fn lease(&self) -> Result<Option<CniResult>, NotAttached> {
         self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, left }| {
-            let Some(left) = left else { return cause };
-            let then = match self.debts.note(self.request, &left) {
-                Ok(path) => format!("what it may have leased is noted in {}", path.display()),
-                Err(error) => format!("and what it may have leased cannot be noted: {error}"),
+            let Some(left) = left else { return NotAttached { cause, lease: Lease::Never } };
+            let (then, lease) = match self.debts.note(self.request, &left) {
+                Ok(path) => {
+                    let noted = format!("what it may have leased is noted in {}", path.display());
+                    (noted, Lease::Never)
+                }
+                Err(error) => {
+                    let lost = format!("and what it may have leased cannot be noted: {error}");
+                    (lost, Lease::Possible)
+                }
             };
             let details = format!("{}; {then}", cause.details);
-            cause.with_details(details)
+            NotAttached { cause: cause.with_details(details), lease }
         })
     }
 

@@ -22,7 +22,7 @@ mod settle;
 mod testing;
 
 pub use answer::result;
-pub use attach::{Addresses, attach, lease_needs_link};
+pub use attach::{Addresses, NotAttached, attach, lease_needs_link};
 pub use debts::{Debt, DebtError, Debts};
 pub use error::failure;
 pub use found::Found;

@@ -98,14 +98,15 @@ impl Sriov {
         };
         let ipam = Ipam { request, delegates, debts: &self.debts };
         let finish = |kernel: &mut Kernel, leased| answer(kernel, ipam, &config, vf, link, leased);
-        let made = attach(&mut kernel, steps, addresses, ipam, finish);
-        Ok(made.inspect_err(|_| {
+        attach(&mut kernel, steps, addresses, ipam, finish).map_err(|failed| {
             // All is undone by now; this looks whether it is so. Where it is not, the record stays,
             // for the DEL with which a runtime answers a failed ADD.
-            if bring_back(&mut kernel, pci, &record.original).is_ok() {
+            let is_back = bring_back(&mut kernel, pci, &record.original).is_ok();
+            if is_back && failed.lease == Lease::Never {
                 self.forget(&path, pci);
             }
-        })?)
+            failed.cause.into()
+        })
     }
 
     /// Puts a VF back as it was when its last holder has gone without a DEL, so that the next pod

@@ -129,7 +129,7 @@ fn what_an_add_that_failed_may_have_leased_is_owed_when_its_del_fails() {
     let ipam = Ipam { request: &request, delegates: &delegates, debts: &node.debts };
     node.program("exit 1");
     let failure = ipam.lease().unwrap_err();
-    assert!(failure.details.contains("is noted in "), "{failure}");
+    assert!(failure.cause.details.contains("is noted in "), "{failure:?}");
     assert_eq!(node.owed(), ["c1"]);
     // The runtime's DEL after it, which finds nothing that was made.
     ipam.give_back(Lease::Never).unwrap();
