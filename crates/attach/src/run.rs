@@ -143,7 +143,7 @@ impl Attacher<'_> {
             return Err(unreadable);
         }
         let (alive, gone): (Vec<Record>, Vec<Record>) =
-            records.into_iter().partition(|record| self.is_alive(record));
+            records.into_iter().partition(Self::is_alive);
         let wanted = |record: &&Record| chain.attachments.iter().any(|a| a.ifname == record.ifname);
         if let Some(record) = alive.iter().find(wanted) {
             return Err(Error::AlreadyAttached {
@@ -155,8 +155,10 @@ impl Attacher<'_> {
         Ok((next, gone.iter().rev().flat_map(|record| self.detach(record)).collect()))
     }
 
-    fn is_alive(&self, record: &Record) -> bool {
-        (self.is_netns)(&record.netns.path) && record.netns.is_same()
+    /// Whether the namespace of its ADD is there. It is not opened: one that cannot be may be alive, and
+    /// its plugins' DEL tells why.
+    fn is_alive(record: &Record) -> bool {
+        record.netns.is_same()
     }
 
     fn attach(
@@ -287,7 +289,7 @@ impl Attacher<'_> {
     pub(crate) fn detach(&self, record: &Record) -> Vec<Error> {
         let id = || AttachmentId::from(record);
         // `CNI_NETNS` is optional for DEL; a path that leads elsewhere by now must not be given.
-        let netns = Some(&record.netns.path).filter(|_| self.is_alive(record));
+        let netns = Some(&record.netns.path).filter(|_| Self::is_alive(record));
         let mut errors = Vec::new();
         for config in record.configs.iter().take(record.called).rev() {
             if netns.is_none() && GONE_WITH_NETNS.contains(&config.plugin.as_str()) {
@@ -318,7 +320,7 @@ impl Attacher<'_> {
     /// it made is still in one that is there.
     fn is_nothing_left(&self, record: &Record, config: &NetConf, failure: &Failure) -> bool {
         let is_own = self.delegates.own(&config.plugin).is_some();
-        failure.code == Code::ContainerUnknown && !(is_own && self.is_alive(record))
+        failure.code == Code::ContainerUnknown && !(is_own && Self::is_alive(record))
     }
 
     fn give_back(&self, record: &Record) -> Result<(), Error> {

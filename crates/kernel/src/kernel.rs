@@ -41,9 +41,10 @@ impl Kernel {
 
     /// The same with the first of these that is a namespace and not the node's own, or the node's side
     /// alone where none is: for DEL, whose pod may be gone, and whose path may lead to the node's own
-    /// namespace since, as `/proc/<pid>/ns/net` does once the number is another process'.
+    /// namespace since, as `/proc/<pid>/ns/net` does once the number is another process'. One that
+    /// cannot be looked at is an error: it may be alive.
     pub fn with_pod_if_any<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
-        for path in paths.into_iter().filter(|path| netns::is_netns(path)) {
+        for path in paths.into_iter().filter(|path| !netns::no_netns(path)) {
             match Self::with_pod(path) {
                 Err(Error::OwnNamespace { .. }) => {}
                 kernel => return kernel,

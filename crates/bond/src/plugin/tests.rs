@@ -54,15 +54,31 @@ fn room_for_an_add_is_made_by_what_the_dead_one_was_asked_for() {
     assert_eq!(networks, ["before"]);
 }
 
-#[test]
-fn an_attachment_whose_namespace_cannot_be_looked_at_is_added_already() {
-    let (dir, bond) = bond();
+/// An ADD to a namespace that cannot be looked at, and its record.
+fn unseen(dir: &tempfile::TempDir, bond: &Bond) -> (Request, Made) {
     let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond"});
     let circle = dir.path().join("circle");
     std::os::unix::fs::symlink(&circle, &circle).unwrap();
-    let unseen = request(circle.to_str().unwrap(), &config);
-    let made = Made { add: Some(unseen.clone()), ..Made::default() };
-    bond.records().write(&unseen.container_id, &unseen.ifname, &made).unwrap();
-    let refused = bond.make_room(&request("/run/netns/alive", &config), &delegates());
+    let add = request(circle.to_str().unwrap(), &config);
+    let made = Made { add: Some(add.clone()), ..Made::default() };
+    bond.records().write(&add.container_id, &add.ifname, &made).unwrap();
+    (add, made)
+}
+
+#[test]
+fn a_del_whose_namespace_cannot_be_looked_at_fails_and_keeps_the_record() {
+    let (dir, bond) = bond();
+    let (unseen, made) = unseen(&dir, &bond);
+    assert!(bond.remove(&unseen, &delegates()).is_err());
+    let still = bond.records().read(&unseen.container_id, &unseen.ifname).unwrap();
+    assert_eq!(still, Reading::Whole(Box::new(made)));
+}
+
+#[test]
+fn an_attachment_whose_namespace_cannot_be_looked_at_is_added_already() {
+    let (dir, bond) = bond();
+    let (unseen, _) = unseen(&dir, &bond);
+    let again = Request { netns: Some("/run/netns/alive".into()), ..unseen };
+    let refused = bond.make_room(&again, &delegates());
     assert!(matches!(refused, Err(Error::AlreadyAdded { .. })), "{refused:?}");
 }
