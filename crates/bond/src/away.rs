@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_kernel::{At, Kernel, Netns, USERSPACE_DRIVERS, View, is_netns};
+use podbond_kernel::{At, Kernel, Link, Netns, Sysfs, USERSPACE_DRIVERS, View, is_netns};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::Error;
 use crate::home::find;
-use crate::made::Made;
+use crate::made::{Made, PortBefore};
 
 /// How long DEL waits for a hardware link that the kernel gives back from a namespace that is gone.
 const HARDWARE_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,22 +25,27 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Where namespaces have their names: those of the pods with most runtimes.
 const NAMED: &str = "/run/netns";
 
+/// How the classes of network devices begin, as sysfs shows them (`PCI_BASE_CLASS_NETWORK`).
+const NETWORK: &str = "0x02";
+
+/// Drivers that keep a function from all others, for a virtual machine.
+const KEEPERS: [&str; 3] = ["pci-stub", "pciback", "xen-pciback"];
+
 /// A port that was up on the node, and is to be up there again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Away {
     name: LinkName,
-    /// Where it is known.
-    function: Option<PciAddress>,
+    /// What is known of it, and its function, where that is known.
+    hardware: Option<(PortBefore, PciAddress)>,
 }
 
 /// The ports of the node that were up and that the view shows nowhere, but for those that have no
-/// link at present: their function is gone, as with its card, or no network driver has it. Pure but
-/// for `driver`, which tells the driver of a function.
+/// link at present. Pure but for `has_link`.
 fn away(
     names: &[LinkName],
     made: &Made,
     view: &View,
-    driver: impl Fn(PciAddress) -> podbond_kernel::Result<Option<String>>,
+    has_link: impl Fn(PciAddress) -> podbond_kernel::Result<bool>,
 ) -> podbond_kernel::Result<Vec<Away>> {
     let mut away = Vec::new();
     for name in names {
@@ -49,20 +54,31 @@ fn away(
         if !was_up || is_here(Netns::Pod) || is_here(Netns::Host) {
             continue;
         }
-        let function = made.function(name);
-        let has_link = match function {
-            Some(function) => driver(function)?.is_some_and(|it| !is_userspace(&it)),
+        let hardware = made.port(name).and_then(|port| Some((port.clone(), port.function?)));
+        let may_come = match &hardware {
+            Some((_, function)) => has_link(*function)?,
             None => true,
         };
-        if has_link {
-            away.push(Away { name: name.clone(), function });
+        if may_come {
+            away.push(Away { name: name.clone(), hardware });
         }
     }
     Ok(away)
 }
 
-fn is_userspace(driver: &str) -> bool {
-    USERSPACE_DRIVERS.contains(&driver)
+/// Whether a network driver has a function, so that it has a link somewhere: not where it is gone, as
+/// with its card, or is another device's since the node started, or a process or a virtual machine has
+/// it.
+fn has_link(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Result<bool> {
+    let class = sysfs.attribute(function, "class")?;
+    let is_network = class.is_some_and(|class| class.starts_with(NETWORK));
+    Ok(is_network && sysfs.driver(function)?.is_some_and(|driver| !is_without_link(&driver)))
+}
+
+fn is_without_link(driver: &str) -> bool {
+    let known = USERSPACE_DRIVERS.contains(&driver) || KEEPERS.contains(&driver);
+    // Cards have vfio drivers of their own, like `mlx5_vfio_pci`.
+    known || driver.contains("vfio")
 }
 
 /// Sees the links of the node, once those that come back to it have done so. Gives an error for each
@@ -80,8 +96,8 @@ pub(crate) fn see_node(
     let start = Instant::now();
     let away = loop {
         see_ports(kernel, ports, made, view)?;
-        let away = away(ports, made, view, |function| kernel.sysfs().driver(function))?;
-        let patience = if away.iter().any(|port| port.function.is_some()) {
+        let away = away(ports, made, view, |function| has_link(kernel.sysfs(), function))?;
+        let patience = if away.iter().any(|port| port.hardware.is_some()) {
             HARDWARE_PATIENCE
         } else if away.is_empty() || kernel.has_pod() {
             return Ok(Vec::new());
@@ -93,21 +109,20 @@ pub(crate) fn see_node(
         }
         sleep(PAUSE);
     };
-    let hardware = away.into_iter().filter_map(|port| Some((port.name, port.function?)));
-    let mut lost: Vec<(LinkName, PciAddress)> = hardware.collect();
-    // Where it has others, nobody can tell what became of this one.
-    let has_links = |pci| view.host.iter().chain(&view.pod).any(|link| link.parent == Some(pci));
-    lost.retain(|(_, function)| !has_links(*function));
+    let mut lost: Vec<(PortBefore, PciAddress)> =
+        away.into_iter().filter_map(|port| port.hardware).collect();
+    // Where links are that it may be, nobody can tell what became of it.
+    lost.retain(|(port, _)| !view.host.iter().chain(&view.pod).any(|link| port.may_be(link)));
     if !lost.is_empty() {
         let own = made.netns().and_then(|path| fs::canonicalize(path).ok());
         let named = podbond_state::names(Path::new(NAMED)).unwrap_or_default();
         let named = named.into_iter().map(|name| Path::new(NAMED).join(name));
         for netns in pods(own.as_deref(), named, others()) {
-            let seen = functions_in(&netns);
-            lost.retain(|(_, function)| !seen.contains(function));
+            let links = links_in(&netns);
+            lost.retain(|(port, _)| !links.iter().any(|link| port.may_be(link)));
         }
     }
-    Ok(lost.into_iter().map(|(name, pci)| Error::NotBack { name, pci }).collect())
+    Ok(lost.into_iter().map(|(port, pci)| Error::NotBack { name: port.name, pci }).collect())
 }
 
 /// Sees the ports on the node by their names, and all links where the names do not tell: where a port
@@ -127,7 +142,9 @@ fn see_ports(
         let is_plain = if find(Netns::Pod, name, made, view).is_some() {
             is_free
         } else {
-            !made.brought_down(&at) || find(Netns::Host, name, made, view).is_some()
+            // Its function tells which link it is, whatever has its name now.
+            let is_told = made.brought_down(&at) || made.function(name).is_some();
+            !is_told || find(Netns::Host, name, made, view).is_some()
         };
         if !is_plain {
             view.host = kernel.links(Netns::Host)?;
@@ -148,19 +165,19 @@ fn pods(
     named.filter(|path| Some(path.as_path()) != own).chain(others).collect()
 }
 
-/// The functions whose links are in a namespace; none where it cannot be looked at.
-fn functions_in(netns: &Path) -> BTreeSet<PciAddress> {
+/// The links in a namespace; none where it cannot be looked at.
+fn links_in(netns: &Path) -> Vec<Link> {
     let look = || Kernel::with_pod(netns)?.links(Netns::Pod);
-    let links = if is_netns(netns) { look().unwrap_or_default() } else { Vec::new() };
-    links.into_iter().filter_map(|link| link.parent).collect()
+    if is_netns(netns) { look().unwrap_or_default() } else { Vec::new() }
 }
 
 #[cfg(test)]
 mod tests {
-    use podbond_kernel::{Link, LinkState, Step};
+    use std::os::unix::fs::symlink;
+
+    use podbond_kernel::{LinkState, Step};
 
     use super::*;
-    use crate::made::PortBefore;
 
     fn name(text: &str) -> LinkName {
         text.parse().unwrap()
@@ -172,8 +189,13 @@ mod tests {
 
     /// Of a bond over VF 0, which was up, VF 1, which was not, and a link of no function.
     fn made() -> Made {
-        let port =
-            |port: &str, function| PortBefore { name: name(port), mac: None, mtu: 1500, function };
+        let port = |port: &str, function| PortBefore {
+            name: name(port),
+            mac: None,
+            mtu: 1500,
+            function,
+            permanent_mac: None,
+        };
         let down = |port: &str| Step::SetState { at: At::host(name(port)), to: LinkState::Down };
         Made {
             steps: vec![down("vf0"), down("dummy0")],
@@ -182,28 +204,46 @@ mod tests {
         }
     }
 
-    fn told(view: &View, driver: Option<&str>) -> Vec<String> {
+    fn told(view: &View, has_link: bool) -> Vec<String> {
         let names = ["vf0", "vf1", "dummy0"].map(name);
-        let driver = |_| Ok(driver.map(str::to_owned));
-        let away = away(&names, &made(), view, driver).unwrap();
+        let away = away(&names, &made(), view, |_| Ok(has_link)).unwrap();
         away.iter().map(|port| port.name.to_string()).collect()
     }
 
     #[test]
     fn links_that_were_up_are_away_while_nobody_sees_them() {
-        assert_eq!(told(&View::default(), Some("igbvf")), ["vf0", "dummy0"]);
+        assert_eq!(told(&View::default(), true), ["vf0", "dummy0"]);
         let of_vf = Link { parent: Some(pci(0)), ..crate::plan::tests::link(7, "dev7") };
         let stranger = crate::plan::tests::link(8, "vf0");
         let on_node = View { host: vec![stranger.clone(), of_vf.clone()], ..View::default() };
-        assert_eq!(told(&on_node, Some("igbvf")), ["dummy0"]);
+        assert_eq!(told(&on_node, true), ["dummy0"]);
         let in_pod = View { pod: vec![of_vf], host: vec![stranger], ..View::default() };
-        assert_eq!(told(&in_pod, Some("igbvf")), ["dummy0"]);
+        assert_eq!(told(&in_pod, true), ["dummy0"]);
     }
 
     #[test]
     fn a_function_that_is_gone_or_that_no_network_driver_has_is_not_waited_for() {
-        for driver in [None, Some("vfio-pci")] {
-            assert_eq!(told(&View::default(), driver), ["dummy0"], "{driver:?}");
+        assert_eq!(told(&View::default(), false), ["dummy0"]);
+        let root = tempfile::tempdir().unwrap();
+        let device = root.path().join("bus/pci/devices").join(pci(0).to_string());
+        let has_link = || has_link(&Sysfs::new(root.path()), pci(0)).unwrap();
+        assert!(!has_link());
+        fs::create_dir_all(&device).unwrap();
+        for (class, driver, expected) in [
+            ("0x020000", "", false),
+            ("0x020000", "igbvf", true),
+            ("0x010802", "nvme", false),
+            ("0x020000", "vfio-pci", false),
+            ("0x020000", "mlx5_vfio_pci", false),
+            ("0x020000", "pci-stub", false),
+        ] {
+            fs::write(device.join("class"), format!("{class}\n")).unwrap();
+            let link = device.join("driver");
+            let _ = fs::remove_file(&link);
+            if !driver.is_empty() {
+                symlink(Path::new("/sys/bus/pci/drivers").join(driver), link).unwrap();
+            }
+            assert_eq!(has_link(), expected, "{class} {driver}");
         }
     }
 

@@ -17,17 +17,15 @@ pub(crate) fn find<'v>(
     view: &'v View,
 ) -> Option<&'v Link> {
     let named = view.link(netns, name);
-    let Some(function) = made.function(name) else { return named };
-    let its = |link: &&Link| link.parent == Some(function);
-    if named.is_some_and(|link| its(&link)) {
+    let Some(port) = made.port(name).filter(|port| port.function.is_some()) else { return named };
+    if named.is_some_and(|link| port.may_be(link)) {
         return named;
     }
     // A function may have several links: they may all be ports, or a PF's the representors of its VFs.
-    let others =
-        |link: &Link| made.port(&link.name).is_some_and(|port| port.function == Some(function));
-    let links = view.links(netns).iter().filter(|link| its(link) && !others(link));
+    let is_another = |link: &Link| made.port(&link.name).is_some_and(|other| other.may_be(link));
+    let links = view.links(netns).iter().filter(|link| port.may_be(link) && !is_another(link));
     let links: Vec<&Link> = links.collect();
-    let mac = made.port(name)?.mac;
+    let mac = port.mac;
     let has_mac = |link: &&&Link| mac.is_some() && (link.mac == mac || link.permanent_mac == mac);
     match links.as_slice() {
         [link] => Some(link),

@@ -80,8 +80,13 @@ mod tests {
             mode: BondMode::ActiveBackup,
             functions: Vec::new(),
         };
-        let port =
-            PortBefore { name: "eth1".parse().unwrap(), mac: None, mtu: 1500, function: None };
+        let port = PortBefore {
+            name: "eth1".parse().unwrap(),
+            mac: None,
+            mtu: 1500,
+            function: None,
+            permanent_mac: None,
+        };
         Made { ports: vec![port], place: netns.map(place), ..Made::default() }
     }
 

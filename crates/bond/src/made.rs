@@ -51,6 +51,21 @@ pub(crate) struct PortBefore {
     /// had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) function: Option<PciAddress>,
+    /// The address of its hardware, where it has one: what tells the links of one function apart. Records
+    /// had none once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) permanent_mac: Option<Mac>,
+}
+
+impl PortBefore {
+    /// Whether a link is this port, as far as its hardware tells: of the same function, and not of an
+    /// address that is plainly another's. False where no function is recorded.
+    pub(crate) fn may_be(&self, link: &Link) -> bool {
+        let macs = self.permanent_mac.zip(link.permanent_mac);
+        self.function.is_some()
+            && link.parent == self.function
+            && macs.is_none_or(|(then, now)| then == now)
+    }
 }
 
 impl Made {
@@ -63,6 +78,7 @@ impl Made {
             mac: link.mac,
             mtu: link.mtu,
             function: link.parent,
+            permanent_mac: link.permanent_mac,
         };
         Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
     }
@@ -134,7 +150,13 @@ mod tests {
     #[test]
     fn a_record_without_its_add_tells_which_links_go_back_where() {
         let link: LinkName = "eth1".parse().unwrap();
-        let port = PortBefore { name: link.clone(), mac: None, mtu: 1500, function: None };
+        let port = PortBefore {
+            name: link.clone(),
+            mac: None,
+            mtu: 1500,
+            function: None,
+            permanent_mac: None,
+        };
         let away = Step::Move { from: At::host(link.clone()), to: At::pod(link) };
         let container_id = || ContainerId::try_from("c1".to_owned()).unwrap();
         let attachment =

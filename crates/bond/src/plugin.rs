@@ -211,9 +211,12 @@ impl Bond {
             Err(error) => return vec![Error::Kernel(error)],
         };
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
-        // down. Where none of them was up there is nothing left to do.
-        let was_up = |name: &LinkName| made.brought_down(&At::host(name.clone()));
-        if !kernel.has_pod() && !links.names.iter().any(was_up) {
+        // down, and by another name where theirs is taken. With others there is nothing left to do.
+        let is_known = |name: &LinkName| {
+            let was_up = made.brought_down(&At::host(name.clone()));
+            links.are == LinksAre::OnHost && (was_up || made.function(name).is_some())
+        };
+        if !kernel.has_pod() && !links.names.iter().any(is_known) {
             return Vec::new();
         }
         let others = || {

@@ -180,8 +180,13 @@ mod tests {
         assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
         let steps =
             vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
-        let port =
-            |mac| PortBefore { name: "eth1".parse().unwrap(), mac, mtu: 9000, function: None };
+        let port = |mac| PortBefore {
+            name: "eth1".parse().unwrap(),
+            mac,
+            mtu: 9000,
+            function: None,
+            permanent_mac: None,
+        };
         let ports = vec![port(None), port(Some(Mac::new([2, 0, 0, 0, 0, 1])))];
         let place = Place {
             name: "bond0 of pod demo/p".to_owned(),
@@ -189,7 +194,12 @@ mod tests {
             mode: BondMode::Lacp,
             functions: vec!["0000:01:10.0".parse().unwrap()],
         };
-        let made = Made { steps, ports, place: Some(place.clone()), add: None };
+        let made = Made {
+            steps,
+            ports,
+            place: Some(place.clone()),
+            add: None,
+        };
         records.write(&id, &name, &made).unwrap();
         assert_eq!(records.read(&id, &name).unwrap(), Reading::Whole(Box::new(made)));
         assert_eq!(records.others(None).unwrap(), [place]);

@@ -200,6 +200,32 @@ fn of_several_links_of_a_function_the_one_with_the_ports_address_is_the_port() {
 }
 
 #[test]
+fn another_link_of_the_function_is_told_from_the_port_by_the_address_of_its_hardware() {
+    let function = Some("0000:03:00.0".parse().unwrap());
+    let mut before = on_host();
+    before.host[0].parent = function;
+    before.host[0].permanent_mac = Some(mac(2));
+    let made = made(&json!({"linksInContainer": false}), &before);
+    let of_card = |index, text, permanent_mac| Link {
+        parent: function,
+        permanent_mac,
+        state: LinkState::Down,
+        ..link(index, text)
+    };
+    // The second port of a card with one function for both, alone and by the first one's name.
+    for name in ["eth2", "net1"] {
+        let sibling = of_card(7, name, Some(mac(7)));
+        let mut view = View { host: vec![sibling], ..View::default() };
+        assert!(remove(LinksAre::OnHost, &mut view, &made).is_empty(), "{name}");
+    }
+    for its in [Some(mac(2)), None] {
+        let mut view = View { host: vec![of_card(7, "dev2", its)], ..View::default() };
+        let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+        assert_eq!(remove(LinksAre::OnHost, &mut view, &made), said);
+    }
+}
+
+#[test]
 fn a_port_that_the_pod_has_renamed_comes_home_under_its_name() {
     let mut before = on_host();
     before.host[0].parent = Some("0000:03:10.0".parse().unwrap());
