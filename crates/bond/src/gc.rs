@@ -73,7 +73,9 @@ fn fate(
         Err(torn) if is_before_boot(torn) => return Fate::IsOver(torn.clone()),
         Err(_) => return Fate::Stays,
     };
-    let netns = made.netns().filter(|path| !taken_over(path)).cloned();
+    // Where it is noted which namespace it was, DEL sees for itself.
+    let is_ours = |path: &&PathBuf| made.netns_cookie.is_some() || !taken_over(path);
+    let netns = made.netns().filter(is_ours).cloned();
     let del = match &made.add {
         Some(add) if add.config.name == gc.config.name => {
             // Plugins may have been moved since.
@@ -90,6 +92,8 @@ fn fate(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use podbond_cni::{Args, NetConf};
     use podbond_kernel::BondMode;
     use serde_json::json;
@@ -166,6 +170,10 @@ mod tests {
     fn a_later_pods_namespace_of_the_same_path_is_not_entered() {
         let Fate::Goes(del) = judged(made(ALIVE, Some("n")), &[], true) else { panic!("it stays") };
         assert_eq!(del.netns, None);
+        // DEL sees for itself which namespace it is: the other may be the dead one.
+        let known = Made { netns_cookie: NonZeroU64::new(7), ..made(ALIVE, Some("n")) };
+        let Fate::Goes(del) = judged(known, &[], true) else { panic!("it stays") };
+        assert_eq!(del.netns, Some(ALIVE.into()));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What ADD notes of a bond before it makes it.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use podbond_cni::{Attachment, NetConf, Request};
-use podbond_kernel::{At, BondMode, Link, LinkState, Step, View};
+use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +23,10 @@ pub(crate) struct Made {
     /// Where the bond is, for those who plan others. Records had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
+    /// The number of the pod's namespace, which tells it from a later one at its path. Records had none
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) netns_cookie: Option<NonZeroU64>,
     /// The ADD, for those who remove the bond without being told its configuration. Records had none
     /// once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +107,11 @@ impl Made {
     pub(crate) fn netns(&self) -> Option<&PathBuf> {
         let add = self.add.as_ref().and_then(|add| add.netns.as_ref());
         self.place.as_ref().map(|place| &place.netns).or(add)
+    }
+
+    /// Whether the namespace that a kernel has open is certainly not the one in which the bond was made.
+    pub(crate) fn is_in_another(&self, kernel: &Kernel) -> bool {
+        self.netns_cookie.zip(kernel.pod_cookie()).is_some_and(|(then, now)| then != now)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -127,7 +127,8 @@ impl Bond {
         let place = place(request, config, &view);
         let mut add = request.clone();
         add.config.set_prev_result(None);
-        let made = Made { place, add: Some(add), ..Made::of(&plan, config, &view) };
+        let netns_cookie = kernel.pod_cookie();
+        let made = Made { place, netns_cookie, add: Some(add), ..Made::of(&plan, config, &view) };
         Ok((plan, made))
     }
 
@@ -207,6 +208,8 @@ impl Bond {
     fn unmake(&self, request: &Request, delegates: &Delegates<'_>, made: &Made) -> Vec<Error> {
         let links = Links::of(&request.config);
         let mut kernel = match Kernel::with_pod_if_any(request.netns.as_deref()) {
+            // A runtime may give the path to the next pod: what is in that one's namespace is not ours.
+            Ok(kernel) if made.is_in_another(&kernel) => kernel.without_pod(),
             Ok(kernel) => kernel,
             Err(error) => return vec![Error::Kernel(error)],
         };

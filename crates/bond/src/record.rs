@@ -161,6 +161,7 @@ fn content(path: &Path) -> Result<Option<Content>, Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::num::NonZeroU64;
 
     use podbond_kernel::{At, BondMode, LinkState, Step};
     use podbond_names::Mac;
@@ -198,6 +199,7 @@ mod tests {
             steps,
             ports,
             place: Some(place.clone()),
+            netns_cookie: NonZeroU64::new(7),
             add: None,
         };
         records.write(&id, &name, &made).unwrap();

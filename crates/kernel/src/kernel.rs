@@ -1,3 +1,4 @@
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -51,6 +52,18 @@ impl Kernel {
             }
         }
         Self::host()
+    }
+
+    /// The same with the pod's namespace closed.
+    #[must_use]
+    pub fn without_pod(self) -> Self {
+        Self { pod: None, ..self }
+    }
+
+    /// The number of the pod's namespace, that no other has until the node starts anew, whatever its path:
+    /// `SO_NETNS_COOKIE`. None where there is no pod, and from kernels before 5.14, which give none.
+    pub fn pod_cookie(&self) -> Option<NonZeroU64> {
+        self.pod.as_ref()?.cookie()
     }
 
     /// Whether a pod's namespace is open.

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ipnet::IpNet;
@@ -43,6 +44,11 @@ impl Side {
 
     pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
         self.namespace.as_fd()
+    }
+
+    /// The namespace's cookie, where a socket of it is open.
+    pub(crate) fn cookie(&self) -> Option<NonZeroU64> {
+        self.socket.as_ref()?.netns_cookie()
     }
 
     fn socket(&mut self) -> Result<&mut Socket> {

@@ -1,5 +1,7 @@
 use std::fmt::Display;
 use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
 
 use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
@@ -13,6 +15,9 @@ use crate::{Error, Result};
 const BUFFER_BYTES: usize = 32 * 1024;
 /// How often a dump is asked for again that a change of the links interrupted.
 const DUMP_ATTEMPTS: usize = 8;
+
+/// The size of a u64, as getsockopt(2) is told it.
+const U64_BYTES: u32 = u64::BITS / u8::BITS;
 
 /// Flags of recv(2).
 const MSG_TRUNC: i32 = 0x20;
@@ -42,6 +47,25 @@ impl Socket {
         let inner =
             open().map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
         Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES), strict: false })
+    }
+
+    /// The kernel's number for the socket's namespace; none from a kernel that gives none.
+    pub(crate) fn netns_cookie(&self) -> Option<NonZeroU64> {
+        let mut cookie = 0_u64;
+        let mut length: libc::socklen_t = U64_BYTES;
+        // SAFETY: the kernel writes up to `length` bytes to `cookie`, which is as long and outlives the
+        // call, and the number of those that it wrote to `length`.
+        #[allow(unsafe_code, reason = "no crate has SO_NETNS_COOKIE")]
+        let status = unsafe {
+            libc::getsockopt(
+                self.inner.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_NETNS_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut length,
+            )
+        };
+        NonZeroU64::new(cookie).filter(|_| status == 0)
     }
 
     /// Sends a change and waits for its acknowledgement. `action` is what an error says was tried.

@@ -60,6 +60,19 @@ fn a_late_del_takes_no_bond_from_the_next_pod_in_a_namespace_of_the_same_path() 
     next("DEL").run(&config).unwrap();
     drop(netns);
     assert_eq!(Snapshot::take(), before);
+    // Its namespace vanished, and its record is still there.
+    let netns = Netns::with_links("late");
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    let netns = Netns::with_links("late");
+    next("ADD").run(&config).unwrap();
+    let links = netns.links();
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(netns.links(), links);
+    assert!(!record().exists());
+    next("DEL").run(&config).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
 }
 
 #[test]
