@@ -145,6 +145,15 @@ impl Made {
         self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
     }
 
+    /// Whether ADD found this link of the node up, which is back on the node.
+    pub(crate) fn found_up(&self, link: &Link) -> bool {
+        self.ports.iter().any(|port| {
+            let is_it =
+                if port.function.is_some() { port.may_be(link) } else { port.name == link.name };
+            is_it && self.brought_down(&At::host(port.name.clone()))
+        })
+    }
+
     /// Whether ADD found this link up.
     pub(crate) fn brought_down(&self, at: &At) -> bool {
         self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })

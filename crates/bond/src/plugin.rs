@@ -5,7 +5,7 @@ use podbond_cni::{
     Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
-use podbond_kernel::{At, BondMode, Kernel, Netns, View, no_netns};
+use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Netns, View, no_netns};
 use podbond_names::LinkName;
 
 use crate::apart::take_apart;
@@ -121,6 +121,9 @@ impl Bond {
         request: &Request,
     ) -> Result<(Plan, Made), Error> {
         let mut view = observe(kernel, config, &request.ifname)?;
+        if config.links_are == LinksAre::OnHost {
+            self.take_over(config, request, &mut view);
+        }
         let others = self.records_beside(config, Some((&request.container_id, &request.ifname)))?;
         let around = look_around(kernel, config, &others, &mut view)?;
         let plan = plan(config, &request.ifname, &view, &around)?;
@@ -130,6 +133,28 @@ impl Bond {
         let netns_cookie = kernel.pod_cookie();
         let made = Made { place, netns_cookie, add: Some(add), ..Made::of(&plan, config, &view) };
         Ok((plan, made))
+    }
+
+    /// Counts those of the node's links as up that the bond of another has brought down, which has ended
+    /// without bringing them up again: it is for this one's DEL then, as that one's will not find them.
+    fn take_over(&self, config: &Config, request: &Request, view: &mut View) {
+        let is_down =
+            |link: &Link| link.state == LinkState::Down && config.ports.contains(&link.name);
+        if !view.host.iter().any(is_down) {
+            return;
+        }
+        let is_other = |of: &Attachment| {
+            of.container_id != request.container_id || of.ifname != request.ifname
+        };
+        // What cannot be read tells of no link.
+        let records = self.records().all(&mut Vec::new()).into_iter();
+        let others: Vec<Made> =
+            records.filter(|(of, _)| is_other(of)).filter_map(|(_, made)| made.ok()).collect();
+        for link in view.host.iter_mut().filter(|link| is_down(link)) {
+            if others.iter().any(|other| other.found_up(link)) {
+                link.state = LinkState::Up;
+            }
+        }
     }
 
     /// DEL.

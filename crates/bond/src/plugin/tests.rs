@@ -2,6 +2,7 @@ use podbond_cni::{Args, Lookup, NetConf};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::plan::tests::link;
 
 /// A plugin whose files are in a directory of its own.
 fn bond() -> (tempfile::TempDir, Bond) {
@@ -52,6 +53,35 @@ fn room_for_an_add_is_made_by_what_the_dead_one_was_asked_for() {
     let owed = bond.debts.list().unwrap();
     let networks: Vec<&str> = owed.iter().map(|debt| debt.request.config.name.as_str()).collect();
     assert_eq!(networks, ["before"]);
+}
+
+#[test]
+fn a_link_that_the_bond_before_has_brought_down_is_brought_up_by_the_next() {
+    let (_dir, bond) = bond();
+    let conf = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond", "mode": "active-backup",
+        "linksInContainer": false, "links": [{"name": "net1"}, {"name": "net2"}]});
+    let request = request("/run/netns/next", &conf);
+    let config = Config::parse(&request.config, &request.args).unwrap();
+    let up = View { host: vec![link(2, "net1"), link(3, "net2")], ..View::default() };
+    let mut down = up.clone();
+    down.host[0].state = LinkState::Down;
+    let seen = |view: &View| {
+        let mut view = view.clone();
+        bond.take_over(&config, &request, &mut view);
+        view
+    };
+    assert_eq!(seen(&down), down);
+    let plan = crate::plan::plan(&config, &request.ifname, &up, &Surroundings::default()).unwrap();
+    let made = Made::of(&plan, &config, &up);
+    // It was its own: that is for itself to say.
+    bond.records().write(&request.container_id, &request.ifname, &made).unwrap();
+    assert_eq!(seen(&down), down);
+    let dead = ContainerId::try_from("dead".to_owned()).unwrap();
+    bond.records().write(&dead, &request.ifname, &made).unwrap();
+    assert_eq!(seen(&down), up);
+    // Another link has the name by now.
+    down.host[0].parent = None;
+    assert_eq!(seen(&down), down);
 }
 
 /// An ADD to a namespace that cannot be looked at, and its record.

@@ -194,6 +194,21 @@ fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_w
         }
         assert_eq!(Snapshot::take(), before, "{last}");
     }
+    // The next bond takes them, before the DEL of the one whose namespace is gone.
+    let netns = Netns::with_links("vanished");
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
+    let next = Netns::with_links("next");
+    let next_path = next.path();
+    let of_next = |command| Call { container: "c2", ..call(command, &next_path) };
+    of_next("ADD").run(&config).unwrap();
+    let links = next.links();
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(next.links(), links);
+    of_next("DEL").run(&config).unwrap();
+    drop(next);
+    assert_eq!(Snapshot::take(), before);
     // Another pod has them by now, and keeps them.
     let (netns, next) = (Netns::with_links("vanished"), Netns::with_links("next"));
     call("ADD", &path).run(&config).unwrap();
