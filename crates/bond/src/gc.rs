@@ -74,7 +74,7 @@ fn fate(
         Err(_) => return Fate::Stays,
     };
     // Where it is noted which namespace it was, DEL sees for itself.
-    let is_ours = |path: &&PathBuf| made.netns_cookie.is_some() || !taken_over(path);
+    let is_ours = |path: &&PathBuf| made.netns_id.is_some() || !taken_over(path);
     let netns = made.netns().filter(is_ours).cloned();
     let del = match &made.add {
         Some(add) if add.config.name == gc.config.name => {
@@ -92,8 +92,6 @@ fn fate(
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
-
     use podbond_cni::{Args, NetConf};
     use podbond_kernel::BondMode;
     use serde_json::json;
@@ -171,7 +169,8 @@ mod tests {
         let Fate::Goes(del) = judged(made(ALIVE, Some("n")), &[], true) else { panic!("it stays") };
         assert_eq!(del.netns, None);
         // DEL sees for itself which namespace it is: the other may be the dead one.
-        let known = Made { netns_cookie: NonZeroU64::new(7), ..made(ALIVE, Some("n")) };
+        let netns_id = serde_json::from_value(json!("boot:7")).unwrap();
+        let known = Made { netns_id, ..made(ALIVE, Some("n")) };
         let Fate::Goes(del) = judged(known, &[], true) else { panic!("it stays") };
         assert_eq!(del.netns, Some(ALIVE.into()));
     }

@@ -1,10 +1,9 @@
 //! What ADD notes of a bond before it makes it.
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use podbond_cni::{Attachment, NetConf, Request};
-use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Step, View};
+use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Netns, NetnsId, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -23,10 +22,9 @@ pub(crate) struct Made {
     /// Where the bond is, for those who plan others. Records had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<Place>,
-    /// The number of the pod's namespace, which tells it from a later one at its path. Records had none
-    /// once.
+    /// What tells the pod's namespace from a later one at its path. Records had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) netns_cookie: Option<NonZeroU64>,
+    pub(crate) netns_id: Option<NetnsId>,
     /// The ADD, for those who remove the bond without being told its configuration. Records had none
     /// once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,8 +54,8 @@ pub(crate) struct PortBefore {
     /// had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) function: Option<PciAddress>,
-    /// The address of its hardware, where it has one: what tells the links of one function apart. Records
-    /// had none once.
+    /// The address of its hardware, where its function had other links: it tells them apart. A VF's
+    /// driver may write it anew at any time, as igbvf does whenever it is closed, and a VF has one link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) permanent_mac: Option<Mac>,
 }
@@ -83,9 +81,27 @@ impl Made {
             mac: link.mac,
             mtu: link.mtu,
             function: link.parent,
-            permanent_mac: link.permanent_mac,
+            permanent_mac: None,
         };
         Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
+    }
+
+    /// Notes what tells the ports of the node from other links of their functions. `has_others` tells
+    /// whether a function has several.
+    pub(crate) fn tell_apart<E>(
+        &mut self,
+        view: &View,
+        has_others: impl Fn(PciAddress) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        for port in &mut self.ports {
+            if let Some(function) = port.function
+                && has_others(function)?
+            {
+                let link = view.link(Netns::Host, &port.name);
+                port.permanent_mac = link.and_then(|link| link.permanent_mac);
+            }
+        }
+        Ok(())
     }
 
     /// The DEL of an attachment of whose network nothing is known: it puts the ports back as they
@@ -111,7 +127,7 @@ impl Made {
 
     /// Whether the namespace that a kernel has open is certainly not the one in which the bond was made.
     pub(crate) fn is_in_another(&self, kernel: &Kernel) -> bool {
-        self.netns_cookie.zip(kernel.pod_cookie()).is_some_and(|(then, now)| then != now)
+        kernel.has_pod() && self.netns_id.is_some() && kernel.pod_id() != self.netns_id
     }
 
     pub(crate) fn is_empty(&self) -> bool {

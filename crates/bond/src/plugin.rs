@@ -130,8 +130,12 @@ impl Bond {
         let place = place(request, config, &view);
         let mut add = request.clone();
         add.config.set_prev_result(None);
-        let netns_cookie = kernel.pod_cookie();
-        let made = Made { place, netns_cookie, add: Some(add), ..Made::of(&plan, config, &view) };
+        let netns_id = kernel.pod_id();
+        let mut made = Made { place, netns_id, add: Some(add), ..Made::of(&plan, config, &view) };
+        if config.links_are == LinksAre::OnHost {
+            let sysfs = kernel.sysfs();
+            made.tell_apart(&view, |function| Ok::<_, Error>(sysfs.links_of(function)?.len() > 1))?;
+        }
         Ok((plan, made))
     }
 

@@ -161,7 +161,6 @@ fn content(path: &Path) -> Result<Option<Content>, Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::num::NonZeroU64;
 
     use podbond_kernel::{At, BondMode, LinkState, Step};
     use podbond_names::Mac;
@@ -199,7 +198,7 @@ mod tests {
             steps,
             ports,
             place: Some(place.clone()),
-            netns_cookie: NonZeroU64::new(7),
+            netns_id: serde_json::from_str("\"boot:7\"").unwrap(),
             add: None,
         };
         records.write(&id, &name, &made).unwrap();

@@ -171,7 +171,9 @@ impl Ledger {
     pub fn remove_torn(&self, path: &Path) -> Result<bool, Error> {
         let _lock = lock(&self.state)?;
         let mut names = self.holds.names()?.into_iter();
-        let Some(name) = names.find(|name| self.holds.path(name) == path) else { return Ok(true) };
+        let Some(name) = names.find(|name| self.holds.path(name) == path) else {
+            return Ok(!path.exists());
+        };
         match self.holds.read_record::<Hold>(&name) {
             Ok(_) => Ok(false),
             Err(_) => self.holds.remove(&name).map(|()| true),

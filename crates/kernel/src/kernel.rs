@@ -1,4 +1,3 @@
-use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +7,9 @@ use podbond_names::{LinkName, PciAddress};
 
 use crate::error::told;
 use crate::side::Side;
-use crate::{At, Error, Link, Netns, Result, Route, Sysfs, Vf, VfSettings, announce, netns};
+use crate::{
+    At, Error, Link, Netns, NetnsId, Result, Route, Sysfs, Vf, VfSettings, announce, netns,
+};
 
 /// The running kernel, seen from the node's namespace and, where one is open, from a pod's.
 ///
@@ -60,10 +61,10 @@ impl Kernel {
         Self { pod: None, ..self }
     }
 
-    /// The number of the pod's namespace, that no other has until the node starts anew, whatever its path:
-    /// `SO_NETNS_COOKIE`. None where there is no pod, and from kernels before 5.14, which give none.
-    pub fn pod_cookie(&self) -> Option<NonZeroU64> {
-        self.pod.as_ref()?.cookie()
+    /// What tells the pod's namespace from all others. None where there is no pod, and from kernels
+    /// before 5.14, which tell nothing.
+    pub fn pod_id(&self) -> Option<NetnsId> {
+        NetnsId::of(self.pod.as_ref()?.cookie()?)
     }
 
     /// Whether a pod's namespace is open.

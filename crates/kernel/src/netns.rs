@@ -1,5 +1,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::resume_unwind;
@@ -12,6 +13,7 @@ use rustix::mount::{
     mount_change, unmount,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use serde::{Deserialize, Serialize};
 
 use crate::error::told;
 use crate::netlink::{Socket, set_state};
@@ -25,8 +27,24 @@ const OWN: &str = "/proc/thread-self/ns/net";
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// The loopback is the first link of every namespace: the kernel's `LOOPBACK_IFINDEX`.
 const LOOPBACK_INDEX: u32 = 1;
+/// Changes with every boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// `NAME_MAX`
 const MAX_NAME_BYTES: usize = 255;
+
+/// What tells a network namespace from every other that was or will be on this node, whatever its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NetnsId(String);
+
+impl NetnsId {
+    /// Of the namespace that has this cookie. The kernel counts them from each boot on, so that the same
+    /// start gives the same ones: the boot is a part of it.
+    pub(crate) fn of(cookie: NonZeroU64) -> Option<Self> {
+        let boot = fs::read_to_string(BOOT_ID).ok()?;
+        Some(Self(format!("{}:{cookie}", boot.trim())))
+    }
+}
 
 /// A named network namespace as iproute2 keeps them: a mount at `/run/netns/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use podbond_cni::{Args, NetConf};
 use podbond_kernel::{VlanProtocol, VlanTag};
 use serde_json::{Value, json};
@@ -205,7 +207,12 @@ fn another_link_of_the_function_is_told_from_the_port_by_the_address_of_its_hard
     let mut before = on_host();
     before.host[0].parent = function;
     before.host[0].permanent_mac = Some(mac(2));
-    let made = made(&json!({"linksInContainer": false}), &before);
+    let mut made = made(&json!({"linksInContainer": false}), &before);
+    // Alone of its function, it is the port whatever its driver calls permanent by now.
+    let closed = Link { permanent_mac: Some(mac(7)), ..before.host[0].clone() };
+    assert!(made.ports[0].may_be(&closed));
+    made.tell_apart(&before, |_| Ok::<_, Infallible>(true)).unwrap();
+    assert!(!made.ports[0].may_be(&closed));
     let of_card = |index, text, permanent_mac| Link {
         parent: function,
         permanent_mac,
