@@ -1,14 +1,10 @@
 //! The bond plugin as a runtime calls it, over links that are in the pod or on the host.
 
 use std::fs;
-use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
-use crate::node::{
-    Call, Netns, Snapshot, WithNetworks, bond_config, has_links, ip, podbond, succeeded, wait_for,
-    words,
-};
+use crate::node::{Call, Netns, Snapshot, bond_config, ip, words};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
@@ -146,99 +142,6 @@ fn a_configuration_that_was_changed_since_its_add_keeps_nothing_in_the_pod() {
         ip(&format!("link del {port}"));
     }
     fs::remove_dir_all("/run/port2").unwrap();
-}
-
-#[test]
-fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_were() {
-    let networks = WithNetworks::new();
-    let vfs = ["pf0", "pf1"].map(|pf| {
-        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
-        links.map(|link| link.unwrap().file_name().into_string().unwrap()).next().unwrap()
-    });
-    for vf in &vfs {
-        ip(&format!("link set {vf} up"));
-    }
-    let before = Snapshot::take();
-    let netns = Netns::with_links("vanished");
-    let path = netns.path();
-    let links: Vec<Value> = vfs.iter().map(|vf| json!({ "name": vf })).collect();
-    let config = bond_config(&json!({"linksInContainer": false, "links": links}));
-    call("ADD", &path).run(&config).unwrap();
-    assert_eq!(netns.link(&vfs[0])["master"], "bond0");
-    drop(netns);
-    call("DEL", &path).run(&config).unwrap();
-    assert_eq!(Snapshot::take(), before);
-    // So they are when the container is made anew by another configuration.
-    let netns = Netns::with_links("vanished");
-    call("ADD", &path).run(&config).unwrap();
-    drop(netns);
-    let netns = Netns::with_links("anew");
-    call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
-    call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
-    drop(netns);
-    assert_eq!(Snapshot::take(), before);
-    // A process keeps the namespace whose name is gone: nobody sees the links until it ends.
-    for last in ["DEL", "gc"] {
-        let netns = Netns::with_links("vanished");
-        call("ADD", &path).run(&config).unwrap();
-        let mut keeper = keep(&netns);
-        drop(netns);
-        let error = call("DEL", &path).run(&config).unwrap_err();
-        let told = format!("links: {} (", vfs[0]);
-        let msg = words(&error["msg"]);
-        assert!(msg.contains(&told) && msg.contains("is not back on the node"), "{error}");
-        keeper.kill().and_then(|()| keeper.wait()).unwrap();
-        match last {
-            "DEL" => drop(call("DEL", &path).run(&config).unwrap()),
-            _ => drop(succeeded(&podbond(&["gc"]))),
-        }
-        assert_eq!(Snapshot::take(), before, "{last}");
-    }
-    // The next bond takes them, before the DEL of the one whose namespace is gone.
-    let netns = Netns::with_links("vanished");
-    call("ADD", &path).run(&config).unwrap();
-    drop(netns);
-    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
-    let next = Netns::with_links("next");
-    let next_path = next.path();
-    let of_next = |command| Call { container: "c2", ..call(command, &next_path) };
-    of_next("ADD").run(&config).unwrap();
-    let links = next.links();
-    call("DEL", &path).run(&config).unwrap();
-    assert_eq!(next.links(), links);
-    of_next("DEL").run(&config).unwrap();
-    drop(next);
-    assert_eq!(Snapshot::take(), before);
-    // Another pod has them by now, and keeps them.
-    let (netns, next) = (Netns::with_links("vanished"), Netns::with_links("next"));
-    call("ADD", &path).run(&config).unwrap();
-    drop(netns);
-    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
-    for vf in &vfs {
-        ip(&format!("link set {vf} netns next"));
-    }
-    let links = next.links();
-    call("DEL", &path).run(&config).unwrap();
-    assert_eq!(next.links(), links);
-    drop(next);
-    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
-    for vf in &vfs {
-        ip(&format!("link set {vf} down"));
-    }
-    networks.end();
-}
-
-/// A process that does not end, in a namespace.
-fn keep(netns: &Netns) -> Child {
-    let own = fs::read_link("/proc/self/ns/net").unwrap();
-    let name = netns.path();
-    let name = name.rsplit('/').next().unwrap();
-    let keeper = Command::new("ip").args(["netns", "exec", name, "sleep", "600"]).spawn().unwrap();
-    let there = format!("/proc/{}/ns/net", keeper.id());
-    wait_for("a process is in the namespace", || {
-        fs::read_link(&there).is_ok_and(|there| there != own)
-    });
-    keeper
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod documented;
 mod findings;
 mod gc;
 mod host_links;
+mod host_vfs;
 mod interrupted;
 mod lacp;
 mod lag;

@@ -1,0 +1,159 @@
+//! The bond plugin over VFs of the node: hardware, which outlives the pod's namespace.
+
+use std::fs;
+use std::process::{Child, Command};
+
+use serde_json::{Value, json};
+
+use crate::node::{
+    Call, Netns, Snapshot, WithNetworks, bond_config, has_links, ip, podbond, succeeded, wait_for,
+    words,
+};
+
+fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
+    Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
+}
+
+/// The first VF of each PF, up.
+fn vfs() -> [String; 2] {
+    let vfs = ["pf0", "pf1"].map(|pf| {
+        let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
+        links.map(|link| link.unwrap().file_name().into_string().unwrap()).next().unwrap()
+    });
+    for vf in &vfs {
+        ip(&format!("link set {vf} up"));
+    }
+    vfs
+}
+
+fn over(vfs: &[String; 2], changes: &Value) -> Value {
+    let links = vfs.each_ref().map(|vf| json!({ "name": vf }));
+    let mut config = bond_config(&json!({"linksInContainer": false, "links": links}));
+    config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    config
+}
+
+#[test]
+fn vfs_that_had_the_address_of_their_bond_come_home_with_their_own() {
+    let networks = WithNetworks::new();
+    let trust = |trust: &str| {
+        for pf in ["pf0", "pf1"] {
+            ip(&format!("link set {pf} vf 0 trust {trust}"));
+        }
+    };
+    trust("on");
+    let vfs = vfs();
+    let before = Snapshot::take();
+    let one_address = json!({"mode": "balance-xor", "failOverMac": 0});
+    let config = over(&vfs, &one_address);
+    let netns = Netns::with_links("one");
+    let path = netns.path();
+    call("ADD", &path).run(&config).unwrap();
+    let [first, second] = vfs.each_ref().map(|vf| netns.link(vf)["address"].clone());
+    assert_eq!(first, second);
+    call("DEL", &path).run(&config).unwrap();
+    // Undone, and then deleted.
+    let mut refused = config.clone();
+    refused["ipam"] = json!({"type": "host-local", "subnet": "10.56.217.0/33"});
+    call("ADD", &path).run(&refused).unwrap_err();
+    call("DEL", &path).run(&refused).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+    // With the namespace gone.
+    let netns = Netns::with_links("one");
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(Snapshot::take(), before);
+    for vf in &vfs {
+        ip(&format!("link set {vf} down"));
+    }
+    trust("off");
+    networks.end();
+}
+
+#[test]
+fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_were() {
+    let networks = WithNetworks::new();
+    let vfs = vfs();
+    let before = Snapshot::take();
+    let netns = Netns::with_links("vanished");
+    let path = netns.path();
+    let config = over(&vfs, &json!({}));
+    call("ADD", &path).run(&config).unwrap();
+    assert_eq!(netns.link(&vfs[0])["master"], "bond0");
+    drop(netns);
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(Snapshot::take(), before);
+    // So they are when the container is made anew by another configuration.
+    let netns = Netns::with_links("vanished");
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    let netns = Netns::with_links("anew");
+    call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+    // A process keeps the namespace whose name is gone: nobody sees the links until it ends.
+    for last in ["DEL", "gc"] {
+        let netns = Netns::with_links("vanished");
+        call("ADD", &path).run(&config).unwrap();
+        let mut keeper = keep(&netns);
+        drop(netns);
+        let error = call("DEL", &path).run(&config).unwrap_err();
+        let told = format!("links: {} (", vfs[0]);
+        let msg = words(&error["msg"]);
+        assert!(msg.contains(&told) && msg.contains("is not back on the node"), "{error}");
+        keeper.kill().and_then(|()| keeper.wait()).unwrap();
+        match last {
+            "DEL" => drop(call("DEL", &path).run(&config).unwrap()),
+            _ => drop(succeeded(&podbond(&["gc"]))),
+        }
+        assert_eq!(Snapshot::take(), before, "{last}");
+    }
+    // The next bond takes them, before the DEL of the one whose namespace is gone.
+    let netns = Netns::with_links("vanished");
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
+    let next = Netns::with_links("next");
+    let next_path = next.path();
+    let of_next = |command| Call { container: "c2", ..call(command, &next_path) };
+    of_next("ADD").run(&config).unwrap();
+    let links = next.links();
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(next.links(), links);
+    of_next("DEL").run(&config).unwrap();
+    drop(next);
+    assert_eq!(Snapshot::take(), before);
+    // Another pod has them by now, and keeps them.
+    let (netns, next) = (Netns::with_links("vanished"), Netns::with_links("next"));
+    call("ADD", &path).run(&config).unwrap();
+    drop(netns);
+    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
+    for vf in &vfs {
+        ip(&format!("link set {vf} netns next"));
+    }
+    let links = next.links();
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(next.links(), links);
+    drop(next);
+    wait_for("the VFs are back", || has_links("pf0", 1) && has_links("pf1", 1));
+    for vf in &vfs {
+        ip(&format!("link set {vf} down"));
+    }
+    networks.end();
+}
+
+/// A process that does not end, in a namespace.
+fn keep(netns: &Netns) -> Child {
+    let own = fs::read_link("/proc/self/ns/net").unwrap();
+    let name = netns.path();
+    let name = name.rsplit('/').next().unwrap();
+    let keeper = Command::new("ip").args(["netns", "exec", name, "sleep", "600"]).spawn().unwrap();
+    let there = format!("/proc/{}/ns/net", keeper.id());
+    wait_for("a process is in the namespace", || {
+        fs::read_link(&there).is_ok_and(|there| there != own)
+    });
+    keeper
+}
