@@ -114,8 +114,9 @@ pub(crate) fn see_node(
     // Where links are that it may be, nobody can tell what became of it.
     lost.retain(|(port, _)| !view.host.iter().chain(&view.pod).any(|link| port.may_be(link)));
     if !lost.is_empty() {
-        let is_ours =
-            |path: &PathBuf| !Kernel::with_pod(path).is_ok_and(|there| made.is_in_another(&there));
+        let is_ours = |path: &PathBuf| {
+            !Kernel::with_pod(path).is_ok_and(|there| made.is_in_another(&there).unwrap_or(false))
+        };
         let own = made.netns().and_then(|path| fs::canonicalize(path).ok()).filter(is_ours);
         let named = podbond_state::names(Path::new(NAMED)).unwrap_or_default();
         let named = named.into_iter().map(|name| Path::new(NAMED).join(name));

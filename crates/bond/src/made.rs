@@ -54,7 +54,7 @@ pub(crate) struct PortBefore {
     /// had none once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) function: Option<PciAddress>,
-    /// The address of its hardware, where its function had other links: it tells them apart. A VF's
+    /// The address of its hardware, where its function may have other links: it tells them apart. A VF's
     /// driver may write it anew at any time, as igbvf does whenever it is closed, and a VF has one link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) permanent_mac: Option<Mac>,
@@ -62,12 +62,11 @@ pub(crate) struct PortBefore {
 
 impl PortBefore {
     /// Whether a link is this port, as far as its hardware tells: of the same function, and not of an
-    /// address that is plainly another's. False where no function is recorded.
+    /// address that is plainly another's, as a representor is, whose hardware has none. False where no
+    /// function is recorded.
     pub(crate) fn may_be(&self, link: &Link) -> bool {
-        let macs = self.permanent_mac.zip(link.permanent_mac);
-        self.function.is_some()
-            && link.parent == self.function
-            && macs.is_none_or(|(then, now)| then == now)
+        let is_its = self.permanent_mac.is_none() || link.permanent_mac == self.permanent_mac;
+        self.function.is_some() && link.parent == self.function && is_its
     }
 }
 
@@ -86,16 +85,16 @@ impl Made {
         Self { steps: plan.steps.clone(), ports: links.map(port).collect(), ..Self::default() }
     }
 
-    /// Notes what tells the ports of the node from other links of their functions. `has_others` tells
-    /// whether a function has several.
+    /// Notes what tells the ports of the node from other links of their functions. `may_have_others`
+    /// tells whether a function has several at times.
     pub(crate) fn tell_apart<E>(
         &mut self,
         view: &View,
-        has_others: impl Fn(PciAddress) -> Result<bool, E>,
+        may_have_others: impl Fn(PciAddress) -> Result<bool, E>,
     ) -> Result<(), E> {
         for port in &mut self.ports {
             if let Some(function) = port.function
-                && has_others(function)?
+                && may_have_others(function)?
             {
                 let link = view.link(Netns::Host, &port.name);
                 port.permanent_mac = link.and_then(|link| link.permanent_mac);
@@ -126,8 +125,10 @@ impl Made {
     }
 
     /// Whether the namespace that a kernel has open is certainly not the one in which the bond was made.
-    pub(crate) fn is_in_another(&self, kernel: &Kernel) -> bool {
-        kernel.has_pod() && self.netns_id.is_some() && kernel.pod_id() != self.netns_id
+    /// Where the kernel does not tell which it is any more, it is another kernel since.
+    pub(crate) fn is_in_another(&self, kernel: &Kernel) -> podbond_kernel::Result<bool> {
+        let is_noted = kernel.has_pod() && self.netns_id.is_some();
+        Ok(is_noted && kernel.pod_id()? != self.netns_id)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -5,8 +5,8 @@ use podbond_cni::{
     Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
-use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Netns, View, no_netns};
-use podbond_names::LinkName;
+use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Netns, Sysfs, View, no_netns};
+use podbond_names::{LinkName, PciAddress};
 
 use crate::apart::take_apart;
 use crate::compare::verify;
@@ -130,11 +130,10 @@ impl Bond {
         let place = place(request, config, &view);
         let mut add = request.clone();
         add.config.set_prev_result(None);
-        let netns_id = kernel.pod_id();
+        let netns_id = kernel.pod_id()?;
         let mut made = Made { place, netns_id, add: Some(add), ..Made::of(&plan, config, &view) };
         if config.links_are == LinksAre::OnHost {
-            let sysfs = kernel.sysfs();
-            made.tell_apart(&view, |function| Ok::<_, Error>(sysfs.links_of(function)?.len() > 1))?;
+            made.tell_apart(&view, |function| may_have_several_links(kernel.sysfs(), function))?;
         }
         Ok((plan, made))
     }
@@ -238,8 +237,11 @@ impl Bond {
         let links = Links::of(&request.config);
         let mut kernel = match Kernel::with_pod_if_any(request.netns.as_deref()) {
             // A runtime may give the path to the next pod: what is in that one's namespace is not ours.
-            Ok(kernel) if made.is_in_another(&kernel) => kernel.without_pod(),
-            Ok(kernel) => kernel,
+            Ok(kernel) => match made.is_in_another(&kernel) {
+                Ok(true) => kernel.without_pod(),
+                Ok(false) => kernel,
+                Err(error) => return vec![Error::Kernel(error)],
+            },
             Err(error) => return vec![Error::Kernel(error)],
         };
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
@@ -285,6 +287,13 @@ impl Plugin for Bond {
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
         self.sweep(request, delegates).map_err(|error| error.into_failure(&request.config.name))
     }
+}
+
+/// Whether a function has several links at times, of which some may be in pods at this moment: a PF has
+/// representors in switchdev mode, and cards have one function for several ports.
+fn may_have_several_links(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Result<bool> {
+    let is_pf = sysfs.attribute(function, "sriov_totalvfs")?.is_some();
+    Ok(is_pf || sysfs.links_of(function)?.len() > 1)
 }
 
 /// What others are to know of a bond about to be made.

@@ -63,8 +63,8 @@ impl Kernel {
 
     /// What tells the pod's namespace from all others. None where there is no pod, and from kernels
     /// before 5.14, which tell nothing.
-    pub fn pod_id(&self) -> Option<NetnsId> {
-        NetnsId::of(self.pod.as_ref()?.cookie()?)
+    pub fn pod_id(&self) -> Result<Option<NetnsId>> {
+        self.pod.as_ref().and_then(Side::cookie).map(NetnsId::of).transpose()
     }
 
     /// Whether a pod's namespace is open.

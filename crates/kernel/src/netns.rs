@@ -40,9 +40,14 @@ pub struct NetnsId(String);
 impl NetnsId {
     /// Of the namespace that has this cookie. The kernel counts them from each boot on, so that the same
     /// start gives the same ones: the boot is a part of it.
-    pub(crate) fn of(cookie: NonZeroU64) -> Option<Self> {
-        let boot = fs::read_to_string(BOOT_ID).ok()?;
-        Some(Self(format!("{}:{cookie}", boot.trim())))
+    pub(crate) fn of(cookie: NonZeroU64) -> Result<Self> {
+        let path = BOOT_ID.into();
+        let boot = fs::read_to_string(BOOT_ID).map_err(|source| Error::File {
+            action: "read",
+            path,
+            source,
+        })?;
+        Ok(Self(format!("{}:{cookie}", boot.trim())))
     }
 }
 

@@ -225,11 +225,11 @@ fn another_link_of_the_function_is_told_from_the_port_by_the_address_of_its_hard
         let mut view = View { host: vec![sibling], ..View::default() };
         assert!(remove(LinksAre::OnHost, &mut view, &made).is_empty(), "{name}");
     }
-    for its in [Some(mac(2)), None] {
-        let mut view = View { host: vec![of_card(7, "dev2", its)], ..View::default() };
-        let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
-        assert_eq!(remove(LinksAre::OnHost, &mut view, &made), said);
-    }
+    // A representor beside it, which has none.
+    let its = of_card(8, "dev2", Some(mac(2)));
+    let mut view = View { host: vec![of_card(7, "pf0vf0", None), its], ..View::default() };
+    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &made), said);
 }
 
 #[test]
