@@ -11,7 +11,7 @@ use crate::beneath::bond_beneath;
 use crate::config::{Links, LinksAre};
 use crate::home::find;
 use crate::made::Made;
-use crate::plugin::see_pod;
+use crate::prepare::see_pod;
 use crate::removal::{dissolution, giving_back, may_be_refused};
 
 /// Takes the steps that DEL takes; gives the errors of those that failed. `others` gives the

@@ -4,7 +4,8 @@ use podbond_kernel::{At, Kernel, Netns, View};
 use podbond_names::LinkName;
 
 use crate::check::differences;
-use crate::plugin::{netns, see_pod};
+use crate::plugin::netns;
+use crate::prepare::see_pod;
 use crate::{Config, Error};
 
 /// CHECK: the bond, and the lease.

@@ -29,6 +29,7 @@ mod macs;
 mod made;
 mod plan;
 mod plugin;
+mod prepare;
 mod readiness;
 mod record;
 mod removal;

@@ -1,4 +1,5 @@
 use podbond_cni::{Args, Lookup, NetConf};
+use podbond_kernel::LinkState;
 use serde_json::{Value, json};
 
 use super::*;
