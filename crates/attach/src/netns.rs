@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Changes with every boot.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 /// A network namespace as a record remembers it: its path, and what tells it from a later
 /// namespace at the same path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +31,7 @@ impl NetnsRef {
         Ok(Self {
             path: path.to_owned(),
             // Without /proc there is nothing to compare, and nothing to be confused with either.
-            boot: fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned(),
+            boot: podbond_kernel::boot_id().unwrap_or_default(),
             inode: metadata.ino(),
             made: Some(made).filter(|_| !is_link),
         })

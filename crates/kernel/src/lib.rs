@@ -49,7 +49,7 @@ pub use module::Module;
 pub use netlink::fuzzing;
 #[cfg(feature = "measuring")]
 pub use netlink::measuring;
-pub use netns::{NamedNetns, NetnsId, enter, is_netns, no_netns};
+pub use netns::{NamedNetns, NetnsId, boot_id, enter, is_netns, no_netns};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;
 pub use route::Route;

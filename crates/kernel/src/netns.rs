@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::told;
 use crate::netlink::{Socket, set_state};
+use crate::sysfs::read;
 use crate::{Error, LinkState, Result};
 
 /// Where iproute2 keeps its names.
@@ -41,14 +42,14 @@ impl NetnsId {
     /// Of the namespace that has this cookie. The kernel counts them from each boot on, so that the same
     /// start gives the same ones: the boot is a part of it.
     pub(crate) fn of(cookie: NonZeroU64) -> Result<Self> {
-        let path = BOOT_ID.into();
-        let boot = fs::read_to_string(BOOT_ID).map_err(|source| Error::File {
-            action: "read",
-            path,
-            source,
-        })?;
-        Ok(Self(format!("{}:{cookie}", boot.trim())))
+        Ok(Self(format!("{}:{cookie}", boot_id()?)))
     }
+}
+
+/// What the kernel calls this start of the node: no two have the same (`random(4)`).
+pub fn boot_id() -> Result<String> {
+    let path = Path::new(BOOT_ID);
+    read(path).map_err(|source| Error::File { action: "read", path: path.to_owned(), source })
 }
 
 /// A named network namespace as iproute2 keeps them: a mount at `/run/netns/<name>`.
