@@ -4,6 +4,8 @@
 //! its tables, by `cargo xtask crash`, which finds the test of an operation by its name.
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+#[path = "../card/mod.rs"]
+mod card;
 mod exhaust;
 mod mutation;
 mod operation;

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Deserializer, Value};
 
+use crate::card::{NO_ADDRESS, settled};
+
 /// Where a node keeps what must not be left behind.
 const STATE: [&str; 5] = [
     "/var/lib/podbond",
@@ -44,20 +46,30 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Of the node and of namespaces; nothing is in one that is not there.
     pub(crate) fn take(namespaces: &[&str]) -> Self {
+        settled(|| Self::look(namespaces), Self::has_vf_in_reset)
+    }
+
+    fn look(namespaces: &[&str]) -> Self {
         let path = Path::new("/run/netns");
         let asked: Vec<_> = namespaces
             .iter()
             .map(|name| (*name, path.join(name).exists().then(|| ask(&["-n", name]))))
             .collect();
         let of_node = ask(&[]);
-        let mut node = look(of_node, "node");
+        let mut node = seen_in("node", of_node);
         for dir in STATE {
             files(Path::new(dir), &mut node);
         }
         let seen = asked.into_iter().map(|(name, asked)| {
-            (name.to_owned(), asked.map_or_else(BTreeSet::new, |asked| look(asked, name)))
+            (name.to_owned(), asked.map_or_else(BTreeSet::new, |asked| seen_in(name, asked)))
         });
         Self { node, namespaces: seen.collect() }
+    }
+
+    /// Among the lines of PFs; a link's own address is not written so.
+    fn has_vf_in_reset(&self) -> bool {
+        let shown = format!(r#""address":"{NO_ADDRESS}""#);
+        self.node.iter().any(|line| line.contains(&shown))
     }
 
     /// What is there and was not (`+`), and what was there and is not (`-`), in the namespaces that
@@ -86,7 +98,7 @@ fn ask(netns: &[&str]) -> Child {
     child
 }
 
-fn look(asked: Child, place: &str) -> BTreeSet<String> {
+fn seen_in(place: &str, asked: Child) -> BTreeSet<String> {
     let output = asked.wait_with_output().unwrap();
     assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
     let answers = Deserializer::from_slice(&output.stdout).into_iter::<Vec<Value>>();

@@ -6,6 +6,8 @@ mod addresses;
 mod at_once;
 mod bond_plugin;
 mod cables;
+#[path = "../card/mod.rs"]
+mod card;
 mod card_removed;
 mod chained;
 mod check_command;

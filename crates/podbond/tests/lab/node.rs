@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::card::{NO_ADDRESS, settled};
+
 /// Where a node keeps what must not be left behind.
 const STATE: [&str; 5] = [
     "/var/lib/podbond",
@@ -35,6 +37,10 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn take() -> Self {
+        settled(Self::look, Self::has_vf_in_reset)
+    }
+
+    fn look() -> Self {
         let links: Vec<Value> = serde_json::from_str(&ip("-j -d link show")).unwrap();
         let mut files = Vec::new();
         for dir in STATE {
@@ -44,6 +50,11 @@ impl Snapshot {
         // cni0 and its ports belong to the default network, whose bridge stays.
         let ours = links.into_iter().filter(|link| link["ifname"] != "cni0");
         Self { links: ours.map(|link| (words(&link["ifname"]), facts(&link))).collect(), files }
+    }
+
+    fn has_vf_in_reset(&self) -> bool {
+        let vfs = self.links.values().filter_map(|link| link["vfs"].as_array()).flatten();
+        vfs.into_iter().any(|vf| vf["address"] == NO_ADDRESS)
     }
 
     /// All of it but the names of links.
