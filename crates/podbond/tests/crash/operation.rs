@@ -124,7 +124,8 @@ impl Operation {
         operation
     }
 
-    /// Over VFs of the node, which fall back to it with the bond's MTU when their namespace is gone.
+    /// Over VFs of the node, which fall back to it when their namespace is gone, with an MTU that is
+    /// not theirs.
     pub(crate) fn bond_over_vfs(pod: u8) -> Self {
         let vfs = &["vf0", "vf1"];
         let links = vfs.map(|name| json!({"name": name}));
