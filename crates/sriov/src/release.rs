@@ -153,9 +153,21 @@ fn restoring(vf: &Vf, at: &At, link: &Link, original: &Original) -> Vec<Step> {
 }
 
 fn settings(vf: &Vf, link: Option<(&At, &Link)>, original: &Original) -> Vec<Step> {
-    let wanted = limit(&original.settings, &vf.settings);
+    let mut wanted = limit(&original.settings, &vf.settings);
+    if wanted.mac == Some(Mac::ZERO) && has_told_pf(vf, link, original) {
+        wanted.mac = None;
+    }
     // Limited to what the driver shows, there is nothing that it could not show.
     settle(vf, link, original.mac, &wanted).unwrap_or_default()
+}
+
+/// Whether the PF, which had no address of the VF, has the link's own by now. igb shows none until
+/// the driver has reset the VF for the first time, as when its link was taken down: a card that is
+/// made to forget it then keeps from the next pod what is sent to it.
+fn has_told_pf(vf: &Vf, link: Option<(&At, &Link)>, original: &Original) -> bool {
+    link.is_some_and(|(_, link)| {
+        original.mac.is_some() && link.mac == original.mac && vf.settings.mac == original.mac
+    })
 }
 
 #[cfg(test)]
@@ -289,6 +301,38 @@ mod tests {
         assert!(told.contains(OWN_MAC) && told.contains("make the PF's VFs anew"), "{told}");
         let known = Link { permanent_mac: OWN_MAC.parse().ok(), ..link("net1") };
         assert_eq!(unknown_mac(&known), None);
+    }
+
+    #[test]
+    fn a_pf_that_had_no_address_keeps_the_links_own_and_no_other() {
+        let mut before = on_host();
+        before.vfs[0].settings.mac = Some(Mac::ZERO);
+        let original = Original::of(&before.vfs[0], &before);
+        let own = OWN_MAC.parse().ok();
+        // igb, whose VF has told it in the meantime.
+        let mut view = in_pod();
+        view.vfs[0].settings.mac = own;
+        bring_back(&original, &mut view);
+        assert_eq!(view.vfs[0].settings.mac, own);
+        // Nobody knows which is its own.
+        let unknown = Original { mac: None, ..original.clone() };
+        let emptied = "set VF 2 of pf0 to mac 00:00:00:00:00:00 (was mac 02:00:00:00:00:bb)";
+        assert_eq!(left(&unknown, &view), [emptied]);
+        // The pod's is taken from it before the link tells its own.
+        let mut view = before.clone();
+        let keys = json!({"mac": "02:00:00:00:00:cc"});
+        view.apply(&plan(&config(&keys), &name("net1"), &before).unwrap());
+        for _ in ["bring it down and move it", "put it back"] {
+            assert_eq!(view.vfs[0].settings.mac, "02:00:00:00:00:cc".parse().ok());
+            let Release::Steps(steps) = release(pci(), &original, &view) else {
+                panic!("{view:?}")
+            };
+            view.apply(&steps);
+        }
+        assert_eq!(view, before);
+        (view.host[0].mac, view.vfs[0].settings.mac) = ("02:00:00:00:00:cc".parse().ok(), own);
+        let emptied = "set VF 2 of pf0 to mac 00:00:00:00:00:00 trust on";
+        assert!(left(&original, &view)[0].starts_with(emptied), "{:?}", left(&original, &view));
     }
 
     #[test]

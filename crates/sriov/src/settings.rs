@@ -8,6 +8,12 @@ struct Change {
     to: VfSettings,
 }
 
+impl Change {
+    fn none() -> Self {
+        Self { from: VfSettings::default(), to: VfSettings::default() }
+    }
+}
+
 /// A setting that its driver does not show, named by its configuration key. It can be neither read
 /// back nor put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +34,10 @@ pub(crate) fn limit(wanted: &VfSettings, shown: &VfSettings) -> VfSettings {
 /// A driver refuses an address that the VF gives to itself when the PF has given it another one,
 /// unless the VF is trusted; with some drivers (igb) the VF does not even learn of the PF's
 /// until it is reset. So the VF is trusted for the moment in which its link takes the address. It
-/// is on the node then, out of a pod's reach. The PF's own entry is written after it, since a
-/// trusted VF's address may overwrite it. Undone in reverse the same holds.
+/// is on the node then, out of a pod's reach. The PF's own entry, where it is to have one, is written
+/// after it, since a trusted VF's address may overwrite it. Where it is to have none it is emptied
+/// before, since igb puts into it what the VF tells, and keeps from the VF what is sent to it while
+/// it is empty. Undone in reverse the same holds.
 pub(crate) fn settle(
     vf: &Vf,
     link: Option<(&At, &Link)>,
@@ -39,20 +47,26 @@ pub(crate) fn settle(
     let target = vf.settings.with(wanted);
     let mut is = vf.settings.clone();
     let mut steps = Vec::new();
-    let mut address = Change { from: VfSettings::default(), to: VfSettings::default() };
+    let mut address = Change::none();
     if let Some((at, link)) = link
         && let Some(to) = own
         && let Some(from) = link.mac.filter(|from| *from != to)
     {
+        let mut before = Change::none();
         if is.trust == Some(false) {
-            let trust = |on| VfSettings { trust: Some(on), ..VfSettings::default() };
-            steps.push(set(vf, Change { from: trust(false), to: trust(true) }));
+            (before.from.trust, before.to.trust) = (is.trust, Some(true));
             is.trust = Some(true);
         }
+        if wanted.mac == Some(Mac::ZERO) && is.mac != wanted.mac {
+            (before.from.mac, before.to.mac) = (is.mac, wanted.mac);
+            is.mac = wanted.mac;
+        }
+        if !before.to.is_empty() {
+            steps.push(set(vf, before));
+        }
         steps.push(Step::SetMac { at: at.clone(), from, to });
-        if is.mac.is_some() {
-            address.from.mac = is.mac;
-            address.to.mac = target.mac;
+        if is.mac.is_some() && wanted.mac.is_some_and(|mac| mac != Mac::ZERO) {
+            (address.from.mac, address.to.mac) = (is.mac, wanted.mac);
         }
     }
     let change = difference(&is, &target)?;

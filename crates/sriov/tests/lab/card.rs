@@ -60,6 +60,18 @@ impl Lab {
             kernel.sysfs().links_of(pci).unwrap().into_iter().next()
         });
         let at = At::host(link);
+        // A new VF's address is not known to igb before Linux 6.3 until the VF is closed.
+        within("the PF knows the VF's address", || {
+            let known = kernel.vf(pci).unwrap().unwrap().settings.mac;
+            let own = kernel.link(&at).unwrap().unwrap().mac;
+            if known == own {
+                return Some(());
+            }
+            for to in [LinkState::Up, LinkState::Down] {
+                kernel.apply(&Step::SetState { at: at.clone(), to }).unwrap();
+            }
+            None
+        });
         if kernel.link(&at).unwrap().unwrap().state != state {
             kernel.apply(&Step::SetState { at, to: state }).unwrap();
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use podbond_cni::{Code, Delegates, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_kernel::{Apply, At, Dad, Kernel, LinkState, Netns, Step, VfSettings};
+use podbond_names::Mac;
 use serde_json::{Value, json};
 
 use crate::card::{CARD, Ipam, Lab, Pod, seen};
@@ -78,6 +79,26 @@ fn an_untrusted_vf_takes_an_address_once_and_again() {
         assert_eq!(result.interfaces[0].mac, mac.parse().ok());
         assert_eq!(lab.settings().trust, Some(false));
         lab.del(&request).unwrap();
+        lab.assert_as_before();
+    }
+}
+
+#[test]
+fn a_pf_that_knew_no_address_of_a_vf_knows_it_after_the_pod() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let mac = |mac| VfSettings { mac, ..VfSettings::default() };
+    for keys in [json!({}), json!({"mac": MAC}), json!({"mac": MAC, "trust": "on"})] {
+        // As it is with a new VF before Linux 6.3.
+        let mut kernel = Kernel::host().unwrap();
+        let vf = kernel.vf(lab.pci).unwrap().unwrap();
+        let (from, to) = (mac(vf.settings.mac), mac(Some(Mac::ZERO)));
+        kernel.apply(&Step::SetVf { pf: vf.pf_link, vf: vf.index, from, to }).unwrap();
+        let pod = Pod::new("sriov-unknown");
+        let request = lab.request(&pod, &keys);
+        lab.add(&request).unwrap();
+        lab.del(&request).unwrap();
+        // Otherwise the card would keep from the next pod what is sent to it.
         lab.assert_as_before();
     }
 }
