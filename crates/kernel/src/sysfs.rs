@@ -166,8 +166,8 @@ impl Sysfs {
     }
 }
 
-/// An attribute, or a value of procfs, without white space at its ends. The first read(2) gives all of it, as the kernel
-/// keeps it in one page.
+/// An attribute, or a value of procfs, without white space at its ends. The first read(2) gives all
+/// of it, as the kernel keeps it in one page.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut page = [0; PAGE];
     let length = io::Read::read(&mut fs::File::open(path)?, &mut page)?;
