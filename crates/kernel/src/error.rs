@@ -68,6 +68,16 @@ pub enum Error {
         /// Why not, in words.
         reason: String,
     },
+    /// A namespace may be alive or gone, and what belongs to it must be left alone until that is known.
+    #[error(
+        "network namespace {}: it cannot be told whether it is still there: run podbond where it sees \
+         the node's mounts and processes",
+        path.display()
+    )]
+    UnknownNamespace {
+        /// The path as recorded.
+        path: PathBuf,
+    },
     /// The namespace that should be a pod's is the one that the node's own links are in.
     #[error("{} is the node's own network namespace: give a pod's", path.display())]
     OwnNamespace {

@@ -8,7 +8,8 @@ use podbond_names::{LinkName, PciAddress};
 use crate::error::told;
 use crate::side::Side;
 use crate::{
-    At, Error, Link, Netns, NetnsId, Result, Route, Sysfs, Vf, VfSettings, announce, netns,
+    At, Error, Link, Netns, NetnsId, NetnsIdentity, NetnsState, Result, Route, Sysfs, Vf,
+    VfSettings, announce, netns,
 };
 
 /// The running kernel, seen from the node's namespace and, where one is open, from a pod's.
@@ -53,6 +54,39 @@ impl Kernel {
             }
         }
         Self::host()
+    }
+
+    /// Returns the node's side and the pod's namespace of a record, or the node's side alone where that
+    /// is over: for DEL. A namespace of which nobody knows what became of it is an error.
+    pub fn with_recorded(netns: &NetnsIdentity) -> Result<Self> {
+        let kernel = Self::with_pod_in(&netns.path, netns.state())?;
+        // Between the look and the opening the path may have been given to the next pod.
+        let is_same =
+            kernel.pod.is_none() || kernel.netns_identity(&netns.path)?.as_ref() == Some(netns);
+        Ok(if is_same { kernel } else { kernel.without_pod() })
+    }
+
+    /// Returns the same for a namespace of which only the path is known.
+    pub fn with_path_of_del(path: &Path) -> Result<Self> {
+        Self::with_pod_in(path, NetnsState::of_path(path))
+    }
+
+    fn with_pod_in(path: &Path, state: NetnsState) -> Result<Self> {
+        match state {
+            NetnsState::Alive => match Self::with_pod(path) {
+                Err(Error::OwnNamespace { .. }) => Self::host(),
+                kernel => kernel,
+            },
+            NetnsState::Gone | NetnsState::Another => Self::host(),
+            NetnsState::Unknown => Err(Error::UnknownNamespace { path: path.to_owned() }),
+        }
+    }
+
+    /// Returns the identity of the pod's namespace, which was opened by this path; none where no pod's
+    /// is open.
+    pub fn netns_identity(&self, path: &Path) -> Result<Option<NetnsIdentity>> {
+        let Some(pod) = &self.pod else { return Ok(None) };
+        NetnsIdentity::of_open(path, pod.namespace(), pod.cookie()).map(Some)
     }
 
     /// The same with the pod's namespace closed.

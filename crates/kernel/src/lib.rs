@@ -22,6 +22,7 @@ mod link;
 mod module;
 mod netlink;
 mod netns;
+mod netns_identity;
 mod pci;
 mod port;
 mod relocate;
@@ -50,6 +51,7 @@ pub use netlink::fuzzing;
 #[cfg(feature = "measuring")]
 pub use netlink::measuring;
 pub use netns::{NamedNetns, NetnsId, boot_id, enter, is_netns, no_netns};
+pub use netns_identity::{NetnsIdentity, NetnsState};
 pub use pci::USERSPACE_DRIVERS;
 pub use port::PortRole;
 pub use route::Route;

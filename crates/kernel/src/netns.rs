@@ -220,20 +220,22 @@ fn new_mount_namespace() -> rustix::io::Result<()> {
 
 /// Opens a namespace for [`within`] and for moving links into it.
 pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
-    // NONBLOCK: a path that is a pipe must not make us wait for its other end.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let netns = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|error| error_at(path, io::Error::from(error).to_string()))?;
-    let kind =
-        fstatfs(&netns).map_err(|error| error_at(path, io::Error::from(error).to_string()))?.f_type;
-    if kind == NSFS_MAGIC {
-        Ok(netns)
-    } else {
-        Err(error_at(
+    match open_if_netns(path) {
+        Ok(Some(netns)) => Ok(netns),
+        Ok(None) => Err(error_at(
             path,
             "it is a file of another kind (a namespace that was removed leaves one)",
-        ))
+        )),
+        Err(errno) => Err(error_at(path, io::Error::from(errno).to_string())),
     }
+}
+
+/// Opens the namespace at a path; none where a file of another kind is there.
+pub(crate) fn open_if_netns(path: &Path) -> rustix::io::Result<Option<OwnedFd>> {
+    // NONBLOCK: a path that is a pipe must not make us wait for its other end.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let netns = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok((fstatfs(&netns)?.f_type == NSFS_MAGIC).then_some(netns))
 }
 
 /// Whether two namespaces are the same one: namespaces(7) tells them apart by device and inode.
