@@ -173,6 +173,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Returns what identifies the attachment.
+    pub fn attachment(&self) -> Attachment {
+        Attachment { container_id: self.container_id.clone(), ifname: self.ifname.clone() }
+    }
+
     /// Every address that is asked for: `IP` in `CNI_ARGS`, `args.cni.ips` and the capability
     /// `ips`, in this order, each once.
     pub fn wanted_ips(&self) -> Result<Vec<IpAddr>, Failure> {

@@ -1,6 +1,6 @@
 use podbond_cni::{CniResult, Dns, Interface};
 
-use crate::meaning::gateway;
+use crate::configure::gateway;
 
 /// The answer of a plugin that made one interface: its addresses, routes and DNS are those that
 /// the IPAM plugin gave, and all the addresses are the interface's.
@@ -60,7 +60,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::meaning::tests::{ip, route};
+    use crate::configure::tests::{ip, route};
 
     fn bond() -> Interface {
         Interface {

@@ -1,11 +1,8 @@
-use std::cell::Cell;
-
 use podbond_cni::{CniResult, Code, Failure, NetConf, Request};
 use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
-use crate::lease::Given;
-use crate::meaning::steps;
-use crate::{Ipam, Lease, dad, failure};
+use crate::configure::steps;
+use crate::{Ipam, dad, failure};
 
 /// Where the addresses and routes of a lease go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,21 +18,19 @@ pub enum Addresses {
 pub struct NotAttached {
     /// Why; its details tell what is left.
     pub cause: Failure,
-    /// Whether a lease is left that is not noted as owed either, so that its DEL must ask for it.
-    pub lease: Lease,
+    /// What the IPAM plugin said, where it has not taken back the lease.
+    pub pending: Option<String>,
 }
 
 /// The part of an ADD that changes anything: applies the steps that make the link, asks the
 /// configuration's IPAM plugin, and gives its addresses and routes to the link, all or nothing.
-/// Before it, the IPAM plugin gets the chance to give back what it owes.
 ///
 /// `finish` then looks at what was made and gives the answer; its failure undoes everything too.
 /// It gets what the IPAM plugin answered, or none where the configuration names no IPAM plugin.
 ///
 /// The link comes first, since an IPAM plugin like dhcp speaks through it. When anything fails, the
 /// steps are undone before the lease is given back, so that no address is given out again while it
-/// is still in use; but see [`lease_needs_link`]. A lease that its plugin does not take back is noted
-/// as owed. What our own IPAM plugin refused is not given back: it leased nothing, and an earlier ADD
+/// is still in use; but see [`lease_needs_link`]. What our own IPAM plugin refused is not given back: it leased nothing, and an earlier ADD
 /// of the same attachment may have. A foreign one gets a DEL for its failed ADD, as the specification
 /// has it.
 pub fn attach<K: Apply, T>(
@@ -46,32 +41,21 @@ pub fn attach<K: Apply, T>(
     finish: impl FnOnce(&mut K, Option<CniResult>) -> Result<T, Failure>,
 ) -> Result<T, NotAttached> {
     let request = asked.request;
-    let changed_nothing = |cause| NotAttached { cause, lease: Lease::Never };
-    let dad = dad(&request.config).map_err(changed_nothing)?;
-    asked.settle_up().map_err(changed_nothing)?;
-    let mut leased = false;
-    let mut left = Vec::new();
-    let lease = Cell::new(Lease::Never);
-    let give_back = || match asked.try_to_give_back(Lease::Possible) {
-        Ok(Given::Back) => None,
-        Ok(Given::Owed(sentence)) => Some(sentence),
-        Err(failure) => {
-            lease.set(Lease::Possible);
-            Some(failure.to_string())
-        }
-    };
+    let dad = dad(&request.config).map_err(|cause| NotAttached { cause, pending: None })?;
+    let mut is_leased = false;
+    let mut pending: Option<String> = None;
     let outcome = transact(kernel, |transaction| {
         apply(transaction, link, &request.config.name)?;
         let ipam = asked.lease().map_err(|refused| {
-            lease.set(refused.lease);
+            pending = refused.pending;
             refused.cause
         })?;
-        leased = ipam.is_some();
+        is_leased = ipam.is_some();
         let answer = give(transaction, addresses, request, dad, ipam.as_ref())
             .and_then(|()| finish(transaction.kernel(), ipam));
-        if answer.is_err() && leased && lease_needs_link(&request.config) {
-            left.extend(give_back());
-            leased = false;
+        if answer.is_err() && is_leased && lease_needs_link(&request.config) {
+            pending = asked.release().into_problem();
+            is_leased = false;
         }
         answer
     });
@@ -79,14 +63,14 @@ pub fn attach<K: Apply, T>(
         Ok((answer, _applied)) => return Ok(answer),
         Err(failed) => failed,
     };
-    left.extend(failed.left.iter().map(ToString::to_string));
-    if leased {
-        left.extend(give_back());
+    if is_leased {
+        pending = asked.release().into_problem();
     }
-    Err(NotAttached { cause: with_left(failed.cause, left), lease: lease.get() })
+    let not_undone = failed.left.iter().map(ToString::to_string).chain(pending.clone()).collect();
+    Err(NotAttached { cause: with_details(failed.cause, not_undone), pending })
 }
 
-/// Whether a lease can be given back only while its link is there: dhcp tells its server through
+/// Returns whether a lease can be given back only while its link is there: dhcp tells its server through
 /// it. Its server, not the lease, keeps the address from being given out too early.
 pub fn lease_needs_link(config: &NetConf) -> bool {
     config.ipam.as_deref() == Some("dhcp")
@@ -129,9 +113,9 @@ fn no_address(request: &Request) -> Failure {
     Failure::new(Code::InvalidConfig, msg)
 }
 
-/// Adds to a failure's details what could not be put back.
-fn with_left(cause: Failure, left: Vec<String>) -> Failure {
-    let left = left.into_iter().map(|error| format!("could not be undone: {error}"));
+/// Returns the failure with what could not be undone in its details.
+fn with_details(cause: Failure, not_undone: Vec<String>) -> Failure {
+    let left = not_undone.into_iter().map(|error| format!("could not be undone: {error}"));
     let details: Vec<String> = Some(cause.details.clone())
         .filter(|text| !text.is_empty())
         .into_iter()
@@ -142,14 +126,12 @@ fn with_left(cause: Failure, left: Vec<String>) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::sync::Mutex;
 
     use podbond_cni::{Delegates, IpConfig, Lookup, Plugin};
     use podbond_kernel::{At, Error, LinkState};
 
     use super::*;
-    use crate::Debts;
     use crate::testing::{Asked, request};
 
     /// Notes what is done, and refuses one step.
@@ -178,7 +160,6 @@ mod tests {
         finish: Result<(), Failure>,
         /// Whether the IPAM plugin refuses to take a lease back.
         refuses: bool,
-        debts: PathBuf,
     }
 
     impl Default for Case {
@@ -187,9 +168,8 @@ mod tests {
             let ip = IpConfig { address, gateway: None, interface: None };
             let addresses = Addresses::OnLink;
             let ipam = "ipam-of-the-test";
-            let debts = "/proc/none/debts".into();
             let (refuse, refuses, finish) = (None, false, Ok(()));
-            Self { ipam, refuse, answer: Ok(vec![ip]), addresses, finish, refuses, debts }
+            Self { ipam, refuse, answer: Ok(vec![ip]), addresses, finish, refuses }
         }
     }
 
@@ -212,7 +192,6 @@ mod tests {
             Ipam {
                 request: &request,
                 delegates: &Delegates::new(&builtins, Lookup::PathThenBuiltin),
-                debts: &Debts::new(case.debts),
             },
             |_, _| case.finish,
         );
@@ -276,38 +255,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_is_not_taken_back_is_owed_and_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let (finish, debts) = (Err(Failure::new(Code::Io, "cannot be read")), dir.path().join("d"));
-        let case = Case { finish, refuses: true, debts: debts.clone(), ..Case::default() };
-        let details = run(case).0.unwrap_err().details;
-        assert!(details.contains("IPAM plugin \"ipam-of-the-test\" owes the lease"), "{details}");
-        assert_eq!(Debts::new(&debts).list().unwrap().len(), 1);
-        // The next ADD of the same attachment pays it first: not after it has its own.
-        let (result, log) = run(Case { debts: debts.clone(), ..Case::default() });
-        assert_eq!(
-            (result, &log[..]),
-            (Ok(()), &["give back", UP, "lease", ADD].map(String::from)[..])
-        );
-        assert_eq!(Debts::new(&debts).list().unwrap(), []);
-    }
-
-    #[test]
-    fn a_lease_that_can_be_neither_given_back_nor_noted_is_left_to_the_del() {
-        let case = |debts: PathBuf| {
-            let finish = Err(Failure::new(Code::Io, "cannot be read"));
-            Case { finish, refuses: true, debts, ..Case::default() }
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let failed = run_to_end(case(dir.path().join("d"))).0.unwrap_err();
-        assert_eq!(failed.lease, Lease::Never);
-        // Where nothing can be made.
-        let failed = run_to_end(case("/proc/none/debts".into())).0.unwrap_err();
-        assert_eq!(failed.lease, Lease::Possible);
-        assert!(failed.cause.details.contains("and it cannot be noted"), "{failed:?}");
+    fn lease_that_is_not_taken_back_is_pending() {
+        let finish = Err(Failure::new(Code::Io, "cannot be read"));
+        let failed = run_to_end(Case { finish, refuses: true, ..Case::default() }).0.unwrap_err();
+        let pending = failed.pending.unwrap();
+        assert!(pending.contains("the server is away"), "{pending}");
+        assert!(failed.cause.details.contains(&pending), "{}", failed.cause.details);
         let refused = Failure::new(Code::EXHAUSTED, "no address left");
         let failed = run_to_end(Case { answer: Err(refused), ..Case::default() }).0.unwrap_err();
-        assert_eq!(failed.lease, Lease::Never);
+        assert_eq!(failed.pending, None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub fn failure(network: &str, error: &Error) -> Failure {
             Code::CONFLICT
         }
         Error::GatewayUnreachable { .. } => Code::InvalidConfig,
+        Error::UnknownNamespace { .. } => Code::TryAgain,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
             Code::ContainerUnknown
         }

@@ -1,6 +1,6 @@
 //! What an IPAM result means for a link, for the plugins that make one: the steps that give the
 //! link its addresses and routes, the result to answer with, and the order in which link and lease
-//! are made and given back; and what an IPAM plugin owes that could not take a lease back.
+//! are made and given back.
 //!
 //! It is the one place where the protocol and the kernel meet; neither knows the other.
 
@@ -9,23 +9,19 @@
 
 mod answer;
 mod attach;
-mod debts;
+mod configure;
+mod dad;
 mod error;
-mod found;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
-mod lease;
-mod meaning;
+mod observed;
 mod readiness;
-mod settle;
+mod release;
 #[cfg(test)]
 mod testing;
 
 pub use answer::result;
 pub use attach::{Addresses, NotAttached, attach, lease_needs_link};
-pub use debts::{Debt, DebtError, Debts};
+pub use dad::{announce, dad};
 pub use error::failure;
-pub use found::Found;
-pub use lease::{Ipam, Lease, collect};
+pub use observed::Observed;
 pub use readiness::readiness;
-pub use settle::{announce, dad};
+pub use release::{Ipam, Released};

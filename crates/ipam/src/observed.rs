@@ -3,11 +3,11 @@ use podbond_cni::CniResult;
 use podbond_kernel::{AddressState, At, Kernel, Route};
 use podbond_names::LinkName;
 
-use crate::meaning::{addresses, gateway, routes};
+use crate::configure::{addresses, gateway, routes};
 
 /// The addresses and routes that a link has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Observed {
     /// Its addresses, link-local ones included.
     pub addresses: Vec<IpNet>,
     /// Those of them that another host has, as the kernel found out.
@@ -16,7 +16,7 @@ pub struct Found {
     pub routes: Vec<Route>,
 }
 
-impl Found {
+impl Observed {
     /// Asks the kernel; a link that is not there has none.
     pub fn on(kernel: &mut Kernel, at: &At) -> podbond_kernel::Result<Self> {
         if kernel.link(at)?.is_none() {
@@ -92,11 +92,11 @@ mod tests {
     use podbond_cni::{Interface, IpConfig, Route as CniRoute};
 
     use super::*;
-    use crate::meaning::tests::{ip, route};
+    use crate::configure::tests::{ip, route};
 
     /// What a link has that is as a result tells it.
-    fn as_told(result: &CniResult) -> Found {
-        Found { addresses: addresses(result), routes: routes(result), ..Found::default() }
+    fn as_told(result: &CniResult) -> Observed {
+        Observed { addresses: addresses(result), routes: routes(result), ..Observed::default() }
     }
 
     fn two_of_each() -> CniResult {
@@ -121,7 +121,7 @@ mod tests {
             found.differences(&ifname, &result),
             ["address 10.0.1.2/24 is gone", "route 0.0.0.0/0 via 10.0.0.1 is gone"]
         );
-        assert_eq!(Found::default().differences(&ifname, &result).len(), 4);
+        assert_eq!(Observed::default().differences(&ifname, &result).len(), 4);
     }
 
     #[test]
@@ -164,7 +164,8 @@ mod tests {
             ],
             ..CniResult::default()
         };
-        let told = |ifname: &str| Found::default().differences(&ifname.parse().unwrap(), &result);
+        let told =
+            |ifname: &str| Observed::default().differences(&ifname.parse().unwrap(), &result);
         assert_eq!(
             told("net3"),
             ["address 10.0.1.2/24 is gone", "route 10.9.0.0/16 via 10.0.1.9 is gone"]

@@ -5,15 +5,15 @@ use podbond_kernel::{At, Dad, Kernel, Settled};
 use podbond_names::LinkName;
 use serde::Deserialize;
 
-use crate::meaning::addresses;
+use crate::configure::addresses;
 use crate::{Ipam, failure};
 
 /// How long [`Ipam::settle`] waits once the link has carrier, and for the carrier before. Detection takes
 /// two seconds at most with the kernel's own settings.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+const DAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long [`announce`] waits for the link's carrier.
-const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(200);
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Whether the configuration asks for duplicate address detection: its key `ipv6Dad`.
 ///
@@ -40,12 +40,12 @@ impl Ipam<'_> {
             return Ok(());
         }
         let at = At::pod(ifname.clone());
-        let settled = kernel.settle(&at, &addresses(result), SETTLE_PATIENCE);
+        let settled = kernel.settle(&at, &addresses(result), DAD_TIMEOUT);
         if settled.map_err(|error| failure(&config.name, &error))? == Settled::NoCarrier {
             let waiting = format_args!(
                 "ipv6Dad: {ifname} has had no carrier for {} s, so that duplicates of its addresses \
                  are looked for when it gets one",
-                SETTLE_PATIENCE.as_secs()
+                DAD_TIMEOUT.as_secs()
             );
             self.delegates.warn(Command::Add, self.request, "warning", &waiting);
         }
@@ -57,7 +57,7 @@ impl Ipam<'_> {
 /// Its failure is none of the ADD's: neighbours learn of the addresses in time anyway.
 pub fn announce(kernel: &mut Kernel, ifname: &LinkName, result: &CniResult) {
     let at = At::pod(ifname.clone());
-    let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_PATIENCE);
+    let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_TIMEOUT);
 }
 
 #[cfg(test)]

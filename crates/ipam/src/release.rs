@@ -1,0 +1,163 @@
+//! Asking an IPAM plugin for a lease and giving it back; a lease that is not taken back stays in the
+//! attachment's record.
+
+use podbond_cni::{CniResult, Code, Command, Delegates, FailedAdd, Failure, Request};
+use podbond_kernel::{At, Kernel, NetnsState};
+use podbond_record::{Record, Records};
+
+use crate::NotAttached;
+
+/// The IPAM plugin of one attachment, where its configuration names one.
+#[derive(Clone, Copy)]
+pub struct Ipam<'r> {
+    /// The operation on the attachment.
+    pub request: &'r Request,
+    /// How plugins are called.
+    pub delegates: &'r Delegates<'r>,
+}
+
+/// What came of giving a lease back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// It is given back, or there was none.
+    Done,
+    /// The IPAM plugin has not taken it back, for this reason.
+    Pending(String),
+}
+
+impl Released {
+    /// Returns what the IPAM plugin said where the lease is pending.
+    pub(crate) fn into_problem(self) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Pending(problem) => Some(problem),
+        }
+    }
+}
+
+impl Ipam<'_> {
+    /// ADD; none where the configuration names no IPAM plugin. One that fails gives back what it
+    /// leased before; where it cannot, the lease is pending.
+    pub(crate) fn lease(&self) -> Result<Option<CniResult>, NotAttached> {
+        self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, left }| {
+            let pending = left.map(|left| left.to_string());
+            NotAttached { cause, pending }
+        })
+    }
+
+    /// Returns what came of the IPAM plugin's DEL: to be called once the links are back, or before that
+    /// where [`lease_needs_link`](crate::lease_needs_link).
+    pub fn release(&self) -> Released {
+        match self.delegates.ipam_del(self.request) {
+            Ok(()) => Released::Done,
+            Err(failure) => Released::Pending(failure.to_string()),
+        }
+    }
+
+    /// Returns the same where nothing is recorded of the attachment. One that certainly was never made,
+    /// by what prevResult and the pod tell, has no lease, whatever its IPAM plugin says.
+    pub fn release_unrecorded(&self) -> Released {
+        let released = self.release();
+        if self.was_never_made() { Released::Done } else { released }
+    }
+
+    fn was_never_made(&self) -> bool {
+        let Request { netns, ifname, config, .. } = self.request;
+        let Some(netns) = netns.as_deref().filter(|_| config.prev_result.is_none()) else {
+            return false;
+        };
+        let has_link = |netns| Kernel::with_pod(netns)?.link(&At::pod(ifname.clone()));
+        NetnsState::of_path(netns) == NetnsState::Alive && matches!(has_link(netns), Ok(None))
+    }
+
+    /// Ends an attachment whose links are back. A lease that is pending is told in a warning and stays
+    /// recorded: it must not keep a pod from being deleted. Fails where it can be recorded nowhere.
+    pub fn end(
+        &self,
+        records: &Records,
+        record: Option<Record>,
+        released: Released,
+    ) -> Result<(), Failure> {
+        let attachment = self.request.attachment();
+        let problem = match (&record, released) {
+            (None, Released::Done) => return records.remove(&attachment).map_err(io),
+            (Some(_), Released::Done) => None,
+            (_, Released::Pending(problem)) => Some(problem),
+        };
+        let is_recorded = record.is_some();
+        let record = record.unwrap_or_else(|| Record::of_del(self.request));
+        if let Some(problem) = &problem {
+            let plugin = self.request.config.ipam.as_deref().unwrap_or_default();
+            let pending = format_args!(
+                "{record}: IPAM plugin {plugin:?} has not taken back its lease: {problem}; a later DEL, \
+                 GC or `podbond gc` tries again"
+            );
+            self.delegates.warn(Command::Del, self.request, "warning", &pending);
+        }
+        match records.end_plugin(record, problem.as_deref()) {
+            // What is recorded tells of the lease too.
+            Err(_) if is_recorded && problem.is_some() => Ok(()),
+            ended => ended.map_err(io),
+        }
+    }
+}
+
+fn io(error: podbond_record::Error) -> Failure {
+    let code = match &error {
+        podbond_record::Error::State(error) if error.is_locked() => Code::TryAgain,
+        _ => Code::Io,
+    };
+    Failure::new(code, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use podbond_cni::{Lookup, Plugin};
+    use podbond_record::{State, Stored};
+
+    use super::*;
+    use crate::testing::{Asked, request};
+
+    /// DEL of an attachment whose IPAM plugin refuses or not, and what is recorded then.
+    fn end(
+        records: &Records,
+        record: Option<Record>,
+        refuses: bool,
+    ) -> (Result<(), Failure>, Stored) {
+        let log = Mutex::new(Vec::new());
+        let plugin = Asked { name: "asked", log: &log, answer: Ok(Vec::new()), refuses };
+        let builtins: [&dyn Plugin; 1] = [&plugin];
+        let request = request("asked", "c1");
+        let delegates = Delegates::new(&builtins, Lookup::PathThenBuiltin);
+        let ipam = Ipam { request: &request, delegates: &delegates };
+        let ended = ipam.end(records, record, ipam.release());
+        (ended, records.read(&request.attachment()).unwrap())
+    }
+
+    #[test]
+    fn pending_lease_is_recorded_until_a_later_del_succeeds() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(&dir.path().join("lib"), &dir.path().join("run"));
+        let (ended, stored) = end(&records, None, true);
+        assert_eq!(ended, Ok(()));
+        let Stored::Whole(record) = stored else { panic!("{stored:?}") };
+        assert_eq!(record.state, State::IpamPending);
+        assert!(record.ipam_problem.as_ref().unwrap().contains("the server is away"));
+        let (ended, stored) = end(&records, Some((*record).clone()), true);
+        assert_eq!((ended, stored), (Ok(()), Stored::Whole(record.clone())));
+        assert_eq!(end(&records, Some(*record), false), (Ok(()), Stored::Missing));
+        assert_eq!(end(&records, None, false), (Ok(()), Stored::Missing));
+    }
+
+    #[test]
+    fn lease_that_can_be_recorded_nowhere_fails_the_del() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(Path::new("/proc/none"), &dir.path().join("run"));
+        assert!(end(&records, None, true).0.is_err());
+        let recorded = Some(Record::of_del(&request("asked", "c1")));
+        assert_eq!(end(&records, recorded, true).0, Ok(()));
+    }
+}

@@ -1,0 +1,265 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use podbond_api::{ObjectKey, ResourceName};
+use podbond_cni::{Args, Attachment, CniResult, ContainerId, NetConf, PodRef, Request};
+use podbond_kernel::{NetnsIdentity, NetnsState};
+use podbond_names::{LinkName, PciAddress};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of the form of records. Another version is not understood: to guess would remove
+/// the wrong things.
+pub(crate) const VERSION: u32 = 1;
+
+/// How much of a container's ID people are shown, as `crictl` has it.
+const SHORT_ID: usize = 12;
+
+/// How much of an IPAM plugin's words is kept, in bytes.
+const MAX_PROBLEM: usize = 4096;
+
+/// How far an attachment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its ADD has begun and may have changed anything that the record names.
+    Prepared,
+    /// Its ADD has succeeded.
+    Active,
+    /// Its DEL has begun.
+    Releasing,
+    /// Its links are back, and its IPAM plugin has not taken back the lease.
+    IpamPending,
+}
+
+impl State {
+    /// Returns the state as it is written and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Active => "active",
+            Self::Releasing => "releasing",
+            Self::IpamPending => "ipam-pending",
+        }
+    }
+}
+
+/// What is remembered of an attachment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The container; with `ifname` the key.
+    pub container_id: ContainerId,
+    /// The interface in it.
+    pub ifname: LinkName,
+    /// How far it is.
+    pub state: State,
+    /// The pod, where who called names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodRef>,
+    /// The network's name in its CNI configuration.
+    pub network: String,
+    /// The pod's network namespace; none where only a lease is left of the attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns: Option<NetnsIdentity>,
+    /// The PCI functions that it holds: its VF, or those of its bond's ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<PciAddress>,
+    /// The ADD of our own plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add: Option<Add>,
+    /// What our own plugin has changed and what was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkPart>,
+    /// What the meta-plugin or `podbond apply` remembers, where it made the attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainPart>,
+    /// What the IPAM plugin said when it did not take back the lease, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipam_problem: Option<String>,
+}
+
+/// The ADD of a plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Add {
+    /// Its configuration without `prevResult`.
+    pub config: NetConf,
+    /// `CNI_ARGS`. They may hold secrets.
+    pub args: Args,
+    /// `CNI_PATH`.
+    pub path: Vec<PathBuf>,
+    /// What the plugin answered; none until it has.
+    #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
+    pub result: Option<CniResult>,
+}
+
+/// What a plugin has changed and what was there before, in the plugin's own terms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkPart {
+    /// The plugin: `bond` or `sriov`.
+    pub plugin: String,
+    /// Its own data.
+    data: Value,
+}
+
+/// What is remembered of an attachment as a part of a pod's chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainPart {
+    /// Place in the chain, from 0.
+    pub position: usize,
+    /// The NAD; none for the default network.
+    pub nad: Option<ObjectKey>,
+    /// The resource from which the device was taken, if from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceName>,
+    /// The device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<PciAddress>,
+    /// The configuration of each plugin as it is given at ADD, but for `prevResult`.
+    pub configs: Vec<NetConf>,
+    /// `CNI_ARGS` of who called, beside what names the pod.
+    pub args: Args,
+    /// How many of the plugins were called, the last of them perhaps without an answer.
+    pub called: usize,
+    /// The result of the last plugin that answered, until all have.
+    #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
+    pub so_far: Option<CniResult>,
+    /// The result of the last plugin, once all have succeeded.
+    #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
+    pub result: Option<CniResult>,
+}
+
+impl LinkPart {
+    /// Returns the part of a plugin with this data; an error where it cannot be written as JSON.
+    pub fn new(plugin: &str, data: &impl Serialize) -> serde_json::Result<Self> {
+        Ok(Self { plugin: plugin.to_owned(), data: serde_json::to_value(data)? })
+    }
+}
+
+impl Record {
+    /// Returns the record of an ADD that begins in this namespace.
+    pub fn of_add(request: &Request, netns: NetnsIdentity) -> Self {
+        Self { state: State::Prepared, netns: Some(netns), ..Self::of(request) }
+    }
+
+    /// Returns the record of an attachment of which nothing is left but what its IPAM plugin has not
+    /// taken back, as its DEL tells.
+    pub fn of_del(request: &Request) -> Self {
+        Self { state: State::IpamPending, ..Self::of(request) }
+    }
+
+    fn of(request: &Request) -> Self {
+        let mut config = request.config.clone();
+        config.set_prev_result(None);
+        let (args, path) = (request.args.clone(), request.path.clone());
+        Self {
+            container_id: request.container_id.clone(),
+            ifname: request.ifname.clone(),
+            state: State::Prepared,
+            pod: request.pod(),
+            network: request.config.name.clone(),
+            netns: None,
+            devices: Vec::new(),
+            add: Some(Add { config, args, path, result: None }),
+            link: None,
+            chain: None,
+            ipam_problem: None,
+        }
+    }
+
+    /// Returns the key.
+    pub fn attachment(&self) -> Attachment {
+        Attachment { container_id: self.container_id.clone(), ifname: self.ifname.clone() }
+    }
+
+    /// Returns what a plugin has recorded of its links; none where it has recorded nothing, or where
+    /// they went with an earlier boot.
+    pub fn link<T: DeserializeOwned>(&self, plugin: &str) -> Option<T> {
+        let link = self.link.as_ref().filter(|link| link.plugin == plugin)?;
+        let is_void = self.netns.as_ref().is_some_and(|netns| !netns.is_of_this_boot());
+        if is_void { None } else { T::deserialize(&link.data).ok() }
+    }
+
+    /// Returns what has become of the attachment's network namespace. Where none is recorded only a
+    /// lease is left.
+    pub fn netns_state(&self) -> NetnsState {
+        self.netns.as_ref().map_or(NetnsState::Gone, NetnsIdentity::state)
+    }
+
+    /// Returns whether nobody can use the attachment any more: its namespace is certainly over, or only
+    /// its lease is left.
+    pub fn is_orphan(&self) -> bool {
+        self.state == State::IpamPending || self.netns_state().is_over()
+    }
+
+    /// Returns whether it keeps a PCI function from others.
+    pub fn holds(&self, device: PciAddress) -> bool {
+        self.state != State::IpamPending && self.devices.contains(&device)
+    }
+
+    /// Returns whether the record must outlive the kernel, since a lease does.
+    pub fn has_ipam(&self) -> bool {
+        let add = self.add.iter().map(|add| &add.config);
+        let chain = self.chain.iter().flat_map(|chain| &chain.configs);
+        add.chain(chain).any(|config| config.ipam.is_some())
+    }
+
+    /// Returns the DEL that undoes the recorded ADD: its configuration with what it answered, and
+    /// `CNI_PATH` as given first. Its namespace is that of the record while it is alive. None where no
+    /// plugin of ours has begun.
+    pub fn del(&self, path: &[PathBuf]) -> Option<Request> {
+        let add = self.add.as_ref()?;
+        let mut config = add.config.clone();
+        config.set_prev_result(add.result.clone());
+        let netns = self.netns.as_ref().filter(|netns| netns.state() == NetnsState::Alive);
+        Some(Request {
+            container_id: self.container_id.clone(),
+            netns: netns.map(|netns| netns.path.clone()),
+            ifname: self.ifname.clone(),
+            args: add.args.clone(),
+            path: path.iter().chain(&add.path).cloned().collect(),
+            config,
+        })
+    }
+
+    /// Records what an IPAM plugin said when it did not take back the lease. Without a chain, whose
+    /// other plugins may still be undone, only the lease is left of the attachment.
+    pub fn set_ipam_pending(&mut self, problem: &str) {
+        self.ipam_problem = Some(one_line(problem));
+        if self.chain.is_none() {
+            self.state = State::IpamPending;
+            (self.link, self.devices) = (None, Vec::new());
+        }
+    }
+
+    /// Returns the name of the network for people: the NAD's where it has one.
+    pub fn network_name(&self) -> String {
+        let nad = self.chain.as_ref().and_then(|chain| chain.nad.as_ref());
+        nad.map_or_else(|| self.network.clone(), ToString::to_string)
+    }
+}
+
+/// Whose attachment it is: `net1 of pod demo/bondpod1`, or of the container where no pod is known.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of ", self.ifname)?;
+        let id = self.container_id.as_str();
+        match &self.pod {
+            Some(pod) => write!(f, "pod {pod}"),
+            None => write!(f, "container {}", id.get(..SHORT_ID).unwrap_or(id)),
+        }
+    }
+}
+
+/// Returns what a plugin says, which may have lines of its own and be as long as it likes, in one line.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = lines.collect::<Vec<_>>().join(" / ");
+    if line.len() > MAX_PROBLEM {
+        line.truncate(line.floor_char_boundary(MAX_PROBLEM));
+        line.push('\u{2026}');
+    }
+    line
+}

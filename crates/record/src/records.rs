@@ -1,0 +1,290 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use podbond_cni::{Attachment, ContainerId};
+use podbond_names::PciAddress;
+use podbond_state::{Lock, create, names, read, remove, sweep, writable, write};
+use serde::{Deserialize, Serialize};
+
+use crate::record::VERSION;
+use crate::{Error, Record, State};
+
+/// How long another process is waited for that works on the same attachment: an IPAM plugin may ask
+/// a server.
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The records of the node's attachments.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// Of attachments with a lease, which outlives the kernel.
+    lasting: PathBuf,
+    /// Of all others: they go when the node is restarted, as what they tell of does.
+    passing: PathBuf,
+    locks: PathBuf,
+}
+
+/// What is recorded of an attachment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stored {
+    /// Nothing.
+    Missing,
+    /// All of it.
+    Whole(Box<Record>),
+    /// A file that says nothing: it is treated as missing.
+    Unreadable(Unreadable),
+}
+
+/// Whether an attachment can be made, by what is recorded of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Room {
+    /// It can: nothing is recorded.
+    Free,
+    /// It can, as the part of a chain whose maker has recorded this.
+    InChain(Box<Record>),
+    /// Once an earlier one is undone whose namespace is over, or whose lease is pending.
+    AfterDel(Box<Record>),
+    /// It cannot: it is there, or may be.
+    Taken(Box<Record>),
+}
+
+/// A file in a record's place that cannot be read as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not, as the end of a sentence that begins with the file.
+    pub problem: String,
+    /// The attachment, as the file's name tells it.
+    pub attachment: Option<Attachment>,
+}
+
+#[derive(Serialize)]
+struct Written<'r> {
+    version: u32,
+    #[serde(flatten)]
+    record: &'r Record,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl Default for Records {
+    /// Where a node keeps them.
+    fn default() -> Self {
+        Self::new(Path::new(podbond_state::DIR), Path::new("/run/podbond"))
+    }
+}
+
+impl Records {
+    /// Returns the records below a directory that outlives the kernel and one that does not. Neither
+    /// need exist.
+    pub fn new(lasting: &Path, passing: &Path) -> Self {
+        Self {
+            lasting: lasting.join("attachments"),
+            passing: passing.join("attachments"),
+            locks: passing.join("locks"),
+        }
+    }
+
+    /// Waits until no other process works on the attachment.
+    pub fn lock(&self, attachment: &Attachment) -> Result<Lock, Error> {
+        Ok(Lock::take_passing(&self.locks.join(file_name(attachment)), LOCK_TIMEOUT)?)
+    }
+
+    /// Returns what is recorded of an attachment.
+    pub fn read(&self, attachment: &Attachment) -> Result<Stored, Error> {
+        let name = file_name(attachment);
+        match load(&self.lasting.join(&name))? {
+            Stored::Missing => load(&self.passing.join(&name)),
+            stored => Ok(stored),
+        }
+    }
+
+    /// Returns whether an attachment can be made. What cannot be read counts as nothing.
+    pub fn room(&self, attachment: &Attachment) -> Result<Room, Error> {
+        let Stored::Whole(record) = self.read(attachment)? else { return Ok(Room::Free) };
+        Ok(if record.chain.is_some() && record.add.is_none() {
+            Room::InChain(record)
+        } else if record.is_orphan() {
+            Room::AfterDel(record)
+        } else {
+            Room::Taken(record)
+        })
+    }
+
+    /// Writes a record whole: another process sees it complete or not at all. It replaces what is
+    /// recorded of the attachment.
+    pub fn write(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path(record);
+        Ok(write(&path, &to_bytes(record, &path)?)?)
+    }
+
+    /// Writes the record of an attachment of which nothing may be recorded: of several processes one
+    /// succeeds, the others get `EEXIST`.
+    pub fn create(&self, record: &Record) -> Result<(), Error> {
+        let path = self.path(record);
+        Ok(create(&path, &to_bytes(record, &path)?)?)
+    }
+
+    /// Ends the part of a plugin once its links are back. What an IPAM plugin said when it did not take
+    /// back the lease stays recorded, for a later DEL or GC; without that the record is removed, but for
+    /// one of a chain, which its maker removes.
+    pub fn end_plugin(&self, record: Record, ipam_problem: Option<&str>) -> Result<(), Error> {
+        let mut record = record;
+        match ipam_problem {
+            Some(problem) => record.set_ipam_pending(problem),
+            None if record.chain.is_none() => return self.remove(&record.attachment()),
+            None if record.ipam_problem.is_none() => return Ok(()),
+            None => record.ipam_problem = None,
+        }
+        self.write(&record)
+    }
+
+    /// Ends a chain's attachment once all its plugins are undone: the record is removed, or says only
+    /// which lease is left.
+    pub fn end_chain(&self, attachment: &Attachment) -> Result<(), Error> {
+        match self.read(attachment)? {
+            Stored::Whole(mut record) if record.ipam_problem.is_some() => {
+                (record.chain, record.link, record.devices) = (None, None, Vec::new());
+                record.state = State::IpamPending;
+                self.write(&record)
+            }
+            _ => self.remove(attachment),
+        }
+    }
+
+    /// Removes what is recorded of an attachment; success when there is nothing.
+    pub fn remove(&self, attachment: &Attachment) -> Result<(), Error> {
+        let name = file_name(attachment);
+        remove(&self.passing.join(&name))?;
+        Ok(remove(&self.lasting.join(&name))?)
+    }
+
+    /// Returns all records in order of their keys, and the files that cannot be read as one.
+    pub fn all(&self) -> Result<(Vec<Record>, Vec<Unreadable>), Error> {
+        self.select(|_| true, |_| true)
+    }
+
+    /// Returns the records of a container in the order of its chain, and the files that cannot be read
+    /// as one.
+    pub fn of_container(
+        &self,
+        container_id: &ContainerId,
+    ) -> Result<(Vec<Record>, Vec<Unreadable>), Error> {
+        let prefix = format!("{container_id}:");
+        let (mut records, unreadable) = self.select(|name| name.starts_with(&prefix), |_| true)?;
+        records.sort_by_key(|record| record.chain.as_ref().map_or(usize::MAX, |it| it.position));
+        Ok((records, unreadable))
+    }
+
+    /// Returns the records that hold a PCI function, whatever became of their namespaces.
+    pub fn holding(&self, device: PciAddress) -> Result<Vec<Record>, Error> {
+        // Every ADD asks: only a file with the address in it is worth a parser's time.
+        let address = device.to_string().into_bytes();
+        let names_it = |bytes: &[u8]| bytes.windows(address.len()).any(|part| part == address);
+        let (mut records, _) = self.select(|_| true, names_it)?;
+        records.retain(|record| record.holds(device));
+        Ok(records)
+    }
+
+    /// Tries whether records can be written.
+    pub fn writable(&self) -> Result<(), Error> {
+        Ok(writable(&self.lasting)?)
+    }
+
+    /// Removes what killed processes have left of writing records.
+    pub fn sweep(&self) -> Result<(), Error> {
+        sweep(&self.lasting)?;
+        Ok(sweep(&self.passing)?)
+    }
+
+    /// Returns the file of a record.
+    pub fn path(&self, record: &Record) -> PathBuf {
+        let dir = if record.has_ipam() { &self.lasting } else { &self.passing };
+        dir.join(file_name(&record.attachment()))
+    }
+
+    fn select(
+        &self,
+        is_wanted_name: impl Fn(&str) -> bool,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<(Vec<Record>, Vec<Unreadable>), Error> {
+        let (mut records, mut unreadable): (Vec<Record>, Vec<Unreadable>) = Default::default();
+        for dir in [&self.lasting, &self.passing] {
+            for name in names(dir)?.into_iter().filter(|name| is_wanted_name(name)) {
+                match load_if(&dir.join(name), &is_wanted)? {
+                    Stored::Missing => {}
+                    Stored::Whole(record) => records.push(*record),
+                    Stored::Unreadable(file) => unreadable.push(file),
+                }
+            }
+        }
+        records.sort_by(|a, b| (&a.container_id, &a.ifname).cmp(&(&b.container_id, &b.ifname)));
+        Ok((records, unreadable))
+    }
+}
+
+/// Both parts are validated names without `/`, so that a path stays in its directory, and without
+/// `:`, so that no two attachments share it.
+fn file_name(attachment: &Attachment) -> String {
+    format!("{}:{}", attachment.container_id, attachment.ifname)
+}
+
+fn attachment_of(path: &Path) -> Option<Attachment> {
+    let (container, ifname) = path.file_name()?.to_str()?.rsplit_once(':')?;
+    let container_id = ContainerId::try_from(container.to_owned()).ok()?;
+    Some(Attachment { container_id, ifname: ifname.parse().ok()? })
+}
+
+pub(crate) fn to_bytes(record: &Record, path: &Path) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(&Written { version: VERSION, record })
+        .map_err(|error| Error::Unwritten { path: path.to_owned(), problem: error.to_string() })
+}
+
+fn load(path: &Path) -> Result<Stored, Error> {
+    load_if(path, &|_| true)
+}
+
+/// Reads a record if its bytes are wanted; else it counts as missing.
+fn load_if(path: &Path, is_wanted: &dyn Fn(&[u8]) -> bool) -> Result<Stored, Error> {
+    let parsed = match read(path) {
+        Err(podbond_state::Error::TooLarge { max, .. }) => {
+            Err(format!("has more than {max} bytes"))
+        }
+        Ok(None) => return Ok(Stored::Missing),
+        Ok(Some(bytes)) if !is_wanted(&bytes) => return Ok(Stored::Missing),
+        Ok(Some(bytes)) => parse(&bytes),
+        Err(error) => return Err(error.into()),
+    };
+    let attachment = attachment_of(path);
+    let in_its_file = parsed.and_then(|record| match &attachment {
+        Some(named) if *named == record.attachment() => Ok(record),
+        _ => Err(format!("is that of {record}")),
+    });
+    Ok(match in_its_file {
+        Ok(record) => Stored::Whole(Box::new(record)),
+        Err(problem) => {
+            Stored::Unreadable(Unreadable { path: path.to_owned(), problem, attachment })
+        }
+    })
+}
+
+/// Reads what [`Records::write`] wrote. The error ends a sentence that begins with the file.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Record, String> {
+    match serde_json::from_slice(bytes) {
+        Ok(Version { version: VERSION }) => {}
+        Ok(Version { version }) => {
+            return Err(format!(
+                "has version {version}, of which this podbond knows {VERSION} alone (the podbond that \
+                 wrote it knows more)"
+            ));
+        }
+        Err(error) => return Err(format!("does not parse ({error})")),
+    }
+    serde_json::from_slice(bytes).map_err(|error| format!("is wrong ({error})"))
+}
+
+#[cfg(test)]
+mod tests;
