@@ -13,10 +13,12 @@
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod holder;
 mod record;
 mod records;
 mod result;
 
 pub use error::Error;
+pub use holder::Holder;
 pub use record::{Add, ChainPart, LinkPart, Record, State};
 pub use records::{Records, Room, Stored, Unreadable};

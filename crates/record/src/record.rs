@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use podbond_api::{ObjectKey, ResourceName};
 use podbond_cni::{Args, Attachment, CniResult, ContainerId, NetConf, PodRef, Request};
@@ -55,6 +56,9 @@ pub struct Record {
     pub ifname: LinkName,
     /// How far it is.
     pub state: State,
+    /// When its ADD began, in s since 1970, for people.
+    #[serde(default)]
+    pub begun: u64,
     /// The pod, where who called names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodRef>,
@@ -158,6 +162,7 @@ impl Record {
             container_id: request.container_id.clone(),
             ifname: request.ifname.clone(),
             state: State::Prepared,
+            begun: now(),
             pod: request.pod(),
             network: request.config.name.clone(),
             netns: None,
@@ -165,6 +170,31 @@ impl Record {
             add: Some(Add { config, args, path, result: None }),
             link: None,
             chain: None,
+            ipam_problem: None,
+        }
+    }
+
+    /// Returns the record of one network of a pod's chain before any of its plugins is called.
+    pub fn of_chain(
+        container_id: ContainerId,
+        ifname: LinkName,
+        pod: PodRef,
+        network: String,
+        netns: Option<NetnsIdentity>,
+        chain: ChainPart,
+    ) -> Self {
+        Self {
+            container_id,
+            ifname,
+            state: State::Prepared,
+            begun: now(),
+            pod: Some(pod),
+            network,
+            netns,
+            devices: chain.device.into_iter().collect(),
+            add: None,
+            link: None,
+            chain: Some(chain),
             ipam_problem: None,
         }
     }
@@ -251,6 +281,10 @@ impl fmt::Display for Record {
             None => write!(f, "container {}", id.get(..SHORT_ID).unwrap_or(id)),
         }
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Returns what a plugin says, which may have lines of its own and be as long as it likes, in one line.

@@ -6,10 +6,10 @@ use podbond_kernel::NetnsIdentity;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{ChainPart, LinkPart};
+use crate::{ChainPart, Holder, LinkPart};
 
 /// A record as version 1 writes it: every later version reads it.
-const V1: &str = r#"{"version":1,"containerId":"c1","ifname":"net3","state":"active",
+const V1: &str = r#"{"version":1,"containerId":"c1","ifname":"net3","state":"active","begun":1700000000,
     "pod":{"namespace":"demo","name":"bondpod1","uid":"u-1"},"network":"bond-net1",
     "netns":{"path":"/run/netns/p1","boot":"b-1","device":4,"inode":4026532000,"cookie":17},
     "devices":["0000:02:10.0","0000:03:10.0"],
@@ -231,4 +231,29 @@ fn records_of_a_container_are_in_the_order_of_its_chain() {
     let (records, _) = node.records.of_container(&container).unwrap();
     let names: Vec<&str> = records.iter().map(|record| record.ifname.as_str()).collect();
     assert_eq!(names, ["net2", "net1"]);
+}
+
+#[test]
+fn holder_of_a_vf_is_told_by_record_and_claim() {
+    let node = Node::new();
+    let device = "0000:02:10.0".parse().unwrap();
+    let claim = node.netns(true).path;
+    let other = node.dir.path().join("other");
+    symlink("/proc/self/ns/net", &other).unwrap();
+    let mut record = node.record("c1", &json!({}));
+    record.devices = vec![device];
+    let holder = |claim: Option<&Path>| node.records.holder(device, claim).unwrap();
+    node.records.write(&record).unwrap();
+    // Its plugin has not claimed it yet.
+    assert_eq!(holder(None), Some(Holder::Attachment(Box::new(record.clone()))));
+    record.link = Some(LinkPart::new("sriov", &json!({})).unwrap());
+    node.records.write(&record).unwrap();
+    assert_eq!(holder(Some(&claim)), Some(Holder::Attachment(Box::new(record.clone()))));
+    assert_eq!(holder(None), None, "another plugin has ended it");
+    let circle = node.dir.path().join("circle");
+    symlink(&circle, &circle).unwrap();
+    assert_eq!(holder(Some(&circle)), Some(Holder::Netns(circle.clone())), "unknown is held");
+    record.netns = Some(node.netns(false));
+    node.records.write(&record).unwrap();
+    assert_eq!(holder(Some(Path::new("no path"))), None);
 }

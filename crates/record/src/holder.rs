@@ -1,0 +1,69 @@
+//! Who holds a VF: by the records, and by the claim that sriov-cni and podbond keep for it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use podbond_kernel::NetnsState;
+use podbond_names::PciAddress;
+
+use crate::{Error, Record, Records};
+
+/// The plugin whose attachments claim their VF.
+const CLAIMS: &str = "sriov";
+
+/// Who holds a VF.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Holder {
+    /// An attachment, by its record.
+    Attachment(Box<Record>),
+    /// A pod of which only the namespace is known, by the claim on the VF.
+    Netns(PathBuf),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attachment(record) => record.fmt(f),
+            Self::Netns(path) => write!(f, "the pod with network namespace {}", path.display()),
+        }
+    }
+}
+
+impl Records {
+    /// Returns who holds a VF with this claim, `pci/<address>` of sriov-cni. A namespace of which nobody
+    /// knows what became of it holds it.
+    ///
+    /// An attachment of the `sriov` plugin whose claim is gone or names another namespace was ended by
+    /// sriov-cni: it holds nothing. One whose plugin was not called yet has no claim.
+    pub fn holder(
+        &self,
+        device: PciAddress,
+        claim: Option<&Path>,
+    ) -> Result<Option<Holder>, Error> {
+        let mut claim_is_over = false;
+        for record in self.holding(device)? {
+            let is_over = record.netns_state().is_over();
+            let is_claimed = record.is_claimed_by(claim);
+            if is_over {
+                claim_is_over |= is_claimed;
+            } else if is_claimed || !record.claims_its_vf() {
+                return Ok(Some(Holder::Attachment(Box::new(record))));
+            }
+        }
+        let claim = claim.filter(|path| !claim_is_over && !NetnsState::of_path(path).is_over());
+        Ok(claim.map(|path| Holder::Netns(path.to_owned())))
+    }
+}
+
+impl Record {
+    /// Returns whether its plugin has begun and claims the VF for its namespace.
+    pub fn claims_its_vf(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.plugin == CLAIMS)
+    }
+
+    /// Returns whether the claim on a VF names this attachment's namespace.
+    pub fn is_claimed_by(&self, claim: Option<&Path>) -> bool {
+        let netns = self.netns.as_ref().map(|netns| netns.path.as_path());
+        claim.is_some() && netns == claim
+    }
+}
