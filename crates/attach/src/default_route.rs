@@ -9,8 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use podbond_cni::Route as ResultRoute;
 use podbond_kernel::{At, Kernel, Netns, Route, Step, transact};
 use podbond_names::LinkName;
-
-use crate::Record;
+use podbond_record::Record;
 
 /// `RT_TABLE_MAIN`
 const MAIN_TABLE: u32 = 254;
@@ -73,7 +72,8 @@ fn plan(ifname: &LinkName, gateways: &[IpAddr], shown: &[(LinkName, Vec<Route>)]
 /// Lets an attachment's result tell of the default routes as they are now: CHECK compares with it,
 /// and the pod's status is made of it.
 pub(crate) fn amend(record: &mut Record, ifname: &LinkName, gateways: &[IpAddr]) {
-    let Some(result) = &mut record.result else { return };
+    let Some(chain) = &mut record.chain else { return };
+    let Some(result) = &mut chain.result else { return };
     for gateway in gateways {
         let dst = any_like(*gateway);
         result.routes.retain(|route| route.dst != dst);

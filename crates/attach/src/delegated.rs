@@ -5,10 +5,10 @@ use podbond_cni::{Args, Request};
 use podbond_names::LinkName;
 use serde_json::Value;
 
+use crate::attacher::OF_POD;
 use crate::chain::fixed_name;
 use crate::nad::Network;
 use crate::ports::leave_ports_down;
-use crate::run::OF_POD;
 use crate::{Attachment, Chain, DeviceRequest, Error};
 
 /// The keys of `CNI_ARGS` that ask for something of one interface.

@@ -2,10 +2,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use podbond_api::{NETWORKS_ANNOTATION, ObjectKey};
-use podbond_cni::{Code, Command, ContainerId, Failure};
+use podbond_cni::{Code, Command, ContainerId, Failure, PodRef};
 use podbond_names::LinkName;
 
-use crate::{Attachment, Record, Sandbox};
+use podbond_record::Record;
+
+use crate::{Attachment, Sandbox};
 
 mod input;
 
@@ -108,7 +110,7 @@ pub enum Error {
     )]
     NoNetns {
         /// The pod.
-        pod: ObjectKey,
+        pod: PodRef,
         /// `CNI_NETNS`.
         path: PathBuf,
     },
@@ -158,18 +160,27 @@ pub enum Error {
         /// The system's words.
         problem: String,
     },
-    /// A record cannot be read or written.
+    /// A configuration cannot be read.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
-    /// A record cannot be understood.
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] podbond_record::Error),
+    /// Nobody can tell whether the namespace of an attachment is still there.
     #[error(
-        "record {} {problem}: remove the file once nothing of the attachment is left on the node",
-        path.display()
+        "{attachment}: it cannot be told whether its network namespace is still there, so nothing is \
+         changed: run podbond where it sees the node's mounts and processes"
     )]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
+    UnknownNetns {
+        /// The attachment.
+        attachment: Box<AttachmentId>,
+    },
+    /// An IPAM plugin does not take back a lease.
+    #[error("{attachment}: its IPAM plugin has not taken back its lease: {problem}")]
+    LeasePending {
+        /// The attachment.
+        attachment: Box<AttachmentId>,
+        /// What the plugin said.
         problem: String,
     },
     /// An ADD failed, and so did a part of undoing it.
@@ -188,8 +199,10 @@ pub enum Error {
 /// Which attachment an error is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachmentId {
-    /// The pod.
-    pub pod: ObjectKey,
+    /// The pod; none where only the container is known.
+    pub pod: Option<PodRef>,
+    /// The container.
+    pub container_id: ContainerId,
     /// The interface.
     pub ifname: LinkName,
     /// What the status calls the network.
@@ -198,22 +211,34 @@ pub struct AttachmentId {
 
 impl fmt::Display for AttachmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pod, ifname, network } = self;
-        write!(f, "pod {pod}: interface {ifname} for network {network}")
+        let Self { pod, container_id, ifname, network } = self;
+        match pod {
+            Some(pod) => write!(f, "pod {pod}: ")?,
+            None => write!(f, "container {container_id}: ")?,
+        }
+        write!(f, "interface {ifname} for network {network}")
     }
 }
 
 impl AttachmentId {
     pub(crate) fn of(sandbox: &Sandbox, attachment: &Attachment) -> Self {
-        let (pod, ifname) = (sandbox.pod.clone(), attachment.ifname.clone());
-        Self { pod, ifname, network: attachment.name() }
+        Self {
+            pod: Some(sandbox.pod.clone()),
+            container_id: sandbox.container_id.clone(),
+            ifname: attachment.ifname.clone(),
+            network: attachment.name(),
+        }
     }
 }
 
 impl From<&Record> for AttachmentId {
     fn from(record: &Record) -> Self {
-        let (pod, ifname) = (record.pod.clone(), record.ifname.clone());
-        Self { pod, ifname, network: record.name() }
+        Self {
+            pod: record.pod.clone(),
+            container_id: record.container_id.clone(),
+            ifname: record.ifname.clone(),
+            network: record.network_name(),
+        }
     }
 }
 
@@ -262,8 +287,8 @@ impl Error {
             Self::NoNetns { .. } => Code::InvalidEnvironment,
             Self::AlreadyAttached { .. } => Code::CONFLICT,
             Self::DefaultRoute { .. } => Code::KERNEL,
-            Self::File { .. } | Self::State(_) => Code::Io,
-            Self::Record { .. } => Code::Decode,
+            Self::File { .. } | Self::State(_) | Self::Record(_) => Code::Io,
+            Self::UnknownNetns { .. } | Self::LeasePending { .. } => Code::TryAgain,
             Self::Undoing { cause, .. } => cause.code(),
             _ => Code::InvalidConfig,
         }

@@ -4,9 +4,9 @@
 //! - **Asking**: [`parse_networks`] reads the pod's annotation; [`Chain::resolve`] looks up the NADs
 //!   and gives the attachments in order. Both are pure: a chain is data, to be planned or run.
 //! - **Running**: [`Attacher::add`] calls the plugins, and undoes all in reverse when one fails.
-//!   [`Attacher::delete`] needs nothing but the [`Record`]s.
+//!   [`Attacher::delete`] needs nothing but the records.
 //! - **Looking after**: [`Attacher::check`] compares what is with what was made;
-//!   [`Attacher::take_away`] removes what outlived its namespace; [`Attacher::unready`] tells why
+//!   [`Attacher::end_orphan`] undoes what outlived its namespace; [`Attacher::unready`] tells why
 //!   nothing could be made.
 //! - **Telling**: [`NetworkStatus`] is the pod's network-status annotation.
 //!
@@ -15,9 +15,13 @@
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod add;
+mod attacher;
 mod chain;
+mod check;
 mod default_network;
 mod default_route;
+mod del;
 mod delegated;
 mod element;
 mod error;
@@ -25,25 +29,20 @@ mod error;
 pub mod fuzzing;
 mod json;
 mod nad;
-mod netns;
 mod networks;
 mod ports;
 mod readiness;
-mod record;
-mod run;
 mod status;
-mod sweep;
 #[cfg(test)]
 mod testing;
 mod traits;
 
+pub use add::Added;
+pub use attacher::{Attacher, Sandbox};
 pub use chain::{Attachment, Chain, DeviceRequest};
+pub use check::Checked;
 pub use default_network::{DefaultNetwork, default_network};
 pub use error::{AttachmentId, ConfigError, ElementError, Error, NetworksError, TakenBy};
-pub use netns::NetnsRef;
 pub use networks::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
-pub use record::{Record, Records};
-pub use run::{Added, Attacher, Sandbox};
-pub use status::{DeviceInfo, NetworkStatus, StatusDns, annotation};
-pub use sweep::{Attachments, Checked};
-pub use traits::{Devices, Holder, Source};
+pub use status::{DeviceInfo, NetworkStatus, StatusDns, annotation, statuses_of};
+pub use traits::{Device, Devices, Source};

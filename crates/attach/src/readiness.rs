@@ -10,7 +10,7 @@ impl Attacher<'_> {
     /// own reasons: one of ours whatever the version of its configuration, another from 1.1.0 on, the
     /// first version that has STATUS.
     pub fn unready(&self, chain: &Chain) -> Vec<Failure> {
-        let records = self.records().writable().err().map(|error| {
+        let records = self.records.writable().err().map(|error| {
             let msg = format!(
                 "what ADD does cannot be recorded: {error}: make room, or mount the filesystem for \
                  writing"
@@ -43,6 +43,7 @@ mod tests {
     use std::path::Path;
 
     use podbond_cni::Code;
+    use podbond_record::Records;
     use serde_json::{Value, json};
 
     use super::*;
@@ -106,7 +107,8 @@ mod tests {
         let node = Node::new();
         let delegates = json!([{"name": "a", "type": "one"}]);
         let told = node.with(|attacher| {
-            Attacher { state: Path::new("/proc/none"), ..*attacher }.unready(&chain(&delegates))
+            let records = Records::new(Path::new("/proc/none"), Path::new("/proc/none"));
+            Attacher { records: &records, ..*attacher }.unready(&chain(&delegates))
         });
         assert_eq!(told[0].code, Code::NotAvailable);
         let start = "what ADD does cannot be recorded: cannot make the directory /proc/none";

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use podbond_cni::{CniResult, Dns, Interface};
 use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_record::Record;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -76,6 +77,19 @@ impl Serialize for DeviceInfo {
 pub fn annotation(statuses: &[NetworkStatus]) -> String {
     // Texts and numbers only: serializing them cannot fail.
     serde_json::to_string(statuses).unwrap_or_default()
+}
+
+/// Returns the status of a chain's attachment; empty where its ADD did not come to its end.
+pub fn statuses_of(record: &Record) -> Vec<NetworkStatus> {
+    let Some(chain) = &record.chain else { return Vec::new() };
+    let Some(result) = &chain.result else { return Vec::new() };
+    let subject = Subject {
+        name: record.network_name(),
+        ifname: &record.ifname,
+        is_default: chain.nad.is_none(),
+        device: chain.device,
+    };
+    statuses(&subject, result)
 }
 
 /// Whose status it is.

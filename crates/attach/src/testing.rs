@@ -1,10 +1,10 @@
 //! A node without a kernel: plugins that write down how they are called and fail where they are
-//! told to, a pool of VFs, and files for namespaces.
+//! told to, a pool of VFs, and links to the own namespace for those of pods.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
@@ -13,11 +13,12 @@ use podbond_cni::{
     Request, Version,
 };
 use podbond_names::PciAddress;
+use podbond_record::{Record, Records};
 use serde_json::{Value, json};
 
 use crate::{
-    Added, Attacher, Attachments, Chain, DefaultNetwork, Devices, Error, Holder, Record, Records,
-    Sandbox, Source, default_network,
+    Added, Attacher, Chain, DefaultNetwork, Device, Devices, Error, Sandbox, Source,
+    default_network,
 };
 
 /// What a call of a plugin shall do instead of succeeding.
@@ -98,32 +99,23 @@ impl Plugin for Fake<'_> {
     }
 }
 
-/// A pool of two VFs, and any other device on request.
-#[derive(Default)]
-pub(crate) struct Pool(pub(super) RefCell<BTreeMap<PciAddress, Holder>>);
+/// A pool of two VFs, which the records hold, and any other device on request.
+pub(crate) struct Pool(Records);
 
 pub(crate) const VFS: [&str; 2] = ["0000:03:10.0", "0000:03:10.1"];
 
 impl Devices for Pool {
-    fn allocate(&self, _: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
-        let held = |(_, other): &(&PciAddress, &Holder)| *other == holder;
-        if let Some((device, _)) = self.0.borrow().iter().find(held) {
-            return Ok(*device);
-        }
+    fn choose(&self, _: &ResourceName) -> Result<Device, Failure> {
         let all = VFS.map(|vf| vf.parse().unwrap());
-        let free = all.into_iter().find(|device| !self.0.borrow().contains_key(device));
-        let device = free.ok_or_else(|| Failure::new(Code::EXHAUSTED, "no free VF"))?;
-        self.claim(device, holder).map(|()| device)
+        let free = all.into_iter().find(|vf| self.0.holding(*vf).unwrap().is_empty());
+        free.map_or_else(
+            || Err(Failure::new(Code::EXHAUSTED, "no free VF")),
+            |vf| self.choose_this(vf),
+        )
     }
 
-    fn claim(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
-        self.0.borrow_mut().insert(device, holder.clone());
-        Ok(())
-    }
-
-    fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
-        assert_eq!(self.0.borrow_mut().remove(&device).as_ref(), Some(holder));
-        Ok(())
+    fn choose_this(&self, address: PciAddress) -> Result<Device, Failure> {
+        Ok(Device { address, lock: None })
     }
 }
 
@@ -145,17 +137,18 @@ impl Source for Nads {
     }
 }
 
-/// A node with its directories; namespaces are files.
+/// A node with its directories.
 pub(crate) struct Node {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) script: Script,
-    pub(crate) pool: Pool,
+    pub(crate) records: Records,
 }
 
 impl Node {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, script: Script::default(), pool: Pool::default() }
+        let [lib, run] = ["lib", "run"].map(|name| directory.path().join(name));
+        Self { records: Records::new(&lib, &run), directory, script: Script::default() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -167,18 +160,18 @@ impl Node {
         let plugins: [&dyn Plugin; 3] = [&one, &two, &three];
         act(&Attacher {
             delegates: &Delegates::new(&plugins, Lookup::PathThenBuiltin),
-            devices: &self.pool,
-            state: self.directory.path(),
+            devices: &Pool(self.records.clone()),
+            records: &self.records,
             path: &[],
-            is_netns: &Path::is_file,
         })
     }
 
     pub(crate) fn sandbox(&self, id: &str) -> Sandbox {
         let netns = self.path(&format!("netns-{id}"));
-        fs::write(&netns, "").unwrap();
+        symlink("/proc/self/ns/net", &netns).unwrap();
         let container_id = ContainerId::try_from(id.to_owned()).unwrap();
-        Sandbox { pod: "demo/pod".parse().unwrap(), uid: Some("u-1".into()), container_id, netns }
+        let pod = json!({"namespace": "demo", "name": "pod", "uid": "u-1"});
+        Sandbox { pod: serde_json::from_value(pod).unwrap(), container_id, netns }
     }
 
     pub(crate) fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {
@@ -186,23 +179,31 @@ impl Node {
     }
 
     pub(crate) fn delete(&self, sandbox: &Sandbox) -> Vec<Error> {
-        self.with(|attacher| attacher.delete(&sandbox.container_id))
+        self.with(|attacher| attacher.delete(&sandbox.container_id, || None))
     }
 
+    /// All records, each pod's in the order of its chain.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let (records, errors) = Records::new(self.directory.path()).all();
-        assert_eq!(errors, []);
+        let (mut records, unreadable) = self.records.all().unwrap();
+        assert_eq!(unreadable, []);
+        records.sort_by_key(|record| record.chain.as_ref().map(|chain| chain.position));
         records
     }
 
-    pub(crate) fn attachments(&self) -> Attachments {
-        Attachments::of(&Records::new(self.directory.path()))
+    /// Lets the recorded namespace of a sandbox be one of an earlier boot, as if it were gone.
+    pub(crate) fn end_netns(&self, sandbox: &Sandbox) {
+        for mut record in self.records() {
+            if record.container_id == sandbox.container_id {
+                let mut netns = serde_json::to_value(record.netns.unwrap()).unwrap();
+                netns["boot"] = json!("earlier");
+                record.netns = Some(serde_json::from_value(netns).unwrap());
+                self.records.write(&record).unwrap();
+            }
+        }
     }
 
     pub(crate) fn assert_empty(&self) {
-        assert_eq!(self.records(), []);
-        assert_eq!(Records::new(self.directory.path()).containers().unwrap(), []);
-        assert!(self.pool.0.borrow().is_empty(), "{:?}", self.pool.0);
+        assert_eq!(self.records.all().unwrap(), (Vec::new(), Vec::new()));
     }
 
     fn eth0(&self) -> DefaultNetwork {
@@ -210,14 +211,6 @@ impl Node {
         fs::create_dir_all(&conf_dir).unwrap();
         fs::write(conf_dir.join("a.conf"), r#"{"name": "cluster", "type": "three"}"#).unwrap();
         default_network(&conf_dir).unwrap().unwrap()
-    }
-
-    /// A new namespace at the path of the old one, which is gone: only what the kernel says of it
-    /// tells them apart.
-    pub(crate) fn replace_netns(&self, sandbox: &Sandbox) {
-        let new = self.path("new");
-        fs::write(&new, "").unwrap();
-        fs::rename(new, &sandbox.netns).unwrap();
     }
 
     /// eth0 by one plugin, two VFs by two plugins each, and one more network.

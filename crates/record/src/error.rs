@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 /// Why a record cannot be read, written or removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -14,4 +16,14 @@ pub enum Error {
         /// Why not.
         problem: String,
     },
+}
+
+impl Error {
+    /// Returns whether a record could not be created because one is there.
+    pub fn is_taken(&self) -> bool {
+        match self {
+            Self::State(error) => error.errno() == Some(Errno::EXIST),
+            Self::Unwritten { .. } => false,
+        }
+    }
 }

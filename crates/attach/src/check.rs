@@ -1,0 +1,79 @@
+//! CHECK of a pod's networks: whether they are as they were made.
+
+use podbond_cni::{Code, Command, Failure, NetConf, Version};
+
+use podbond_record::{ChainPart, Record};
+
+use crate::Attacher;
+
+/// What CHECK of one plugin of an attachment came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// All is as ADD left it.
+    Same,
+    /// It is not; the message tells every difference.
+    Differs(Failure),
+    /// It could not be found out.
+    Failed(Failure),
+    /// The plugin cannot be asked, and why.
+    NotChecked(String),
+}
+
+impl Attacher<'_> {
+    /// CHECK of an attachment's plugins in the order of the chain, with what its ADD was given and
+    /// what came of it. A plugin of our own is asked whatever the version of its configuration; one
+    /// that is not, from 0.4.0 on, the first version that has CHECK.
+    pub fn check(&self, record: &Record) -> Vec<(String, Checked)> {
+        let Some(chain) = &record.chain else { return self.check_by_plugin(record) };
+        let plugins = chain.configs.iter();
+        plugins
+            .map(|config| (config.plugin.clone(), self.check_plugin(record, chain, config)))
+            .collect()
+    }
+
+    fn check_plugin(&self, record: &Record, chain: &ChainPart, config: &NetConf) -> Checked {
+        let own = self.delegates.own(&config.plugin);
+        if own.is_none() && config.version < Version::V0_4_0 {
+            let (plugin, version) = (&config.plugin, config.version);
+            return Checked::NotChecked(format!(
+                "{plugin} speaks {version} here, which has no CHECK: give the network cniVersion \
+                 0.4.0 or newer"
+            ));
+        }
+        let mut config = config.clone();
+        // The record keeps the result in full: no version loses any of it on its way.
+        config.version = config.version.max(Version::V0_4_0);
+        let netns = record.netns.as_ref().map(|netns| netns.path.clone());
+        let request = self.request(record, chain, netns, config, chain.result.clone());
+        checked(match own {
+            Some(plugin) => plugin.check(&request, self.delegates),
+            None => self.delegates.call(Command::Check, &request).map(drop),
+        })
+    }
+
+    /// CHECK of an attachment that a runtime had made by one of our plugins alone.
+    fn check_by_plugin(&self, record: &Record) -> Vec<(String, Checked)> {
+        let Some(mut check) = record.del(self.path) else { return Vec::new() };
+        check.config.version = check.config.version.max(Version::V0_4_0);
+        let name = check.config.plugin.clone();
+        let outcome = match self.delegates.own(&name) {
+            Some(plugin) => checked(plugin.check(&check, self.delegates)),
+            None => Checked::NotChecked(format!("{name} is not podbond's")),
+        };
+        vec![(name, outcome)]
+    }
+}
+
+fn checked(outcome: Result<(), Failure>) -> Checked {
+    match outcome {
+        Ok(()) => Checked::Same,
+        Err(failure) if failure.code == Code::DIFFERS => Checked::Differs(failure),
+        Err(failure) if failure.code == Code::IncompatibleVersion => {
+            Checked::NotChecked(failure.to_string())
+        }
+        Err(failure) => Checked::Failed(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests;
