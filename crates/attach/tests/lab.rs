@@ -9,12 +9,12 @@ use std::sync::Mutex;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_attach::{
-    Added, Attacher, Chain, Devices, Error, Holder, Records, Sandbox, Source, annotation,
-    default_network,
+    Added, Attacher, Chain, Device, Devices, Error, Sandbox, Source, annotation, default_network,
 };
 use podbond_cni::{CniResult, ContainerId, Delegates, Failure, Lookup, Plugin, Request, Version};
-use podbond_kernel::{NamedNetns, is_netns};
+use podbond_kernel::NamedNetns;
 use podbond_names::PciAddress;
+use podbond_record::Records;
 use serde_json::json;
 
 /// iproute2's `ip`: its output, and a panic when it fails.
@@ -103,16 +103,12 @@ impl Source for Nads {
 struct NoDevices;
 
 impl Devices for NoDevices {
-    fn allocate(&self, _: &ResourceName, _: &Holder) -> Result<PciAddress, Failure> {
+    fn choose(&self, _: &ResourceName) -> Result<Device, Failure> {
         unreachable!("no network here has a resource")
     }
 
-    fn claim(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
+    fn choose_this(&self, _: PciAddress) -> Result<Device, Failure> {
         unreachable!("no network here names a device")
-    }
-
-    fn release(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
-        unreachable!("no attachment here has a device")
     }
 }
 
@@ -131,7 +127,8 @@ impl Node {
         }
         let netns = NamedNetns::create(name).unwrap().path().to_owned();
         let container_id = ContainerId::try_from(name.to_owned()).unwrap();
-        let sandbox = Sandbox { pod: "demo/pod".parse().unwrap(), uid: None, container_id, netns };
+        let pod = serde_json::from_value(json!({"namespace": "demo", "name": "pod"})).unwrap();
+        let sandbox = Sandbox { pod, container_id, netns };
         let state = tempfile::tempdir().unwrap();
         let eth0 = r#"{"cniVersion": "1.0.0", "name": "10.88.0", "type": "veth"}"#;
         std::fs::write(state.path().join("a.conf"), eth0).unwrap();
@@ -142,9 +139,8 @@ impl Node {
         act(&Attacher {
             delegates: &Delegates::new(&[&self.veth], Lookup::PathThenBuiltin),
             devices: &NoDevices,
-            state: self.state.path(),
+            records: &self.records(),
             path: &[],
-            is_netns: &is_netns,
         })
     }
 
@@ -160,7 +156,7 @@ impl Node {
     }
 
     fn delete(&self) -> Vec<Error> {
-        self.with(|attacher| attacher.delete(&self.sandbox.container_id))
+        self.with(|attacher| attacher.delete(&self.sandbox.container_id, || None))
     }
 
     fn remove_netns(&self) {
@@ -180,9 +176,13 @@ impl Node {
         std::mem::take(&mut *self.veth.deleted_in.lock().unwrap())
     }
 
+    fn records(&self) -> Records {
+        Records::new(&self.state.path().join("lib"), &self.state.path().join("run"))
+    }
+
     fn has_records(&self) -> bool {
-        let (records, errors) = Records::new(self.state.path()).all();
-        assert_eq!(errors, []);
+        let (records, unreadable) = self.records().all().unwrap();
+        assert_eq!(unreadable, []);
         !records.is_empty()
     }
 }
@@ -205,7 +205,7 @@ fn a_namespace_made_anew_at_the_same_path_is_told_from_the_old_one() {
 
     node.remove_netns();
     NamedNetns::create(node.name).unwrap();
-    assert_eq!(node.add("a").unwrap().warnings, []);
+    node.add("a").unwrap();
     // The old attachments were not looked for in the new namespace.
     assert_eq!(node.deleted_in(), [None, None]);
 

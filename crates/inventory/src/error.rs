@@ -199,6 +199,9 @@ pub enum Error {
         /// What could not be put back, and why.
         left: Vec<String>,
     },
+    /// A record of an attachment cannot be read.
+    #[error(transparent)]
+    Record(#[from] podbond_record::Error),
     /// Something cannot be remembered, or another process works on it and does not end.
     #[error(transparent)]
     State(#[from] podbond_state::Error),

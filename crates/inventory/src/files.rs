@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podbond_state::{Lock, names, read, remove, sweep, write};
+use podbond_state::{Lock, names, read, remove, write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::Error;
 const SUFFIX: &str = ".json";
 
 /// How long another process is waited for: making VFs takes seconds.
-const LOCK_PATIENCE: Duration = Duration::from_mins(1);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The version of our records' form.
 const VERSION: u32 = 1;
@@ -82,11 +82,6 @@ impl Files {
         }
     }
 
-    /// Removes what killed processes have left of writing records. Needs the lock.
-    pub(crate) fn sweep(&self) -> Result<(), Error> {
-        Ok(sweep(&self.directory)?)
-    }
-
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
         Ok(remove(&self.path(name))?)
     }
@@ -94,7 +89,7 @@ impl Files {
 
 /// Takes the lock of a state directory, made if need be.
 pub(crate) fn lock(state: &Path) -> Result<Lock, Error> {
-    Ok(Lock::take(&state.join("inventory.lock"), LOCK_PATIENCE)?)
+    Ok(Lock::take(&state.join("inventory.lock"), LOCK_TIMEOUT)?)
 }
 
 /// A record with the version of its form.

@@ -4,15 +4,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::files::{parse, to_bytes};
-use crate::holder::Hold;
 use crate::record::PfRecord;
 
-/// Reads a record as that of a VF's holder and as that of a PF.
+/// Reads a record as that of a PF.
 ///
 /// # Panics
 /// When a record that can be read is not the same once it is written again.
 pub fn record(text: &str) {
-    again::<Hold>(text);
     again::<PfRecord>(text);
 }
 

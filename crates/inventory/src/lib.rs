@@ -5,7 +5,7 @@
 //!   resource. [`Assignment::plan`] turns that into steps; nothing left to do is an empty plan.
 //! - **Making and taking back**: [`Policies`] keeps the policies of the node, makes their VFs and
 //!   takes them back when a policy is deleted, never while a pod holds one.
-//! - **Holding**: [`Ledger`] records on disk which pod holds which VF.
+//! - **Holding**: [`Holdings`] tells by the records of attachments which pod holds which VF.
 //!
 //! A VF is known by its PCI address and by its PF and index alone. Its link is renamed by udev and
 //! by plugins, and is not seen from the host at all while a pod has it.
@@ -20,8 +20,8 @@ mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod holder;
+mod holdings;
 mod in_force;
-mod ledger;
 mod plan;
 mod policies;
 mod record;
@@ -29,6 +29,6 @@ mod record;
 pub use assign::{Assignment, Overridden, PfAssignment, VfGroup, assign};
 pub use cards::{Cards, Inventory, NetLink, Pf, Vf};
 pub use error::Error;
-pub use holder::{Holder, Holders, Occupant};
-pub use ledger::Ledger;
+pub use holder::{Holders, Occupant};
+pub use holdings::Holdings;
 pub use policies::{Applied, Deleted, Policies};

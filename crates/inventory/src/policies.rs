@@ -12,7 +12,7 @@ use crate::files::{Files, lock};
 use crate::in_force::{InForce, file_name};
 use crate::plan::take_back;
 use crate::record::PfRecord;
-use crate::{Assignment, Cards, Error, Holders, Inventory, Ledger};
+use crate::{Assignment, Cards, Error, Holders, Holdings, Inventory};
 
 /// VFs, then what they need, then nothing, and one more for a link that was renamed meanwhile.
 /// More rounds mean that something is changed back.
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The policies that are in force on this node, kept on disk with what they changed.
 #[derive(Debug)]
 pub struct Policies<'l> {
-    ledger: &'l Ledger,
+    holdings: &'l Holdings,
     state: PathBuf,
     in_force: Files,
     pfs: Files,
@@ -62,9 +62,9 @@ struct Target {
 }
 
 impl<'l> Policies<'l> {
-    pub(crate) fn new(ledger: &'l Ledger, state: &Path) -> Self {
+    pub(crate) fn new(holdings: &'l Holdings, state: &Path) -> Self {
         Self {
-            ledger,
+            holdings,
             state: state.to_owned(),
             in_force: Files::new(state.join("policies")),
             pfs: Files::new(state.join("pfs")),
@@ -104,7 +104,7 @@ impl<'l> Policies<'l> {
         let inventory = cards.inventory()?;
         let (target, mut applied) = self.target(policies, labels, &inventory)?;
         if !policies.is_empty() {
-            applied.steps = target.steps(&inventory, &self.ledger.holders(&inventory)?)?;
+            applied.steps = target.steps(&inventory, &self.holdings.holders(&inventory)?)?;
         }
         Ok(applied)
     }
@@ -157,7 +157,7 @@ impl<'l> Policies<'l> {
         keys: &[ObjectKey],
         inventory: &Inventory,
     ) -> Result<(), Error> {
-        let holders = self.ledger.holders(inventory)?;
+        let holders = self.holdings.holders(inventory)?;
         let assignment = assign_matching(stored, inventory)?;
         for (pf, group) in assignment.groups().filter(|(_, group)| keys.contains(&group.policy)) {
             let Some(pf) = inventory.pf(pf) else { continue };
@@ -284,7 +284,7 @@ impl<'l> Policies<'l> {
         let mut left = String::new();
         for _ in 0..ROUNDS {
             let inventory = transaction.kernel().inventory()?;
-            let steps = target.steps(&inventory, &self.ledger.holders(&inventory)?)?;
+            let steps = target.steps(&inventory, &self.holdings.holders(&inventory)?)?;
             let Some(first) = steps.first() else { return Ok(()) };
             left = first.to_string();
             let remade = |step: &Step| match step {

@@ -8,9 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use podbond_api::{Object, SriovNetworkNodePolicy, read_manifests};
-use podbond_inventory::{Applied, Cards, Error, Holder, Inventory, Ledger, Occupant};
-use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Netns, Step};
+use podbond_inventory::{Applied, Cards, Error, Holdings, Inventory, Occupant};
+use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Netns, NetnsIdentity, Step};
 use podbond_names::{Mac, PciAddress};
+use podbond_record::{Holder, Record, Records};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// The lab's node with a state directory of its own; its policies are deleted at the end.
@@ -24,18 +26,22 @@ impl Node {
         Self { kernel: Kernel::host().unwrap(), state: TempDir::new().unwrap() }
     }
 
-    fn ledger(&self) -> Ledger {
-        Ledger::new(self.state.path(), &self.state.path().join("sriov"))
+    fn records(&self) -> Records {
+        Records::new(self.state.path(), &self.state.path().join("run"))
+    }
+
+    fn holdings(&self) -> Holdings {
+        Holdings::new(self.state.path(), self.records(), &self.state.path().join("sriov"))
     }
 
     fn apply(&mut self, spec: &str) -> Result<Applied, Error> {
         let policy = policy(spec);
-        self.ledger().policies().apply(&mut self.kernel, &[policy], None)
+        self.holdings().policies().apply(&mut self.kernel, &[policy], None)
     }
 
     fn delete(&mut self) -> Result<Vec<Step>, Error> {
         let keys = ["ops/p".parse().unwrap()];
-        let deleted = self.ledger().policies().delete(&mut self.kernel, &keys)?;
+        let deleted = self.holdings().policies().delete(&mut self.kernel, &keys)?;
         Ok(deleted.steps)
     }
 
@@ -74,13 +80,13 @@ fn policy(spec: &str) -> SriovNetworkNodePolicy {
     }
 }
 
-fn holder(netns: &Path) -> Holder {
-    Holder {
-        pod: "demo/web".parse().unwrap(),
-        container_id: "id-of-web".to_owned(),
-        interface: "net1".parse().unwrap(),
-        netns: netns.to_owned(),
-    }
+fn record(netns: &Path) -> Record {
+    let record = json!({
+        "containerId": "id-of-web", "ifname": "net1", "state": "active",
+        "pod": {"namespace": "demo", "name": "web"}, "network": "n",
+        "netns": NetnsIdentity::of(netns).unwrap(),
+    });
+    serde_json::from_value(record).unwrap()
 }
 
 fn macs(pf: &podbond_inventory::Pf) -> Vec<(Option<Mac>, Option<Mac>)> {
@@ -133,27 +139,27 @@ fn a_vf_in_a_pod_is_known_by_its_address_and_stands_in_the_way() {
     let spec = "numVfs: 2, nicSelector: {pfNames: [pf0]}";
     node.apply(spec).unwrap();
     let pod = NamedNetns::create("inventory-lab").unwrap();
-    let holder = holder(pod.path());
-    let vf = {
-        let ledger = node.ledger();
-        ledger.allocate(node.kernel.sysfs(), &"r".parse().unwrap(), &holder).unwrap()
-    };
+    let (vf, lock) = node.holdings().choose(node.kernel.sysfs(), &"r".parse().unwrap()).unwrap();
+    let record = Record { devices: vec![vf], ..record(pod.path()) };
+    node.records().write(&record).unwrap();
+    drop(lock);
     move_into(&mut node, pod.path(), vf);
     let inventory = node.inventory();
-    let holders = node.ledger().holders(&inventory).unwrap();
-    assert_eq!(holders.of(vf), Some(&Occupant::Pod(holder.clone())));
+    let holders = node.holdings().holders(&inventory).unwrap();
+    let holder = Holder::Attachment(Box::new(record.clone()));
+    assert_eq!(holders.of(vf), Some(&Occupant::Holder(holder)));
     assert_eq!(node.apply(spec).unwrap().steps, []);
     for refused in [
         node.apply("numVfs: 3, nicSelector: {pfNames: [pf0]}").map(|applied| applied.steps),
         node.delete(),
     ] {
         let message = refused.unwrap_err().to_string();
-        assert!(message.contains("while pod demo/web (net1) holds VF 0"), "{message}");
+        assert!(message.contains("while net1 of pod demo/web holds VF 0"), "{message}");
     }
-    node.ledger().release(vf, &holder).unwrap();
+    node.records().remove(&record.attachment()).unwrap();
     // Nobody's record names it now, but its link is still not here.
     let inventory = node.inventory();
-    let holders = node.ledger().holders(&inventory).unwrap();
+    let holders = node.holdings().holders(&inventory).unwrap();
     assert_eq!(holders.of(vf), Some(&Occupant::Unknown));
     pod.remove().unwrap();
 }

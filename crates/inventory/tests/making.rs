@@ -25,13 +25,13 @@ fn one(name: &str, more: &str) -> SriovNetworkNodePolicy {
 }
 
 fn apply(node: &mut Node, policies: &[SriovNetworkNodePolicy]) -> Result<Applied, Error> {
-    let ledger = node.ledger();
-    ledger.policies().apply(node, policies, None)
+    let holdings = node.holdings();
+    holdings.policies().apply(node, policies, None)
 }
 
 fn delete(node: &mut Node, name: &str) -> Result<Deleted, Error> {
-    let ledger = node.ledger();
-    ledger.policies().delete(node, &[format!("ops/{name}").parse().unwrap()])
+    let holdings = node.holdings();
+    holdings.policies().delete(node, &[format!("ops/{name}").parse().unwrap()])
 }
 
 fn lines(steps: &[podbond_kernel::Step]) -> Vec<String> {
@@ -63,16 +63,15 @@ fn applying_again_changes_nothing() {
         one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}"),
         one("b", "deviceType: vfio-pci; nicSelector: {pfNames: [pf1]}"),
     ];
-    let ledger = node.ledger();
-    let first = ledger.policies().plan(&mut node, &policies, None).unwrap();
+    let holdings = node.holdings();
+    let first = holdings.policies().plan(&mut node, &policies, None).unwrap();
     assert_eq!(first.steps.len(), 3, "{:?}", lines(&first.steps));
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "0", "a plan changes nothing");
     assert!(!apply(&mut node, &policies).unwrap().steps.is_empty());
     assert_eq!(lines(&apply(&mut node, &policies).unwrap().steps), [""; 0]);
     // Also when a pod has taken a VF's link away, and given it another name there.
-    let resource = "a".parse().unwrap();
-    let vf = ledger.allocate(&node.sysfs(), &resource, &node.holder("web", "net1")).unwrap();
-    node.move_away(vf);
+    let record = node.take("a", node.record("web", "net1")).unwrap();
+    node.move_away(record.devices[0]);
     assert_eq!(lines(&apply(&mut node, &policies).unwrap().steps), [""; 0]);
 }
 
@@ -120,7 +119,7 @@ fn deleting_a_policy_gives_back_what_was_there_before() {
         lines(&delete(&mut node, "b").unwrap().steps),
         ["make 0 VFs of 0000:02:00.0 (were 4)"]
     );
-    assert_eq!(node.ledger().policies().stored().unwrap(), []);
+    assert_eq!(node.holdings().policies().stored().unwrap(), []);
     let again = delete(&mut node, "b").unwrap();
     assert_eq!((again.steps.len(), again.unknown.len()), (0, 1));
     let left = fs::read_dir(node.path("podbond/pfs")).unwrap().count();
@@ -145,12 +144,11 @@ fn vfs_that_others_made_are_only_pooled() {
     node.set_num_vfs(PF0, 4);
     let external = one("a", "externallyManaged: true; mtu: 1400; nicSelector: {pfNames: [pf0]}");
     assert_eq!(lines(&apply(&mut node, &[external]).unwrap().steps), [""; 0]);
-    let resource = "a".parse().unwrap();
-    let vf = node.ledger().allocate(&node.sysfs(), &resource, &node.holder("web", "net1"));
-    assert_eq!(vf.unwrap(), pci(PF0_VF0));
+    let record = node.take("a", node.record("web", "net1")).unwrap();
+    assert_eq!(record.devices, [pci(PF0_VF0)]);
     let refused = delete(&mut node, "a").unwrap_err().to_string();
     assert!(refused.contains("deleting SriovNetworkNodePolicy ops/a"), "{refused}");
-    fs::remove_file(node.path("netns-web")).unwrap();
+    node.end_netns(&record);
     assert_eq!(lines(&delete(&mut node, "a").unwrap().steps), [""; 0]);
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
 }
@@ -162,9 +160,8 @@ fn nothing_takes_a_vf_from_a_pod() {
         policy("a", &format!("resourceName: a; nicSelector: {{pfNames: [pf0]}}; {more}"))
     };
     apply(&mut node, &[a("numVfs: 4")]).unwrap();
-    let holder = node.holder("web", "net1");
-    let vf = node.ledger().allocate(&node.sysfs(), &"a".parse().unwrap(), &holder).unwrap();
-    let by_pod = "while pod demo/web (net1) holds VF 0 (0000:01:10.0): delete the pod first";
+    let record = node.take("a", node.record("web", "net1")).unwrap();
+    let by_pod = "while net1 of pod demo/web holds VF 0 (0000:01:10.0): delete the pod first";
     let refusals = [
         (apply(&mut node, &[a("numVfs: 6")]), "ops/a: spec.numVfs: making 6 VFs of pf0 (now 4)"),
         (apply(&mut node, &[a("numVfs: 4; mtu: 9000")]), "ops/a: spec.mtu: raising the MTU of pf0"),
@@ -177,9 +174,9 @@ fn nothing_takes_a_vf_from_a_pod() {
     assert!(message.contains("ops/a") && message.contains(by_pod), "{message}");
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
     // The other card is free all the same, although no link of pf0's VF is to be seen.
-    node.move_away(vf);
+    node.move_away(record.devices[0]);
     apply(&mut node, &[one("b", "nicSelector: {pfNames: [pf1]}")]).unwrap();
-    node.ledger().release(vf, &holder).unwrap();
+    node.release(&record);
     let message = delete(&mut node, "a").unwrap_err().to_string();
     assert!(message.contains("a network namespace that is not in any record"), "{message}");
 }
@@ -198,11 +195,11 @@ fn a_step_that_fails_leaves_all_as_it_was() {
         (node.attribute(PF0, "sriov_numvfs"), node.attribute(PF0, "net/pf0/mtu")),
         ("0".into(), "1500".into())
     );
-    assert_eq!(node.ledger().policies().stored().unwrap(), []);
+    assert_eq!(node.holdings().policies().stored().unwrap(), []);
     assert_eq!(fs::read_dir(node.path("podbond/pfs")).unwrap().count(), 0);
     node.fails = None;
     apply(&mut node, &both).unwrap();
-    assert_eq!(node.ledger().policies().stored().unwrap().len(), 2);
+    assert_eq!(node.holdings().policies().stored().unwrap().len(), 2);
 }
 
 #[test]
@@ -244,27 +241,27 @@ fn bad_policies_change_nothing() {
     let message =
         apply(&mut node, &[one("c", "nicSelector: {pfNames: [pf0]}")]).unwrap_err().to_string();
     assert!(message.contains("overlap VFs 0-3 of policy ops/"), "{message}");
-    assert_eq!(node.ledger().policies().stored().unwrap(), [policies[0].clone()]);
+    assert_eq!(node.holdings().policies().stored().unwrap(), [policies[0].clone()]);
 }
 
 #[test]
 fn a_policy_for_other_nodes_is_not_in_force() {
     let mut node = lab();
-    let ledger = node.ledger();
+    let holdings = node.holdings();
     let here = one("a", "nodeSelector: {zone: \"1\"}; nicSelector: {pfNames: [pf0]}");
     let there = one("b", "nodeSelector: {zone: \"2\"}; nicSelector: {pfNames: [pf1]}");
     let labels = BTreeMap::from([("zone".to_owned(), "1".to_owned())]);
     let both = [here.clone(), there];
-    let applied = ledger.policies().apply(&mut node, &both, Some(&labels)).unwrap();
+    let applied = holdings.policies().apply(&mut node, &both, Some(&labels)).unwrap();
     assert_eq!(applied.not_for_node, ["ops/b".parse().unwrap()]);
     assert_eq!(applied.selector_not_looked_at, []);
-    assert_eq!(ledger.policies().stored().unwrap(), [here]);
-    let applied = ledger.policies().apply(&mut node, &both, None).unwrap();
+    assert_eq!(holdings.policies().stored().unwrap(), [here]);
+    let applied = holdings.policies().apply(&mut node, &both, None).unwrap();
     assert_eq!(applied.not_for_node, []);
     assert_eq!(applied.selector_not_looked_at.len(), 2);
     // A policy whose selector has moved on is taken back.
     let moved = one("b", "nodeSelector: {zone: \"3\"}; nicSelector: {pfNames: [pf1]}");
-    let applied = ledger.policies().apply(&mut node, &[moved], Some(&labels)).unwrap();
+    let applied = holdings.policies().apply(&mut node, &[moved], Some(&labels)).unwrap();
     assert_eq!(lines(&applied.steps), ["make 0 VFs of 0000:02:00.0 (were 4)"]);
 }
 
@@ -274,9 +271,7 @@ fn after_a_reboot_applying_again_makes_the_vfs_again() {
     let selector = "nicSelector: {rootDevices: [\"0000:01:00.0\"]}";
     apply(&mut node, &[one("a", selector)]).unwrap();
     node.set_num_vfs(PF0, 0);
-    let holder = node.holder("web", "net1");
-    let message =
-        node.ledger().allocate(&node.sysfs(), &"a".parse().unwrap(), &holder).unwrap_err();
+    let message = node.take("a", node.record("web", "net1")).unwrap_err();
     assert!(message.to_string().contains("apply its SriovNetworkNodePolicy again"), "{message}");
     apply(&mut node, &[one("a", selector)]).unwrap();
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
@@ -299,8 +294,7 @@ fn a_vf_that_a_pod_holds_is_left_alone() {
     let mut node = lab();
     let selector = "nicSelector: {pfNames: [pf0]}";
     apply(&mut node, &[one("a", selector)]).unwrap();
-    let holder = node.holder("web", "net1");
-    node.ledger().allocate(&node.sysfs(), &"a".parse().unwrap(), &holder).unwrap();
+    node.take("a", node.record("web", "net1")).unwrap();
     apply(&mut node, &[one("a", &format!("mtu: 1400; {selector}"))]).unwrap();
     let inventory = node.seen();
     let mtus = inventory.pfs[0].vfs.iter().map(|vf| vf.link.as_ref().unwrap().mtu);
@@ -356,15 +350,13 @@ fn a_policy_that_fits_its_pf_no_more_does_not_stand_in_the_way_of_others() {
         let b = one("b", "nicSelector: {pfNames: [pf1]}");
         apply(&mut node, &[misfit.clone(), b.clone()]).unwrap();
         change(&mut node);
-        let holder = node.holder("web", "net1");
-        let vf = node.ledger().allocate(&node.sysfs(), &"b".parse().unwrap(), &holder).unwrap();
-        node.ledger().release(vf, &holder).unwrap();
+        node.release(&node.take("b", node.record("web", "net1")).unwrap());
         apply(&mut node, &[b]).unwrap();
         let number = |name| node.attribute(PF0, name).parse::<u16>().unwrap();
         assert!(number("sriov_numvfs") <= number("sriov_totalvfs"), "no card makes so many");
         apply(&mut node, &[misfit]).unwrap_err();
         delete(&mut node, "b").unwrap();
         delete(&mut node, "a").unwrap();
-        assert_eq!(node.ledger().policies().stored().unwrap(), []);
+        assert_eq!(node.holdings().policies().stored().unwrap(), []);
     }
 }

@@ -16,13 +16,13 @@ const POLICY_A: &str = "policies/ops_a.json";
 const RECORD_PF0: &str = "pfs/0000:01:00.0.json";
 
 fn apply(node: &mut Node, policy: &SriovNetworkNodePolicy) -> Result<Applied, Error> {
-    let ledger = node.ledger();
-    ledger.policies().apply(node, slice::from_ref(policy), None)
+    let holdings = node.holdings();
+    holdings.policies().apply(node, slice::from_ref(policy), None)
 }
 
 fn delete(node: &mut Node, name: &str) -> Result<Deleted, Error> {
-    let ledger = node.ledger();
-    ledger.policies().delete(node, &[format!("ops/{name}").parse().unwrap()])
+    let holdings = node.holdings();
+    holdings.policies().delete(node, &[format!("ops/{name}").parse().unwrap()])
 }
 
 fn lines(steps: &[podbond_kernel::Step]) -> Vec<String> {
@@ -47,10 +47,7 @@ fn torn(text: &str, kinds: &[&str]) -> (Node, [SriovNetworkNodePolicy; 2]) {
 #[test]
 fn a_torn_record_of_a_policy_keeps_no_vf_of_another_from_being_given_out() {
     let (node, _) = torn("", &[POLICY_A, RECORD_PF0]);
-    let ledger = node.ledger();
-    let take = |of: &str| {
-        ledger.allocate(&node.sysfs(), &of.parse().unwrap(), &node.holder("web", "net1"))
-    };
+    let take = |of: &str| node.take(of, node.record("web", "net1"));
     take("b").unwrap();
     assert!(matches!(take("a"), Err(Error::UnknownResource { .. })));
 }
@@ -62,7 +59,7 @@ fn a_torn_record_is_mended_by_applying_its_policy_again_and_goes_with_it() {
         // As after the reboot.
         node.set_num_vfs(PF0, 0);
         apply(&mut node, &a).unwrap();
-        assert_eq!(node.ledger().policies().stored().unwrap().len(), 2);
+        assert_eq!(node.holdings().policies().stored().unwrap().len(), 2);
         let steps = lines(&delete(&mut node, "a").unwrap().steps);
         assert_eq!(steps, ["make 0 VFs of 0000:01:00.0 (were 4)"]);
 
@@ -89,31 +86,15 @@ fn of_two_torn_records_each_names_both() {
         let message = message.to_string();
         assert!(message.contains(both), "{message}");
     }
-    let ledger = node.ledger();
+    let holdings = node.holdings();
     let keys = ["ops/a", "ops/b"].map(|key| key.parse().unwrap());
-    assert_eq!(ledger.policies().delete(&mut node, &keys).unwrap().unknown, []);
-}
-
-#[test]
-fn a_torn_hold_goes_unless_its_vf_was_given_out_meanwhile() {
-    let (node, _) = torn("", &[]);
-    let ledger = node.ledger();
-    let take = || {
-        ledger.allocate(&node.sysfs(), &"b".parse().unwrap(), &node.holder("web", "net1")).unwrap()
-    };
-    let hold = node.path("podbond/vfs").join(format!("{}.json", take()));
-    assert!(!ledger.remove_torn(&hold).unwrap());
-    fs::write(&hold, "").unwrap();
-    assert!(ledger.remove_torn(&hold).unwrap());
-    assert!(!hold.exists() && ledger.remove_torn(&hold).unwrap());
-    take();
-    assert!(hold.exists());
+    assert_eq!(holdings.policies().delete(&mut node, &keys).unwrap().unknown, []);
 }
 
 #[test]
 fn the_vfs_of_a_policy_whose_record_is_torn_are_not_taken_back_for_another() {
     let (mut node, [_, b]) = torn("", &[POLICY_A]);
-    let ledger = node.ledger();
+    let holdings = node.holdings();
     let message = apply(&mut node, &b).unwrap_err().to_string();
     let told = "ops_a.json is damaged: it holds no single SriovNetworkNodePolicy: apply or delete \
                 SriovNetworkNodePolicy ops/a first;";
@@ -121,9 +102,9 @@ fn the_vfs_of_a_policy_whose_record_is_torn_are_not_taken_back_for_another() {
     assert_eq!(delete(&mut node, "b").unwrap_err().to_string(), message);
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
     // To apply no policy changes nothing.
-    let planned = ledger.policies().plan(&mut node, &[], None).unwrap();
+    let planned = holdings.policies().plan(&mut node, &[], None).unwrap();
     assert_eq!(lines(&planned.steps), [""; 0]);
-    let (readable, damaged) = ledger.policies().readable().unwrap();
+    let (readable, damaged) = holdings.policies().readable().unwrap();
     assert_eq!(readable, [b]);
     assert!(matches!(&damaged[..], [Error::Damaged { .. }]), "{damaged:?}");
 }

@@ -9,9 +9,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use podbond_api::{Object, SriovNetworkNodePolicy, read_manifests};
-use podbond_inventory::{Cards, Error, Holder, Inventory, Ledger};
-use podbond_kernel::{Apply, LinkState, Step, Sysfs};
+use podbond_inventory::{Cards, Error, Holdings, Inventory};
+use podbond_kernel::{Apply, LinkState, NetnsIdentity, Step, Sysfs};
 use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_record::{Record, Records};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A model of card: what tells it from others in sysfs.
@@ -152,33 +154,59 @@ impl Node {
         Sysfs::new(self.path("sys"))
     }
 
-    pub(crate) fn ledger(&self) -> Ledger {
-        Ledger::new(&self.path("podbond"), &self.path("cni-sriov"))
+    pub(crate) fn records(&self) -> Records {
+        Records::new(&self.path("podbond"), &self.path("run"))
+    }
+
+    pub(crate) fn holdings(&self) -> Holdings {
+        Holdings::new(&self.path("podbond"), self.records(), &self.path("cni-sriov"))
     }
 
     pub(crate) fn seen(&self) -> Inventory {
         Inventory::read(&self.sysfs()).unwrap()
     }
 
-    /// A pod's attachment, with a network namespace that is there.
-    pub(crate) fn holder(&self, pod: &str, interface: &str) -> Holder {
+    /// The record of a pod's attachment, whose network namespace is there.
+    pub(crate) fn record(&self, pod: &str, interface: &str) -> Record {
         let netns = self.path(&format!("netns-{pod}"));
         let _ = fs::remove_file(&netns);
         symlink("/proc/self/ns/net", &netns).unwrap();
-        Holder {
-            pod: format!("demo/{pod}").parse().unwrap(),
-            container_id: format!("id-of-{pod}"),
-            interface: interface.parse().unwrap(),
-            netns,
-        }
+        let netns = serde_json::to_value(NetnsIdentity::of(&netns).unwrap()).unwrap();
+        let record = json!({
+            "containerId": format!("id-of-{pod}"), "ifname": interface, "state": "active",
+            "pod": {"namespace": "demo", "name": pod}, "network": "n", "netns": netns,
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    /// Gives a pod's attachment a VF of a resource, as the meta-plugin does: its record names it.
+    pub(crate) fn take(&self, resource: &str, record: Record) -> Result<Record, Error> {
+        let (vf, _lock) = self.holdings().choose(&self.sysfs(), &resource.parse().unwrap())?;
+        let record = Record { devices: vec![vf], ..record };
+        self.records().write(&record).unwrap();
+        Ok(record)
+    }
+
+    pub(crate) fn release(&self, record: &Record) {
+        self.records().remove(&record.attachment()).unwrap();
+    }
+
+    /// Lets the namespace of an attachment be one of an earlier boot, as if it were gone.
+    pub(crate) fn end_netns(&self, record: &Record) -> Record {
+        let mut netns = serde_json::to_value(&record.netns).unwrap();
+        netns["boot"] = json!("earlier");
+        let record =
+            Record { netns: Some(serde_json::from_value(netns).unwrap()), ..record.clone() };
+        self.records().write(&record).unwrap();
+        record
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// What SR-IOV CNI plugins record.
-    pub(crate) fn plugin_records(&self, vf: PciAddress, netns: &Path) {
+    /// Claims a VF for a namespace as SR-IOV CNI plugins do.
+    pub(crate) fn claim(&self, vf: PciAddress, netns: &Path) {
         let directory = self.path("cni-sriov/pci");
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join(vf.to_string()), netns.to_str().unwrap()).unwrap();

@@ -1,0 +1,114 @@
+//! Choosing VFs that nobody holds, by the records of attachments and the claims of SR-IOV CNI plugins.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use podbond_api::ResourceName;
+use podbond_kernel::Sysfs;
+use podbond_names::PciAddress;
+use podbond_record::{Holder, Records};
+use podbond_state::{Lock, read};
+
+use crate::files::lock;
+use crate::{Error, Holders, Inventory, Occupant, Policies, Vf};
+
+/// Which VFs are held on this node. Nothing is recorded here: an attachment's record names the VF that
+/// it holds, and `pci/<pci address>` in the directory of an SR-IOV CNI plugin the namespace that does.
+#[derive(Debug, Clone)]
+pub struct Holdings {
+    state: PathBuf,
+    records: Records,
+    claims: PathBuf,
+}
+
+impl Holdings {
+    /// Returns the holdings by these records, beside SR-IOV CNI plugins whose state is in `sriov_state`
+    /// (normally `/var/lib/cni/sriov`), with the policies of the state directory `state` (normally
+    /// `/var/lib/podbond`). None of them need exist yet.
+    pub fn new(state: &Path, records: Records, sriov_state: &Path) -> Self {
+        Self { state: state.to_owned(), records, claims: sriov_state.join("pci") }
+    }
+
+    /// Returns the policies of the node.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies::new(self, &self.state)
+    }
+
+    /// Returns who has which VF at present.
+    pub fn holders(&self, inventory: &Inventory) -> Result<Holders, Error> {
+        let mut holders = Holders::default();
+        for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
+            if let Some(occupant) = self.occupant(vf)? {
+                holders.by_vf.insert(vf.pci, occupant);
+            }
+        }
+        Ok(holders)
+    }
+
+    /// Chooses the lowest free VF of a resource. Others wait for the lock that is returned with it:
+    /// until the attachment's record names the VF.
+    pub fn choose(
+        &self,
+        sysfs: &Sysfs,
+        resource: &ResourceName,
+    ) -> Result<(PciAddress, Lock), Error> {
+        let lock = lock(&self.state)?;
+        let inventory = Inventory::read(sysfs)?;
+        let assignment = self.policies().assignment(&inventory)?;
+        if !assignment.groups().any(|(_, group)| group.resource == *resource) {
+            let known = assignment.resources().into_iter().map(ToString::to_string).collect();
+            return Err(Error::UnknownResource { resource: resource.clone(), known });
+        }
+        let mut held = Vec::new();
+        for (_, vf) in assignment.pool(resource, &inventory) {
+            match self.occupant(vf)? {
+                None => return Ok((vf.pci, lock)),
+                Some(occupant) => held.push((vf.pci, occupant)),
+            }
+        }
+        let resource = resource.clone();
+        Err(if held.is_empty() {
+            Error::NoVfs { resource }
+        } else {
+            Error::NoFreeVf { resource, held }
+        })
+    }
+
+    /// Chooses the VF that a NAD names by address, of whatever pool.
+    pub fn choose_this(&self, sysfs: &Sysfs, vf: PciAddress) -> Result<Lock, Error> {
+        let lock = lock(&self.state)?;
+        if sysfs.pf_of(vf)?.is_none() {
+            return Err(Error::NotAVf { pci: vf });
+        }
+        match self.holder(vf)? {
+            Some(holder) => Err(Error::Held { vf, occupant: Box::new(Occupant::Holder(holder)) }),
+            None => Ok(lock),
+        }
+    }
+
+    fn occupant(&self, vf: &Vf) -> Result<Option<Occupant>, Error> {
+        Ok(match self.holder(vf.pci)? {
+            Some(holder) => Some(Occupant::Holder(holder)),
+            // A VF with a network driver whose link is not here is in somebody's namespace.
+            None if vf.link.is_none() && vf.driver.is_some() && !vf.is_userspace() => {
+                Some(Occupant::Unknown)
+            }
+            None => None,
+        })
+    }
+
+    fn holder(&self, vf: PciAddress) -> Result<Option<Holder>, Error> {
+        Ok(self.records.holder(vf, self.claim(vf)?.as_deref())?)
+    }
+
+    /// Returns the namespace for which an SR-IOV CNI plugin has claimed a VF.
+    fn claim(&self, vf: PciAddress) -> Result<Option<PathBuf>, Error> {
+        let path = match read(&self.claims.join(vf.to_string())) {
+            // No namespace has such a path.
+            Err(podbond_state::Error::TooLarge { .. }) => None,
+            path => path?,
+        };
+        Ok(path.map(|path| PathBuf::from(OsString::from_vec(path.trim_ascii().to_owned()))))
+    }
+}
