@@ -11,6 +11,8 @@ use podbond_record::Holder;
 pub enum Occupant {
     /// A pod, by the record of an attachment or the claim of an SR-IOV CNI plugin.
     Holder(Holder),
+    /// A pod that is about to be made, for those who work out what would be if it were.
+    Planned(String),
     /// Somebody without a record: the VF's link is not on the host.
     Unknown,
 }
@@ -19,6 +21,7 @@ impl fmt::Display for Occupant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Holder(holder) => holder.fmt(f),
+            Self::Planned(name) => f.write_str(name),
             Self::Unknown => f.write_str("a network namespace that is not in any record"),
         }
     }
@@ -34,6 +37,11 @@ impl Holders {
     /// Returns who has this VF, if anybody.
     pub fn of(&self, vf: PciAddress) -> Option<&Occupant> {
         self.by_vf.get(&vf)
+    }
+
+    /// Lets a VF be held by a pod that is about to be made.
+    pub fn plan(&mut self, vf: PciAddress, name: String) {
+        self.by_vf.insert(vf, Occupant::Planned(name));
     }
 
     /// Returns all that are held, in order of address.

@@ -99,6 +99,11 @@ impl NamedNetns {
         }
     }
 
+    /// Returns the path that the namespace of this name has while it is there.
+    pub fn path_of(name: &str) -> Result<PathBuf> {
+        path_of(name)
+    }
+
     /// The namespace of this name, if it is there.
     pub fn find(name: &str) -> Result<Option<Self>> {
         let path = path_of(name)?;

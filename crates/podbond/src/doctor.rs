@@ -2,7 +2,6 @@
 //! wrong with them. Nothing is changed.
 
 mod bonds;
-mod pods;
 mod text;
 
 use std::fmt;
@@ -13,10 +12,11 @@ use podbond_kernel::{Kernel, Link, LinkState, Module, Netns, Speed, View, releas
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::damage;
 use crate::error::Error;
 use crate::node::Node;
-use crate::owed::{self, OwedLease};
+use crate::pending::PendingLease;
+use crate::pods::Pods;
+use crate::unreadable;
 
 pub(crate) use bonds::BondReport;
 
@@ -29,7 +29,7 @@ pub(crate) struct Report {
     vfs: Vec<VfReport>,
     bonds: Vec<BondReport>,
     /// Leases that IPAM plugins have not taken back.
-    owed_leases: Vec<OwedLease>,
+    pending_leases: Vec<PendingLease>,
     findings: Vec<Located>,
 }
 
@@ -104,7 +104,7 @@ impl Report {
         let mut kernel = Kernel::host()?;
         let links = kernel.links(Netns::Host)?;
         let inventory = Inventory::read(kernel.sysfs())?;
-        let holders = node.ledger.holders(&inventory)?;
+        let holders = node.holdings.holders(&inventory)?;
         let mut findings = Vec::new();
 
         let bonding = Module::find("bonding", &release(), "/".as_ref());
@@ -116,17 +116,21 @@ impl Report {
         }
         let vfs = about_vfs(&inventory, &holders);
 
-        let pods = pods::Pods::of(node, &holders);
-        findings.extend(pods.gone().map(Located::from));
-        findings.extend(about_holders(node, &inventory, &holders, &pods)?);
+        let Pods { pods, unreadable } = Pods::of(node)?;
+        let gone = pods.iter().filter(|pod| pod.netns.is_none());
+        findings.extend(gone.map(|pod| {
+            Located::from(Finding::new(Object::Pod(pod.name.clone()), Reason::PodGone))
+        }));
+        findings.extend(about_holders(&holders));
         let view = View { host: links, ..View::default() };
-        let (bonds, of_bonds) = bonds::look(&pods, &view);
+        let (bonds, of_bonds) = bonds::look(&pods, &holders, &view);
         findings.extend(of_bonds);
-        findings.extend(damage::findings(node).into_iter().map(Located::from));
-        let owed_leases = owed::leases();
-        findings.extend(owed_leases.iter().map(|lease| lease.finding().into()));
+        findings.extend(unreadable::findings(node, &unreadable).into_iter().map(Located::from));
+        let pending_leases: Vec<PendingLease> =
+            pods.iter().flat_map(|pod| &pod.records).filter_map(PendingLease::of).collect();
+        findings.extend(pending_leases.iter().map(|lease| lease.finding().into()));
         findings.sort_by_key(|located| std::cmp::Reverse(located.finding.severity));
-        Ok(Self { kernel: kernel_report, pfs, vfs, bonds, owed_leases, findings })
+        Ok(Self { kernel: kernel_report, pfs, vfs, bonds, pending_leases, findings })
     }
 
     /// How many findings are errors.
@@ -188,25 +192,10 @@ fn about_vfs(inventory: &Inventory, holders: &Holders) -> Vec<VfReport> {
     all.map(report).collect()
 }
 
-/// VFs that are recorded as a dead pod's, and VFs that are away and recorded nowhere. Those of pods
-/// that are told to be gone go with them.
-fn about_holders(
-    node: &Node<'_>,
-    inventory: &Inventory,
-    holders: &Holders,
-    pods: &pods::Pods,
-) -> Result<Vec<Located>, Error> {
-    let finding = |vf: PciAddress, reason| Finding::new(Object::Vf(vf.to_string()), reason).into();
-    let mut found = Vec::new();
-    for (vf, holder) in node.ledger.left_over(inventory)? {
-        if !pods.tells_of(&holder) {
-            found.push(finding(vf, Reason::HolderGone { holder }));
-        }
-    }
-    for (vf, occupant) in holders.iter() {
-        if *occupant == Occupant::Unknown {
-            found.push(finding(vf, Reason::HeldByUnknown));
-        }
-    }
-    Ok(found)
+/// Returns a finding for each VF that is away and recorded nowhere.
+fn about_holders(holders: &Holders) -> Vec<Located> {
+    let unknown = holders.iter().filter(|(_, occupant)| **occupant == Occupant::Unknown);
+    unknown
+        .map(|(vf, _)| Finding::new(Object::Vf(vf.to_string()), Reason::HeldByUnknown).into())
+        .collect()
 }

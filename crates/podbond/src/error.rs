@@ -53,10 +53,10 @@ pub(crate) enum Error {
         key: ObjectKey,
     },
     /// A pod that cannot be looked at.
-    #[error("pod {key}: {source}")]
+    #[error("pod {pod}: {source}")]
     NotSeen {
         /// The pod.
-        key: ObjectKey,
+        pod: String,
         /// Why not.
         source: Box<Error>,
     },
@@ -142,12 +142,15 @@ pub(crate) enum Error {
     /// The doctor found something that does not work, or a check something that differs.
     #[error("not all is well")]
     Unwell,
+    /// The records of attachments cannot be listed.
+    #[error(transparent)]
+    Records(#[from] podbond_record::Error),
     /// A check could not be made: its lines tell why.
     #[error("not all could be checked")]
     Unchecked,
     /// Something that belongs to nobody could not be taken away.
     #[error("{0}")]
-    Remains(String),
+    NotRemoved(String),
     /// The answer could not be printed.
     #[error("standard output: {problem}")]
     Output {

@@ -9,7 +9,6 @@
 
 mod cli;
 mod commands;
-mod damage;
 mod doctor;
 mod error;
 mod files;
@@ -18,12 +17,14 @@ mod gc;
 mod meta;
 mod node;
 mod output;
-mod owed;
+mod pending;
 mod plugins;
+mod pods;
 mod pools;
 mod preview;
 mod store;
 mod table;
+mod unreadable;
 mod wanted;
 
 use std::ffi::OsStr;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     match table.iter().find(|plugin| plugin.name() == name) {
         Some(plugin) => serve(*plugin, &of_runtime()),
         None if meta::NAMES.contains(&name) && is_called_by_runtime() => {
-            serve(&meta::Meta, &of_runtime())
+            serve(&meta::Meta::default(), &of_runtime())
         }
         None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).noting(&PERSONS)),
     }

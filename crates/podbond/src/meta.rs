@@ -4,16 +4,15 @@
 //! cluster. It is called by the names of the executable and of what it stands in for.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, ResourceName};
 use podbond_attach::{
-    Attacher, Attachment, AttachmentId, Attachments, Chain, Checked, Devices, Holder, Record,
-    Records, Sandbox,
+    Attacher, Attachment, AttachmentId, Chain, Checked, Device, Devices, Sandbox,
 };
-use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
-use podbond_kernel::is_netns;
+use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, PodRef, Request};
 use podbond_names::PciAddress;
+use podbond_record::{Record, Records, State, Unreadable};
 use serde_json::Value;
 
 /// By which names a runtime may call it.
@@ -21,7 +20,9 @@ pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
 
 /// The meta-plugin.
 #[derive(Debug, Default)]
-pub(crate) struct Meta;
+pub(crate) struct Meta {
+    records: Records,
+}
 
 impl Plugin for Meta {
     fn name(&self) -> &'static str {
@@ -32,39 +33,36 @@ impl Plugin for Meta {
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
         let pod = pod(request)?;
         let networks = networks(&request.config.raw)?;
-        let chain = Chain::delegated(&pod, networks, &request.ifname)?.pass_on(request)?;
+        let chain = Chain::delegated(&pod.key(), networks, &request.ifname)?.pass_on(request)?;
         let netns = request.netns.clone().ok_or_else(|| {
             Failure::new(Code::InvalidEnvironment, "CNI_NETNS is missing from the environment")
         })?;
-        let sandbox = sandbox(request, pod, netns);
-        let added = with_attacher(request, delegates, |attacher| attacher.add(&sandbox, &chain))?;
-        for warning in &added.warnings {
-            delegates.warn(podbond_cni::Command::Add, request, "warning", warning);
-        }
+        let sandbox = Sandbox { pod, container_id: request.container_id.clone(), netns };
+        let added = self.attacher(delegates, &request.path).add(&sandbox, &chain)?;
         Ok(added.first.unwrap_or_default())
     }
 
     /// From the records, since a configuration may have changed since ADD; from the configuration where
     /// they are damaged, or where there are none.
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let errors = with_attacher(request, delegates, |attacher| {
-            attacher.delete_or_as(&request.container_id, || as_today(request))
-        });
+        let errors = self
+            .attacher(delegates, &request.path)
+            .delete(&request.container_id, || as_today(request));
         all(errors.into_iter().map(Failure::from))
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let (records, unread) = records().of(&request.container_id);
-        let checked = with_attacher(request, delegates, |attacher| {
-            records.iter().flat_map(|record| attacher.check(record)).collect::<Vec<_>>()
-        });
-        let differ = checked.into_iter().filter_map(|(_, checked)| match checked {
-            Checked::Same | Checked::NotChecked(_) => None,
-            Checked::Differs(failure) | Checked::Failed(failure) => Some(failure),
-        });
+        let (records, unreadable) =
+            self.records.of_container(&request.container_id).map_err(|e| Failure::new(Code::Io, e))?;
+        let attacher = self.attacher(delegates, &request.path);
+        let active = records.iter().filter(|record| record.state != State::IpamPending);
+        let checked = active.flat_map(|record| attacher.check(record));
+        let differ: Vec<Failure> =
+            checked.filter_map(|(_, checked)| failure_of(checked)).collect();
         // What cannot be read may be of any of them.
-        let lost = if unread.is_empty() { unrecorded(request, &records) } else { Vec::new() };
-        all(unread.into_iter().map(Failure::from).chain(lost).chain(differ))
+        let lost =
+            if unreadable.is_empty() { unrecorded(request, &records) } else { Vec::new() };
+        all(unreadable.into_iter().map(cannot_be_read).chain(lost).chain(differ))
     }
 
     /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
@@ -74,35 +72,47 @@ impl Plugin for Meta {
         let networks = networks(&request.config.raw)?;
         let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
         let chain = Chain::delegated(&pod, networks, &eth0)?;
-        let unready = attacher(delegates, &request.path).unready(&chain);
+        let unready = self.attacher(delegates, &request.path).unready(&chain);
         podbond_ipam::readiness(unready, request, delegates)
     }
 
     /// The runtime knows of one attachment of each pod, and not of those that this made beside it:
-    /// only what outlived its namespace is taken away.
+    /// only what outlived its namespace is undone.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let Attachments { gone, unread, .. } = Attachments::of(&records());
-        let attacher = attacher(delegates, &request.path);
-        let left = gone.iter().flat_map(|record| attacher.take_away(record));
-        all(unread.into_iter().chain(left).map(Failure::from))
+        let (records, _) = self.records.all().map_err(|error| Failure::new(Code::Io, error))?;
+        let attacher = self.attacher(delegates, &request.path);
+        // What was made last goes first.
+        let errors = records.iter().rev().flat_map(|record| attacher.end_orphan(record));
+        all(errors.map(Failure::from))
     }
 }
 
-fn records() -> Records {
-    Records::new(Path::new(podbond_state::DIR))
+impl Meta {
+    fn attacher<'a>(&'a self, delegates: &'a Delegates<'a>, path: &'a [PathBuf]) -> Attacher<'a> {
+        Attacher { delegates, devices: &Chosen, records: &self.records, path }
+    }
 }
 
-fn sandbox(request: &Request, pod: ObjectKey, netns: PathBuf) -> Sandbox {
-    let uid = request.args.get("K8S_POD_UID").map(str::to_owned);
-    Sandbox { pod, uid, container_id: request.container_id.clone(), netns }
+/// Returns what differs or could not be found out.
+fn failure_of(checked: Checked) -> Option<Failure> {
+    match checked {
+        Checked::Same | Checked::NotChecked(_) => None,
+        Checked::Differs(failure) | Checked::Failed(failure) => Some(failure),
+    }
+}
+
+fn cannot_be_read(file: Unreadable) -> Failure {
+    let msg = format!("record {} {}: make the pod anew", file.path.display(), file.problem);
+    Failure::new(Code::Decode, msg)
 }
 
 /// The pod and its networks as ADD would make them now, if it could.
 fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
     let pod = pod(request).ok()?;
     let networks = networks(&request.config.raw).ok()?;
-    let chain = Chain::delegated(&pod, networks, &request.ifname).ok()?.pass_on(request).ok()?;
-    Some((sandbox(request, pod, request.netns.clone().unwrap_or_default()), chain))
+    let chain = Chain::delegated(&pod.key(), networks, &request.ifname).ok()?.pass_on(request).ok()?;
+    let (container_id, netns) = (request.container_id.clone(), request.netns.clone());
+    Some((Sandbox { pod, container_id, netns: netns.unwrap_or_default() }, chain))
 }
 
 /// Of which networks of its configuration the pod has no records: they were not made, or somebody else
@@ -124,7 +134,8 @@ fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
     let lost = chain.attachments.iter().filter(is_lost);
     lost.map(|attachment| {
         nothing(&AttachmentId {
-            pod: sandbox.pod.clone(),
+            pod: Some(sandbox.pod.clone()),
+            container_id: sandbox.container_id.clone(),
             ifname: attachment.ifname.clone(),
             network: attachment.name(),
         })
@@ -132,40 +143,18 @@ fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
     .collect()
 }
 
-fn with_attacher<T>(
-    request: &Request,
-    delegates: &Delegates<'_>,
-    work: impl FnOnce(&Attacher<'_>) -> T,
-) -> T {
-    work(&attacher(delegates, &request.path))
-}
-
-fn attacher<'a>(delegates: &'a Delegates<'a>, path: &'a [PathBuf]) -> Attacher<'a> {
-    Attacher {
-        delegates,
-        devices: &Chosen,
-        state: Path::new(podbond_state::DIR),
-        path,
-        is_netns: &is_netns,
-    }
-}
-
 /// Every device is named by the configuration of its network, and kept by the plugin that gets it.
 struct Chosen;
 
 impl Devices for Chosen {
-    fn allocate(&self, resource: &ResourceName, _: &Holder) -> Result<PciAddress, Failure> {
+    fn choose(&self, resource: &ResourceName) -> Result<Device, Failure> {
         let msg =
             format!("resource {resource}: who calls podbond chooses the device: set deviceID");
         Err(Failure::new(Code::InvalidConfig, msg))
     }
 
-    fn claim(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn release(&self, _: PciAddress, _: &Holder) -> Result<(), Failure> {
-        Ok(())
+    fn choose_this(&self, address: PciAddress) -> Result<Device, Failure> {
+        Ok(Device { address, lock: None })
     }
 }
 
@@ -181,14 +170,13 @@ fn networks(raw: &serde_json::Map<String, Value>) -> Result<&[Value], Failure> {
     }
 }
 
-/// The pod, as a runtime of Kubernetes names it.
-fn pod(request: &Request) -> Result<ObjectKey, Failure> {
-    let refused = |problem: String| Failure::new(Code::InvalidEnvironment, problem);
-    let [namespace, name] = ["K8S_POD_NAMESPACE", "K8S_POD_NAME"].map(|key| {
-        let value = request.args.get(key).filter(|value| !value.is_empty());
-        value.ok_or_else(|| refused(format!("CNI_ARGS: {key} is missing: it names the pod")))
-    });
-    ObjectKey::new(namespace?, name?).map_err(|error| refused(format!("CNI_ARGS: {error}")))
+/// Returns the pod, as a runtime of Kubernetes names it.
+fn pod(request: &Request) -> Result<PodRef, Failure> {
+    request.pod().ok_or_else(|| {
+        let msg = "CNI_ARGS: K8S_POD_NAMESPACE and K8S_POD_NAME are missing or malformed: they name \
+                   the pod";
+        Failure::new(Code::InvalidEnvironment, msg)
+    })
 }
 
 /// Success without failures; else the first, with the others as its details.

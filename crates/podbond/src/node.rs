@@ -1,14 +1,16 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_attach::{
-    Attacher, Chain, Checked, Devices, Holder, NetworkStatus, Record, Records, Sandbox, Source,
+    Attacher, Chain, Checked, Device, Devices, NetworkStatus, Sandbox, Source,
 };
-use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf};
-use podbond_inventory::Ledger;
-use podbond_kernel::{NamedNetns, Sysfs, is_netns};
+use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf, PodRef};
+use podbond_inventory::Holdings;
+use podbond_kernel::{NamedNetns, Sysfs};
 use podbond_names::PciAddress;
+use podbond_record::{Record, Records};
 use podbond_state::Lock;
 
 use crate::error::Error;
@@ -16,7 +18,7 @@ use crate::output::note;
 use crate::store::{PodRecord, Store};
 
 /// How long a command waits for another one that changes the node.
-const LOCK_PATIENCE: Duration = Duration::from_mins(1);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// This node: where its state and its plugins are.
 pub(crate) struct Node<'a> {
@@ -29,8 +31,10 @@ pub(crate) struct Node<'a> {
     pub(crate) conf_dir: PathBuf,
     /// What was applied.
     pub(crate) store: Store,
+    /// What is remembered of attachments.
+    pub(crate) records: Records,
     /// Who holds which VF.
-    pub(crate) ledger: Ledger,
+    pub(crate) holdings: Holdings,
     /// The cards.
     pub(crate) sysfs: Sysfs,
 }
@@ -46,7 +50,8 @@ impl<'a> Node<'a> {
             plugin_path: std::env::split_paths(&path).collect(),
             conf_dir: PathBuf::from("/etc/cni/net.d"),
             store: Store::new(&state),
-            ledger: Ledger::new(&state, Path::new(podbond_sriov::DIR)),
+            holdings: Holdings::new(&state, Records::default(), Path::new(podbond_sriov::DIR)),
+            records: Records::default(),
             sysfs: Sysfs::new("/sys"),
             state,
         }
@@ -56,7 +61,7 @@ impl<'a> Node<'a> {
     /// name of the one that asks; only root may.
     pub(crate) fn lock(&self, command: &'static str) -> Result<Lock, Error> {
         require_root(command)?;
-        Ok(Lock::take(&self.state.join("command.lock"), LOCK_PATIENCE)?)
+        Ok(Lock::take(&self.state.join("command.lock"), LOCK_TIMEOUT)?)
     }
 
     /// The namespace of a pod that runs here.
@@ -74,13 +79,8 @@ impl<'a> Node<'a> {
         sandbox: &Sandbox,
         chain: &Chain,
     ) -> Result<Vec<NetworkStatus>, Error> {
-        let devices = NodeDevices { node: self, netns: &sandbox.netns };
-        let added = self.attacher(&devices).add(sandbox, chain);
-        let added = added.map_err(|error| Error::Failed(error.into()))?;
-        for warning in added.warnings {
-            note(format_args!("pod {}: {warning}", sandbox.pod));
-        }
-        Ok(added.statuses)
+        let added = self.attacher(&NodeDevices(self)).add(sandbox, chain);
+        Ok(added.map_err(|error| Error::Failed(error.into()))?.statuses)
     }
 
     /// Whether the plugins that a configuration names are installed.
@@ -88,32 +88,20 @@ impl<'a> Node<'a> {
         self.delegates.look_up(config, &self.plugin_path)
     }
 
-    /// Takes a sandbox's attachments away, from their records alone. Where one stays, so does what
-    /// the ledger tells of the sandbox.
+    /// Undoes a sandbox's attachments, from their records. One that cannot be read is made up for by the
+    /// pod's networks as they would be today.
     pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
-        // A holder is known by its container and interface: where its namespace was is not asked.
-        let devices = NodeDevices { node: self, netns: Path::new("") };
-        let attacher = self.attacher(&devices);
-        let (_, damaged) = self.records().of(container_id);
-        let anew = if damaged.is_empty() { None } else { self.chain_of(container_id) };
-        let errors = match anew {
-            Some((sandbox, chain)) => attacher.delete_as(&sandbox, &chain),
-            None => attacher.delete(container_id),
-        };
-        if !errors.is_empty() {
-            return errors.into_iter().map(|error| Error::Failed(error.into())).collect();
-        }
-        // A command that was killed may have taken a VF and recorded no attachment of it yet.
-        let released = self.ledger.release_all(container_id.as_str());
-        released.err().map(Error::from).into_iter().collect()
+        let attached = self.attacher(&NodeDevices(self));
+        let errors = attached.delete(container_id, || self.chain_of(container_id));
+        errors.into_iter().map(|error| Error::Failed(error.into())).collect()
     }
 
-    /// The networks of the pod that a sandbox was made for, as they would be today. Nothing, where
-    /// that cannot be found out: it is asked for when records are damaged.
+    /// Returns the networks of the pod that a sandbox was made for, as they would be today. Nothing, where
+    /// that cannot be found out, or the sandbox is not the pod's last.
     fn chain_of(&self, container_id: &ContainerId) -> Option<(Sandbox, Chain)> {
         let pods = self.store.pods(None).ok()?;
         let mut records = pods.into_iter().filter_map(|(_, record)| record.ok());
-        let record = records.find(|pod| pod.sandboxes().any(|id| id == container_id))?;
+        let record = records.find(|pod| pod.container_id == *container_id)?;
         let networks = record.networks.clone();
         let annotation = networks.map(|text| (NETWORKS_ANNOTATION.to_owned(), text));
         let pod = Pod {
@@ -124,45 +112,53 @@ impl<'a> Node<'a> {
         let default_network = podbond_attach::default_network(&self.conf_dir).ok()?;
         let source = Nads { new: &[], store: &self.store };
         let chain = Chain::resolve(&pod, &source, default_network.as_ref()).ok()?;
-        // The namespace of an earlier sandbox is gone, and its path is the next one's.
-        let netns = (record.container_id == *container_id)
-            .then(|| NamedNetns::find(&PodRecord::netns_name(&record.pod)).ok()?)
-            .flatten();
+        let netns = NamedNetns::find(&PodRecord::netns_name(&record.pod)).ok()?;
         let netns = netns.map_or_else(PathBuf::new, |netns| netns.path().to_owned());
-        let container_id = container_id.clone();
-        Some((Sandbox { pod: record.pod, uid: None, container_id, netns }, chain))
+        let pod = PodRef { namespace: record.pod.namespace, name: record.pod.name, uid: None };
+        Some((Sandbox { pod, container_id: container_id.clone(), netns }, chain))
     }
 
-    /// Takes an attachment away whose namespace is gone.
-    pub(crate) fn take_away(&self, record: &Record) -> Vec<Error> {
-        let devices = NodeDevices { node: self, netns: Path::new("") };
-        let errors = self.attacher(&devices).take_away(record);
+    /// Returns the sandboxes that `podbond apply` made for a pod, as far as anything is recorded of them.
+    pub(crate) fn sandboxes_of(&self, pod: &ObjectKey) -> Result<BTreeSet<ContainerId>, Error> {
+        let netns = NamedNetns::path_of(&PodRecord::netns_name(pod))?;
+        let (records, unreadable) = self.records.all()?;
+        let is_in_it = |record: &Record| {
+            record.netns.as_ref().is_some_and(|recorded| recorded.path == netns)
+        };
+        let mut sandboxes: BTreeSet<ContainerId> = records
+            .into_iter()
+            .filter(|record| record.pod.as_ref().is_some_and(|of| of.key() == *pod) && is_in_it(record))
+            .map(|record| record.container_id)
+            .collect();
+        match self.store.pod(pod) {
+            Ok(applied) => sandboxes.extend(applied.map(|applied| applied.container_id)),
+            // What cannot be read is treated as missing.
+            Err(error @ Error::Record { .. }) => note(format_args!("{error}")),
+            Err(error) => return Err(error),
+        }
+        for file in unreadable {
+            note(format_args!("record {} {}", file.path.display(), file.problem));
+        }
+        Ok(sandboxes)
+    }
+
+    /// Undoes an attachment that nobody can use any more.
+    pub(crate) fn end_orphan(&self, record: &Record) -> Vec<Error> {
+        let errors = self.attacher(&NodeDevices(self)).end_orphan(record);
         errors.into_iter().map(|error| Error::Failed(error.into())).collect()
     }
 
-    /// CHECK of each plugin of an attachment.
+    /// Returns what CHECK of each plugin of an attachment comes to.
     pub(crate) fn check(&self, record: &Record) -> Vec<(String, Checked)> {
-        let devices = NodeDevices { node: self, netns: &record.netns.path };
-        self.attacher(&devices).check(record)
-    }
-
-    /// The directory of podbond's own state.
-    pub(crate) fn state(&self) -> &Path {
-        &self.state
-    }
-
-    /// The records of all attachments.
-    pub(crate) fn records(&self) -> Records {
-        Records::new(&self.state)
+        self.attacher(&NodeDevices(self)).check(record)
     }
 
     fn attacher<'n>(&'n self, devices: &'n NodeDevices<'n>) -> Attacher<'n> {
         Attacher {
             delegates: self.delegates,
             devices,
-            state: &self.state,
+            records: &self.records,
             path: &self.plugin_path,
-            is_netns: &is_netns,
         }
     }
 }
@@ -188,36 +184,19 @@ impl Source for Nads<'_> {
     }
 }
 
-/// Devices from this node's own cards and policies, for the pod in one namespace.
-struct NodeDevices<'n> {
-    node: &'n Node<'n>,
-    netns: &'n Path,
-}
-
-impl NodeDevices<'_> {
-    fn holder(&self, holder: &Holder) -> podbond_inventory::Holder {
-        podbond_inventory::Holder {
-            pod: holder.pod.clone(),
-            container_id: holder.container_id.to_string(),
-            interface: holder.ifname.clone(),
-            netns: self.netns.to_owned(),
-        }
-    }
-}
+/// Devices from this node's own cards and policies.
+struct NodeDevices<'n>(&'n Node<'n>);
 
 impl Devices for NodeDevices<'_> {
-    fn allocate(&self, resource: &ResourceName, holder: &Holder) -> Result<PciAddress, Failure> {
-        let holder = self.holder(holder);
-        self.node.ledger.allocate(&self.node.sysfs, resource, &holder).map_err(device_failure)
+    fn choose(&self, resource: &ResourceName) -> Result<Device, Failure> {
+        let chosen = self.0.holdings.choose(&self.0.sysfs, resource);
+        let (address, lock) = chosen.map_err(device_failure)?;
+        Ok(Device { address, lock: Some(lock) })
     }
 
-    fn claim(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
-        let holder = self.holder(holder);
-        self.node.ledger.claim(&self.node.sysfs, device, &holder).map_err(device_failure)
-    }
-
-    fn release(&self, device: PciAddress, holder: &Holder) -> Result<(), Failure> {
-        self.node.ledger.release(device, &self.holder(holder)).map_err(device_failure)
+    fn choose_this(&self, address: PciAddress) -> Result<Device, Failure> {
+        let lock = self.0.holdings.choose_this(&self.0.sysfs, address).map_err(device_failure)?;
+        Ok(Device { address, lock: Some(lock) })
     }
 }
 
@@ -228,7 +207,7 @@ pub(crate) fn device_failure(error: podbond_inventory::Error) -> Failure {
         E::Held { .. } | E::InUse { .. } => Code::CONFLICT,
         E::Kernel(_) => Code::KERNEL,
         E::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
-        E::State(_) | E::Damaged { .. } => Code::Io,
+        E::State(_) | E::Record(_) | E::Damaged { .. } => Code::Io,
         _ => Code::InvalidConfig,
     };
     Failure::new(code, error)

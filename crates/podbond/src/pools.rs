@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use podbond_api::{Management, ResourceName};
-use podbond_inventory::{Assignment, Error, Holder, Holders, Inventory, Occupant, Pf, VfGroup};
+use podbond_inventory::{Assignment, Error, Holders, Inventory, Occupant, Pf, VfGroup};
 use podbond_kernel::{Link, LinkState, Sysfs, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 
@@ -53,7 +53,7 @@ impl Pools {
     }
 
     /// Takes the VF of this address, of whatever pool, for a holder.
-    pub(crate) fn claim(&mut self, vf: PciAddress, holder: Holder) -> Result<PciAddress, Error> {
+    pub(crate) fn claim(&mut self, vf: PciAddress, holder: String) -> Result<PciAddress, Error> {
         if let Some(occupant) = self.holders.of(vf) {
             return Err(Error::Held { vf, occupant: Box::new(occupant.clone()) });
         }
@@ -61,10 +61,10 @@ impl Pools {
             let before = pool.free.len();
             pool.free.retain(|free| free.pci() != vf);
             if pool.free.len() < before {
-                pool.held.push((vf, Occupant::Pod(holder.clone())));
+                pool.held.push((vf, Occupant::Planned(holder.clone())));
             }
         }
-        self.holders.give(vf, holder);
+        self.holders.plan(vf, holder);
         Ok(vf)
     }
 
@@ -73,7 +73,7 @@ impl Pools {
     pub(crate) fn take(
         &mut self,
         resource: &ResourceName,
-        holder: Holder,
+        holder: String,
         view: &mut View,
     ) -> Result<PciAddress, Error> {
         let Some(pool) = self.pools.get_mut(resource) else {
@@ -89,8 +89,8 @@ impl Pools {
             view.vfs.push(vf);
             view.host.push(link);
         }
-        pool.held.push((pci, Occupant::Pod(holder.clone())));
-        self.holders.give(pci, holder);
+        pool.held.push((pci, Occupant::Planned(holder.clone())));
+        self.holders.plan(pci, holder);
         Ok(pci)
     }
 }
@@ -224,13 +224,8 @@ mod tests {
         "r".parse().unwrap()
     }
 
-    fn holder(pod: &str) -> Holder {
-        Holder {
-            pod: pod.parse().unwrap(),
-            container_id: String::new(),
-            interface: "net1".parse().unwrap(),
-            netns: "/run/netns/x".into(),
-        }
+    fn holder(pod: &str) -> String {
+        format!("net1 of pod {pod}")
     }
 
     #[test]
@@ -242,7 +237,7 @@ mod tests {
         }
         assert!(view.vfs.is_empty(), "they are there already");
         let error = pools.take(&resource(), holder("demo/b"), &mut view).unwrap_err().to_string();
-        assert!(error.contains("0000:01:10.1: pod demo/a (net1)"), "{error}");
+        assert!(error.contains("0000:01:10.1: net1 of pod demo/a"), "{error}");
     }
 
     #[test]
@@ -250,7 +245,7 @@ mod tests {
         let (mut pools, mut view) = (pools(), View::default());
         pools.claim(vf(0).pci, holder("demo/a")).unwrap();
         let error = pools.claim(vf(0).pci, holder("demo/b")).unwrap_err().to_string();
-        assert!(error.contains("held by pod demo/a (net1)"), "{error}");
+        assert!(error.contains("held by net1 of pod demo/a"), "{error}");
         let taken = pools.take(&resource(), holder("demo/b"), &mut view).unwrap();
         assert_eq!(taken, vf(1).pci);
         assert!(pools.claim(taken, holder("demo/c")).is_err());

@@ -3,14 +3,13 @@
 //! here, before anything is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain, DeviceRequest};
 use podbond_bond::{Bond, Finding, Object, OtherBond, Reason};
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
-use podbond_inventory::{Applied, Holder, Inventory};
+use podbond_inventory::{Applied, Inventory};
 use podbond_kernel::{Kernel, Link, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
@@ -82,14 +81,14 @@ pub(crate) fn preview(
     labels: Option<&BTreeMap<String, String>>,
     pods: &[(&Pod, Chain)],
 ) -> Result<Preview, Error> {
-    let policies = node.ledger.policies().plan(kernel, &wanted.policies, labels);
+    let policies = node.holdings.policies().plan(kernel, &wanted.policies, labels);
     let mut policies = policies.map_err(refused)?;
     if wanted.policies.is_empty() {
         // Of those that are in force already nothing is done anew.
         policies.steps.clear();
     }
     let inventory = Inventory::read(kernel.sysfs())?;
-    let holders = node.ledger.holders(&inventory)?;
+    let holders = node.holdings.holders(&inventory)?;
     let mut pools = Pools::new(&policies.assignment, &inventory, holders, kernel.sysfs())?;
     let mut view = View { host: kernel.links(Netns::Host)?, ..View::default() };
     bring_up(&mut view, &policies.steps);
@@ -159,13 +158,7 @@ fn attach(
     pod: &ObjectKey,
     attachment: &Attachment,
 ) -> Result<AttachmentPreview, Error> {
-    // Its sandbox is not made yet: it has neither ID nor namespace.
-    let holder = Holder {
-        pod: pod.clone(),
-        container_id: String::new(),
-        interface: attachment.ifname.clone(),
-        netns: PathBuf::new(),
-    };
+    let holder = format!("{} of pod {pod}", attachment.ifname);
     let device = match &attachment.device {
         DeviceRequest::None => None,
         DeviceRequest::This(pci) => Some(pools.claim(*pci, holder).map_err(refused)?),

@@ -24,10 +24,6 @@ pub(crate) struct PodRecord {
     pub(crate) networks: Option<String>,
     /// The key of its attachments' records.
     pub(crate) container_id: ContainerId,
-    /// Earlier sandboxes of the pod of which something could not be taken away: deleting the pod
-    /// tries again.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) left_over: Vec<ContainerId>,
     /// The annotation `k8s.v1.cni.cncf.io/network-status` that a cluster's pod would carry; null
     /// until all its networks are up.
     pub(crate) network_status: Value,
@@ -35,13 +31,12 @@ pub(crate) struct PodRecord {
 
 impl PodRecord {
     /// A pod of which nothing is made yet.
-    pub(crate) fn new(pod: &Pod, container_id: ContainerId, left_over: Vec<ContainerId>) -> Self {
+    pub(crate) fn new(pod: &Pod, container_id: ContainerId) -> Self {
         Self {
             version: VERSION,
             pod: pod.key.clone(),
             networks: pod.networks().map(str::to_owned),
             container_id,
-            left_over,
             network_status: Value::Null,
         }
     }
@@ -49,11 +44,6 @@ impl PodRecord {
     /// Whether all its networks came up. Where not, the command that made it failed or was killed.
     pub(crate) fn is_complete(&self) -> bool {
         !self.network_status.is_null()
-    }
-
-    /// All its sandboxes that something may be left of, the last one first.
-    pub(crate) fn sandboxes(&self) -> impl Iterator<Item = &ContainerId> {
-        std::iter::once(&self.container_id).chain(&self.left_over)
     }
 
     /// The same record once the pod's networks are up.
@@ -236,7 +226,6 @@ mod tests {
             pod: key(text),
             networks: Some("a, b".to_owned()),
             container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
-            left_over: Vec::new(),
             network_status: Value::Null,
         }
     }
@@ -326,11 +315,8 @@ mod tests {
 
     #[test]
     fn a_pod_is_complete_once_its_networks_are_up_even_without_any() {
-        let begun =
-            PodRecord { left_over: vec!["c0".to_owned().try_into().unwrap()], ..record("a/p") };
+        let begun = record("a/p");
         assert!(!begun.is_complete());
-        let sandboxes: Vec<_> = begun.sandboxes().map(ToString::to_string).collect();
-        assert_eq!(sandboxes, ["c1", "c0"]);
         assert!(begun.with_status(&[]).is_complete());
     }
 

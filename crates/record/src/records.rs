@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use podbond_cni::{Attachment, ContainerId};
 use podbond_names::PciAddress;
-use podbond_state::{Lock, create, names, read, remove, sweep, writable, write};
+use podbond_state::{Lock, abandoned, create, names, read, remove, writable, write};
 use serde::{Deserialize, Serialize};
 
 use crate::record::VERSION;
@@ -196,8 +196,12 @@ impl Records {
 
     /// Removes what killed processes have left of writing records.
     pub fn sweep(&self) -> Result<(), Error> {
-        sweep(&self.lasting)?;
-        Ok(sweep(&self.passing)?)
+        for dir in [&self.lasting, &self.passing] {
+            for path in abandoned(dir)? {
+                remove(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the file of a record.

@@ -3,7 +3,7 @@ use std::io::{self, IsTerminal};
 
 use podbond_api::{Nad, ObjectKey, Pod, SriovNetworkNodePolicy};
 use podbond_attach::{Chain, Sandbox};
-use podbond_cni::ContainerId;
+use podbond_cni::{ContainerId, PodRef};
 use podbond_inventory::Applied;
 use podbond_kernel::{Kernel, NamedNetns};
 
@@ -121,8 +121,8 @@ fn apply_policies(
     labels: Option<&BTreeMap<String, String>>,
 ) -> Result<(), Error> {
     // One whose record is torn is put in force anew.
-    let (known, _) = node.ledger.policies().readable()?;
-    let applied = node.ledger.policies().apply(kernel, policies, labels)?;
+    let (known, _) = node.holdings.policies().readable()?;
+    let applied = node.holdings.policies().apply(kernel, policies, labels)?;
     policy_notes(&applied).into_iter().for_each(note);
     for policy in policies.iter().filter(|policy| !applied.not_for_node.contains(&policy.key)) {
         let outcome = match known.iter().find(|old| old.key == policy.key) {
@@ -175,42 +175,33 @@ pub(crate) fn is_running(node: &Node<'_>, pod: &Pod) -> Result<bool, Error> {
     }
 }
 
-/// Takes away what is left of a pod that does not run: its namespace is gone, as after a reboot, or
-/// the command that made it was killed. Before the preview, which would find its VFs held.
+/// Undoes what is left of a pod that does not run: its namespace is gone, as after a reboot, or the
+/// command that made it was killed. Before the preview, which would find its VFs held.
 ///
-/// What cannot be taken away is told and kept in the pod's record; it does not stand in the way.
+/// What cannot be undone is told and stays recorded; it is not in the way.
 fn sweep_dead(node: &Node<'_>, key: &ObjectKey) -> Result<(), Error> {
-    let Some(mut dead) = node.store.pod(key)? else { return Ok(()) };
     let netns = NamedNetns::find(&PodRecord::netns_name(key))?;
-    if dead.is_complete() && netns.is_some() {
+    let applied = match node.store.pod(key) {
+        Err(Error::Record { .. }) => None,
+        applied => applied?,
+    };
+    if applied.is_some_and(|pod| pod.is_complete()) && netns.is_some() {
         return Ok(());
     }
-    let mut left_over = Vec::new();
-    for sandbox in dead.sandboxes() {
-        let errors = node.detach(sandbox);
-        if !errors.is_empty() {
-            left_over.push(sandbox.clone());
-        }
-        for line in errors.iter().flat_map(Error::lines) {
+    for sandbox in node.sandboxes_of(key)? {
+        for line in node.detach(&sandbox).iter().flat_map(Error::lines) {
             note(format_args!("pod {key}: of its earlier sandbox {sandbox} is left: {line}"));
         }
     }
     if let Some(netns) = netns {
         netns.remove()?;
     }
-    if left_over.is_empty() {
-        return node.store.remove_pod(key).map(drop);
-    }
-    dead.container_id = left_over.remove(0);
-    dead.left_over = left_over;
-    node.store.put_pod(&dead)
+    node.store.remove_pod(key).map(drop)
 }
 
 fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Error> {
-    let dead = node.store.pod(&pod.key)?;
-    let left_over = dead.iter().flat_map(PodRecord::sandboxes).cloned().collect();
     let container_id = new_container_id()?;
-    let record = PodRecord::new(pod, container_id.clone(), left_over);
+    let record = PodRecord::new(pod, container_id.clone());
     node.store.put_pod(&record)?;
     let outcome = NamedNetns::create(&PodRecord::netns_name(&pod.key))
         .map_err(Error::from)
@@ -220,7 +211,7 @@ fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Err
         Err(error) => {
             // What could not be undone keeps the record, so that `delete` tries again.
             let left = node.detach(&container_id);
-            if left.is_empty() && record.left_over.is_empty() {
+            if left.is_empty() {
                 node.store.remove_pod(&pod.key)?;
             }
             Error::gather(std::iter::once(error).chain(left).collect()).map(|()| "created")
@@ -238,8 +229,11 @@ fn fill(
     netns: NamedNetns,
 ) -> Result<(), Error> {
     let sandbox = Sandbox {
-        pod: pod.key.clone(),
-        uid: pod.uid.clone(),
+        pod: PodRef {
+            namespace: pod.key.namespace.clone(),
+            name: pod.key.name.clone(),
+            uid: pod.uid.as_ref().and_then(|uid| uid.parse().ok()),
+        },
         container_id: record.container_id.clone(),
         netns: netns.path().to_owned(),
     };

@@ -1,18 +1,15 @@
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 use podbond_api::ObjectKey;
-use podbond_attach::{Attachments, Checked, Record};
+use podbond_attach::Checked;
+use podbond_record::{Record, State};
 use serde::Serialize;
 
 use crate::cli::{Output, PodsArgs};
 use crate::error::Error;
 use crate::node::{Node, require_root};
 use crate::output::say;
+use crate::pods::{Pod, Pods};
 use crate::table::Table;
-
-/// How long a plugin of an ADD may take: kubelet gives a pod's whole sandbox no longer.
-const MAKING: Duration = Duration::from_mins(4);
 
 /// What CHECK of a plugin of an attachment came to.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -42,32 +39,27 @@ enum Outcome {
 /// Compares the attachments of pods with what they were made as.
 pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     require_root("check")?;
-    let Attachments { gone, alive, unread } = Attachments::of(&node.records());
-    let mut pods: BTreeMap<ObjectKey, Vec<Record>> = BTreeMap::new();
-    for record in gone.into_iter().chain(alive) {
-        pods.entry(record.pod.clone()).or_default().push(record);
-    }
+    let mut all = Pods::of(node)?;
     if let Some(name) = &args.pod {
-        let namespace = args.namespace.clone().unwrap_or_default();
-        let key = ObjectKey { namespace, name: name.clone() };
-        pods.retain(|pod, _| *pod == key);
-        if pods.is_empty() && node.store.pod(&key)?.is_none() {
+        let key = ObjectKey { namespace: args.namespace.clone().unwrap_or_default(), name: name.clone() };
+        all.retain(|pod| *pod == key);
+        if all.pods.is_empty() {
             return Err(Error::NoSuchPod { key });
         }
     } else if let Some(namespace) = &args.namespace {
-        pods.retain(|pod, _| pod.namespace == *namespace);
+        all.retain(|pod| pod.namespace == *namespace);
     }
     let mut rows = Vec::new();
-    for records in pods.values_mut() {
-        records.sort_by(|a, b| (&a.container_id, a.position).cmp(&(&b.container_id, b.position)));
-        rows.extend(records.iter().flat_map(|record| look_at(node, record)));
+    for pod in &all.pods {
+        rows.extend(pod.records.iter().flat_map(|record| look_at(node, pod, record)));
     }
     match args.output {
         Output::Json => say(serde_json::to_string_pretty(&rows).unwrap_or_default()),
         Output::Text => lines(&rows).iter().for_each(say),
     }
-    let unread = unread.into_iter().map(|error| Error::Failed(error.into()));
-    let mut errors: Vec<Error> = unread.collect();
+    let unreadable = all.unreadable.into_iter();
+    let mut errors: Vec<Error> =
+        unreadable.map(|file| Error::Record { path: file.path, reason: file.problem }).collect();
     match rows.iter().map(|row| row.outcome).max() {
         Some(Outcome::Error) => errors.push(Error::Unchecked),
         Some(Outcome::Differs) => errors.push(Error::Unwell),
@@ -76,41 +68,66 @@ pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     Error::gather(errors)
 }
 
-fn look_at(node: &Node<'_>, record: &Record) -> Vec<Row> {
-    let row = |plugin, outcome, detail| Row {
-        pod: record.pod.to_string(),
+fn look_at(node: &Node<'_>, pod: &Pod, record: &Record) -> Vec<Row> {
+    if record.state == State::IpamPending {
+        let problem = record.ipam_problem.as_deref().unwrap_or_default();
+        let detail = format!("its IPAM plugin has not taken back its lease: {problem}");
+        return vec![row(pod, record, None, Outcome::Differs, Some(detail))];
+    }
+    if record.is_orphan() {
+        let detail = "its network namespace is gone: `podbond gc` takes the rest away".to_owned();
+        return vec![row(pod, record, None, Outcome::Differs, Some(detail))];
+    }
+    match unfinished(record.state) {
+        Some((outcome, detail)) => vec![row(pod, record, None, outcome, Some(detail.to_owned()))],
+        None => node
+            .check(record)
+            .into_iter()
+            .map(|(plugin, checked)| {
+                let (outcome, detail) = outcome_of(checked);
+                row(pod, record, Some(plugin), outcome, detail)
+            })
+            .collect(),
+    }
+}
+
+fn row(
+    pod: &Pod,
+    record: &Record,
+    plugin: Option<String>,
+    outcome: Outcome,
+    detail: Option<String>,
+) -> Row {
+    Row {
+        pod: pod.name.clone(),
         interface: record.ifname.to_string(),
-        network: record.name(),
+        network: record.network_name(),
         plugin,
         outcome,
         detail,
-    };
-    let without_plugin = |outcome, detail: &str| vec![row(None, outcome, Some(detail.to_owned()))];
-    if record.netns.is_gone() {
-        let detail = "its network namespace is gone: `podbond gc` takes the rest away";
-        return without_plugin(Outcome::Differs, detail);
     }
-    if record.result.is_none() {
-        let (outcome, detail) = unfinished(node.records().age(record));
-        return without_plugin(outcome, detail);
-    }
-    let told = |(plugin, checked)| match checked {
-        Checked::Same => row(Some(plugin), Outcome::Ok, None),
-        Checked::Differs(failure) => row(Some(plugin), Outcome::Differs, Some(failure.to_string())),
-        Checked::Failed(failure) => row(Some(plugin), Outcome::Error, Some(failure.to_string())),
-        Checked::NotChecked(why) => row(Some(plugin), Outcome::NotChecked, Some(why)),
-    };
-    node.check(record).into_iter().map(told).collect()
 }
 
-/// What there is to say of an attachment whose ADD has no result, by the age of its record, which may be
-/// gone by now.
-fn unfinished(age: Option<Duration>) -> (Outcome, &'static str) {
-    match age {
-        Some(age) if age > MAKING => {
-            (Outcome::Differs, "its ADD did not come to its end: delete the pod")
+fn outcome_of(checked: Checked) -> (Outcome, Option<String>) {
+    match checked {
+        Checked::Same => (Outcome::Ok, None),
+        Checked::Differs(failure) => (Outcome::Differs, Some(failure.to_string())),
+        Checked::Failed(failure) => (Outcome::Error, Some(failure.to_string())),
+        Checked::NotChecked(why) => (Outcome::NotChecked, Some(why)),
+    }
+}
+
+/// Returns what there is to say of an attachment that is not as its ADD left it at its end.
+fn unfinished(state: State) -> Option<(Outcome, &'static str)> {
+    match state {
+        State::Active => None,
+        State::Prepared => Some((
+            Outcome::NotChecked,
+            "its ADD has not ended, or was killed: check again later, or delete the pod",
+        )),
+        State::Releasing | State::IpamPending => {
+            Some((Outcome::Differs, "its DEL has not ended: delete the pod again"))
         }
-        _ => (Outcome::NotChecked, "it is being made, or its ADD was killed: check again later"),
     }
 }
 
@@ -154,11 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn an_add_that_may_still_be_at_work_is_no_difference() {
-        let outcome = |age| unfinished(age).0;
-        assert_eq!(outcome(Some(Duration::from_secs(10))), Outcome::NotChecked);
-        assert_eq!(outcome(None), Outcome::NotChecked);
-        assert_eq!(outcome(Some(2 * MAKING)), Outcome::Differs);
+    fn add_that_may_still_be_at_work_is_no_difference() {
+        assert_eq!(unfinished(State::Active), None);
+        assert_eq!(unfinished(State::Prepared).unwrap().0, Outcome::NotChecked);
+        assert_eq!(unfinished(State::Releasing).unwrap().0, Outcome::Differs);
     }
 
     #[test]

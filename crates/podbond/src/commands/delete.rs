@@ -1,14 +1,11 @@
-use std::collections::BTreeSet;
-
 use podbond_api::{Object, ObjectKey};
-use podbond_cni::ContainerId;
 use podbond_kernel::{Kernel, NamedNetns};
 
 use crate::cli::{DeleteArgs, Kind};
 use crate::error::Error;
 use crate::files;
 use crate::node::Node;
-use crate::output::{note, say};
+use crate::output::say;
 use crate::store::PodRecord;
 use crate::wanted::Wanted;
 
@@ -88,19 +85,7 @@ fn tell(
 
 /// Whether there was such a pod. Its record stays while anything of it could not be removed.
 fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
-    let sandboxes: Vec<ContainerId> = match node.store.pod(key) {
-        // One who was killed may have begun to write it.
-        Ok(None) => return node.store.remove_pod(key),
-        Ok(Some(record)) => record.sandboxes().cloned().collect(),
-        // Damaged: the records of its attachments tell the sandboxes too.
-        Err(damaged @ Error::Record { .. }) => {
-            note(format_args!("{damaged}"));
-            let (records, _) = node.records().all();
-            let of_pod = records.into_iter().filter(|record| record.pod == *key);
-            of_pod.map(|record| record.container_id).collect::<BTreeSet<_>>().into_iter().collect()
-        }
-        Err(error) => return Err(error),
-    };
+    let sandboxes = node.sandboxes_of(key)?;
     let left: Vec<_> = sandboxes.iter().flat_map(|sandbox| node.detach(sandbox)).collect();
     if let Some(netns) = NamedNetns::find(&PodRecord::netns_name(key))?
         && left.is_empty()
@@ -121,7 +106,7 @@ fn delete_network(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
 }
 
 fn delete_policies(node: &Node<'_>, keys: &[ObjectKey], named: bool) -> Result<(), Error> {
-    let deleted = node.ledger.policies().delete(&mut Kernel::host()?, keys)?;
+    let deleted = node.holdings.policies().delete(&mut Kernel::host()?, keys)?;
     for key in keys {
         tell("policy", key, Ok(!deleted.unknown.contains(key)), named)?;
     }

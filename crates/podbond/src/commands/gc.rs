@@ -1,6 +1,6 @@
 use crate::cli::{GcArgs, Output};
 use crate::error::Error;
-use crate::gc::{Survey, lines};
+use crate::gc::{Orphans, lines};
 use crate::node::{Node, require_root};
 use crate::output::say;
 
@@ -13,11 +13,11 @@ pub(crate) fn gc(node: &Node<'_>, args: &GcArgs) -> Result<(), Error> {
     } else {
         Some(node.lock("gc")?)
     };
-    let mut survey = Survey::make(node);
-    let mut errors = std::mem::take(&mut survey.errors);
-    let pods = survey.pods();
-    let rows = if args.dry_run { survey.foreseen() } else { survey.carry_out(node) };
-    errors.extend(rows.iter().filter_map(|row| row.error().map(Error::Remains)));
+    let mut orphans = Orphans::find(node);
+    let mut errors = std::mem::take(&mut orphans.errors);
+    let pods = orphans.pods();
+    let rows = if args.dry_run { orphans.foreseen() } else { orphans.remove(node) };
+    errors.extend(rows.iter().filter_map(|row| row.error().map(Error::NotRemoved)));
     match args.output {
         Output::Json => say(serde_json::to_string_pretty(&rows).unwrap_or_default()),
         Output::Text => {

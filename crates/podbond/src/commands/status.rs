@@ -3,22 +3,25 @@ mod overview;
 #[cfg(test)]
 mod testing;
 
+use std::fmt;
+
 use podbond_api::ObjectKey;
+use podbond_attach::statuses_of;
 use podbond_bond::{Finding, bond_findings};
 use podbond_kernel::{
-    Aggregator, At, Kernel, LacpPort, Link, LinkState, NamedNetns, Netns, VlanProtocol,
+    Aggregator, At, Kernel, LacpPort, Link, LinkState, Netns, VlanProtocol,
 };
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{Output, PodsArgs};
-use crate::damage;
 use crate::error::Error;
 use crate::node::Node;
 use crate::output::say;
-use crate::owed::{self, OwedLease};
-use crate::store::{PodRecord, Stored};
+use crate::pending::PendingLease;
+use crate::pods::{Pod, Pods};
+use crate::unreadable;
 
 use details::Wanted;
 
@@ -28,7 +31,7 @@ use details::Wanted;
 struct Status {
     pods: Vec<PodStatus>,
     /// Leases that IPAM plugins have not taken back.
-    owed_leases: Vec<OwedLease>,
+    pending_leases: Vec<PendingLease>,
     /// What is wrong beside the pods' bonds.
     findings: Vec<Finding>,
 }
@@ -37,7 +40,9 @@ struct Status {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PodStatus {
+    /// Its Kubernetes namespace; empty where the runtime told none.
     namespace: String,
+    /// Its name, or its container's ID.
     name: String,
     /// The path of its network namespace; none when that is gone.
     netns: Option<String>,
@@ -150,6 +155,15 @@ impl From<&LacpPort> for LacpStatus {
     }
 }
 
+impl fmt::Display for PodStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
 impl PodStatus {
     /// The ports of one of its bonds.
     fn ports_of<'s>(
@@ -164,85 +178,91 @@ impl PodStatus {
 /// Shows pods with their bonds, ports, VFs and addresses; of one pod, what its bonds know of each
 /// port as well.
 pub(crate) fn status(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
-    let mut stored = node.store.pods(args.namespace.as_ref())?;
+    let mut all = Pods::of(node)?;
     if let Some(name) = &args.pod {
         let namespace = args.namespace.clone().unwrap_or_default();
         let key = ObjectKey { namespace, name: name.clone() };
-        stored.retain(|(pod, _)| *pod == key);
-        if stored.is_empty() {
+        all.retain(|pod| *pod == key);
+        if all.pods.is_empty() {
             return Err(Error::NoSuchPod { key });
         }
+    } else if let Some(namespace) = &args.namespace {
+        all.retain(|pod| pod.namespace == *namespace);
     }
     let (mut pods, mut errors) = (Vec::new(), Vec::new());
-    for (key, record) in &stored {
-        match look_at(key, record.as_ref().ok()) {
+    for pod in &all.pods {
+        match look_at(pod) {
             Ok(pod) => pods.push(pod),
             // One pod's misfortune is not the next one's.
-            Err(error) => errors.push(Error::NotSeen { key: key.clone(), source: Box::new(error) }),
+            Err(error) => {
+                errors.push(Error::NotSeen { pod: pod.name.clone(), source: Box::new(error) });
+            }
         }
     }
-    let beside = Beside::of(node, args, &stored);
+    let pending_leases: Vec<PendingLease> =
+        all.pods.iter().flat_map(|pod| &pod.records).filter_map(PendingLease::of).collect();
+    let mut findings = if args.pod.is_none() && args.namespace.is_none() {
+        unreadable::findings(node, &all.unreadable)
+    } else {
+        all.pods.iter().filter_map(finding_of).collect()
+    };
+    findings.extend(pending_leases.iter().map(PendingLease::finding));
     match args.output {
         Output::Json => {
-            let status = Status { pods, owed_leases: beside.owed, findings: beside.findings };
+            let status = Status { pods, pending_leases, findings };
             say(serde_json::to_string_pretty(&status).unwrap_or_default());
         }
         Output::Text => {
-            if stored.is_empty() {
+            if all.pods.is_empty() {
                 say("no pods here");
             } else {
                 overview::table(&pods).lines().iter().for_each(say);
             }
             let wanted = if args.pod.is_some() { Wanted::All } else { Wanted::Findings };
             details::lines(&pods, wanted).iter().for_each(say);
-            details::beside(&beside.findings).iter().for_each(say);
+            details::beside(&findings).iter().for_each(say);
         }
     }
     Error::gather(errors)
 }
 
-/// What is wrong beside the pods' bonds, of those pods that were asked for.
-struct Beside {
-    owed: Vec<OwedLease>,
-    findings: Vec<Finding>,
+/// Returns the finding for what was noted of a pod that `apply` made and cannot be read.
+fn finding_of(pod: &Pod) -> Option<Finding> {
+    unreadable::finding(pod.applied.as_ref()?.as_ref().err()?)
 }
 
-impl Beside {
-    fn of(node: &Node<'_>, args: &PodsArgs, stored: &[Stored]) -> Self {
-        let mut owed = owed::leases();
-        let mut findings = if args.pod.is_none() && args.namespace.is_none() {
-            damage::findings(node)
-        } else {
-            owed.retain(|lease| {
-                lease.is_of(|pod| match args.pod {
-                    Some(_) => stored.iter().any(|(key, _)| key == pod),
-                    None => Some(&pod.namespace) == args.namespace.as_ref(),
-                })
-            });
-            stored
-                .iter()
-                .filter_map(|(_, record)| damage::finding(record.as_ref().err()?))
-                .collect()
-        };
-        findings.extend(owed.iter().map(OwedLease::finding));
-        Self { owed, findings }
-    }
-}
-
-/// A pod, whether or not its record can be read.
-fn look_at(key: &ObjectKey, record: Option<&PodRecord>) -> Result<PodStatus, Error> {
-    let netns = NamedNetns::find(&PodRecord::netns_name(key))?;
-    let interfaces = match &netns {
-        Some(netns) => interfaces(&mut Kernel::with_pod(netns.path())?)?,
+fn look_at(pod: &Pod) -> Result<PodStatus, Error> {
+    let interfaces = match &pod.netns {
+        Some(netns) => interfaces(&mut Kernel::with_pod(netns)?)?,
         None => Vec::new(),
     };
+    let (namespace, name) = match &pod.key {
+        Some(key) => (key.namespace.to_string(), key.name.to_string()),
+        None => (String::new(), pod.name.clone()),
+    };
     Ok(PodStatus {
-        namespace: key.namespace.to_string(),
-        name: key.name.to_string(),
-        netns: netns.map(|netns| netns.path().display().to_string()),
+        namespace,
+        name,
+        netns: pod.netns.as_ref().map(|netns| netns.display().to_string()),
         interfaces,
-        network_status: record.map(|record| record.network_status.clone()).unwrap_or_default(),
+        network_status: network_status(pod),
     })
+}
+
+/// Returns the pod's network status, as `apply` noted it or as its records tell it.
+fn network_status(pod: &Pod) -> Value {
+    match &pod.applied {
+        Some(Ok(applied)) => applied.network_status.clone(),
+        Some(Err(_)) => Value::Null,
+        None => {
+            let statuses: Vec<_> = pod.records.iter().flat_map(statuses_of).collect();
+            if statuses.is_empty() {
+                Value::Null
+            } else {
+                serde_json::to_value(statuses).unwrap_or_default()
+            }
+        }
+    }
 }
 
 fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {

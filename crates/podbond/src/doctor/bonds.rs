@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 use podbond_bond::{
     Bond, Config, Finding, Object, OtherBond, Reason, Surroundings, bond_findings, findings,
 };
-use podbond_cni::Args;
-use podbond_kernel::{Kernel, Link, LinkState, Netns, View};
+use podbond_cni::{Args, NetConf};
+use podbond_inventory::{Holders, Occupant};
+use podbond_kernel::{Kernel, Link, LinkState, Netns, NetnsState, View};
 use podbond_names::LinkName;
+use podbond_record::{Holder, Record, State};
 use serde::Serialize;
 
-use super::pods::{Pod, Pods};
 use super::{Located, Place};
 use crate::output::note;
+use crate::pods::Pod;
 
 /// After how long the person who waits is told how far it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 /// A bond as it is.
 #[derive(Serialize)]
@@ -58,17 +60,35 @@ struct Look {
     found: Vec<Located>,
 }
 
-/// All bonds, those of the node first, and what is to be said of those of pods.
-pub(super) fn look(pods: &Pods, node: &View) -> (Vec<BondReport>, Vec<Located>) {
+/// Returns all bonds, those of the node first, and what is to be said of those of pods: of the pods that
+/// are known, and of those that hold a VF by a claim alone.
+pub(super) fn look(
+    pods: &[Pod],
+    holders: &Holders,
+    node: &View,
+) -> (Vec<BondReport>, Vec<Located>) {
     let of_node = bonds_of(&node.host).map(|bond| report(None, bond, &node.host, node));
     let mut look = Look { reports: of_node.collect(), ..Look::default() };
-    let (begun, all) = (Instant::now(), pods.alive().len());
-    for (number, (netns, pod)) in pods.alive().enumerate() {
-        if begun.elapsed() > PATIENCE && stderr().is_terminal() {
-            note(format_args!("looking at pod {} of {all}: {} …", number + 1, pod.name));
+    let mut namespaces: Vec<(&Path, String, &[Record])> = Vec::new();
+    for pod in pods {
+        let netns = pod.netns.iter();
+        namespaces.extend(netns.map(|netns| (netns.as_path(), pod.name.clone(), &pod.records[..])));
+    }
+    for (_, occupant) in holders.iter() {
+        if let Occupant::Holder(Holder::Netns(netns)) = occupant
+            && NetnsState::of_path(netns) == NetnsState::Alive
+            && !namespaces.iter().any(|(known, ..)| known == netns)
+        {
+            namespaces.push((netns, netns.display().to_string(), &[]));
         }
-        if let Err(error) = look.at(netns, pod, node) {
-            note(format_args!("podbond: pod {}: {error}", pod.name));
+    }
+    let (begun, all) = (Instant::now(), namespaces.len());
+    for (number, (netns, name, records)) in namespaces.into_iter().enumerate() {
+        if begun.elapsed() > PROGRESS_AFTER && stderr().is_terminal() {
+            note(format_args!("looking at pod {} of {all}: {name} …", number + 1));
+        }
+        if let Err(error) = look.at(netns, &name, records, node) {
+            note(format_args!("podbond: pod {name}: {error}"));
         }
     }
     look.end()
@@ -76,17 +96,23 @@ pub(super) fn look(pods: &Pods, node: &View) -> (Vec<BondReport>, Vec<Located>) 
 
 impl Look {
     /// Looks into a pod's namespace.
-    fn at(&mut self, netns: &Path, pod: &Pod, node: &View) -> Result<(), podbond_bond::Error> {
+    fn at(
+        &mut self,
+        netns: &Path,
+        pod: &str,
+        records: &[Record],
+        node: &View,
+    ) -> Result<(), podbond_bond::Error> {
         let mut kernel = Kernel::with_pod(netns)?;
         let links = kernel.links(Netns::Pod)?;
         for bond in bonds_of(&links) {
             let live = bond_findings(bond, &links).into_iter();
-            let place = || Some(pod.place(&bond.name));
+            let place = || Some(place(pod, &bond.name));
             self.found.extend(live.map(|finding| Located { place: place(), finding }));
             let Some(options) = bond.bond.clone() else { continue };
             let ports = ports_of(bond, &links).map(|port| port.name.clone()).collect();
             let mut config = Config::of_existing(options, ports);
-            let asked = pod.bonds().find_map(|(ifname, conf)| {
+            let asked = bonds_in(records).find_map(|(ifname, conf)| {
                 let asked = Config::parse(&conf, &Args::default()).ok()?;
                 (asked.bond_name(ifname) == bond.name).then_some(asked)
             });
@@ -95,16 +121,16 @@ impl Look {
             }
             let mut view = View { pod: links.clone(), ..node.clone() };
             let around = Bond::default().look_around(&mut kernel, &config, &mut view)?;
-            self.reports.push(report(Some(&pod.name), bond, &links, &view));
-            self.seen.push(Seen { place: pod.place(&bond.name), config, view, around });
+            self.reports.push(report(Some(pod), bond, &links, &view));
+            self.seen.push(Seen { place: place(pod, &bond.name), config, view, around });
         }
-        for (bond, conf) in pod.bonds() {
+        for (bond, conf) in bonds_in(records) {
             let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
             if !differences.is_empty() {
                 let differences = differences.join("; ");
                 let reason = Reason::NotAsAskedFor { differences };
                 let finding = Finding::new(Object::Bond(bond.clone()), reason);
-                self.found.push(Located { place: Some(pod.place(bond)), finding });
+                self.found.push(Located { place: Some(place(pod, bond)), finding });
             }
         }
         Ok(())
@@ -124,6 +150,25 @@ impl Look {
         }
         (self.reports, self.found)
     }
+}
+
+/// Returns the bonds that podbond made and that came to their end, each with its configuration and, as
+/// `prevResult`, what came of it.
+fn bonds_in(records: &[Record]) -> impl Iterator<Item = (&LinkName, NetConf)> {
+    records.iter().filter(|record| record.state == State::Active).filter_map(|record| {
+        let add = record.add.as_ref().filter(|add| add.config.plugin == "bond")?;
+        let result = match &record.chain {
+            Some(chain) => chain.result.clone(),
+            None => add.result.clone(),
+        };
+        let mut conf = add.config.clone();
+        conf.set_prev_result(Some(result?));
+        Some((&record.ifname, conf))
+    })
+}
+
+fn place(pod: &str, bond: &LinkName) -> Place {
+    Place { pod: pod.to_owned(), bond: bond.clone() }
 }
 
 fn report(pod: Option<&str>, bond: &Link, links: &[Link], view: &View) -> BondReport {

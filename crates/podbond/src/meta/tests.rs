@@ -18,14 +18,13 @@ fn request(delegates: &Value) -> Request {
 
 fn record(ifname: &str) -> Record {
     serde_json::from_value(json!({
-        "container_id": "c1", "ifname": ifname, "pod": "demo/bondpod1", "netns": {"path": "/n", "boot": "", "inode": 0},
-        "position": 0, "network": "n", "configs": [], "called": 0, "result": null,
+        "containerId": "c1", "ifname": ifname, "state": "active", "network": "n",
     }))
     .unwrap()
 }
 
 #[test]
-fn check_misses_the_record_of_each_network_of_its_configuration() {
+fn check_misses_records_of_its_networks() {
     let both = request(&json!([{"name": "a", "type": "bond"}, {"name": "b", "type": "sriov"}]));
     let missed = |request: &Request, records: &[Record]| {
         let failures = unrecorded(request, records);

@@ -135,8 +135,8 @@ impl<'o> Run<'o> {
         if is_full() {
             return others;
         }
-        let takes_long = |closing| closing == Closing::Reboot && self.operation.scene.has_vfs();
-        others.retain(|closing| !takes_long(*closing));
+        let has_vfs = self.operation.scene.has_vfs();
+        others.retain(|closing| !(closing.is_reboot() && has_vfs));
         vec![others[position % others.len()]]
     }
 
@@ -257,15 +257,18 @@ impl<'o> Run<'o> {
     fn taken_away(&mut self, point: &Point, when: &str, tally: &mut Tally) -> Ran {
         let ran = self.operation.close(point.closing, &[], "");
         let mut leaks = self.wrong(point.closing, &ran, when);
-        if point.closing == Closing::Sweep {
+        if point.closing.is_podbond_gc() {
             let again = self.operation.close(Closing::Del, &[], "");
             leaks.extend(self.wrong(Closing::Del, &again, &format!("{when}, then DEL")));
         }
         for leak in &leaks {
             progress(format_args!("{}: LEAK: {leak}", self.operation.name));
         }
-        if !leaks.is_empty() || (point.closing == Closing::Reboot && self.operation.scene.has_vfs())
-        {
+        let has_new_links = match point.closing {
+            Closing::CutShort => true,
+            closing => closing.is_reboot() && self.operation.scene.has_vfs(),
+        };
+        if !leaks.is_empty() || has_new_links {
             // So that the next point is not blamed for it.
             self.begin_again();
         }
@@ -294,10 +297,20 @@ impl<'o> Run<'o> {
     pub(crate) fn left(&self, closing: Closing, when: &str) -> Option<String> {
         let mut lines = self.lines();
         lines.retain(|line| !self.operation.may_leave(closing, line));
-        if closing == Closing::Reboot && self.operation.scene.has_vfs() {
+        if closing.is_reboot() && self.operation.scene.has_vfs() {
             lines.retain(|line| line[2..].starts_with(FILE));
         }
+        if closing == Closing::CutShort {
+            lines.extend(self.lost_links());
+        }
         told_of(&lines, when)
+    }
+
+    /// How many links fewer there are on the node and in the pod than before, whatever they are like.
+    fn lost_links(&self) -> Option<String> {
+        let now = Snapshot::take(&[&self.operation.scene.netns]).links();
+        let before = self.before.links();
+        (now != before).then(|| format!("links: {now:?} of {before:?} on the node and in pods"))
     }
 
     fn lines(&self) -> Vec<String> {
@@ -321,6 +334,6 @@ fn set_up(operation: &Operation) -> Snapshot {
         let ran = operation.run(verb, "");
         assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
     }
-    operation.scene.mend();
+    operation.scene.repair();
     Snapshot::take(&[&operation.scene.netns])
 }

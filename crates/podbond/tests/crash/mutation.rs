@@ -14,14 +14,18 @@ const FAILING: usize = 2;
 
 /// Changes whose leaving out nobody can notice, since another change does the same: by whom, which,
 /// and why.
-const IMPLIED: [(By, &str, &str); 6] = [
+const IMPLIED: [(By, &str, &str); 8] = [
     (By::FailedAdd, "remove-address", "addresses go with the link, or when it leaves the pod"),
     (By::FailedAdd, "remove-route", "routes go with their link, or when it leaves the pod"),
     (By::FailedAdd, "set-port", AS_PORT),
     (By::FailedAdd, "set-port-role", AS_PORT),
     (By::Del, "remove-vlan", WITH_BOND),
     (By::FailedAdd, "remove-vlan", WITH_BOND),
+    (By::Del, "write", STATE),
+    (By::Del, "rename", STATE),
 ];
+
+const STATE: &str = "it tells people that a DEL has begun";
 
 const AS_PORT: &str = "it ends when the link is no port any more";
 const WITH_BOND: &str = "it goes with the bond beneath it";

@@ -8,15 +8,12 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Dummy, EXAMPLES, MadeBy, Networks, Scene};
+use crate::scene::{Dummy, EXAMPLES, MadeBy, Networks, RECORDS, Scene};
 
 const SIGKILL: i32 = 9;
 
 /// Where a process lists its changes.
 const LIST: &str = "/run/changes";
-
-/// Where it is noted what IPAM plugins have not given back yet.
-const DEBTS: &str = "/var/lib/podbond/debts";
 
 /// An ADD and its DEL, each one process.
 pub(crate) struct Operation {
@@ -49,9 +46,25 @@ pub(crate) enum Closing {
     /// DEL after the pod's namespace is gone.
     NetnsGone,
     /// `podbond gc` after the pod's namespace is gone.
-    Sweep,
-    /// DEL after a reboot: of namespaces, links and VFs nothing is there, of files everything.
+    PodbondGc,
+    /// DEL after a reboot: of namespaces, links and VFs nothing is there, of files on disk everything.
     Reboot,
+    /// `podbond gc` after a reboot, and no DEL, as where the runtime's own state is lost.
+    RebootGc,
+    /// DEL after every record was cut short.
+    CutShort,
+}
+
+impl Closing {
+    /// Whether the VFs are other ones afterwards, and the kernel has restarted.
+    pub(crate) fn is_reboot(self) -> bool {
+        matches!(self, Self::Reboot | Self::RebootGc)
+    }
+
+    /// Whether it is `podbond gc`, after which DEL has to find nothing.
+    pub(crate) fn is_podbond_gc(self) -> bool {
+        matches!(self, Self::PodbondGc | Self::RebootGc)
+    }
 }
 
 /// What a process did.
@@ -204,12 +217,12 @@ impl Operation {
 
     /// What may follow a kill.
     pub(crate) fn closings(&self) -> &'static [Closing] {
-        use Closing::{Del, Gc, NetnsGone, Reboot, Sweep};
+        use Closing::{CutShort, Del, Gc, NetnsGone, PodbondGc, Reboot, RebootGc};
         match self.calls {
             // The other plugins tell `podbond gc` which leases belong to nobody.
             Calls::Plugin { plugin: "host-local", .. } => &[Del, Gc, NetnsGone, Reboot],
-            Calls::Plugin { .. } => &[Del, Gc, NetnsGone, Sweep, Reboot],
-            Calls::Pod => &[Del, NetnsGone, Sweep, Reboot],
+            Calls::Plugin { .. } => &[Del, Gc, NetnsGone, PodbondGc, Reboot, RebootGc, CutShort],
+            Calls::Pod => &[Del, NetnsGone, PodbondGc, Reboot, RebootGc, CutShort],
         }
     }
 
@@ -228,8 +241,11 @@ impl Operation {
     /// Whether a line of what is left is no loss: `podbond gc` leaves it to `podbond delete` to forget
     /// a pod.
     pub(crate) fn may_leave(&self, closing: Closing, line: &str) -> bool {
-        let is_of_pod = self.is_pod() && closing == Closing::Sweep;
-        is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/")
+        let is_of_pod = self.is_pod() && closing.is_podbond_gc();
+        let is_manifest =
+            is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/");
+        // Without a record nobody knows what a link was like; that it is back on the node is compared.
+        is_manifest || (closing == Closing::CutShort && !line[2..].starts_with("file "))
     }
 
     /// CHECK of what an ADD answered.
@@ -260,7 +276,7 @@ impl Operation {
         let ran = match closing {
             Closing::Del => {
                 let ran = self.run(Verb::Del, fault);
-                if fault.is_empty() && self.is_pod() { pay_debts(ran) } else { ran }
+                if fault.is_empty() && self.is_pod() { retry_pending(ran) } else { ran }
             }
             Closing::NetnsGone => {
                 self.scene.remove_netns();
@@ -270,10 +286,18 @@ impl Operation {
                 self.scene.reboot();
                 self.run(Verb::Del, fault)
             }
-            Closing::Sweep => {
+            Closing::PodbondGc => {
                 self.scene.remove_netns();
                 Scene::wait_for_writers();
                 gc(fault)
+            }
+            Closing::RebootGc => {
+                self.scene.reboot();
+                gc(fault)
+            }
+            Closing::CutShort => {
+                Scene::cut_records_short();
+                self.run(Verb::Del, fault)
             }
             Closing::Gc => {
                 let Calls::Plugin { config, .. } = &self.calls else {
@@ -286,7 +310,7 @@ impl Operation {
                 self.call("GC", config, fault)
             }
         };
-        self.scene.mend();
+        self.scene.repair();
         ran
     }
 
@@ -323,13 +347,15 @@ fn gc(fault: &str) -> Ran {
     run(command, "", fault)
 }
 
-/// A DEL whose IPAM plugin failed has succeeded and noted what that owes. `podbond delete` knows
-/// nothing of the pod any more: `podbond gc` asks the plugin again.
-fn pay_debts(deleted: Ran) -> Ran {
-    let networks = fs::read_dir(DEBTS).into_iter().flatten();
-    let mut debts = networks.flat_map(|network| fs::read_dir(network.unwrap().path()).unwrap());
-    let has_debts = debts.next().is_some();
-    if deleted.has_succeeded() && has_debts { gc("") } else { deleted }
+/// A DEL whose IPAM plugin failed has succeeded and recorded that. `podbond delete` knows nothing of the
+/// pod any more: `podbond gc` asks the plugin again.
+fn retry_pending(deleted: Ran) -> Ran {
+    let mut records = RECORDS.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten());
+    let is_pending = records.any(|record| {
+        let record = fs::read_to_string(record.unwrap().path()).unwrap_or_default();
+        record.contains(r#""state":"ipam-pending""#)
+    });
+    if deleted.has_succeeded() && is_pending { gc("") } else { deleted }
 }
 
 /// The PCI address of the first VF, which it keeps when it is made again.

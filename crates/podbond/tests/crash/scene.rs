@@ -17,6 +17,13 @@ const PFS: [&str; 2] = ["pf0", "pf1"];
 /// Where plugins and commands keep what they remember.
 const STATE: [&str; 2] = ["/var/lib/podbond", "/var/lib/cni"];
 
+/// Where the records of attachments are: those that outlive the kernel, and those that do not.
+pub(crate) const RECORDS: [&str; 2] =
+    ["/var/lib/podbond/attachments", "/run/podbond/attachments"];
+
+/// What tells one boot from another.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// A pod's namespace, and what the operation is about.
 pub(crate) struct Scene {
     /// The name of the namespace.
@@ -68,7 +75,7 @@ impl Scene {
 
     /// Sets everything up, where nothing is.
     pub(crate) fn build(&self) {
-        self.mend();
+        self.repair();
         if self.has_vfs() {
             apply_networks();
         }
@@ -81,7 +88,7 @@ impl Scene {
 
     /// Makes what went with the namespace: the namespace itself, and links without hardware, which
     /// the kernel never gives back. Those that share an address get it again.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn repair(&self) {
         if self.made_by == MadeBy::Podbond {
             return;
         }
@@ -110,12 +117,25 @@ impl Scene {
         }
     }
 
-    /// What a reboot leaves: files on disk, all of them older than the kernel that runs.
+    /// What a reboot leaves: files on disk, all of them older than the kernel that runs, which has
+    /// another boot ID.
     pub(crate) fn reboot(&self) {
         self.remove_all_links();
         let _ = fs::remove_dir_all("/run/podbond");
         for dir in STATE {
             age(Path::new(dir), SystemTime::UNIX_EPOCH, "");
+        }
+        set_boot_id();
+    }
+
+    /// Cuts every record of an attachment short, as a disk may do that was not synced.
+    pub(crate) fn cut_records_short() {
+        for dir in RECORDS {
+            for entry in fs::read_dir(dir).into_iter().flatten() {
+                let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+                let length = file.metadata().unwrap().len();
+                file.set_len(length / 2).unwrap();
+            }
         }
     }
 
@@ -159,6 +179,15 @@ impl Scene {
     fn netns_path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.netns)
     }
+}
+
+/// Shows another boot ID than before, by a file that is mounted over the kernel's.
+fn set_boot_id() {
+    let file = "/run/boot_id";
+    let _ = Command::new("umount").arg(BOOT_ID).output().unwrap();
+    fs::write(file, fs::read("/proc/sys/kernel/random/uuid").unwrap()).unwrap();
+    let output = Command::new("mount").args(["--bind", file, BOOT_ID]).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
 }
 
 fn is_on_node(link: &str) -> bool {

@@ -205,9 +205,10 @@ impl Node {
         match random.below(8) {
             0..2 => {
                 let all = self.pods[pod].operation.closings();
-                // A reboot is all pods'.
-                let alone: Vec<Closing> =
-                    all.iter().copied().filter(|closing| *closing != Closing::Reboot).collect();
+                // A reboot is all pods', and so are records cut short, after which links differ.
+                let is_alone =
+                    |closing: &Closing| !closing.is_reboot() && *closing != Closing::CutShort;
+                let alone: Vec<Closing> = all.iter().copied().filter(is_alone).collect();
                 self.close(pod, *random.one_of(&alone));
             }
             2 => self.close(pod, Closing::Del),

@@ -15,7 +15,7 @@ const STATE: [&str; 5] = [
     "/var/lib/podbond",
     "/var/lib/cni/sriov",
     "/var/lib/cni/networks",
-    "/run/podbond/vfs",
+    "/run/podbond/attachments",
     "/run/netns",
 ];
 
@@ -64,6 +64,13 @@ impl Snapshot {
             (name.to_owned(), asked.map_or_else(BTreeSet::new, |asked| seen_in(name, asked)))
         });
         Self { node, namespaces: seen.collect() }
+    }
+
+    /// How many links are on the node, and in the namespaces that were looked at.
+    pub(crate) fn links(&self) -> [usize; 2] {
+        let is_link = |line: &&String| line.split(' ').nth(1) == Some("link");
+        let of_namespaces = self.namespaces.values().flatten().filter(is_link).count();
+        [self.node.iter().filter(is_link).count(), of_namespaces]
     }
 
     /// Among the lines of PFs; a link's own address is not written so.

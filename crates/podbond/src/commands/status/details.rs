@@ -27,7 +27,7 @@ pub(super) fn lines(pods: &[PodStatus], wanted: Wanted) -> Vec<String> {
                 lines.extend(of_bond(pod, interface, bond));
             }
             for finding in &bond.findings {
-                let whose = format!("{}/{} {}", pod.namespace, pod.name, interface.name);
+                let whose = format!("{pod} {}", interface.name);
                 lines.push(String::new());
                 lines.extend(findings::lines(finding, Some(&whose), 0));
             }

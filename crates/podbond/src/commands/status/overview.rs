@@ -8,7 +8,7 @@ use crate::table::Table;
 pub(super) fn table(pods: &[PodStatus]) -> Table {
     let mut table = Table::new(["POD", "LINK", "MODE", "PORT", "STATE", "PF", "VF", "ADDRESSES"]);
     for pod in pods {
-        let mut pod_cell = format!("{}/{}", pod.namespace, pod.name);
+        let mut pod_cell = pod.to_string();
         let instead = match &pod.netns {
             None => Some("gone"),
             Some(_) if pod.interfaces.is_empty() => Some("no links"),

@@ -1,0 +1,82 @@
+//! Leases that IPAM plugins have not taken back, as people and machines are told of them.
+
+use podbond_bond::{Finding, Object, Reason};
+use podbond_record::Record;
+use serde::Serialize;
+
+/// A lease that is pending.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PendingLease {
+    network: String,
+    ipam: String,
+    /// `namespace/name`, where the runtime told it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<String>,
+    container: String,
+    interface: String,
+    /// What the IPAM plugin said last.
+    problem: String,
+}
+
+impl PendingLease {
+    /// Returns the pending lease of an attachment, if there is one.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        let ipam = record.add.as_ref().and_then(|add| add.config.ipam.clone());
+        Some(Self {
+            network: record.network_name(),
+            ipam: ipam.unwrap_or_default(),
+            pod: record.pod.as_ref().map(ToString::to_string),
+            container: record.container_id.to_string(),
+            interface: record.ifname.to_string(),
+            problem: record.ipam_problem.clone()?,
+        })
+    }
+
+    /// Returns the finding.
+    pub(crate) fn finding(&self) -> Finding {
+        let Self { network, interface, container, .. } = self;
+        let whose = match &self.pod {
+            Some(pod) => format!("pod {pod}"),
+            None => format!("container {container}"),
+        };
+        let object = Object::Lease(format!("{interface} of {whose} in network {network}"));
+        let (ipam, problem) = (self.ipam.clone(), self.problem.clone());
+        Finding::new(object, Reason::LeasePending { ipam, problem })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lease(pod: &serde_json::Value) -> PendingLease {
+        let config = json!({"name": "bond-net1", "type": "bond", "ipam": {"type": "dhcp"}});
+        let record = json!({
+            "containerId": "c1", "ifname": "net3", "state": "ipam-pending", "pod": pod,
+            "network": "bond-net1", "ipamProblem": "the server is away",
+            "add": {"config": config, "args": {}, "path": []},
+        });
+        PendingLease::of(&serde_json::from_value(record).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn pending_lease_names_its_pod_and_who_keeps_it() {
+        let lease = lease(&json!({"namespace": "demo", "name": "p"}));
+        let finding = lease.finding().to_string();
+        let start = "lease of net3 of pod demo/p in network bond-net1: IPAM plugin \"dhcp\" has not \
+                     taken it back: the server is away: ";
+        assert!(finding.starts_with(start), "{finding}");
+        assert!(finding.contains("`podbond gc`"), "{finding}");
+        let json = serde_json::to_value(&lease).unwrap();
+        assert_eq!((&json["pod"], &json["ipam"]), (&json!("demo/p"), &json!("dhcp")));
+    }
+
+    #[test]
+    fn lease_of_no_known_pod_is_named_by_its_container() {
+        let finding = lease(&json!(null)).finding().to_string();
+        assert!(finding.starts_with("lease of net3 of container c1 in "), "{finding}");
+    }
+}
