@@ -88,7 +88,7 @@ fn a_hundred_bonds_at_a_time_get_an_address_each() {
     }
     drop(crowd);
     assert_eq!(Snapshot::take(), before);
-    let locks = fs::read_dir("/run/podbond/bond").unwrap();
+    let locks = fs::read_dir("/run/podbond/locks").unwrap();
     let ours = |name: String| name.starts_with("crowd");
     let stay = locks
         .filter(|entry| ours(entry.as_ref().unwrap().file_name().to_string_lossy().into_owned()));

@@ -75,23 +75,23 @@ fn a_runtime_gets_the_first_networks_result_and_the_pod_all_networks() {
 }
 
 #[test]
-fn a_pod_whose_records_are_damaged_or_lost_is_deleted_by_its_configuration() {
+fn pod_with_unreadable_or_lost_records_is_deleted_by_its_configuration() {
     let before = Snapshot::take();
     let netns = pod("meta-lost");
     let links = netns.links();
-    let records = Path::new("/var/lib/podbond/attachments/c1");
+    let files = ["/var/lib/podbond/attachments/c1:eth0", "/run/podbond/attachments/c1:net1"];
     for lose in [
-        |dir: &Path| fs::write(dir.join("net1.json"), "{").unwrap(),
-        |dir: &Path| fs::remove_dir_all(dir).unwrap(),
+        |files: &[&str]| fs::write(files[1], "{").unwrap(),
+        |files: &[&str]| files.iter().for_each(|file| fs::remove_file(file).unwrap()),
     ] {
         let result = run("ADD", &netns, ARGS, &config(&networks())).unwrap();
         let after = after(&config(&networks()), result);
         run("CHECK", &netns, ARGS, &after).unwrap();
-        lose(records);
+        lose(&files);
         run("CHECK", &netns, ARGS, &after).unwrap_err();
         run("DEL", &netns, ARGS, &config(&networks())).unwrap();
         assert_eq!(netns.links(), links);
-        assert!(!records.exists());
+        assert!(files.iter().all(|file| !Path::new(file).exists()));
     }
     drop(netns);
     assert_eq!(Snapshot::take(), before);
@@ -162,7 +162,7 @@ fn the_first_network_gets_what_the_runtime_asks_for() {
 fn what_a_call_lacks_is_named() {
     let netns = pod("meta-lacks");
     let error = run("ADD", &netns, "IgnoreUnknown=1", &config(&networks())).unwrap_err();
-    assert!(words(&error["msg"]).starts_with("CNI_ARGS: K8S_POD_NAMESPACE is missing"), "{error}");
+    assert!(words(&error["msg"]).starts_with("CNI_ARGS: K8S_POD_NAMESPACE and"), "{error}");
     let error = run("ADD", &netns, ARGS, &config(&json!([]))).unwrap_err();
     assert!(words(&error["msg"]).starts_with("field delegates is missing"), "{error}");
 }

@@ -19,7 +19,7 @@ const STATE: [&str; 5] = [
     "/var/lib/cni/sriov",
     "/var/lib/cni/networks",
     "/run/netns",
-    "/run/podbond/vfs",
+    "/run/podbond/attachments",
 ];
 
 /// Files that stay for good: locks, and where the next search for an address begins.
@@ -384,4 +384,18 @@ impl Drop for Netns {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
     }
+}
+
+/// Where the records of attachments are: those with a lease, and those without.
+pub(crate) const RECORDS: [&str; 2] =
+    ["/var/lib/podbond/attachments", "/run/podbond/attachments"];
+
+/// The records of attachments, by container and interface as their files are named.
+pub(crate) fn records() -> BTreeMap<String, Value> {
+    let files = RECORDS.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten());
+    let record = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, serde_json::from_slice(&fs::read(&path).unwrap()).unwrap_or_default())
+    };
+    files.map(|entry| record(entry.unwrap().path())).collect()
 }

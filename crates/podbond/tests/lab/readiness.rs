@@ -48,11 +48,11 @@ fn a_bond_needs_its_driver_its_records_and_its_ipam_plugin() {
     let absent = bond_config(&json!({"ipam": {"type": "not-installed"}}));
     not_ready("bond", &absent, 50, &["network bond-net1: not ready for ADD", "not-installed"]);
 
-    fs::create_dir_all("/var/lib/podbond/bond").unwrap();
-    run("mount -t tmpfs -o ro none /var/lib/podbond/bond");
-    not_ready("bond", &config, 50, &["cannot be recorded: cannot write /var/lib/podbond/bond/"]);
+    fs::create_dir_all("/var/lib/podbond/attachments").unwrap();
+    run("mount -t tmpfs -o ro none /var/lib/podbond/attachments");
+    not_ready("bond", &config, 50, &["cannot be recorded: cannot write /var/lib/podbond/attachments/"]);
     not_ready("bond", &absent, 50, &["cannot be recorded", "not-installed"]);
-    run("umount /var/lib/podbond/bond");
+    run("umount /var/lib/podbond/attachments");
 
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let modules = format!("/lib/modules/{}/modules.dep", release.trim());
@@ -102,14 +102,14 @@ fn a_vf_must_be_free_and_there() {
     let held: Vec<&String> = held.collect();
     assert_eq!(held.len(), 1);
     let taken = sriov(&json!({"deviceID": held[0]}));
-    not_ready("sriov", &taken, 50, &[held[0], "is held by the pod", "/run/netns/demo.ready"]);
+    not_ready("sriov", &taken, 50, &[held[0], "is held by net1 of pod demo/ready"]);
     status("sriov", &sriov(&json!({}))).unwrap();
 
     // As when somebody takes the PF's VFs away: those of its pods are cut off.
     let numvfs = "/sys/class/net/pf0/device/sriov_numvfs";
     let before = fs::read_to_string(numvfs).unwrap();
     fs::write(numvfs, "0").unwrap();
-    not_ready("sriov", &sriov(&json!({})), 51, &[held[0], "is gone, which the pod with"]);
+    not_ready("sriov", &sriov(&json!({})), 51, &[held[0], "is gone, which net1 of pod demo/ready"]);
     fs::write(numvfs, before.trim()).unwrap();
     ip("link set pf0 up");
     succeeded(&podbond(&["delete", "pod", "ready", "-n", "demo"]));

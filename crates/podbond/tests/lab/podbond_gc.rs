@@ -15,7 +15,7 @@ use crate::node::{
 const NETWORKS: &str = "demo/sriovnet1, demo/sriovnet2, demo/bond-net1";
 
 /// How long the kernel may take to give the links of a namespace back that is gone.
-const PATIENCE: Duration = Duration::from_mins(1);
+const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What `podbond gc` says that it found, each as `object: what: done`.
 fn gc(arguments: &[&str]) -> Vec<String> {
@@ -34,7 +34,7 @@ fn objects(found: &[String], done: &str) -> Vec<String> {
 }
 
 /// How many links of VFs are on the node.
-fn vfs_at_home() -> usize {
+fn vfs_on_node() -> usize {
     let links: Vec<Value> = serde_json::from_str(&ip("-j -d link show")).unwrap();
     links.iter().filter(|link| link["parentbus"] == "pci" && link["vfinfo_list"].is_null()).count()
 }
@@ -42,9 +42,9 @@ fn vfs_at_home() -> usize {
 /// Removes a namespace with all that is in it, as if nobody had known of it.
 fn vanish(netns: &str, vfs: usize) {
     ip(&format!("netns del {netns}"));
-    let end = Instant::now() + PATIENCE;
-    while vfs_at_home() < vfs {
-        assert!(Instant::now() < end, "{} of {vfs} VFs are back", vfs_at_home());
+    let end = Instant::now() + RETURN_TIMEOUT;
+    while vfs_on_node() < vfs {
+        assert!(Instant::now() < end, "{} of {vfs} VFs are back", vfs_on_node());
         sleep(Duration::from_millis(100));
     }
 }
@@ -52,10 +52,10 @@ fn vanish(netns: &str, vfs: usize) {
 const DOOMED: &str = "/var/lib/podbond/manifests/pods/demo/doomed.json";
 
 #[test]
-fn a_pod_that_vanished_is_swept_and_the_pod_beside_it_is_not_touched() {
+fn vanished_pod_is_removed_and_the_one_beside_it_is_not() {
     let networks = WithNetworks::new();
     succeeded(&apply(&pod("beside", NETWORKS)));
-    let (before, vfs) = (Snapshot::take(), vfs_at_home());
+    let (before, vfs) = (Snapshot::take(), vfs_on_node());
     assert_eq!(gc(&[]), [""; 0], "everything here is somebody's");
     succeeded(&apply(&pod("doomed", NETWORKS)));
     vanish("demo.doomed", vfs);
@@ -84,9 +84,9 @@ fn a_pod_that_vanished_is_swept_and_the_pod_beside_it_is_not_touched() {
 }
 
 #[test]
-fn another_namespace_at_the_path_of_one_that_is_gone_is_not_its_pods() {
+fn another_namespace_at_the_same_path_is_not_the_pods() {
     let networks = WithNetworks::new();
-    let (before, vfs) = (Snapshot::take(), vfs_at_home());
+    let (before, vfs) = (Snapshot::take(), vfs_on_node());
     succeeded(&apply(&pod("doomed", NETWORKS)));
     vanish("demo.doomed", vfs);
     // As after a reboot, when somebody has made a namespace of the same name.
@@ -108,9 +108,9 @@ fn vf(pf: &str, index: u8) -> String {
 }
 
 #[test]
-fn what_plugins_made_for_a_runtime_is_swept_by_their_own_records_and_the_incumbents() {
+fn what_plugins_made_for_a_runtime_is_removed() {
     let networks = WithNetworks::new();
-    let (before, vfs) = (Snapshot::take(), vfs_at_home());
+    let (before, vfs) = (Snapshot::take(), vfs_on_node());
     ip("netns add swept");
     for (ifname, pf) in [("net1", "pf0"), ("net2", "pf1")] {
         let config = json!({
@@ -120,18 +120,14 @@ fn what_plugins_made_for_a_runtime_is_swept_by_their_own_records_and_the_incumbe
         call("sriov", ifname).run(&config).unwrap();
     }
     call("bond", "net3").run(&bond_config(&json!({}))).unwrap();
-    // The incumbent's record has nothing of ours.
-    let record = Path::new("/var/lib/cni/sriov/c1-net2");
-    let mut keys: Value = serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
-    keys.as_object_mut().unwrap().remove("podbond");
-    fs::write(record, keys.to_string()).unwrap();
+    // As sriov-cni leaves it, which keeps no record of ours.
+    fs::remove_file("/var/lib/podbond/attachments/c1:net2").unwrap();
 
     assert_eq!(gc(&[]), [""; 0], "its namespace is there");
     vanish("swept", vfs);
     let found = objects(&gc(&["--dry-run"]), "to-do");
-    let [bond, net1, net2] = &found[..] else { panic!("{found:?}") };
-    assert_eq!(bond, "net3 of container c1");
-    assert_eq!([net1, net2], [&format!("VF {}", vf("pf0", 3)), &format!("VF {}", vf("pf1", 3))]);
+    let vf = format!("VF {}", vf("pf1", 3));
+    assert_eq!(found, ["net3 of container c1", "net1 of container c1", &vf]);
     assert_eq!(objects(&gc(&[]), "removed"), found);
     assert_eq!(Snapshot::take(), before);
     assert_eq!(gc(&[]), [""; 0]);
@@ -143,35 +139,25 @@ fn call<'c>(plugin: &'c str, ifname: &'c str) -> Call<'c> {
 }
 
 #[test]
-fn claims_and_holds_of_the_dead_go_and_those_of_the_living_stay() {
+fn claims_of_dead_pods_go_and_those_of_living_ones_stay() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let alive = Netns::with_links("alive");
     let claims = Path::new("/var/lib/cni/sriov/pci");
-    let holds = Path::new("/var/lib/podbond/vfs");
-    for dir in [claims, holds] {
-        fs::create_dir_all(dir).unwrap();
-    }
+    fs::create_dir_all(claims).unwrap();
     for (index, netns) in [(1, "/run/netns/dead".to_owned()), (2, alive.path())] {
         fs::write(claims.join(vf("pf0", index)), &netns).unwrap();
-        let hold = json!({
-            "version": 1, "pod": "demo/p", "interface": "net1", "netns": netns,
-            "container_id": format!("c{index}"),
-        });
-        fs::write(holds.join(format!("{}.json", vf("pf1", index))), hold.to_string()).unwrap();
     }
-    let expected = [format!("VF {}", vf("pf0", 1)), format!("VF {}", vf("pf1", 1))];
-    assert_eq!(objects(&gc(&[]), "removed"), expected);
+    assert_eq!(objects(&gc(&[]), "removed"), [format!("VF {}", vf("pf0", 1))]);
     assert!(claims.join(vf("pf0", 2)).exists());
-    assert!(holds.join(format!("{}.json", vf("pf1", 2))).exists());
     drop(alive);
-    assert_eq!(objects(&gc(&[]), "removed").len(), 2);
+    assert_eq!(objects(&gc(&[]), "removed").len(), 1);
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }
 
 #[test]
-fn files_that_say_nothing_go_once_nobody_can_be_at_them() {
+fn unreadable_records_go_and_old_leases_are_listed() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
@@ -181,48 +167,44 @@ fn files_that_say_nothing_go_once_nobody_can_be_at_them() {
         fs::write(path, "{").unwrap();
         File::options().write(true).open(path).unwrap().set_modified(when).unwrap();
     };
-    let unfinished = "/var/lib/podbond/vfs/.0000:01:10.0.json.new";
-    let torn = "/var/lib/podbond/attachments/c9/net1.json";
-    let (torn_now, being_written) =
-        ("/var/lib/podbond/bond/c9:net3", "/var/lib/podbond/bond/.x.new");
+    let unfinished = "/var/lib/podbond/attachments/.c9:net1.new";
+    let torn = "/var/lib/podbond/attachments/c9:net1";
+    let being_written = "/var/lib/podbond/attachments/.c9:net2.new";
+    let (old, new) = ("/var/lib/cni/networks/lost/10.1.2.3", "/var/lib/cni/networks/lost/10.1.2.4");
     place(unfinished, long_ago);
-    place(torn, long_ago);
-    place(torn_now, SystemTime::now());
+    place(torn, SystemTime::now());
     place(being_written, SystemTime::now());
-    let lease = Path::new("/var/lib/cni/networks/lost/10.1.2.3");
-    fs::create_dir_all(lease.parent().unwrap()).unwrap();
-    fs::write(lease, "c9\r\nnet1").unwrap();
-    let stranger = lease.with_file_name("10.1.2.4");
-    fs::write(&stranger, "c8\r\nnet1").unwrap();
-
-    let found = gc(&[]);
-    let removed = [format!("{torn}: "), format!("{unfinished}: "), "10.1.2.3: ".to_owned()];
-    for object in &removed {
-        let is_it = |line: &&String| line.starts_with(object) && line.ends_with(": removed");
-        assert_eq!(found.iter().filter(is_it).count(), 1, "{object}: {found:#?}");
+    for (lease, when) in [(old, long_ago), (new, SystemTime::now())] {
+        place(lease, when);
+        fs::write(lease, "c8\r\nnet1").unwrap();
+        File::options().write(true).open(lease).unwrap().set_modified(when).unwrap();
     }
-    let left: Vec<_> = found.iter().filter(|line| line.ends_with(": left")).collect();
-    assert!(left.len() == 1 && left[0].starts_with(torn_now), "{found:#?}");
-    for stays in [torn_now, being_written] {
+    let found = gc(&[]);
+    let expected = [
+        format!("{torn}: record that cannot be read: removed"),
+        format!("{old}: lease from before the boot, of no record: remove it if its pod is gone: left"),
+    ];
+    assert_eq!(found, expected);
+    assert!(!Path::new(unfinished).exists() && Path::new(being_written).exists());
+    for stays in [being_written, old, new] {
         fs::remove_file(stays).unwrap();
     }
-    fs::remove_file(stranger).unwrap();
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }
 
 #[test]
-fn what_cannot_be_taken_away_is_told_and_keeps_nothing_else() {
+fn failure_of_one_orphan_stops_no_other() {
     let networks = WithNetworks::new();
-    let (before, vfs) = (Snapshot::take(), vfs_at_home());
+    let (before, vfs) = (Snapshot::take(), vfs_on_node());
     succeeded(&apply(&pod("doomed", NETWORKS)));
-    let dir = Path::new("/var/lib/podbond/attachments");
-    let sandbox = fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
+    let dir = fs::read_dir("/var/lib/podbond/attachments").unwrap();
+    let mut files = dir.map(|entry| entry.unwrap().path());
+    let eth0 = files.find(|path| path.to_str().unwrap().ends_with(":eth0")).unwrap();
     vanish("demo.doomed", vfs);
-    let eth0 = sandbox.join("eth0.json");
     let whole = fs::read_to_string(&eth0).unwrap();
     let mut record: Value = serde_json::from_str(&whole).unwrap();
-    record["configs"][0]["type"] = "no-such-plugin".into();
+    record["chain"]["configs"][0]["type"] = "no-such-plugin".into();
     fs::write(&eth0, record.to_string()).unwrap();
 
     let said = failed(&podbond(&["gc"]));

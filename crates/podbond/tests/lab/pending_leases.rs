@@ -1,4 +1,4 @@
-//! An IPAM plugin that fails, or is gone, keeps no pod from being deleted; what it owes is paid later.
+//! An IPAM plugin that fails, or is gone, keeps no pod from being deleted; its lease stays pending.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,27 +8,26 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, Netns, Snapshot, WithNetworks, bond_config, failed, ip, podbond, succeeded, words,
+    Call, Netns, Snapshot, WithNetworks, bond_config, failed, ip, podbond, records, succeeded, words,
 };
 
 /// Debian's host-local under another name, in a directory of its own. Its DEL fails while a file
 /// says so.
-struct Wobbly {
+struct Unreliable {
     dir: tempfile::TempDir,
 }
 
-const DEBTS: &str = "/var/lib/podbond/debts";
 const LEASES: &str = "/var/lib/cni/networks/bond-net1";
 
-impl Wobbly {
+impl Unreliable {
     fn new() -> Self {
-        let wobbly = Self { dir: tempfile::tempdir().unwrap() };
-        wobbly.install();
-        wobbly
+        let unreliable = Self { dir: tempfile::tempdir().unwrap() };
+        unreliable.install();
+        unreliable
     }
 
     fn program(&self) -> PathBuf {
-        self.dir.path().join("wobbly")
+        self.dir.path().join("unreliable")
     }
 
     fn install(&self) {
@@ -50,7 +49,7 @@ impl Wobbly {
         fs::write(self.dir.path().join("broken"), "").unwrap();
     }
 
-    fn mend(&self) {
+    fn repair(&self) {
         fs::remove_file(self.dir.path().join("broken")).unwrap();
     }
 
@@ -72,7 +71,7 @@ impl Wobbly {
         netns: &str,
         changes: &Value,
     ) -> (Result<Value, Value>, String) {
-        let ipam = json!({"type": "wobbly", "subnet": "10.56.217.0/24"});
+        let ipam = json!({"type": "unreliable", "subnet": "10.56.217.0/24"});
         let mut config = bond_config(&json!({"cniVersion": "1.0.0", "ipam": ipam}));
         config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let said = self.dir.path().join("said");
@@ -85,15 +84,10 @@ impl Wobbly {
     }
 }
 
-/// The attachments that something is owed for.
-fn owed() -> Vec<String> {
-    let mut names = Vec::new();
-    for network in fs::read_dir(DEBTS).into_iter().flatten() {
-        let debts = fs::read_dir(network.unwrap().path()).unwrap();
-        names.extend(debts.map(|debt| debt.unwrap().file_name().into_string().unwrap()));
-    }
-    names.sort();
-    names
+/// The attachments whose lease is pending.
+fn pending() -> Vec<String> {
+    let is_pending = |record: &Value| record["state"] == "ipam-pending";
+    records().into_iter().filter(|(_, it)| is_pending(it)).map(|(name, _)| name).collect()
 }
 
 /// The containers that have a lease.
@@ -111,81 +105,80 @@ fn leased() -> Vec<String> {
 }
 
 #[test]
-fn a_lease_that_is_not_taken_back_is_owed_and_paid_by_the_next_add() {
+fn lease_is_pending_until_its_own_del_succeeds() {
     let before = Snapshot::take();
-    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("debts"));
+    let (unreliable, netns) = (Unreliable::new(), Netns::with_links("pending"));
     let (path, links) = (netns.path(), netns.links());
-    wobbly.bond("ADD", "c1", &path).0.unwrap();
-    wobbly.break_down();
-    let (answer, said) = wobbly.bond("DEL", "c1", &path);
+    unreliable.bond("ADD", "c1", &path).0.unwrap();
+    unreliable.break_down();
+    let (answer, said) = unreliable.bond("DEL", "c1", &path);
     answer.unwrap();
     assert_eq!(netns.links(), links);
-    assert_eq!((owed(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
-    let told: Vec<&str> = said.lines().filter(|line| line.contains("owes the lease")).collect();
+    assert_eq!((pending(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
+    let told: Vec<&str> =
+        said.lines().filter(|line| line.contains("has not taken back its lease")).collect();
     assert_eq!(told.len(), 1, "{said}");
-    for word in ["bond-net1", "\"wobbly\"", "bond0 of container c1", "server / is away", DEBTS] {
+    for word in ["bond-net1", "unreliable", "bond0 of container c1", "is away", "podbond gc"] {
         assert!(told[0].contains(word), "{word}: {said}");
     }
-    let debt: Value =
-        serde_json::from_slice(&fs::read(format!("{DEBTS}/bond-net1/c1:bond0")).unwrap()).unwrap();
-    assert_eq!(debt["request"]["config"]["ipam"]["type"], "wobbly");
-    assert_eq!(debt["request"]["netns"], path);
-
     // A second DEL changes nothing, and neither do those whose ADD was refused.
-    wobbly.bond("DEL", "c1", &path).0.unwrap();
-    wobbly.bond_with("ADD", "c9", &path, &json!({"mode": "no-such"})).0.unwrap_err();
-    wobbly.bond_with("DEL", "c9", &path, &json!({"mode": "no-such"})).0.unwrap();
-    assert_eq!(owed(), ["c1:bond0"]);
+    unreliable.bond("DEL", "c1", &path).0.unwrap();
+    unreliable.bond_with("ADD", "c9", &path, &json!({"mode": "no-such"})).0.unwrap_err();
+    unreliable.bond_with("DEL", "c9", &path, &json!({"mode": "no-such"})).0.unwrap();
+    assert_eq!(pending(), ["c1:bond0"]);
 
-    wobbly.mend();
-    wobbly.bond("ADD", "c2", &path).0.unwrap();
-    assert_eq!((owed(), leased()), (vec![], vec!["c2".to_owned()]));
-    wobbly.bond("DEL", "c2", &path).0.unwrap();
+    // Another pod does not pay for it.
+    unreliable.repair();
+    let calls = unreliable.calls("DEL c1");
+    unreliable.bond("ADD", "c2", &path).0.unwrap();
+    unreliable.bond("DEL", "c2", &path).0.unwrap();
+    assert_eq!((pending(), unreliable.calls("DEL c1")), (vec!["c1:bond0".to_owned()], calls));
+    unreliable.bond("DEL", "c1", &path).0.unwrap();
+    assert_eq!((pending(), leased()), (vec![], vec![]));
     drop(netns);
     assert_eq!(Snapshot::take(), before);
 }
 
 #[test]
-fn an_attachment_that_is_made_again_keeps_its_new_lease() {
+fn attachment_that_is_made_again_keeps_its_new_lease() {
     let before = Snapshot::take();
-    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("again"));
+    let (unreliable, netns) = (Unreliable::new(), Netns::with_links("again"));
     let path = netns.path();
-    wobbly.bond("ADD", "c1", &path).0.unwrap();
-    wobbly.break_down();
-    wobbly.bond("DEL", "c1", &path).0.unwrap();
-    // Nor is it made before the debt is paid.
-    let error = wobbly.bond("ADD", "c1", &path).0.unwrap_err();
-    assert!(words(&error["msg"]).contains("still owes the lease of bond0"), "{error}");
-    wobbly.mend();
-    wobbly.bond("ADD", "c1", &path).0.unwrap();
-    assert_eq!((owed(), leased()), (vec![], vec!["c1".to_owned()]));
-    wobbly.bond("DEL", "c2", &path).0.unwrap();
+    unreliable.bond("ADD", "c1", &path).0.unwrap();
+    unreliable.break_down();
+    unreliable.bond("DEL", "c1", &path).0.unwrap();
+    // It is not made before its own lease is given back.
+    let error = unreliable.bond("ADD", "c1", &path).0.unwrap_err();
+    assert!(words(&error["msg"]).contains("server"), "{error}");
+    unreliable.repair();
+    unreliable.bond("ADD", "c1", &path).0.unwrap();
+    assert_eq!((pending(), leased()), (vec![], vec!["c1".to_owned()]));
     let gc = json!({"cniVersion": "1.1.0",
         "cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "bond0"}]});
-    wobbly.bond_with("GC", "c1", &path, &gc).0.unwrap();
+    unreliable.bond_with("GC", "c1", &path, &gc).0.unwrap();
     assert_eq!(leased(), ["c1"]);
-    wobbly.bond("DEL", "c1", &path).0.unwrap();
+    unreliable.bond("DEL", "c1", &path).0.unwrap();
     drop(netns);
     assert_eq!(Snapshot::take(), before);
 }
 
 #[test]
-fn an_ipam_plugin_that_is_gone_owes_until_gc_finds_it_again() {
+fn lease_of_an_ipam_plugin_that_is_gone_is_pending_until_gc_finds_it_again() {
     let before = Snapshot::take();
-    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("absent"));
+    let (unreliable, netns) = (Unreliable::new(), Netns::with_links("absent"));
     let path = netns.path();
-    wobbly.bond("ADD", "c1", &path).0.unwrap();
-    fs::remove_file(wobbly.program()).unwrap();
+    unreliable.bond("ADD", "c1", &path).0.unwrap();
+    fs::remove_file(unreliable.program()).unwrap();
     drop(netns);
-    wobbly.bond("DEL", "c1", &path).0.unwrap();
-    assert_eq!(owed(), ["c1:bond0"]);
+    unreliable.bond("DEL", "c1", &path).0.unwrap();
+    assert_eq!(pending(), ["c1:bond0"]);
     let gc = json!({"cniVersion": "1.1.0", "cni.dev/valid-attachments": []});
-    let error = wobbly.bond_with("GC", "", "", &gc).0.unwrap_err();
-    assert!(words(&error["msg"]).contains("wobbly"), "{error}");
-    assert_eq!(owed(), ["c1:bond0"]);
-    wobbly.install();
-    wobbly.bond_with("GC", "", "", &gc).0.unwrap();
-    assert_eq!((owed(), leased(), wobbly.calls("GC")), (vec![], vec![], 1));
+    let error = unreliable.bond_with("GC", "", "", &gc).0.unwrap_err();
+    assert!(words(&error["msg"]).contains("unreliable"), "{error}");
+    assert_eq!(pending(), ["c1:bond0"]);
+    unreliable.install();
+    unreliable.bond_with("GC", "", "", &gc).0.unwrap();
+    assert_eq!((pending(), leased(), unreliable.calls("GC")), (vec![], vec![], 1));
     assert_eq!(Snapshot::take(), before);
 }
 
@@ -202,66 +195,37 @@ fn found(report: &Value, code: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_owed_is_told_to_whoever_asks_and_paid_by_gc() {
+fn pending_lease_is_shown_and_released_by_podbond_gc() {
     let before = Snapshot::take();
-    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("told"));
-    wobbly.bond("ADD", "c1", &netns.path()).0.unwrap();
-    wobbly.break_down();
-    wobbly.bond("DEL", "c1", &netns.path()).0.unwrap();
+    let (unreliable, netns) = (Unreliable::new(), Netns::with_links("told"));
+    unreliable.bond("ADD", "c1", &netns.path()).0.unwrap();
+    unreliable.break_down();
+    unreliable.bond("DEL", "c1", &netns.path()).0.unwrap();
     for command in ["doctor", "status"] {
         let report = told(command);
-        let owed = report["owedLeases"].as_array().unwrap();
-        assert_eq!((owed.len(), &owed[0]["container"]), (1, &json!("c1")), "{report}");
+        let pending = report["pendingLeases"].as_array().unwrap();
+        assert_eq!((pending.len(), &pending[0]["container"]), (1, &json!("c1")), "{report}");
         let expected = ["bond0 of container c1 in network bond-net1"];
-        assert_eq!(found(&report, "lease-owed"), expected, "{report}");
+        assert_eq!(found(&report, "lease-pending"), expected, "{report}");
         let text = succeeded(&podbond(&[command]));
         assert!(text.contains("warning: lease of bond0 of container c1 in"), "{text}");
         assert!(text.contains("`podbond gc`"), "{text}");
     }
     let foreseen = succeeded(&podbond(&["gc", "--dry-run"]));
-    assert!(foreseen.contains("lease of bond-net1 that wobbly did not take back"), "{foreseen}");
+    assert!(foreseen.contains("lease of bond-net1 that its IPAM plugin has not taken back"), "{foreseen}");
     let said = failed(&podbond(&["gc"]));
-    assert!(said.contains("still owes the lease of bond0 of container c1"), "{said}");
-    assert_eq!((owed(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
-    wobbly.mend();
+    assert!(said.contains("bond0 of container c1: ") && said.contains("is away"), "{said}");
+    assert_eq!((pending(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
+    unreliable.repair();
     succeeded(&podbond(&["gc"]));
-    assert_eq!((owed(), leased()), (vec![], vec![]));
-    assert_eq!(told("status")["owedLeases"], json!([]));
-    drop(netns);
-    assert_eq!(Snapshot::take(), before);
-}
-
-/// As a loss of power leaves it.
-#[test]
-fn a_debt_whose_note_is_torn_is_paid_by_the_next_operation_and_by_gc() {
-    let before = Snapshot::take();
-    let (wobbly, netns) = (Wobbly::new(), Netns::with_links("torn"));
-    let path = netns.path();
-    let note = format!("{DEBTS}/bond-net1/c1:bond0");
-    let owe = || {
-        wobbly.bond("ADD", "c1", &path).0.unwrap();
-        wobbly.break_down();
-        wobbly.bond("DEL", "c1", &path).0.unwrap();
-        fs::write(&note, "").unwrap();
-        wobbly.mend();
-        assert_eq!((owed(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
-    };
-    owe();
-    assert_eq!(found(&told("doctor"), "record-damaged"), [note.as_str()]);
-    let (answer, said) = wobbly.bond("ADD", "c2", &path);
-    answer.unwrap();
-    assert!(said.contains("c1:bond0 of a lease that is owed is torn"), "{said}");
-    assert_eq!((owed(), leased()), (vec![], vec!["c2".to_owned()]));
-    wobbly.bond("DEL", "c2", &path).0.unwrap();
-    owe();
-    succeeded(&podbond(&["gc"]));
-    assert_eq!((owed(), leased()), (vec![], vec![]));
+    assert_eq!((pending(), leased()), (vec![], vec![]));
+    assert_eq!(told("status")["pendingLeases"], json!([]));
     drop(netns);
     assert_eq!(Snapshot::take(), before);
 }
 
 #[test]
-fn a_vf_comes_back_and_its_lease_is_owed() {
+fn vf_comes_back_and_its_lease_is_pending() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let vf = fs::canonicalize("/sys/class/net/pf0/device/virtfn0").unwrap();
@@ -269,13 +233,13 @@ fn a_vf_comes_back_and_its_lease_is_owed() {
     let ipam = json!({"type": "host-local", "subnet": "10.56.217.0/24"});
     let config = json!({"cniVersion": "1.0.0", "name": "bond-net1", "type": "sriov",
         "deviceID": vf, "vlan": 7, "ipam": ipam});
-    ip("netns add owing");
+    ip("netns add pending");
     let call = |command, path| {
         let call = Call {
             plugin: "sriov",
             command,
             container: "c1",
-            netns: "/run/netns/owing",
+            netns: "/run/netns/pending",
             ifname: "net1",
         };
         let program = &mut Command::new("/opt/cni/bin/sriov");
@@ -285,13 +249,13 @@ fn a_vf_comes_back_and_its_lease_is_owed() {
     for path in ["/opt/cni/bin", "/usr/lib/cni"] {
         call("ADD", path).unwrap();
         call("DEL", "/nowhere").unwrap();
-        assert_eq!(owed(), ["c1:net1"]);
+        assert_eq!(pending(), ["c1:net1"]);
         assert!(!Path::new("/var/lib/cni/sriov/c1-net1").exists());
         assert_eq!(leased(), ["c1"]);
         call("DEL", path).unwrap();
-        assert_eq!((owed(), leased()), (vec![], vec![]));
+        assert_eq!((pending(), leased()), (vec![], vec![]));
     }
-    ip("netns del owing");
+    ip("netns del pending");
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }
