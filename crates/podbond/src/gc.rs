@@ -48,7 +48,7 @@ enum Remains {
     Vf(Box<podbond_sriov::LeftBehind>),
     Claim(PciAddress, PathBuf),
     Hold(PciAddress, Holder),
-    Lease(podbond_host_local::LeftBehind),
+    Lease(podbond_host_local::Orphan),
     Debt(Box<Debt>),
     Torn(files::Torn),
     Unfinished(PathBuf),
@@ -137,11 +137,13 @@ impl Survey {
         without_lease.extend(survey.add_holds(node, &attachments, &known, &torn));
         without_lease
             .retain(|attachment| known.is_news(attachment) && !of_vfs.contains(attachment));
-        let (leases, failures) = podbond_host_local::left_behind(&without_lease);
-        for lease in leases {
-            let object = lease.address.to_string();
-            let what = format!("lease of {} to {}", lease.network, lease.holder);
-            survey.add(object, what, Remains::Lease(lease));
+        let (orphans, failures) = podbond_host_local::orphans(|lease| {
+            lease.holder.attachment().is_some_and(|holder| without_lease.contains(holder))
+        });
+        for orphan in orphans {
+            let object = orphan.lease.address.to_string();
+            let what = format!("lease of {} to {}", orphan.network, orphan.lease.holder);
+            survey.add(object, what, Remains::Lease(orphan));
         }
         survey.errors.extend(failures.into_iter().map(Error::Failed));
         survey.add_debts();
@@ -315,7 +317,7 @@ impl Leftover {
                 .drop_claim(*vf, netns)
                 .map_err(|error| failed(error.into_failure("sriov"))),
             Remains::Hold(vf, holder) => node.ledger.release(*vf, holder).map_err(Error::from),
-            Remains::Lease(lease) => podbond_host_local::give_back(lease).map_err(failed),
+            Remains::Lease(lease) => lease.release().map_err(failed),
             Remains::Debt(debt) => Debts::default()
                 .pay(debt, &node.plugin_path, node.delegates)
                 .map_err(|error| failed(error.into())),
