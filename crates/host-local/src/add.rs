@@ -90,9 +90,8 @@ fn allocate(
     match wanted.first() {
         None => Ok(grants),
         Some(&address) => {
-            let ranges: Vec<String> = config.sets.iter().map(RangeSet::to_string).collect();
-            let (network, ranges) = (request.config.name.clone(), ranges.join("; "));
-            Err(Error::NotInRanges { network, address, ranges })
+            let network = request.config.name.clone();
+            Err(Error::NotInRanges { network, address, ranges: config.ranges() })
         }
     }
 }

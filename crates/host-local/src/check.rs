@@ -8,7 +8,6 @@ use crate::config::{Config, directory};
 use crate::error::Error;
 use crate::holder::attachment_of;
 use crate::lease::LeaseDir;
-use crate::range::RangeSet;
 
 /// Fails unless the attachment holds a lease for each address of `prevResult` that is of the ranges,
 /// and there is one. All that are missing stand in one error.
@@ -22,9 +21,8 @@ pub(crate) fn check(request: &Request) -> Result<(), Error> {
         .filter(|&address| config.set_of(address).is_some())
         .collect();
     if given.is_empty() {
-        let ranges: Vec<String> = config.sets.iter().map(RangeSet::to_string).collect();
-        let (network, ranges) = (request.config.name.clone(), ranges.join("; "));
-        return Err(Error::NoLease { network, ranges });
+        let network = request.config.name.clone();
+        return Err(Error::NoLease { network, ranges: config.ranges() });
     }
     let path = directory(&request.config)?;
     let dir = LeaseDir::open(&path)?;

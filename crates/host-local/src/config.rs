@@ -103,6 +103,12 @@ impl Config {
         self.sets.iter().find(|set| set.range_of(address).is_some())
     }
 
+    /// Returns all ranges, for messages.
+    pub(crate) fn ranges(&self) -> String {
+        let sets: Vec<String> = self.sets.iter().map(RangeSet::to_string).collect();
+        sets.join("; ")
+    }
+
     /// Returns the addresses of a set that may be given, in the order in which they are tried after
     /// the one that was given last.
     pub(crate) fn candidates(

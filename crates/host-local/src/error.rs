@@ -59,7 +59,7 @@ pub(crate) enum Error {
          {ifname}: its file in {} is missing or another's", dir.display()
     )]
     Lost { network: String, container: String, ifname: LinkName, address: IpAddr, dir: PathBuf },
-    #[error("{} is not a file: podbond removes nothing else, remove it", path.display())]
+    #[error("{} is not a file: podbond replaces nothing else, move it away", path.display())]
     NotAFile { path: PathBuf },
     /// STATUS: the disk is full, or read-only.
     #[error(

@@ -64,8 +64,8 @@ impl LeaseDir {
     /// Locks the directory, which is made if need be.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         if !path.is_dir() {
-            let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
-            made.map_err(Error::io("make the directory", path))?;
+            let created = DirBuilder::new().recursive(true).mode(0o755).create(path);
+            created.map_err(Error::io("make the directory", path))?;
         }
         Self::lock(path, LOCK_TIMEOUT)
     }
@@ -110,15 +110,14 @@ impl LeaseDir {
     /// reads none.
     pub(crate) fn first_free(
         &self,
-        mut addresses: impl Iterator<Item = IpAddr>,
+        addresses: impl Iterator<Item = IpAddr>,
     ) -> Result<Option<IpAddr>, Error> {
-        addresses
-            .find_map(|address| match self.is_free(address) {
-                Ok(false) => None,
-                Ok(true) => Some(Ok(address)),
-                Err(error) => Some(Err(error)),
-            })
-            .transpose()
+        for address in addresses {
+            if self.is_free(address)? {
+                return Ok(Some(address));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns whether nobody holds an address: there is no file, or an empty one.
@@ -147,10 +146,7 @@ impl LeaseDir {
     /// Removes the lease of an address; success if there is none.
     pub(crate) fn release(&self, address: IpAddr) -> Result<(), Error> {
         let path = self.file(address);
-        // What was not written to its end goes with it.
-        for path in [&path, &self.path.join(format!(".{address}.new"))] {
-            refuse_other_than_file(path)?;
-        }
+        refuse_other_than_file(&path)?;
         Ok(remove(&path)?)
     }
 
@@ -259,11 +255,12 @@ fn refuse_other_than_file(path: &Path) -> Result<(), Error> {
 /// may have files of others in it.
 fn is_unfinished_lease(name: &OsStr) -> bool {
     let Some(name) = name.to_str().filter(|name| is_unfinished(name)) else { return false };
-    name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new")).is_some_and(|of| {
-        of.parse::<IpAddr>().is_ok()
-            || of.starts_with("last_reserved_ip.")
-            || of.starts_with("probe-")
-    })
+    let name = name.trim_start_matches('.').trim_end_matches(".new");
+    // The address, or the address and what tells several writers apart.
+    let address = name.rsplit_once('.').map_or(name, |(address, _)| address);
+    [name, address].iter().any(|address| address.parse::<IpAddr>().is_ok())
+        || name.starts_with("last_reserved_ip.")
+        || name.starts_with("probe")
 }
 
 #[cfg(test)]
@@ -326,32 +323,34 @@ mod tests {
     fn unfinished_files_are_removed_and_are_no_leases() {
         let temp = tempfile::tempdir().unwrap();
         let dir = LeaseDir::create(temp.path()).unwrap();
-        let ours = [".10.0.0.9.new", ".fd00::5.new", ".last_reserved_ip.0.new", ".probe-7.new"];
-        for name in ours.into_iter().chain([".profile.new"]) {
+        let ours = [".10.0.0.9.aB3.new", ".fd00::5.aB3.new", ".last_reserved_ip.0.aB3.new"];
+        for name in ours.into_iter().chain([".profile.aB3.new"]) {
             fs::write(temp.path().join(name), "c1\r\nnet3").unwrap();
         }
         assert_eq!(leases(temp.path()), (Vec::new(), Vec::new()));
         assert!(ours.iter().all(|name| temp.path().join(name).exists()));
         assert_eq!(shown(&dir), [""; 0]);
         assert!(ours.iter().all(|name| !temp.path().join(name).exists()));
-        assert!(temp.path().join(".profile.new").exists(), "another's is left unchanged");
+        assert!(temp.path().join(".profile.aB3.new").exists(), "another's is left unchanged");
     }
 
     #[test]
-    fn links_are_not_followed_and_pipes_not_waited_for() {
+    fn links_pipes_and_directories_are_no_leases_and_stay() {
         let temp = tempfile::tempdir().unwrap();
         let lease = temp.path().join("secret");
         fs::write(&lease, "c1\r\nnet3").unwrap();
         std::os::unix::fs::symlink(&lease, temp.path().join("10.0.0.8")).unwrap();
         make_pipe(&temp.path().join("10.0.0.9"));
+        fs::create_dir_all(temp.path().join("10.0.0.10/x")).unwrap();
         let dir = LeaseDir::create(temp.path()).unwrap();
         assert_eq!(shown(&dir), [""; 0]);
-        for address in ["10.0.0.8", "10.0.0.9"] {
+        for address in ["10.0.0.8", "10.0.0.9", "10.0.0.10"] {
             assert_eq!(dir.lease(ip(address)).unwrap(), None);
             assert!(!dir.is_free(ip(address)).unwrap());
             assert!(dir.reserve(ip(address), &attachment("c1")).is_err());
             assert!(dir.release(ip(address)).unwrap_err().to_string().contains("is not a file"));
         }
+        assert!(temp.path().join("10.0.0.10/x").is_dir());
     }
 
     #[test]

@@ -82,7 +82,7 @@ mod tests {
         attachment.is_some_and(|attachment| attachment.container_id.as_str() == "gone")
     }
 
-    fn found(data_dir: &Path) -> Vec<Orphan> {
+    fn orphans_of_gone(data_dir: &Path) -> Vec<Orphan> {
         let (orphans, errors) = orphans_in(data_dir, is_of_gone);
         assert!(errors.is_empty(), "{errors:?}");
         orphans
@@ -98,7 +98,7 @@ mod tests {
             ("a/lock", ""),
             ("b/fd00::2", "gone\r\nnet1"),
         ]);
-        let orphans = found(data_dir.path());
+        let orphans = orphans_of_gone(data_dir.path());
         let shown: Vec<String> = orphans
             .iter()
             .map(|Orphan { network, lease, .. }| {
@@ -117,7 +117,7 @@ mod tests {
         for orphan in &orphans {
             orphan.release().unwrap();
         }
-        assert_eq!(found(data_dir.path()), []);
+        assert_eq!(orphans_of_gone(data_dir.path()), []);
         let names = |network: &str| podbond_state::names(&data_dir.path().join(network)).unwrap();
         assert_eq!(names("a"), ["10.0.0.4", "10.0.0.5", "lock"]);
         assert_eq!(names("b"), ["fd00::2", "lock"]);
@@ -129,7 +129,7 @@ mod tests {
         let path = data_dir.path().join("a/10.0.0.2");
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
-        let orphans = found(data_dir.path());
+        let orphans = orphans_of_gone(data_dir.path());
         assert_eq!(orphans[0].lease.modified, SystemTime::UNIX_EPOCH + Duration::from_secs(1));
         fs::write(&path, "gone\r\nnet1").unwrap();
         orphans[0].release().unwrap();
@@ -148,7 +148,7 @@ mod tests {
         make_pipe(&path("10.0.0.6"));
         fs::write(data_dir.path().join("10.0.0.7"), lease).unwrap();
         let networks: Vec<String> =
-            found(data_dir.path()).into_iter().map(|orphan| orphan.network).collect();
+            orphans_of_gone(data_dir.path()).into_iter().map(|orphan| orphan.network).collect();
         assert_eq!(networks, ["a", "b", "c"]);
     }
 
@@ -158,6 +158,6 @@ mod tests {
         let (orphans, errors) = orphans_in(&unlisted, |_| true);
         assert_eq!((orphans.len(), errors.len()), (0, 1));
         assert_eq!(leases(&unlisted).1.len(), 1);
-        assert_eq!(found(Path::new("/none")), []);
+        assert_eq!(orphans_of_gone(Path::new("/none")), []);
     }
 }

@@ -61,9 +61,9 @@ fn hundred_processes_get_addresses_of_their_own_and_release_them() {
     }
     assert_eq!(addresses.len(), 2 * PROCESSES);
     run("DEL", dir.path());
-    let left = fs::read_dir(dir.path().join("bond-net1")).unwrap();
-    let left: BTreeSet<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "more than the lock and the last addresses: {left:?}");
+    let files = fs::read_dir(dir.path().join("bond-net1")).unwrap();
+    let names: BTreeSet<_> = files.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "more than the lock and the last addresses: {names:?}");
 }
 
 fn main() -> ExitCode {
