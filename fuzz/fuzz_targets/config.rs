@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use podbond_bond::{Config, Surroundings, plan};
-use podbond_cni::{Args, ContainerId, NetConf};
+use podbond_cni::{Args, NetConf};
 use podbond_kernel::{Link, LinkState, View};
 use podbond_names::LinkName;
 
@@ -19,9 +19,6 @@ static VIEW: LazyLock<View> = LazyLock::new(|| {
         ..View::default()
     }
 });
-
-static CONTAINER: LazyLock<ContainerId> =
-    LazyLock::new(|| "c1".to_owned().try_into().expect("a container ID"));
 
 fn name(text: &str) -> LinkName {
     text.parse().expect("a link's name")
@@ -77,5 +74,5 @@ fuzz_target!(|json: &[u8]| {
     if let Err(error) = podbond_sriov::Config::parse(&conf, &args) {
         let _ = error.to_string();
     }
-    podbond_host_local::fuzzing::ranges(&conf, &CONTAINER, &name("net3"));
+    podbond_host_local::fuzzing::ranges(&conf);
 });

@@ -1,3 +1,7 @@
+//! host-local's keys of a network configuration: ranges, routes, the resolver's file, and where the
+//! leases are.
+
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use podbond_cni::{Failure, NetConf, Route, Version};
@@ -44,6 +48,14 @@ struct RuntimeKeys {
     ip_ranges: Option<Vec<Vec<RawRange>>>,
 }
 
+/// A range set as configuration writes it.
+struct RawSet {
+    /// The path to it in the configuration.
+    field: String,
+    /// Each with the path to it.
+    ranges: Vec<(String, RawRange)>,
+}
+
 impl Config {
     /// Reads the configuration. Range sets are in the order in which the reference plugin counts
     /// them: those of the capability `ipRanges`, the one under `ipam` itself, those of `ranges`.
@@ -53,56 +65,90 @@ impl Config {
         let IpamKeys { subnet, range_start, range_end, gateway, ranges, routes, resolv_conf } =
             ipam;
         let own = RawRange { subnet, range_start, range_end, gateway };
-
-        let wrong = |field: String, problem: Problem| Error::Field {
-            network: config.name.clone(),
-            field,
-            problem,
-        };
-        let mut sets: Vec<RangeSet> = Vec::new();
-        let mut add = |field: String, ranges: Vec<(String, RawRange)>| {
-            let range = |(field, raw): (String, RawRange)| {
-                Range::new(&raw).map_err(|(key, problem)| wrong(format!("{field}.{key}"), problem))
-            };
-            let ranges = ranges.into_iter().map(range).collect::<Result<_, _>>()?;
-            let set = RangeSet::new(field.clone(), ranges)
-                .map_err(|problem| wrong(field.clone(), problem))?;
-            if let Some(problem) = sets.iter().find_map(|other| set.overlap(other)) {
-                return Err(wrong(field, problem));
-            }
-            sets.push(set);
-            Ok(())
-        };
-        let listed = |field: String, ranges: Vec<RawRange>| {
-            let named = ranges.into_iter().enumerate();
-            named.map(|(position, raw)| (format!("{field}[{position}]"), raw)).collect()
-        };
-        for (position, ranges) in from_runtime.into_iter().enumerate() {
-            let field = format!("runtimeConfig.ipRanges[{position}]");
-            add(field.clone(), listed(field, ranges))?;
-        }
         let ranges = ranges.unwrap_or_default();
-        // Without any other range, the one that is not there is the error to show.
-        if own.subnet.as_deref().is_some_and(|subnet| !subnet.is_empty()) || ranges.is_empty() {
-            add("ipam".to_owned(), vec![("ipam".to_owned(), own)])?;
-        }
-        for (position, ranges) in ranges.into_iter().enumerate() {
-            let field = format!("ipam.ranges[{position}]");
-            add(field.clone(), listed(field, ranges))?;
-        }
 
-        let of_family = |ipv4| sets.iter().filter(|set| set.is_ipv4() == ipv4).count();
-        if config.version < Version::V0_3_0 && (of_family(true) > 1 || of_family(false) > 1) {
+        let mut raw_sets = raw_sets("runtimeConfig.ipRanges", from_runtime);
+        // Without any other range, the one that is missing is the error to show.
+        if own.subnet.as_deref().is_some_and(|subnet| !subnet.is_empty()) || ranges.is_empty() {
+            let ranges = vec![("ipam".to_owned(), own)];
+            raw_sets.push(RawSet { field: "ipam".to_owned(), ranges });
+        }
+        raw_sets.extend(self::raw_sets("ipam.ranges", ranges));
+
+        let mut sets: Vec<RangeSet> = Vec::new();
+        for raw in raw_sets {
+            let set = range_set(raw, &sets).map_err(|(field, problem)| Error::Field {
+                network: config.name.clone(),
+                field,
+                problem,
+            })?;
+            sets.push(set);
+        }
+        let ipv4 = sets.iter().filter(|set| set.is_ipv4()).count();
+        if config.version < Version::V0_3_0 && (ipv4 > 1 || sets.len() - ipv4 > 1) {
             let (network, version) = (config.name.clone(), config.version);
             return Err(Error::OnePerFamily { network, version });
         }
         let resolv_conf = resolv_conf.filter(|path| !path.as_os_str().is_empty());
         Ok(Self { sets, routes: routes.unwrap_or_default(), resolv_conf })
     }
+
+    /// Returns whether an address is a range's gateway, which is never given.
+    pub(crate) fn is_gateway(&self, address: IpAddr) -> bool {
+        self.sets.iter().flat_map(|set| &set.ranges).any(|range| range.gateway == address)
+    }
+
+    /// Returns the set that an address is of.
+    pub(crate) fn set_of(&self, address: IpAddr) -> Option<&RangeSet> {
+        self.sets.iter().find(|set| set.range_of(address).is_some())
+    }
+
+    /// Returns all ranges, for messages.
+    pub(crate) fn ranges(&self) -> String {
+        let sets: Vec<String> = self.sets.iter().map(RangeSet::to_string).collect();
+        sets.join("; ")
+    }
+
+    /// Returns the addresses of a set that may be given, in the order in which they are tried after
+    /// the one that was given last.
+    pub(crate) fn candidates(
+        &self,
+        set: &RangeSet,
+        last: Option<IpAddr>,
+    ) -> impl Iterator<Item = IpAddr> {
+        set.addresses_after(last).filter(|&address| !self.is_gateway(address))
+    }
 }
 
-/// The directory of a network's leases. Nothing else of the configuration is looked at: DEL gives
-/// back what an ADD with other ranges took.
+/// Gives each range set of a list, and each range of it, the path to it.
+fn raw_sets(field: &str, sets: Vec<Vec<RawRange>>) -> Vec<RawSet> {
+    let mut raw_sets = Vec::new();
+    for (position, ranges) in sets.into_iter().enumerate() {
+        let field = format!("{field}[{position}]");
+        let ranges = ranges.into_iter().enumerate();
+        let ranges = ranges.map(|(position, raw)| (format!("{field}[{position}]"), raw)).collect();
+        raw_sets.push(RawSet { field, ranges });
+    }
+    raw_sets
+}
+
+/// Checks a range set, also against the sets before it. The error names the field that is wrong.
+fn range_set(raw: RawSet, others: &[RangeSet]) -> Result<RangeSet, (String, Problem)> {
+    let RawSet { field, ranges: raw_ranges } = raw;
+    let mut ranges = Vec::new();
+    for (field, raw) in raw_ranges {
+        let range = Range::new(&raw);
+        ranges.push(range.map_err(|(key, problem)| (format!("{field}.{key}"), problem))?);
+    }
+    let set = RangeSet::new(field.clone(), ranges).map_err(|problem| (field.clone(), problem))?;
+    match others.iter().find_map(|other| set.overlap(other)) {
+        Some(problem) => Err((field, problem)),
+        None => Ok(set),
+    }
+}
+
+/// Returns the directory of a network's leases. Nothing else of the configuration is read: DEL
+/// releases what an ADD with other ranges took.
 pub(crate) fn directory(config: &NetConf) -> Result<PathBuf, Failure> {
     #[derive(Deserialize)]
     struct DirectoryKeys {
@@ -139,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_configuration_is_read() {
+    fn documented_configuration_is_read() {
         let config = parse(&json!({
             "type": "host-local", "subnet": "10.56.217.0/24",
             "routes": [{"dst": "0.0.0.0/0"}], "gateway": "10.56.217.1",
@@ -152,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn range_sets_are_counted_as_the_reference_plugin_counts_them() {
+    fn range_sets_are_in_the_reference_plugins_order() {
         let ipam = json!({
             "subnet": "10.0.0.0/24",
             "ranges": [[{"subnet": "10.0.1.0/24"}, {"subnet": "10.0.2.0/24"}],
@@ -168,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_network_field_and_value() {
+    fn error_names_network_field_and_value() {
         for (ipam, expected) in [
             (json!({}), "field ipam.subnet is missing: write the subnet, like 10.56.217.0/24"),
             (
@@ -202,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn old_versions_have_one_address_of_each_family() {
+    fn old_versions_allow_one_address_of_each_family() {
         let four = json!([[{"subnet": "10.0.1.0/24"}], [{"subnet": "10.0.2.0/24"}]]);
         let both = json!([[{"subnet": "10.0.1.0/24"}], [{"subnet": "fd00::/64"}]]);
         let parse = |ranges: &Value| {
@@ -213,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_needs_no_valid_range() {
+    fn directory_needs_no_valid_range() {
         let directory = |ipam: &Value| directory(&net_conf("1.0.0", ipam, &Value::Null)).unwrap();
         let wrong = json!({"subnet": "garbage"});
         assert_eq!(directory(&wrong), Path::new("/var/lib/cni/networks/bond-net1"));

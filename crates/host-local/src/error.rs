@@ -1,3 +1,5 @@
+//! Why host-local cannot serve a command, and with which CNI error code.
+
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -6,7 +8,7 @@ use std::path::PathBuf;
 use podbond_cni::{Code, Failure, Version};
 use podbond_names::LinkName;
 
-use crate::lease::Holder;
+use crate::holder::Holder;
 use crate::range::Problem;
 
 /// Why a command could not be served.
@@ -47,13 +49,30 @@ pub(crate) enum Error {
          one address of each range set, here {ranges}"
     )]
     NotInRanges { network: String, address: IpAddr, ranges: String },
-    #[error("network {network:?}: container {container} holds no address for {ifname} in {}", dir.display())]
-    NoLease { network: String, container: String, ifname: LinkName, dir: PathBuf },
+    #[error(
+        "network {network:?}: prevResult has no address of the ranges {ranges}: CHECK needs the \
+         configuration and the result of the ADD"
+    )]
+    NoLease { network: String, ranges: String },
     #[error(
         "network {network:?}: {address} of prevResult is not leased to container {container} for \
          {ifname}: its file in {} is missing or another's", dir.display()
     )]
     Lost { network: String, container: String, ifname: LinkName, address: IpAddr, dir: PathBuf },
+    #[error("{} is not a file: podbond replaces nothing else, move it away", path.display())]
+    NotAFile { path: PathBuf },
+    /// STATUS: the disk is full, or read-only.
+    #[error(
+        "network {network:?}: no lease can be recorded: {source}: make room, or mount the \
+         filesystem for writing"
+    )]
+    NotWritable { network: String, source: podbond_state::Error },
+    /// STATUS: a range set has no address left.
+    #[error(
+        "network {network:?}: no address is left in {field}, {ranges}: delete pods that use the \
+         network, or widen the range"
+    )]
+    Full { network: String, field: String, ranges: String },
     #[error(transparent)]
     State(#[from] podbond_state::Error),
     #[error("cannot {action} {}: {source}", path.display())]
@@ -62,7 +81,7 @@ pub(crate) enum Error {
     Several(Vec<Error>),
 }
 
-/// Errors one after the other.
+/// Displays errors one after the other.
 struct Several<'e>(&'e [Error]);
 
 impl fmt::Display for Several<'_> {
@@ -75,13 +94,13 @@ impl fmt::Display for Several<'_> {
 }
 
 impl Error {
-    /// The same for an error of a file operation.
+    /// Returns what makes an error of a failed file operation.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl Fn(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path: path.clone(), source }
     }
 
-    /// No error, the only one, or all of them.
+    /// Returns no error, the only one, or all of them as one.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),
@@ -101,7 +120,8 @@ impl Error {
             Self::Duplicate { .. } | Self::Taken { .. } => Code::CONFLICT,
             Self::NoLease { .. } | Self::Lost { .. } => Code::DIFFERS,
             Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
-            Self::State(_) | Self::Io { .. } => Code::Io,
+            Self::NotWritable { .. } | Self::Full { .. } => Code::NotAvailable,
+            Self::State(_) | Self::Io { .. } | Self::NotAFile { .. } => Code::Io,
             Self::Several(errors) => errors.first().map_or(Code::Io, Self::code),
         }
     }

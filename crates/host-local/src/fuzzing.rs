@@ -1,48 +1,39 @@
-//! Ranges by anybody, and leases that nobody of ours wrote.
+//! Entries for fuzzing: ranges that anybody may have configured, and lease files that anybody may
+//! have written.
 
-use std::net::IpAddr;
-use std::path::Path;
+use std::collections::BTreeSet;
 
-use podbond_cni::{ContainerId, NetConf};
-use podbond_names::LinkName;
+use podbond_cni::NetConf;
 
 use crate::config::Config;
-use crate::lease::{Holder, Lease};
-use crate::plan::{Ask, allocate, exhausted};
+use crate::holder::{Holder, content};
 
 /// Reads the content of a lease file.
 ///
 /// # Panics
-/// When it names another holder once it is written again.
-pub fn lease(content: &str) {
-    let holder = Holder::parse(content);
-    assert_eq!(Holder::parse(&holder.content()), holder);
+/// When it names another attachment once it is written again.
+pub fn lease(text: &str) {
+    let holder = Holder::parse(text);
+    if let Some(attachment) = holder.attachment() {
+        assert_eq!(Holder::parse(&content(attachment)), holder);
+    }
 }
 
-/// Gives addresses from the ranges of a configuration until some are held, each to another
-/// container.
+/// Reads the ranges of a configuration and the first addresses that they give.
 ///
 /// # Panics
-/// When an address is given that is not of the ranges, is a gateway's, or is held already.
-pub fn ranges(config: &NetConf, container: &ContainerId, ifname: &LinkName) {
-    let Ok(Config { sets, .. }) = Config::new(config) else { return };
-    let mut leases: Vec<Lease> = Vec::new();
-    for _ in 0..4 {
-        let (network, dir) = ("n", Path::new("/"));
-        let ask = Ask { network, dir, container, ifname, wanted: Vec::new() };
-        let last = leases.last().map(|lease| lease.address);
-        let Ok(grants) = allocate(&ask, &sets, &leases, |_| last) else {
-            let exhausted = exhausted(&sets, &leases);
-            assert!(exhausted.is_ok_and(|set| set.is_some()), "refused with addresses left");
-            return;
-        };
-        assert_eq!(grants.len(), sets.len());
-        for grant in grants {
-            let address: IpAddr = grant.ip.address.addr();
-            assert!(sets[grant.set].range_of(address).is_some(), "{address} is of no range");
-            assert_ne!(grant.ip.gateway, Some(address));
-            assert!(leases.iter().all(|lease| lease.address != address), "{address} given twice");
-            leases.push(Lease { address, holder: Holder::Container("other".to_owned()) });
+/// When an address is not of its range set, is a gateway's, or comes twice.
+pub fn ranges(config: &NetConf) {
+    let Ok(config) = Config::new(config) else { return };
+    for set in &config.sets {
+        let mut given = BTreeSet::new();
+        for address in config.candidates(set, None).take(4) {
+            assert!(set.range_of(address).is_some(), "{address} is of no range");
+            assert!(!config.is_gateway(address), "{address} is a gateway's");
+            assert!(given.insert(address), "{address} comes twice");
         }
+        let last = given.last().copied();
+        let after = config.candidates(set, last).take(4).collect::<BTreeSet<_>>();
+        assert_eq!(after.is_empty(), given.is_empty(), "there are none after the last one");
     }
 }

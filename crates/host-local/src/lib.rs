@@ -5,31 +5,34 @@
 //! network, in it a file for each lease, named after the address, holding container ID and
 //! interface name; the address given last of each range set; and a lock.
 //!
-//! What address is next is decided in `plan`, from data. `store` is the one place that touches
-//! leases. The format finds a lease by its address, in the file's name, but by its container only
-//! inside of the file: all must be read. `index` spares that for as long as nobody else has changed
-//! them; it is a cache, and the leases alone decide.
+//! A lease is found by its address, which is its file's name; the next free address by trying the
+//! range's addresses in order. Which addresses an attachment has stands inside of the files alone:
+//! ADD, and a DEL whose `prevResult` does not tell, read them all.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod bitmap;
+mod add;
+mod check;
 mod config;
+mod del;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod index;
-mod known;
+mod gc;
+mod holder;
 mod lease;
-mod left;
-mod plan;
+mod orphans;
 mod plugin;
 #[cfg(test)]
 mod properties;
 mod range;
-mod resolv;
-mod stamp;
-mod store;
+mod resolv_conf;
+mod status;
+#[cfg(test)]
+mod testing;
 
-pub use left::{LeftBehind, give_back, left_behind};
+pub use holder::Holder;
+pub use lease::{Lease, leases};
+pub use orphans::{Orphan, orphans};
 pub use plugin::HostLocal;

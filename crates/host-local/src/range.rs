@@ -1,5 +1,9 @@
+//! Ranges of IP addresses: parsed from a configuration, checked, and in the order in which their
+//! addresses are given.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -14,7 +18,7 @@ pub(crate) struct RawRange {
     pub(crate) gateway: Option<String>,
 }
 
-/// Addresses of one subnet that may be given, `start` to `end`, both included. Never among them
+/// The addresses of one subnet that may be given, `start` to `end`, both included. Never among them
 /// are the subnet's own address and, for IPv4, the broadcast address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Range {
@@ -65,34 +69,24 @@ pub(crate) enum Problem {
 }
 
 impl Range {
-    /// Checks a range and fills in what it leaves open. The error has the key that is wrong.
+    /// Checks a range and fills in what it leaves open. The error names the key that is wrong.
     pub(crate) fn new(raw: &RawRange) -> Result<Self, (&'static str, Problem)> {
         let subnet = subnet(raw.subnet.as_deref()).map_err(|problem| ("subnet", problem))?;
-        let address = |key, text: &Option<String>| {
-            let text = text.as_deref().filter(|text| !text.is_empty());
-            let parse = |text: &str| text.parse::<IpAddr>().map(|ip| ip.to_canonical());
-            let malformed = |text: &str| Problem::MalformedAddress { text: text.to_owned() };
-            text.map(|text| parse(text).map_err(|_| (key, malformed(text)))).transpose()
-        };
-        let inside = |key, text: &Option<String>| match address(key, text)? {
-            Some(address) if !subnet.contains(&address) => {
-                Err((key, Problem::Outside { address, subnet }))
-            }
-            inside => Ok(inside),
-        };
         let (first, last) = usable(subnet);
-        let start = inside("rangeStart", &raw.range_start)?.unwrap_or(first).max(first);
-        let end = inside("rangeEnd", &raw.range_end)?.unwrap_or(last).min(last);
+        let start = in_subnet("rangeStart", raw.range_start.as_deref(), subnet)?;
+        let end = in_subnet("rangeEnd", raw.range_end.as_deref(), subnet)?;
+        let (start, end) = (start.unwrap_or(first).max(first), end.unwrap_or(last).min(last));
         if end < start {
             return Err(("rangeEnd", Problem::Backwards { start, end }));
         }
-        let gateway = address("gateway", &raw.gateway)?.unwrap_or(first);
+        let gateway = address("gateway", raw.gateway.as_deref())?.unwrap_or(first);
         if gateway.is_ipv4() != first.is_ipv4() {
             return Err(("gateway", Problem::GatewayFamily { gateway, subnet }));
         }
         Ok(Self { subnet, start, end, gateway })
     }
 
+    /// Returns whether an address may be given from the range.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         // Addresses of different families are ordered as well.
         address.is_ipv4() == self.start.is_ipv4() && self.start <= address && address <= self.end
@@ -100,6 +94,11 @@ impl Range {
 
     fn overlaps(&self, other: &Self) -> bool {
         self.start <= other.end && other.start <= self.end
+    }
+
+    /// Returns an address of the family, and the addresses as numbers.
+    fn span(&self) -> (IpAddr, RangeInclusive<u128>) {
+        (self.start, bits(self.start)..=bits(self.end))
     }
 }
 
@@ -110,7 +109,7 @@ impl fmt::Display for Range {
 }
 
 impl RangeSet {
-    /// A set of ranges of one family that do not overlap.
+    /// Makes a set of ranges, which must be of one family and not overlap.
     pub(crate) fn new(field: String, ranges: Vec<Range>) -> Result<Self, Problem> {
         let Some(first) = ranges.first() else { return Err(Problem::EmptySet) };
         if ranges.iter().any(|range| range.start.is_ipv4() != first.start.is_ipv4()) {
@@ -125,16 +124,44 @@ impl RangeSet {
         Ok(Self { field, ranges })
     }
 
-    /// The range that an address is of.
+    /// Returns the range that an address is of.
     pub(crate) fn range_of(&self, address: IpAddr) -> Option<&Range> {
         self.ranges.iter().find(|range| range.contains(address))
     }
 
+    /// Returns whether its ranges are of IPv4.
     pub(crate) fn is_ipv4(&self) -> bool {
         self.ranges.iter().all(|range| range.start.is_ipv4())
     }
 
-    /// The problem of a set that has addresses in common with this one.
+    /// Returns every address of the set in the order in which they are tried, round robin: a
+    /// container that is restarted over and over gets every other address before it gets the same
+    /// one again. It begins after the address given last, or with the first range where that one is
+    /// not known, and comes to the one given last at the very end.
+    pub(crate) fn addresses_after(
+        &self,
+        last: Option<IpAddr>,
+    ) -> impl Iterator<Item = IpAddr> + use<> {
+        let ranges = &self.ranges;
+        let position = last.and_then(|last| ranges.iter().position(|range| range.contains(last)));
+        let mut spans: Vec<(IpAddr, RangeInclusive<u128>)> = Vec::new();
+        match last.zip(position) {
+            None => spans.extend(ranges.iter().map(Range::span)),
+            Some((last, position)) => {
+                let (family, span) = ranges[position].span();
+                let last = bits(last);
+                if last < *span.end() {
+                    spans.push((family, last + 1..=*span.end()));
+                }
+                spans.extend(ranges[position + 1..].iter().map(Range::span));
+                spans.extend(ranges[..position].iter().map(Range::span));
+                spans.push((family, *span.start()..=last));
+            }
+        }
+        spans.into_iter().flat_map(|(family, span)| span.map(move |bits| nth(family, bits)))
+    }
+
+    /// Returns the problem of a set that has addresses in common with this one.
     pub(crate) fn overlap(&self, other: &Self) -> Option<Problem> {
         let mut pairs = self.ranges.iter().flat_map(|a| other.ranges.iter().map(move |b| (a, b)));
         let (first, second) = pairs.find(|(a, b)| a.overlaps(b))?;
@@ -155,6 +182,7 @@ impl fmt::Display for RangeSet {
     }
 }
 
+/// Parses a subnet that has addresses to give.
 fn subnet(text: Option<&str>) -> Result<IpNet, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Err(Problem::NoSubnet) };
     let subnet: IpNet =
@@ -168,23 +196,49 @@ fn subnet(text: Option<&str>) -> Result<IpNet, Problem> {
     }
 }
 
-/// The first and the last address of a subnet that a host may have. IPv6 has no broadcast.
+/// Parses the address of a key, if it has one; IPv4 mapped into IPv6 is IPv4.
+fn address(
+    key: &'static str,
+    text: Option<&str>,
+) -> Result<Option<IpAddr>, (&'static str, Problem)> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Some(address.to_canonical())),
+        Err(_) => Err((key, Problem::MalformedAddress { text: text.to_owned() })),
+    }
+}
+
+/// Parses the address of a key, if it has one, which must be of the subnet.
+fn in_subnet(
+    key: &'static str,
+    text: Option<&str>,
+    subnet: IpNet,
+) -> Result<Option<IpAddr>, (&'static str, Problem)> {
+    match address(key, text)? {
+        Some(address) if !subnet.contains(&address) => {
+            Err((key, Problem::Outside { address, subnet }))
+        }
+        inside => Ok(inside),
+    }
+}
+
+/// Returns the first and the last address of a subnet that a host may have. IPv6 has no broadcast.
 fn usable(subnet: IpNet) -> (IpAddr, IpAddr) {
     let (network, broadcast) = (subnet.network(), subnet.broadcast());
     let last = if broadcast.is_ipv4() { nth(broadcast, bits(broadcast) - 1) } else { broadcast };
     (nth(network, bits(network) + 1), last)
 }
 
-/// An address as a number within its family.
-pub(crate) fn bits(address: IpAddr) -> u128 {
+/// Returns an address as a number within its family.
+fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(address) => address.to_bits(),
     }
 }
 
-/// The address of this number in the family of another one.
-pub(crate) fn nth(family: IpAddr, bits: u128) -> IpAddr {
+/// Returns the address of this number in the family of another one.
+fn nth(family: IpAddr, bits: u128) -> IpAddr {
     match family {
         // A number made of IPv4 addresses stays one: the ranges end within the family.
         IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
@@ -216,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_open_is_filled_in() {
+    fn missing_keys_get_the_subnets_values() {
         for (subnet, start, end, gateway) in [
             ("10.56.217.0/24", "10.56.217.1", "10.56.217.254", "10.56.217.1"),
             ("10.0.0.4/30", "10.0.0.5", "10.0.0.6", "10.0.0.5"),
@@ -231,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn network_and_broadcast_address_are_never_in_the_range() {
+    fn network_and_broadcast_address_are_not_in_a_range() {
         let range = range("10.0.0.0/24", "10.0.0.0", "10.0.0.255");
         assert_eq!(range.to_string(), "10.0.0.1-10.0.0.254");
     }
 
     #[test]
-    fn each_wrong_field_is_named_with_its_value() {
+    fn wrong_field_is_named_with_its_value() {
         for (raw, expected) in [
             (RawRange::default(), "subnet is missing: write the subnet, like 10.56.217.0/24"),
             (
@@ -275,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_ranges_of_one_family_that_do_not_overlap() {
+    fn ranges_of_a_set_are_of_one_family_and_do_not_overlap() {
         let set = |ranges: &[&Range]| {
             RangeSet::new("f".to_owned(), ranges.iter().copied().cloned().collect())
         };
@@ -288,5 +342,15 @@ mod tests {
         assert!(set(&[&a]).unwrap().overlap(&set(&[&c]).unwrap()).is_some());
         assert!(set(&[&a]).unwrap().overlap(&set(&[&b]).unwrap()).is_none());
         assert!(set(&[&a]).unwrap().overlap(&set(&[&six]).unwrap()).is_none());
+    }
+
+    #[test]
+    fn addresses_wrap_around_at_the_end_of_the_family() {
+        let end = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let range = range("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124", "", "");
+        let set = RangeSet::new("f".to_owned(), vec![range]).unwrap();
+        let addresses: Vec<IpAddr> = set.addresses_after(Some(end.parse().unwrap())).collect();
+        assert_eq!(addresses[0].to_string(), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff1");
+        assert_eq!((addresses.len(), addresses[14].to_string().as_str()), (15, end));
     }
 }

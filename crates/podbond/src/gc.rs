@@ -4,12 +4,13 @@
 mod text;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 use podbond_api::ObjectKey;
-use podbond_cni::{ContainerId, PodRef};
-use podbond_host_local::Lease;
+use podbond_cni::{Attachment, ContainerId, PodRef};
 use podbond_record::{Record, State, Unreadable};
 use podbond_sriov::{ForeignOrphan, Sriov};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -33,7 +34,7 @@ enum Orphan {
     /// A record that cannot be read.
     Unreadable { file: Unreadable, may_be_alive: bool },
     /// A lease from before the boot that no record names.
-    Lease(Lease),
+    Lease(podbond_host_local::Orphan),
 }
 
 /// What has become of a thing that belongs to nobody.
@@ -67,10 +68,10 @@ impl Orphans {
         });
         let (mut over, living): (Vec<Record>, Vec<Record>) =
             records.into_iter().partition(Record::is_orphan);
+        let recorded: BTreeSet<Attachment> =
+            over.iter().chain(&living).map(Record::attachment).collect();
         let living: BTreeSet<ContainerId> =
             living.into_iter().map(|record| record.container_id).collect();
-        let recorded: BTreeSet<ContainerId> =
-            over.iter().map(|record| record.container_id.clone()).chain(living.clone()).collect();
         // Each pod's in reverse: what was made last goes first.
         over.sort_by(|a, b| (&b.container_id, place(b)).cmp(&(&a.container_id, place(a))));
         found.orphans.extend(over.into_iter().map(|record| Orphan::Attachment(Box::new(record))));
@@ -84,9 +85,12 @@ impl Orphans {
             let may_be_alive = of.is_some_and(|container| living.contains(container));
             found.orphans.push(Orphan::Unreadable { file, may_be_alive });
         }
-        let (leases, failures) = podbond_host_local::leases_before_boot();
-        let is_unrecorded = |lease: &Lease| !recorded.iter().any(|id| lease.is_of(id));
-        found.orphans.extend(leases.into_iter().filter(is_unrecorded).map(Orphan::Lease));
+        let boot = boot_time();
+        let (leases, failures) = podbond_host_local::orphans(|lease| {
+            let holder = lease.holder.attachment();
+            lease.modified < boot && holder.is_some_and(|holder| !recorded.contains(holder))
+        });
+        found.orphans.extend(leases.into_iter().map(Orphan::Lease));
         found.errors.extend(failures.into_iter().map(Error::Failed));
         found
     }
@@ -154,13 +158,20 @@ impl Orphan {
                 let then = if *may_be_alive { ": its pod's DEL makes up for it" } else { "" };
                 (file.path.display().to_string(), format!("record that cannot be read{then}"))
             }
-            Self::Lease(lease) => (
-                lease.path().display().to_string(),
+            Self::Lease(orphan) => (
+                orphan.path().display().to_string(),
                 "lease from before the boot, of no record: remove it if its pod is gone".to_owned(),
             ),
         };
         Row { object, what, done, error }
     }
+}
+
+/// Returns when the node was started.
+fn boot_time() -> SystemTime {
+    let running = clock_gettime(ClockId::Boottime);
+    let running = Duration::from_secs(u64::try_from(running.tv_sec).unwrap_or(0));
+    SystemTime::now().checked_sub(running).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn place(record: &Record) -> usize {

@@ -276,7 +276,7 @@ fn no_veth(config: &NetConf, ifname: &LinkName) -> Option<Finding> {
 /// Refuses a network whose ranges are malformed or used up. Other IPAM plugins than ours are not
 /// asked: what their STATUS does is not known.
 fn has_addresses(config: &NetConf) -> Result<(), Failure> {
-    let ours = HostLocal::default();
+    let ours = HostLocal;
     if config.ipam.as_deref() != Some(ours.name()) {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::addresses::Wired;
-use crate::node::{Call, bond_config, words};
+use crate::node::{Call, bond_config, records, words};
 
 const SOCKET: &str = "/run/cni/dhcp.sock";
 

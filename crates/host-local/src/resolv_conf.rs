@@ -1,3 +1,5 @@
+//! The file that `ipam.resolvConf` names: name servers, domains and options (resolv.conf(5)).
+
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
@@ -30,8 +32,7 @@ pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
     Ok(parse(&String::from_utf8_lossy(&text)))
 }
 
-/// Reads the text of a file like /etc/resolv.conf (resolv.conf(5)). What a result cannot say is
-/// left out.
+/// Parses the text of a file like /etc/resolv.conf. What a result has no field for is left out.
 fn parse(text: &str) -> Dns {
     let mut dns = Dns::default();
     for line in text.lines() {
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_file_or_huge_is_not_swallowed() {
+    fn only_regular_files_of_limited_size_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let huge = dir.path().join("huge");
         File::create(&huge).unwrap().set_len(1 << 40).unwrap();
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn each_keyword_is_read_and_comments_are_not() {
+    fn keywords_are_read_and_comments_are_not() {
         let dns = parse(
             "# nameserver 192.0.2.1\n; search x\n  nameserver 10.0.0.53\nnameserver fd00::53 more\n\
              domain demo.example\nsearch a.example b.example\noptions ndots:5 rotate\n\
