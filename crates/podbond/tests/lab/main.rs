@@ -33,6 +33,7 @@ mod meta;
 mod modes;
 mod node;
 mod options;
+mod protocols;
 mod readiness;
 mod refused_by_apply;
 mod refused_by_plugin;
