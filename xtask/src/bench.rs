@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what podbond costs, beside the kernel's own price and beside others.
+//! `cargo xtask bench`: times and memory of podbond's operations beside the kernel's own cost and
+//! other plugins, growth, and instruction counts.
 
 mod instructions;
 mod report;
@@ -8,12 +9,11 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    str::FromStr,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::{Args, ValueEnum};
-use podbond_bench::Document;
+use podbond_bench::{Document, Peer};
 use podbond_lab::{Accel, Kernel, Progress, Stdin};
 
 use crate::{
@@ -23,18 +23,16 @@ use crate::{
     workspace::{root, target},
 };
 
-pub(crate) use self::instructions::KEPT;
-
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench
-        a table
+        tables: each operation beside its floor, and growth
   cargo xtask bench --quick -o json > before.json
-        one document, to compare, in less than two minutes
+        the operations with few runs, as one document to compare
   cargo xtask bench --only growth --write
-        how costs grow, into PERFORMANCE.md and docs/
+        how costs grow, into PERFORMANCE.md
   cargo xtask bench --only instructions
-        whether reading, planning and decoding take as many instructions as they did
+        whether parsing, planning and decoding take as many instructions as they did
   cargo xtask bench --only instructions --write
         keep the counts as they are now
   cargo xtask bench --peer bond=bin/bond --peer sriov=bin/sriov
@@ -46,43 +44,46 @@ const PROGRAM: (&str, &str) = ("podbond-bench", "/usr/local/bin/podbond-bench");
 /// Where the static C program is in the lab.
 const NOTHING: &str = "/usr/local/bin/nothing";
 
+/// podbond as the plugin whose start is measured in the lab.
+const PODBOND: &str = "/opt/cni/bin/bond";
+
 /// Where peers are in the lab: under their plugins' names, as they look for each other.
 const PEERS: &str = "/opt/peers";
 
-/// The cards of the lab: growth is measured with up to 21 VFs.
+/// The PFs of the lab: growth is measured with up to 21 VFs.
 const PFS: u8 = 3;
 
-/// How often each thing is done, and in a hurry.
-const RUNS: [u32; 2] = [21, 5];
+/// How often each operation is done.
+const RUNS: u32 = 21;
 
-/// How long one thing is done at most, in seconds.
-const PATIENCE: [u32; 2] = [600, 6];
+/// How often with `--quick`.
+const QUICK_RUNS: u32 = 5;
 
 /// No measurement takes longer, even on a machine that does much else.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Measure what podbond costs, beside the least that the kernel asks for the same and beside others
+/// Measure podbond beside the shortest sequence of kernel operations, and beside other plugins
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Only the rows, with fewer runs: in all less than two minutes
+    /// Only the operations, with fewer runs
     #[arg(long, conflicts_with_all = ["only", "write"])]
     quick: bool,
-    /// Only this; rows and growth, unless said otherwise
+    /// Only this part instead of rows and growth
     #[arg(long, value_name = "PART", value_enum)]
     only: Option<Part>,
-    /// Write the tables into PERFORMANCE.md and the plots beside its other pictures; keep the
-    /// instruction counts
+    /// Write the tables into PERFORMANCE.md, and the instruction counts into the file that is
+    /// compared with
     #[arg(long)]
     write: bool,
-    /// How often each thing is done: 21, or 5 with --quick
+    /// How often each operation is done: 21, or 5 with --quick
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
     /// A static executable to measure beside podbond: bond, sriov, host-local or multus; may be
     /// repeated. Debian's host-local is measured unless another is named
     #[arg(long, value_name = "PLUGIN=PATH")]
     peer: Vec<Peer>,
-    /// How to print what was measured
+    /// How to print the results
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
     /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
@@ -106,31 +107,10 @@ enum Output {
 enum Part {
     /// Each operation, beside its floor and the peers
     Rows,
-    /// How costs grow with what there is
+    /// How costs grow with leases, pods at once, VFs and links
     Growth,
-    /// Instruction counts of what reads, plans and decodes, beside those that the repository keeps
+    /// Instruction counts of parsing, planning and decoding, beside those that the repository keeps
     Instructions,
-}
-
-/// A program of others that does what a plugin of podbond's does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Peer {
-    plugin: String,
-    path: PathBuf,
-}
-
-impl FromStr for Peer {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const PLUGINS: [&str; 4] = ["bond", "sriov", "host-local", "multus"];
-        match text.split_once('=') {
-            Some((plugin, path)) if PLUGINS.contains(&plugin) && !path.is_empty() => {
-                Ok(Self { plugin: plugin.to_owned(), path: path.into() })
-            }
-            _ => Err(format!("give one of {}, `=`, and a path", PLUGINS.join(", "))),
-        }
-    }
 }
 
 /// The executables that are measured, and the one that measures.
@@ -153,21 +133,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         measuring: build::for_bench(PROGRAM.0)?,
         nothing: nothing()?,
     };
-    let begun = Instant::now();
     let mut document = Document::default();
     if arguments.wants(Part::Rows) {
-        document.rows = native(arguments, &programs, "native")?.rows;
-        document.rows.extend(in_lab(arguments, &programs, "lab")?.rows);
+        let size = fs::metadata(&programs.podbond).file("read", &programs.podbond)?.len();
+        document.executable_kb = Some(size.div_ceil(1024));
+        document.rows = measure_natively(arguments, &programs)?.rows;
+        document.rows.extend(measure_in_lab(arguments, &programs, "lab")?.rows);
     }
     if arguments.wants(Part::Growth) {
-        document.growth = native(arguments, &programs, "codec")?.growth;
-        document.growth.extend(in_lab(arguments, &programs, "growth")?.growth);
+        document.growth = measure_in_lab(arguments, &programs, "growth")?.growth;
     }
-    let known = report::keep(&document)?;
     if arguments.write {
-        report::write(&known)?;
+        report::write(&document)?;
     }
-    eprintln!("xtask: all this took {} s", begun.elapsed().as_secs());
     match arguments.output {
         Output::Table => println!("{}", report::text(&document)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&document)?),
@@ -183,34 +161,35 @@ impl Arguments {
         }
     }
 
-    /// What the program is told that measures, with the peers where they are.
+    /// Returns the arguments of the program that measures, with executables where it finds them.
     fn words(
         &self,
-        peer: impl Fn(&Peer) -> Result<PathBuf, Error>,
-    ) -> Result<Vec<OsString>, Error> {
-        let runs = self.runs.unwrap_or(RUNS[usize::from(self.quick)]);
-        let patience = PATIENCE[usize::from(self.quick)];
-        let numbers = [("--runs", runs), ("--patience", patience)];
-        let mut words: Vec<OsString> = numbers
-            .into_iter()
-            .flat_map(|(option, number)| [option.into(), number.to_string().into()])
-            .collect();
-        for one in &self.peer {
-            let mut word = OsString::from(format!("{}=", one.plugin));
-            word.push(peer(one)?);
-            words.extend(["--peer".into(), word]);
+        what: &str,
+        nothing: &Path,
+        podbond: &Path,
+        peers: impl IntoIterator<Item = (String, PathBuf)>,
+    ) -> Vec<OsString> {
+        let runs = self.runs.unwrap_or(if self.quick { QUICK_RUNS } else { RUNS }).to_string();
+        let mut words = vec![what.into(), "--runs".into(), runs.into()];
+        words.extend(["--nothing".into(), nothing.into(), "--podbond".into(), podbond.into()]);
+        for (plugin, path) in peers {
+            let mut peer = OsString::from(plugin + "=");
+            peer.push(path);
+            words.extend(["--peer".into(), peer]);
         }
-        Ok(words)
+        words
     }
 }
 
-/// What needs no lab.
-fn native(arguments: &Arguments, programs: &Programs, what: &str) -> Result<Document, Error> {
+/// Measures what needs no lab: a start.
+fn measure_natively(arguments: &Arguments, programs: &Programs) -> Result<Document, Error> {
     eprintln!("xtask: measuring outside the lab");
+    let mut peers = Vec::new();
+    for Peer { plugin, path } in &arguments.peer {
+        peers.push((plugin.clone(), path.canonicalize().file("find", path)?));
+    }
     let mut command = Command::new(&programs.measuring);
-    command.arg(what).arg("--nothing").arg(&programs.nothing);
-    command.arg("--podbond").arg(&programs.podbond);
-    command.args(arguments.words(|peer| peer.path.canonicalize().file("find", &peer.path))?);
+    command.args(arguments.words("native", &programs.nothing, &programs.podbond, peers));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|source| Error::Start { program: PROGRAM.0.into(), source })?;
     if !output.status.success() {
@@ -219,19 +198,26 @@ fn native(arguments: &Arguments, programs: &Programs, what: &str) -> Result<Docu
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// What plugins do on a node: the rows, or how costs grow.
-fn in_lab(arguments: &Arguments, programs: &Programs, what: &str) -> Result<Document, Error> {
-    let place = |peer: &Peer| Path::new(PEERS).join(&peer.plugin);
+/// Measures what plugins do on the lab's node: the rows, or how costs grow.
+fn measure_in_lab(
+    arguments: &Arguments,
+    programs: &Programs,
+    what: &str,
+) -> Result<Document, Error> {
     let mut builder = lab::bare(programs.podbond.clone()).pfs(PFS).vfs(1).kernel(arguments.kernel);
     builder = builder.accel(arguments.accel).add(&programs.measuring, PROGRAM.1);
     builder = builder.add(&programs.nothing, NOTHING);
-    builder = arguments.peer.iter().fold(builder, |lab, peer| lab.add(&peer.path, place(peer)));
+    let mut peers = Vec::new();
+    for Peer { plugin, path } in &arguments.peer {
+        let place = Path::new(PEERS).join(plugin);
+        builder = builder.add(path, &place);
+        peers.push((plugin.clone(), place));
+    }
     let progress = Progress::on_stderr();
     let lab = builder.prepare(&progress)?;
     progress.begin(format_args!("booting the lab under {}", lab.accel()));
-    let mut command: Vec<OsString> =
-        [PROGRAM.1, what, "--nothing", NOTHING].map(OsString::from).into();
-    command.extend(arguments.words(|peer| Ok(place(peer)))?);
+    let mut command: Vec<OsString> = vec![PROGRAM.1.into()];
+    command.extend(arguments.words(what, Path::new(NOTHING), Path::new(PODBOND), peers));
     let (mut output, mut errors) = (Vec::new(), io::stderr());
     let status = lab.run(&command, Stdin::Empty, &mut output, &mut errors, Some(LIMIT))?;
     if status != 0 {
@@ -253,22 +239,5 @@ fn nothing() -> Result<PathBuf, Error> {
         Ok(program)
     } else {
         Err(Error::Program { what: "compiling crates/bench/nothing.c".into(), status })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peer_is_one_of_the_plugins_and_a_path() {
-        let peer: Peer = "host-local=bin/a=b".parse().unwrap();
-        assert_eq!(
-            (peer.plugin.as_str(), peer.path.as_path()),
-            ("host-local", Path::new("bin/a=b"))
-        );
-        for wrong in ["bond", "bond=", "bridge=/bin/bridge"] {
-            assert!(wrong.parse::<Peer>().is_err(), "{wrong}");
-        }
     }
 }

@@ -100,7 +100,7 @@ pub(crate) enum Error {
     #[error(
         "line {line} of {} is no name and count above 0; \
          write the file anew with `cargo xtask bench --only instructions --write`",
-        crate::bench::KEPT
+        crate::workspace::INSTRUCTION_COUNTS
     )]
     KeptCount {
         /// Its number, from 1.
@@ -120,7 +120,7 @@ pub(crate) enum Error {
         "{differ} instruction counts differ from those that {} keeps (of {kept:?}; these are of \
          {counted:?}); if that is as it should be, accept them with \
          `cargo xtask bench --only instructions --write` and commit the file",
-        crate::bench::KEPT
+        crate::workspace::INSTRUCTION_COUNTS
     )]
     Counts {
         /// How many.

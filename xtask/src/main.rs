@@ -14,7 +14,6 @@ mod lines;
 mod metadata;
 mod test;
 mod tidy;
-mod traffic;
 mod workspace;
 
 use std::process::ExitCode;
@@ -35,7 +34,6 @@ enum Task {
     Lab(lab::Arguments),
     Test(test::Arguments),
     Crash(crash::Arguments),
-    Traffic(traffic::Arguments),
     Fuzz(fuzz::Arguments),
     Bench(bench::Arguments),
     Dist(dist::Arguments),
@@ -49,7 +47,6 @@ fn main() -> ExitCode {
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
-        Task::Traffic(arguments) => traffic::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),

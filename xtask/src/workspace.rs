@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The instruction counts that the repository keeps, relative to its root.
+pub(crate) const INSTRUCTION_COUNTS: &str = "crates/bench/instructions.txt";
+
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -9,34 +9,25 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use podbond_bench::nads;
-use podbond_bench::pure::{Pod, parse};
+use podbond_bench::inputs::{self, Pod, parse};
 use podbond_bond::{Config, Plan};
 use podbond_kernel::measuring::{pf_with_vfs, read_vf};
 use podbond_kernel::{Link, VfSettings};
 
-/// The first two NADs of each mode: with 2 ports, and one with 16.
-const SMALL: usize = 1;
-const LARGE: usize = 9;
-
-fn text(number: usize) -> String {
-    nads::config(number).to_string()
-}
-
-fn pod_and_config(number: usize) -> Result<(Pod, Config), String> {
-    Ok((Pod::new()?, parse(&text(number))?))
+fn pod_and_config(text: &str) -> Result<(Pod, Config), String> {
+    Ok((Pod::new()?, parse(text)?))
 }
 
 #[library_benchmark]
-#[bench::two_ports(text(SMALL))]
-#[bench::sixteen_ports(text(LARGE))]
+#[bench::two_ports(inputs::two_ports())]
+#[bench::sixteen_ports(inputs::sixteen_ports())]
 fn parse_bond(text: String) -> Result<Config, String> {
     parse(black_box(&text))
 }
 
 #[library_benchmark]
-#[bench::two_ports(pod_and_config(SMALL))]
-#[bench::sixteen_ports(pod_and_config(LARGE))]
+#[bench::two_ports(pod_and_config(&inputs::two_ports()))]
+#[bench::sixteen_ports(pod_and_config(&inputs::sixteen_ports()))]
 fn plan_bond(given: Result<(Pod, Config), String>) -> Result<Plan, String> {
     let (pod, config) = given?;
     pod.plan(black_box(&config))

@@ -1,27 +1,30 @@
+//! Why nothing was measured.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// What is to be measured was refused: its time would say nothing.
-    #[error("{what} was refused: {why}")]
-    Refused { what: String, why: String },
-    /// A program that could not be started.
+    /// A process failed, so that its time says nothing.
+    #[error("{what} failed: {why}")]
+    Failed { what: String, why: String },
+    /// A program could not be started.
     #[error("cannot start {}: {source}", program.display())]
     Start { program: PathBuf, source: io::Error },
-    /// A file that could not be used.
+    /// A file could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
-    /// A file of the measurement's own could not be used.
-    #[error("cannot keep what is measured with: {0}")]
-    Own(#[from] io::Error),
-    /// The rows could not be written down.
-    #[error("cannot write the rows: {0}")]
-    Rows(#[from] serde_json::Error),
+    /// A temporary file or directory could not be used.
+    #[error("cannot use a temporary file: {0}")]
+    Temporary(#[from] io::Error),
+    /// The results could not be written.
+    #[error("cannot write the results: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
 impl Error {
+    /// Returns what turns an `io::Error` into [`Error::File`].
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }

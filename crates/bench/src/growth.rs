@@ -1,71 +1,225 @@
-//! How a cost grows with what there is, as data.
+//! Costs of an ADD at a few sizes of what surrounds it: leases, pods at once, VFs, links.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
 
-use crate::Spread;
+use podbond_bench::{Point, median_ms};
+use serde_json::json;
 
-/// The cost of one operation at several sizes of what surrounds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Growth {
-    /// What was done; it names the files of its plot.
-    pub name: String,
-    /// What there was more and more of.
-    pub of: String,
-    /// Who did it.
-    pub lines: Vec<Line>,
+use crate::error::Error;
+use crate::operation::{Operation, PODBOND, Subject, run_in_turn};
+use crate::operations::{self, BOND_NETNS, bond_config, bond_pod, vf_pci};
+use crate::programs::{Plugin, ip, ip_batch};
+
+const LEASES: [u32; 3] = [10, 100, 1000];
+
+const PODS: [u32; 3] = [1, 10, 100];
+
+/// VFs of each of three PFs.
+const VFS: [[u32; 3]; 2] = [[2, 1, 1], [7, 7, 7]];
+
+const LINKS: [u32; 3] = [10, 100, 1000];
+
+/// The first leased address.
+const FIRST_LEASE: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
+
+/// The pod of the VFs that are not measured.
+const OTHERS_NETNS: &str = "bench-others";
+
+/// How long a VF may take to get its link.
+const LINK_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Measures everything. The links come last, as they stay on the node.
+pub(crate) fn all(runs: u32) -> Result<Vec<Point>, Error> {
+    let mut points = leases(runs)?;
+    points.extend(pods_at_once(runs.div_ceil(3))?);
+    points.extend(vfs(runs)?);
+    points.extend(links(runs)?);
+    Ok(points)
 }
 
-/// One subject's costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// `podbond`, or `floor`.
-    pub subject: String,
-    /// In the order of their size.
-    pub points: Vec<Point>,
+/// Measures the ADD of each subject, undone each time.
+fn measure(
+    operation: &str,
+    size: u32,
+    subjects: &[Subject],
+    runs: u32,
+) -> Result<Vec<Point>, Error> {
+    eprintln!("measuring: {operation}: {size}");
+    let times = run_in_turn(subjects, runs)?;
+    let points = subjects.iter().zip(times).map(|(subject, times)| Point {
+        operation: operation.to_owned(),
+        size,
+        subject: subject.name.clone(),
+        ms: median_ms(times.iter().map(|run| run.add)),
+    });
+    Ok(points.collect())
 }
 
-/// The cost at one size.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Point {
-    /// How many there were.
-    pub size: u32,
-    /// Of the operation.
-    pub wall_ms: Spread,
-    /// System calls of one operation, where they were counted.
-    pub syscalls: Option<u64>,
+/// host-local in a range of 65,533 addresses, and in one with room for one more.
+fn leases(runs: u32) -> Result<Vec<Point>, Error> {
+    let directory = tempfile::tempdir()?;
+    let mut points = Vec::new();
+    for (operation, is_full) in
+        [("host-local ADD among leases", false), ("host-local ADD in a range nearly full", true)]
+    {
+        for size in LEASES {
+            let network = format!("bench-{}-{size}", if is_full { "full" } else { "wide" });
+            write_leases(&network, size)?;
+            let mut ipam = json!({
+                "type": "host-local", "subnet": "10.60.0.0/16", "rangeStart": FIRST_LEASE,
+                // Outside of every range here.
+                "gateway": "10.60.255.254",
+            });
+            if is_full {
+                ipam["rangeEnd"] = json!(lease_address(size));
+            }
+            let config =
+                json!({"type": "bond", "cniVersion": "1.0.0", "name": network, "ipam": ipam});
+            let plugin = Plugin::podbond("host-local");
+            let subject = plugin.attachment(BOND_NETNS, "net1", &config, directory.path())?;
+            points.extend(measure(operation, size, &[subject], runs)?);
+        }
+    }
+    Ok(points)
 }
 
-impl Growth {
-    /// A name for files.
-    pub fn file_name(&self) -> String {
-        let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-        format!("growth-{}", self.name.chars().map(word).collect::<String>())
+/// Leases the first addresses of a network, in the reference plugin's form.
+fn write_leases(network: &str, count: u32) -> Result<(), Error> {
+    let directory = Path::new("/var/lib/cni/networks").join(network);
+    fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+    let leases = (0..count)
+        .map(|number| (lease_address(number).to_string(), format!("container{number}\r\nnet1")));
+    let last = ("last_reserved_ip.0".to_owned(), lease_address(count - 1).to_string());
+    for (name, text) in leases.chain([last]) {
+        let path = directory.join(name);
+        fs::write(&path, text).map_err(Error::file("write", &path))?;
+    }
+    Ok(())
+}
+
+fn lease_address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(FIRST_LEASE.to_bits() + number)
+}
+
+/// Bonds with an address of pods that get theirs at the same moment: ms for each. The ports are
+/// dummy links, as there are too few VFs.
+fn pods_at_once(runs: u32) -> Result<Vec<Point>, Error> {
+    let directory = tempfile::tempdir()?;
+    let config = bond_config(["net1", "net2"], true);
+    let mut pods = Vec::new();
+    let mut points = Vec::new();
+    for size in PODS {
+        while pods.len() < size as usize {
+            let netns = format!("bench-at-once-{}", pods.len());
+            bond_pod(&netns)?;
+            let plugin = Plugin::podbond("bond");
+            pods.push(plugin.attachment(&netns, "net3", &config, directory.path())?);
+        }
+        let operation = "bond ADD with IPAM, pods at once";
+        eprintln!("measuring: {operation}: {size}");
+        let times: Vec<Duration> =
+            (0..=runs).map(|_| add_at_once(&pods)).collect::<Result<_, _>>()?;
+        points.push(Point {
+            operation: operation.to_owned(),
+            size,
+            subject: PODBOND.to_owned(),
+            ms: median_ms(times.iter().skip(1).map(|time| *time / size)),
+        });
+    }
+    Ok(points)
+}
+
+/// Returns the time from the first start of the pods' ADDs to the last end. They are undone one by
+/// one.
+fn add_at_once(pods: &[Subject]) -> Result<Duration, Error> {
+    let begun = Instant::now();
+    scope(|scope| {
+        let adds: Vec<_> = pods.iter().map(|pod| scope.spawn(|| pod.add())).collect();
+        adds.into_iter().try_for_each(|add| match add.join() {
+            Ok(done) => done.map(drop),
+            Err(_) => Err(Error::Failed { what: "ADD".to_owned(), why: "a panic".to_owned() }),
+        })
+    })?;
+    let time = begun.elapsed();
+    pods.iter().try_for_each(|pod| pod.del().map(drop))?;
+    Ok(time)
+}
+
+/// A VF for a pod, with all other VFs of three PFs in another pod.
+fn vfs(runs: u32) -> Result<Vec<Point>, Error> {
+    ip(&format!("netns add {OTHERS_NETNS}"))?;
+    let directory = tempfile::tempdir()?;
+    let mut points = Vec::new();
+    for counts in VFS {
+        let mut others = Vec::new();
+        for (pf, count) in ["pf0", "pf1", "pf2"].into_iter().zip(counts) {
+            make_vfs(pf, count)?;
+            for vf in (0..count).filter(|&vf| (pf, vf) != ("pf0", 0)) {
+                let config = json!({
+                    "type": "sriov", "cniVersion": "1.0.0", "name": "others",
+                    "deviceID": vf_pci(pf, vf)?,
+                });
+                let ifname = format!("{pf}net{vf}");
+                let plugin = Plugin::podbond("sriov");
+                others.push(plugin.attachment(OTHERS_NETNS, &ifname, &config, directory.path())?);
+            }
+        }
+        others.iter().try_for_each(|other| other.add().map(drop))?;
+        let subjects = operations::sriov(&[], directory.path())?.subjects;
+        points.extend(measure("sriov ADD among VFs", counts.iter().sum(), &subjects, runs)?);
+        others.iter().try_for_each(|other| other.del().map(drop))?;
+    }
+    Ok(points)
+}
+
+/// Gives a PF so many VFs anew; the link of the first is named as the lab does, `pf0v0`.
+fn make_vfs(pf: &str, count: u32) -> Result<(), Error> {
+    let device = PathBuf::from(format!("/sys/class/net/{pf}/device"));
+    let numvfs = device.join("sriov_numvfs");
+    for number in [0, count] {
+        fs::write(&numvfs, number.to_string()).map_err(Error::file("write", &numvfs))?;
+    }
+    let link = wait_for_link(&device.join("virtfn0/net"))?;
+    let wanted = format!("{pf}v0");
+    if link == wanted { Ok(()) } else { ip(&format!("link set {link} name {wanted}")) }
+}
+
+/// Waits for a VF's link and returns its name, from the `net` directory of its device.
+fn wait_for_link(directory: &Path) -> Result<String, Error> {
+    let end = Instant::now() + LINK_TIMEOUT;
+    loop {
+        match fs::read_dir(directory).ok().and_then(|mut links| links.next()) {
+            Some(Ok(link)) => return Ok(link.file_name().to_string_lossy().into_owned()),
+            _ if Instant::now() < end => sleep(Duration::from_millis(50)),
+            _ => {
+                let what = format!("waiting for a link in {}", directory.display());
+                return Err(Error::Failed { what, why: "there is none".to_owned() });
+            }
+        }
     }
 }
 
-impl Line {
-    /// The cost at the largest size over that at the smallest.
-    pub fn factor(&self) -> Option<f64> {
-        let (first, last) = (self.points.first()?, self.points.last()?);
-        Some(last.wall_ms.median / first.wall_ms.median)
+/// A bond in a pod, and a VF that leaves the node, with dummy links on the node.
+fn links(runs: u32) -> Result<Vec<Point>, Error> {
+    let directory = tempfile::tempdir()?;
+    let Operation { subjects: bond, .. } = operations::bond(false, &[], directory.path())?;
+    let Operation { subjects: sriov, .. } = operations::sriov(&[], directory.path())?;
+    let (mut points, mut made) = (Vec::new(), 0);
+    for size in LINKS {
+        let mut commands = String::new();
+        for number in made..size {
+            // Writing to a String cannot fail.
+            let _ = writeln!(commands, "link add more{number} type dummy");
+        }
+        ip_batch("more-links", None, &commands, directory.path())?.run()?;
+        made = size;
+        points.extend(measure("bond ADD among links", size, &bond, runs)?);
+        points.extend(measure("sriov ADD among links", size, &sriov, runs)?);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_tells_by_how_much_it_grows() {
-        let point = |size, median| {
-            let wall_ms = Spread { median, min: median, max: median };
-            Point { size, wall_ms, syscalls: None }
-        };
-        let line = |points| Line { subject: "podbond".to_owned(), points };
-        assert_eq!(
-            line(vec![point(10, 2.0), point(100, 9.0), point(5000, 3.0)]).factor(),
-            Some(1.5)
-        );
-        assert_eq!(line(Vec::new()).factor(), None);
-    }
+    Ok(points)
 }

@@ -1,20 +1,9 @@
-//! What was measured, as data: rows and their document, and how they are shown.
-//!
-//! The program beside it measures; `cargo xtask bench` runs it, natively and in the lab, and shows
-//! what it found.
+//! Results of `cargo xtask bench` as data, the peers that it measures podbond beside, and the inputs
+//! of its instruction counts.
 
-mod budget;
-mod growth;
-mod kind;
-pub mod nads;
-mod plot;
-pub mod pure;
-mod row;
-mod table;
+pub mod inputs;
+mod peer;
+mod results;
 
-pub use budget::Budget;
-pub use growth::{Growth, Line, Point};
-pub use kind::Kind;
-pub use plot::svg;
-pub use row::{Document, Row, Spread};
-pub use table::{aligned, budget_table, calls_table, growth_table, table};
+pub use peer::Peer;
+pub use results::{Document, Point, Row, median, median_ms};

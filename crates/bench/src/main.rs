@@ -1,103 +1,56 @@
-//! What podbond costs: run by `cargo xtask bench`, natively and in the lab. Rows go to standard
-//! output as JSON.
+//! Measures podbond's operations, on this machine or on the node of the lab, and prints the results
+//! as JSON. `cargo xtask bench` runs it.
 
-mod bond;
-mod case;
-mod chain;
-mod codec;
 mod error;
-mod grow;
-mod ip;
-mod lease;
-mod memory;
-mod peers;
-mod plan;
-mod plugin;
+mod growth;
+mod operation;
+mod operations;
 mod process;
-mod sriov;
-mod start;
-mod trace;
+mod programs;
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use podbond_bench::{Document, Growth, Row};
+use clap::{Parser, ValueEnum};
+use podbond_bench::{Document, Peer};
 
-use crate::case::{Case, Method};
 use crate::error::Error;
-use crate::peers::{Peer, Peers};
-
-/// In the lab.
-const STRACE: &str = "/usr/bin/strace";
 
 /// Measure podbond
 #[derive(Debug, Parser)]
 struct Arguments {
-    #[command(subcommand)]
+    /// What to measure
+    #[arg(value_enum)]
     what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// What needs no lab: starting, and planning
-    Native {
-        /// The podbond to measure
-        #[arg(long, value_name = "PATH")]
-        podbond: PathBuf,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// How the cost of reading messages grows, which needs no lab
-    Codec {
-        /// Not looked at: no message is sent
-        #[arg(long, value_name = "PATH")]
-        podbond: Option<PathBuf>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// What plugins do, on the node of the lab
-    Lab {
-        #[command(flatten)]
-        common: Common,
-    },
-    /// How costs grow with what there is, on the node of the lab
-    Growth {
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Common {
     /// A static C program that does nothing
     #[arg(long, value_name = "PATH")]
     nothing: PathBuf,
-    /// How often each thing is done
-    #[arg(long, value_name = "N", default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..))]
+    /// The podbond whose start is measured
+    #[arg(long, value_name = "PATH")]
+    podbond: PathBuf,
+    /// How often each operation is done
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// No run of a thing begins when it has been done for so long
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    patience: u64,
-    /// A program to measure beside podbond; may be repeated
+    /// A program to measure beside podbond, by its absolute path; may be repeated
     #[arg(long, value_name = "PLUGIN=PATH")]
     peer: Vec<Peer>,
 }
 
-impl Common {
-    fn method<'a>(&self, itself: &'a Path) -> Method<'a> {
-        let patience = Duration::from_secs(self.patience);
-        let strace = Some(Path::new(STRACE));
-        Method { runs: self.runs, patience, strace, itself: Some(itself) }
-    }
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// A start, which needs no lab
+    Native,
+    /// Each operation, on the node of the lab
+    Lab,
+    /// Costs at several sizes of what surrounds an operation, on the node of the lab
+    Growth,
 }
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == memory::WORD) {
-        return memory::start(words);
+    if words.next().is_some_and(|word| word == process::PEAK_MEMORY) {
+        return process::print_peak_memory(words);
     }
     match measure(&Arguments::parse()) {
         Ok(text) => {
@@ -112,65 +65,34 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<String, Error> {
-    let rows = |rows| Document { rows, ..Document::default() };
-    let document = match &arguments.what {
-        What::Native { podbond, common } => rows(native(podbond, common)?),
-        What::Lab { common } => rows(lab(common)?),
-        What::Codec { common, .. } => {
-            Document { growth: vec![codec::growth(common.runs)], ..Document::default() }
-        }
-        What::Growth { common } => Document { growth: growth(common)?, ..Document::default() },
-    };
-    Ok(serde_json::to_string_pretty(&document)?)
-}
-
-fn native(podbond: &Path, common: &Common) -> Result<Vec<Row>, Error> {
+    let Arguments { nothing, peer: peers, runs, .. } = arguments;
     let directory = tempfile::tempdir()?;
-    let bond = directory.path().join("bond");
-    symlink(podbond.canonicalize()?, &bond)?;
-    let peers = Peers(common.peer.clone());
-    let programs: Vec<_> =
-        std::iter::once(("podbond".to_owned(), bond)).chain(peers.programs()).collect();
-    let case = start::case("start, natively", &common.nothing, &programs, directory.path())?;
-    let itself = std::env::current_exe()?;
-    let method = Method { strace: None, ..common.method(&itself) };
-    let mut rows = case.measure(method)?;
-    rows.extend(plan::rows(podbond, common.runs)?);
-    Ok(rows)
-}
-
-fn growth(common: &Common) -> Result<Vec<Growth>, Error> {
-    let itself = std::env::current_exe()?;
-    bond::prepare()?;
-    sriov::prepare()?;
-    grow::all(common.method(&itself))
-}
-
-fn lab(common: &Common) -> Result<Vec<Row>, Error> {
-    let itself = std::env::current_exe()?;
-    let method = common.method(&itself);
-    let peers = Peers(common.peer.clone());
-    let measure = |case: &dyn Fn(&Path) -> Result<Case, Error>| {
-        let directory = tempfile::tempdir()?;
-        let case = case(directory.path())?;
-        eprintln!("measuring: {}", case.name);
-        case.measure(method)
-    };
-    bond::prepare()?;
-    sriov::prepare()?;
-    chain::prepare()?;
-    let [bond, sriov, lease, chain] =
-        ["bond", "sriov", "host-local", "multus"].map(|name| peers.plugin(name));
-    let programs: Vec<_> = std::iter::once(("podbond".to_owned(), "/opt/cni/bin/bond".into()))
-        .chain(peers.programs())
-        .collect();
-    let parts = [
-        measure(&|directory| start::case("start", &common.nothing, &programs, directory))?,
-        measure(&|directory| bond::case(false, bond.as_ref(), directory))?,
-        measure(&|directory| bond::case(true, bond.as_ref(), directory))?,
-        measure(&|directory| sriov::case(sriov.as_ref(), directory))?,
-        measure(&|directory| lease::case(lease.as_ref(), directory))?,
-        measure(&|directory| chain::case(chain.as_ref(), directory))?,
-    ];
-    Ok(parts.into_iter().flatten().collect())
+    let path = directory.path();
+    // Under a plugin's name, by which it answers a runtime.
+    let podbond = path.join("bond");
+    symlink(arguments.podbond.canonicalize()?, &podbond)?;
+    let mut document = Document::default();
+    match arguments.what {
+        What::Native => {
+            let start = operations::start("start, natively", nothing, &podbond, peers, path)?;
+            document.rows = start.measure(*runs)?;
+        }
+        What::Lab => {
+            operations::prepare()?;
+            // Each is measured before the next is made, which writes its files anew.
+            let rows = &mut document.rows;
+            let start = operations::start("start", nothing, &podbond, peers, path)?;
+            rows.extend(start.measure(*runs)?);
+            rows.extend(operations::bond(false, peers, path)?.measure(*runs)?);
+            rows.extend(operations::bond(true, peers, path)?.measure(*runs)?);
+            rows.extend(operations::sriov(peers, path)?.measure(*runs)?);
+            rows.extend(operations::host_local(peers, path)?.measure(*runs)?);
+            rows.extend(operations::chain(peers, path)?.measure(*runs)?);
+        }
+        What::Growth => {
+            operations::prepare()?;
+            document.growth = growth::all(*runs)?;
+        }
+    }
+    Ok(serde_json::to_string_pretty(&document)?)
 }

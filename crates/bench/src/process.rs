@@ -1,17 +1,22 @@
-//! One process: started, waited for, and what it cost.
+//! Starts a process, in a network namespace if asked to, and measures its wall time or its peak
+//! memory.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use wait4::{ResUse, Wait4};
+use wait4::Wait4;
 
 use crate::error::Error;
+
+/// The first argument that makes this program print the peak memory of the command that follows.
+pub(crate) const PEAK_MEMORY: &str = "peak-memory-of";
 
 /// A process to start.
 #[derive(Debug, Clone, Default)]
@@ -23,23 +28,13 @@ pub(crate) struct Process {
     netns: Option<PathBuf>,
 }
 
-/// What it cost.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cost {
-    /// From before it was started until it was waited for.
-    pub(crate) wall: Duration,
-    /// User and system time, its descendants' included.
-    pub(crate) cpu: Duration,
-    /// In kB. Never less than what this program has itself, whose memory the process shares until
-    /// it becomes another program.
-    pub(crate) rss_kb: u64,
-}
-
 impl Process {
+    /// Returns a process without arguments, environment and input, in this one's namespace.
     pub(crate) fn new(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), ..Self::default() }
     }
 
+    /// Adds arguments.
     pub(crate) fn arguments<T: Into<OsString>>(
         mut self,
         words: impl IntoIterator<Item = T>,
@@ -48,94 +43,131 @@ impl Process {
         self
     }
 
-    /// Sets a variable of an environment that is otherwise empty.
+    /// Sets a variable of its environment.
     pub(crate) fn variable(mut self, key: &'static str, value: impl Into<OsString>) -> Self {
         self.environment.push((key, value.into()));
         self
     }
 
-    /// What it reads; nothing, if not said.
+    /// Sets the file that it reads as standard input.
     pub(crate) fn input(mut self, file: impl Into<PathBuf>) -> Self {
         self.input = Some(file.into());
         self
     }
 
-    /// The network namespace in which it begins.
+    /// Sets the network namespace in which it begins.
     pub(crate) fn in_netns(mut self, netns: impl Into<PathBuf>) -> Self {
         self.netns = Some(netns.into());
         self
     }
 
-    /// The same process as another program runs it, which gets its command line.
-    pub(crate) fn under<T: Into<OsString>>(&self, words: impl IntoIterator<Item = T>) -> Self {
-        let mut words = words.into_iter().map(Into::into);
-        let program = words.next().unwrap_or_default().into();
-        let own = std::iter::once(self.program.clone().into_os_string());
-        let arguments = words.chain(own).chain(self.arguments.iter().cloned()).collect();
-        Self { program, arguments, ..self.clone() }
+    /// Runs it to its end and returns its wall time; an exit status other than 0 is an error.
+    pub(crate) fn run(&self) -> Result<Duration, Error> {
+        self.run_and_read().map(|(time, _)| time)
     }
 
-    /// Runs it to its end; it must succeed.
-    pub(crate) fn run(&self) -> Result<Cost, Error> {
-        self.run_and_read().map(|(cost, _)| cost)
+    /// Runs it once more and returns its largest resident set in kB.
+    ///
+    /// Between fork and exec a process has its parent's memory, and the kernel counts the peak of
+    /// that as its own (`exec_mmap` keeps it). So it is started by a process that has hardly any:
+    /// this program, before it does anything else.
+    pub(crate) fn peak_kb(&self) -> Result<u64, Error> {
+        let mut words = vec![PEAK_MEMORY.into(), self.program.clone().into_os_string()];
+        words.extend(self.arguments.iter().cloned());
+        let small = Self { program: std::env::current_exe()?, arguments: words, ..self.clone() };
+        let (_, printed) = small.run_and_read()?;
+        printed.trim().parse().map_err(|_| small.failed(printed))
     }
 
-    /// The same, with what it printed.
-    pub(crate) fn run_and_read(&self) -> Result<(Cost, String), Error> {
+    fn run_and_read(&self) -> Result<(Duration, String), Error> {
         let Some(netns) = &self.netns else { return self.run_here() };
-        // A thread of its own, which ends in the namespace that it entered.
+        // In a thread of its own, which ends in the namespace that it entered.
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
                 enter(netns)?;
                 self.run_here()
             });
-            inside.join().unwrap_or_else(|_| Err(self.refused("its thread panicked".to_owned())))
+            inside.join().unwrap_or_else(|_| Err(self.failed("its thread panicked".to_owned())))
         })
     }
 
-    fn run_here(&self) -> Result<(Cost, String), Error> {
-        let start = |source| Error::Start { program: self.program.clone(), source };
+    fn run_here(&self) -> Result<(Duration, String), Error> {
         let input = match &self.input {
             Some(path) => Stdio::from(File::open(path).map_err(Error::file("read", path))?),
             None => Stdio::null(),
         };
-        // Not a pipe: it would have to be read while the clock runs.
-        let (printed, said) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        // Not pipes: they would have to be read while the clock runs.
+        let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(self.environment.iter().cloned());
-        command.stdin(input).stdout(printed.try_clone()?).stderr(said.try_clone()?);
+        command.stdin(input).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
         let begun = Instant::now();
-        let child = command.spawn().map_err(start)?;
-        let ResUse { status, rusage } = child.wait4().map_err(start)?;
-        let wall = begun.elapsed();
-        let printed = read_back(printed)?;
-        if !status.success() {
-            let why = format!("{status}: {printed}{}", read_back(said)?);
-            return Err(self.refused(why));
+        let ended = command.spawn().and_then(|mut child| child.wait());
+        let time = begun.elapsed();
+        let status =
+            ended.map_err(|source| Error::Start { program: self.program.clone(), source })?;
+        let printed = read_back(stdout)?;
+        if status.success() {
+            Ok((time, printed))
+        } else {
+            Err(self.failed(format!("{status}: {printed}{}", read_back(stderr)?)))
         }
-        let cpu = rusage.utime + rusage.stime;
-        Ok((Cost { wall, cpu, rss_kb: rusage.maxrss / 1024 }, printed))
     }
 
-    fn refused(&self, why: String) -> Error {
-        let words = std::iter::once(self.program.as_os_str())
-            .chain(self.arguments.iter().map(OsString::as_os_str));
-        let line: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-        Error::Refused { what: line.join(" "), why }
+    fn failed(&self, why: String) -> Error {
+        let mut what = self.program.display().to_string();
+        for word in &self.arguments {
+            what.extend([" ", &word.to_string_lossy()]);
+        }
+        Error::Failed { what, why }
     }
 }
 
-/// What was written to a file without a name.
+/// Runs a command with this process's input and prints its largest resident set in kB.
+pub(crate) fn print_peak_memory(mut command: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(program) = command.next() else { return ExitCode::FAILURE };
+    let mut process = Command::new(program);
+    process.args(command).stdout(Stdio::null());
+    match process.spawn().and_then(Wait4::wait4) {
+        Ok(end) if end.status.success() => {
+            println!("{}", end.rusage.maxrss / 1024);
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Returns what was written to a file without a name.
 fn read_back(mut file: File) -> Result<String, Error> {
-    use std::io::{Read, Seek};
     let mut text = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// Moves this thread into a network namespace.
 fn enter(netns: &Path) -> Result<(), Error> {
-    let file = fs::File::open(netns).map_err(Error::file("open", netns))?;
+    let file = File::open(netns).map_err(Error::file("open", netns))?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|errno| Error::file("enter", netns)(errno.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_process_has_no_time() {
+        assert!(Process::new("/bin/true").run().is_ok());
+        assert!(matches!(Process::new("/bin/false").run(), Err(Error::Failed { .. })));
+    }
+
+    #[test]
+    fn peak_memory_of_failed_command_is_a_failure() {
+        let run = |program: &str| {
+            format!("{:?}", print_peak_memory([OsString::from(program)].into_iter()))
+        };
+        assert_eq!(run("/bin/true"), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(run("/bin/false"), format!("{:?}", ExitCode::FAILURE));
+    }
 }

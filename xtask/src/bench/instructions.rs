@@ -1,4 +1,5 @@
-//! Instruction counts of the pure parts, beside those that the repository keeps.
+//! Instruction counts of parsing, planning and decoding, by valgrind, compared with those that the
+//! repository keeps.
 
 mod counts;
 
@@ -10,18 +11,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use podbond_bench::aligned;
 use podbond_lab::{Progress, Valgrind};
 
 use self::counts::{Change, Counts, Kept, read};
+use super::report::table;
 use crate::{
     build,
     error::{Error, FileContext},
-    workspace::{root, target},
+    workspace::{INSTRUCTION_COUNTS, root, target},
 };
-
-/// The counts that are kept, a line for each.
-pub(crate) const KEPT: &str = "crates/bench/instructions.txt";
 
 /// The version of gungraun, which its runner must share with the library in Cargo.toml.
 const VERSION: &str = "0.20.0";
@@ -31,11 +29,11 @@ const VERSION: &str = "0.20.0";
 const PLAIN: &str = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX,-ERMS,-FSRM,\
     -SSSE3,-SSE4_1,-SSE4_2,-BMI1,-BMI2";
 
-/// Counts and compares with what is kept; gives the table for the page. An error tells of counts
-/// that differ, unless they are to be kept from now on.
+/// Counts, and compares with the counts that are kept or keeps the new ones; returns the table for
+/// the page. Counts that differ are an error unless they are kept.
 pub(super) fn run(keep: bool) -> Result<String, Error> {
     let counted = Kept { tools: tools()?, counts: count()? };
-    let file = root().join(KEPT);
+    let file = root().join(INSTRUCTION_COUNTS);
     let kept = match fs::read_to_string(&file) {
         Ok(text) if keep => Kept::parse(&text).unwrap_or_default(),
         Ok(text) => Kept::parse(&text)?,
@@ -43,10 +41,8 @@ pub(super) fn run(keep: bool) -> Result<String, Error> {
         Err(error) => return Err(error).file("read", &file),
     };
     let changes = Change::all(&kept.counts, &counted.counts);
-    println!(
-        "{}",
-        table(["instructions of", "kept", "counted", ""], changes.iter().map(Change::cells))
-    );
+    let head = ["instructions of", "kept", "counted", "change"];
+    println!("{}", table(&head, 1, changes.iter().map(Change::cells)));
     if keep {
         fs::write(&file, counted.text()).file("write", &file)?;
     } else {
@@ -56,12 +52,7 @@ pub(super) fn run(keep: bool) -> Result<String, Error> {
         }
     }
     let rows = counted.counts.iter().map(|(name, count)| vec![name.clone(), count.to_string()]);
-    Ok(table(["instructions of", "count"], rows))
-}
-
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let head: Vec<String> = head.map(str::to_owned).into();
-    aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>(), 1)
+    Ok(table(&["instructions of", "count"], 1, rows))
 }
 
 /// Builds the counted functions and runs each under valgrind.
@@ -86,7 +77,7 @@ fn count() -> Result<Counts, Error> {
     read(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// gungraun's runner, installed beside what is built.
+/// Returns gungraun's runner, installed below the target directory.
 fn runner() -> Result<PathBuf, Error> {
     let directory = target().join(format!("tools/gungraun-runner-{VERSION}"));
     let runner = directory.join("bin/gungraun-runner");
@@ -106,16 +97,17 @@ fn runner() -> Result<PathBuf, Error> {
     Ok(runner)
 }
 
-/// What counts depend on beside our code: `rustc 1.95.0, glibc 2.36`.
+/// Returns what counts depend on beside our code: `rustc 1.95.0, glibc 2.36`.
 fn tools() -> Result<String, Error> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let compiler = says(Command::new(rustc).arg("--version"))?;
+    let compiler = run_and_read(Command::new(rustc).arg("--version"))?;
     let compiler: Vec<&str> = compiler.split_whitespace().take(2).collect();
-    let library = says(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
+    let library = run_and_read(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
     Ok(format!("{}, {}", compiler.join(" "), library.trim()))
 }
 
-fn says(command: &mut Command) -> Result<String, Error> {
+/// Runs a command in the repository and returns what it printed.
+fn run_and_read(command: &mut Command) -> Result<String, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.current_dir(root()).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|source| Error::Start { program: program.clone(), source })?;
@@ -131,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_runner_has_the_version_of_the_library() {
+    fn runner_has_the_version_of_the_library() {
         let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
         assert!(workspace.contains(&format!("\ngungraun = \"={VERSION}\"\n")));
     }
 
     #[test]
-    fn what_is_kept_can_be_read() {
-        let text = fs::read_to_string(root().join(KEPT)).unwrap();
+    fn kept_counts_can_be_read() {
+        let text = fs::read_to_string(root().join(INSTRUCTION_COUNTS)).unwrap();
         assert!(!Kept::parse(&text).unwrap().counts.is_empty());
     }
 }

@@ -1,91 +1,146 @@
-//! Where the tables and pictures of `cargo xtask bench` go.
+//! Tables of `cargo xtask bench`, for a terminal and for PERFORMANCE.md, and what podbond may cost.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use podbond_bench::{
-    Budget, Document, Growth, budget_table, calls_table, growth_table, svg, table,
-};
+use podbond_bench::{Document, Point, Row};
 
 use crate::{
     error::{Error, FileContext},
-    workspace::{root, target},
+    workspace::root,
 };
 
 /// The page whose tables this command writes.
 const PAGE: &str = "PERFORMANCE.md";
 
-/// The directory of its pictures, relative to the page.
-const PICTURES: &str = "docs";
+/// The largest ratio to the floor that podbond may have.
+const RATIO_LIMITS: [(&str, f64); 4] = [
+    ("start, natively", 2.0),
+    ("bond ADD+DEL", 1.15),
+    ("bond ADD+DEL with IPAM", 1.25),
+    ("chain ADD+DEL", 1.3),
+];
 
-/// Everything as text: the rows, and a table for each growth.
-pub(crate) fn text(document: &Document) -> String {
-    let rows = (!document.rows.is_empty())
-        .then(|| [table(&document.rows), calls_table(&document.rows)].join("\n\n"));
-    let growth = document.growth.iter().map(|one| format!("{}\n{}", one.name, growth_table(one)));
-    let budgets = budget_table(&Budget::all(document));
-    rows.into_iter().chain(growth).chain([budgets]).collect::<Vec<_>>().join("\n\n")
+/// The most that an ADD of podbond may cost over what it costs at the smallest size.
+const GROWTH_LIMITS: [(&str, f64); 2] =
+    [("bond ADD among links", 1.1), ("sriov ADD among links", 1.1)];
+
+/// The largest resident set that a process of podbond may have, in kB.
+const PEAK_KB_LIMIT: u64 = 4096;
+
+/// Returns everything that was measured as text.
+pub(super) fn text(document: &Document) -> String {
+    let rows = (!document.rows.is_empty()).then(|| rows_section(document));
+    let growth = (!document.growth.is_empty()).then(|| growth_table(&document.growth));
+    rows.into_iter().chain(growth).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Keeps what was measured, and its pictures, beside what was built. Gives it with what is kept of
-/// the parts that were not measured this time.
-pub(crate) fn keep(measured: &Document) -> Result<Document, Error> {
-    let directory = target().join("bench");
-    fs::create_dir_all(&directory).file("make", &directory)?;
-    let file = directory.join("bench.json");
-    let kept = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let document = join(measured, kept.unwrap_or_default());
-    fs::write(&file, serde_json::to_string_pretty(&document)?).file("write", &file)?;
-    draw(&document.growth, &directory)?;
-    Ok(document)
-}
-
-/// What was measured; of each part that was not, what is known from earlier.
-fn join(measured: &Document, kept: Document) -> Document {
-    let Document { rows, growth } = measured;
-    Document {
-        rows: if rows.is_empty() { kept.rows } else { rows.clone() },
-        growth: if growth.is_empty() { kept.growth } else { growth.clone() },
-    }
-}
-
-/// Writes what was measured into the page and its pictures beside it. A part that was never measured
-/// stays.
-pub(crate) fn write(document: &Document) -> Result<(), Error> {
-    draw(&document.growth, &root().join(PICTURES))?;
-    let page = root().join(PAGE);
-    let mut text = fs::read_to_string(&page).file("read", &page)?;
+/// Writes what was measured into the page; a part that was not measured stays.
+pub(super) fn write(document: &Document) -> Result<(), Error> {
     if !document.rows.is_empty() {
-        text = between(&text, "rows", &table(&document.rows))?;
-        text = between(&text, "calls", &calls_table(&document.rows))?;
+        write_part("rows", &rows_section(document))?;
     }
     if !document.growth.is_empty() {
-        let parts: Vec<String> = document.growth.iter().map(section).collect();
-        text = between(&text, "growth", &parts.join("\n\n"))?;
+        write_part("growth", &growth_table(&document.growth))?;
     }
-    text = between(&text, "budget", &budget_table(&Budget::all(document)))?;
-    fs::write(&page, text).file("write", &page)
+    Ok(())
 }
 
 /// Writes a table into the page, between its marks.
-pub(crate) fn write_part(name: &str, table: &str) -> Result<(), Error> {
+pub(super) fn write_part(name: &str, table: &str) -> Result<(), Error> {
     let page = root().join(PAGE);
     let text = fs::read_to_string(&page).file("read", &page)?;
     fs::write(&page, between(&text, name, table)?).file("write", &page)
 }
 
-fn draw(all: &[Growth], directory: &Path) -> Result<(), Error> {
-    all.iter().try_for_each(|growth| {
-        let file = directory.join(format!("{}.svg", growth.file_name()));
-        fs::write(&file, svg(growth)).file("write", &file)
-    })
+/// Returns the table of the operations, then size and memory of the executable.
+fn rows_section(document: &Document) -> String {
+    let head = ["operation", "subject", "ratio", "at most", "ms", "ADD ms", "DEL ms", "peak kB"];
+    let table = table(&head, 2, document.rows.iter().map(row_cells));
+    let ours = document.rows.iter().filter(|row| row.subject == "podbond");
+    let peak = ours.map(|row| row.peak_kb).max().unwrap_or_default();
+    let mut lines = vec![table, String::new()];
+    if let Some(size) = document.executable_kb {
+        lines.push(format!("Size of the executable: {size} kB.  "));
+    }
+    lines.push(format!("Peak memory of any process: {peak} kB; at most {PEAK_KB_LIMIT} kB."));
+    lines.join("\n")
 }
 
-fn section(growth: &Growth) -> String {
-    let (name, of, file) = (&growth.name, &growth.of, growth.file_name());
-    format!("### {name}\n\n![{name} over {of}]({PICTURES}/{file}.svg)\n\n{}", growth_table(growth))
+fn row_cells(row: &Row) -> Vec<String> {
+    let limit = limit(&RATIO_LIMITS, &row.operation, &row.subject);
+    vec![
+        row.operation.clone(),
+        row.subject.clone(),
+        decimal(Some(row.ratio)),
+        decimal(limit),
+        decimal(Some(row.ms)),
+        decimal(row.add_ms),
+        decimal(row.del_ms),
+        row.peak_kb.to_string(),
+    ]
 }
 
-/// The text with what is between two marks of this name replaced.
+/// Returns a table with a line for each size and subject.
+fn growth_table(points: &[Point]) -> String {
+    let head = ["operation", "subject", "size", "ms", "over the smallest", "at most"];
+    table(&head, 2, points.iter().map(|point| growth_cells(point, points)))
+}
+
+fn growth_cells(point: &Point, all: &[Point]) -> Vec<String> {
+    let first =
+        all.iter().find(|one| (&one.operation, &one.subject) == (&point.operation, &point.subject));
+    vec![
+        point.operation.clone(),
+        point.subject.clone(),
+        point.size.to_string(),
+        decimal(Some(point.ms)),
+        decimal(first.map(|first| point.ms / first.ms)),
+        decimal(limit(&GROWTH_LIMITS, &point.operation, &point.subject)),
+    ]
+}
+
+/// Returns podbond's limit for an operation; nobody else has one.
+fn limit(limits: &[(&str, f64)], operation: &str, subject: &str) -> Option<f64> {
+    let (_, most) = limits.iter().find(|(name, _)| *name == operation)?;
+    (subject == "podbond").then_some(*most)
+}
+
+fn decimal(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.2}"))
+}
+
+/// Returns a Markdown table that can be read in a terminal too: `words` columns of words, then
+/// numbers, which are set to the right.
+pub(super) fn table(
+    head: &[&str],
+    words: usize,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut lines: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
+    lines.extend(rows);
+    let mut widths = vec![0; head.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text: Vec<String> = lines.iter().map(|line| table_line(line, &widths, words)).collect();
+    let rule = widths
+        .iter()
+        .enumerate()
+        .map(|(column, width)| "-".repeat(width + 1) + if column < words { "-" } else { ":" });
+    text.insert(1, format!("|{}|", rule.collect::<Vec<_>>().join("|")));
+    text.join("\n")
+}
+
+fn table_line(line: &[String], widths: &[usize], words: usize) -> String {
+    let cells = line.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
+        if column < words { format!("{cell:width$}") } else { format!("{cell:>width$}") }
+    });
+    format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+}
+
+/// Returns the text with what is between two marks of this name replaced.
 fn between(text: &str, name: &str, new: &str) -> Result<String, Error> {
     let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
     let parts = text.split_once(&begin).and_then(|(before, rest)| {
@@ -99,12 +154,14 @@ fn between(text: &str, name: &str, new: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
+    fn point(subject: &str, size: u32, ms: f64) -> Point {
+        Point { operation: "bond ADD among links".into(), size, subject: subject.into(), ms }
+    }
+
     #[test]
-    fn only_what_is_between_the_marks_is_replaced() {
+    fn only_text_between_the_marks_is_replaced() {
         let text = "a\n<!-- rows: begin -->\nold\n<!-- rows: end -->\nb\n";
         let once = between(text, "rows", "new").unwrap();
         assert_eq!(once, "a\n<!-- rows: begin -->\n\nnew\n\n<!-- rows: end -->\nb\n");
@@ -113,22 +170,39 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_known_from_earlier() {
-        let rows = |name| vec![podbond_bench::Row::timed(name, "floor", vec![Duration::ZERO])];
-        let growth = Growth { name: "g".into(), of: "x".into(), lines: Vec::new() };
-        let kept = Document { rows: rows("old"), growth: vec![growth] };
-        let measured = Document { rows: rows("new"), growth: Vec::new() };
-        let both = join(&measured, kept);
-        assert_eq!((both.rows[0].name.as_str(), both.growth.len()), ("new", 1));
+    fn page_has_all_marks() {
+        let text = fs::read_to_string(root().join(PAGE)).unwrap();
+        for name in ["rows", "instructions", "growth"] {
+            assert!(between(&text, name, "").is_ok(), "{name}");
+        }
     }
 
     #[test]
-    fn the_page_has_the_marks() {
-        let text = fs::read_to_string(root().join(PAGE)).unwrap();
-        assert!(
-            ["rows", "calls", "instructions", "growth", "budget"]
-                .iter()
-                .all(|name| between(&text, name, "").is_ok())
-        );
+    fn growth_is_compared_with_the_smallest_size_of_the_subject() {
+        let points =
+            [point("floor", 10, 1.0), point("podbond", 10, 2.0), point("podbond", 99, 3.0)];
+        let text = growth_table(&points);
+        let last: Vec<&str> = text.lines().last().unwrap().split('|').map(str::trim).collect();
+        assert_eq!(last[2..7], ["podbond", "99", "3.00", "1.50", "1.10"]);
+        let lengths: Vec<usize> = text.lines().map(str::len).collect();
+        assert_eq!(lengths, [lengths[0]; 5]);
+    }
+
+    #[test]
+    fn unknown_values_are_blank() {
+        let row = Row {
+            operation: "start".into(),
+            subject: "floor".into(),
+            ratio: 1.0,
+            ms: 7.5,
+            add_ms: None,
+            del_ms: None,
+            peak_kb: 9,
+        };
+        let document = Document { rows: vec![row], ..Document::default() };
+        let text = text(&document);
+        let line = text.lines().nth(2).unwrap();
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        assert_eq!(cells[1..9], ["start", "floor", "1.00", "", "7.50", "", "", "9"]);
     }
 }

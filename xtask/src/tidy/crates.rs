@@ -39,8 +39,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // No part of the product: nothing of the product uses them.
     ("podbond-bench", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-bond"]),
     ("podbond-demo", &[]),
-    // The names of the modes.
-    ("podbond-traffic", &["podbond-names", "podbond-kernel"]),
     ("podbond-lab", &[]),
     // It writes the reference of the bond's options from the table in the code, and reads what was
     // measured.

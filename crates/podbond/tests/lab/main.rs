@@ -34,6 +34,7 @@ mod node;
 mod options;
 mod pending_leases;
 mod podbond_gc;
+mod protocols;
 mod readiness;
 mod refused_by_apply;
 mod refused_by_plugin;

@@ -1,4 +1,4 @@
-//! Counts as data: read from gungraun, kept as text, compared.
+//! Instruction counts as data: read from gungraun's JSON, written as text, compared.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// By how many hundredths a count may differ from the one that is kept: where the repository is moves
-/// counts by up to 0.4 % (its path is an argument, and so changes what malloc finds free).
+/// The tolerated difference in %: the repository's path moves counts by up to 0.4 % (it is an
+/// argument, and so changes what malloc finds free).
 const TOLERATED: u64 = 1;
 
-/// Begins the line that says what the counts were made with.
+/// The beginning of the line that names compiler and C library.
 const TOOLS: &str = "# counted with ";
 
 /// Instructions by name; never 0.
@@ -27,7 +27,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads what [`Kept::text`] writes.
+    /// Parses the text of [`Kept::text`].
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut kept = Self::default();
         for (number, line) in text.lines().enumerate() {
@@ -42,6 +42,7 @@ impl Kept {
         Ok(kept)
     }
 
+    /// Returns the text that the repository keeps.
     pub(super) fn text(&self) -> String {
         let mut text = format!(
             "# Instructions of the pure parts: `cargo xtask bench --only instructions --write`\n\
@@ -61,7 +62,7 @@ fn parse_line(line: &str) -> Option<(String, u64)> {
     Some((name.to_owned(), count))
 }
 
-/// The counts in gungraun's summaries, a JSON object in each line.
+/// Reads the counts of gungraun's summaries, a JSON object in each line.
 pub(super) fn read(text: &str) -> Result<Counts, Error> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let counts = lines.map(|line| read_summary(&serde_json::from_str(line)?));
@@ -69,7 +70,7 @@ pub(super) fn read(text: &str) -> Result<Counts, Error> {
     if counts.is_empty() { Err(Error::NoCount { name: "anything".to_owned() }) } else { Ok(counts) }
 }
 
-/// The count of all instructions in a summary.
+/// Returns the name and the count of all instructions (`Ir`) of a summary.
 fn read_summary(summary: &Value) -> Result<(String, u64), Error> {
     let word = |key: &str| summary.get(key).and_then(Value::as_str).unwrap_or("?");
     let name = format!("{}/{}", word("function_name"), word("id"));
@@ -89,7 +90,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// One for each name that was counted or is kept.
+    /// Returns one for each name that was counted or is kept.
     pub(super) fn all(kept: &Counts, counted: &Counts) -> Vec<Self> {
         let names: BTreeSet<&String> = kept.keys().chain(counted.keys()).collect();
         let change = |name: &String| Self {
@@ -100,27 +101,29 @@ impl Change {
         names.into_iter().map(change).collect()
     }
 
-    /// Whether the two are as good as the same.
+    /// Returns whether the two differ by no more than is tolerated.
     pub(super) fn is_tolerated(&self) -> bool {
         let (Some(kept), Some(counted)) = (self.kept, self.counted) else { return false };
         counted.abs_diff(kept).saturating_mul(100) <= kept.saturating_mul(TOLERATED)
     }
 
-    /// The cells of a table: the name, what is kept, what was counted, and by how much it differs.
+    /// Returns the cells of a table: name, kept count, new count, difference.
     pub(super) fn cells(&self) -> Vec<String> {
-        let number =
-            |count: Option<u64>| count.map_or_else(|| "none".to_owned(), |n| n.to_string());
         let percent = self.kept.zip(self.counted).map(|(kept, counted)| percent(kept, counted));
         vec![
             self.name.clone(),
-            number(self.kept),
-            number(self.counted),
+            count_or_none(self.kept),
+            count_or_none(self.counted),
             percent.unwrap_or_default(),
         ]
     }
 }
 
-/// `+1.25 %`; `kept` is not 0.
+fn count_or_none(count: Option<u64>) -> String {
+    count.map_or_else(|| "none".to_owned(), |count| count.to_string())
+}
+
+/// Returns a difference as `+1.25 %`; `kept` is not 0.
 fn percent(kept: u64, counted: u64) -> String {
     let sign = if counted < kept { '-' } else { '+' };
     let hundredths = u128::from(counted.abs_diff(kept)) * 10_000 / u128::from(kept);
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_read_again() {
+    fn written_counts_are_read_again() {
         let kept = Kept {
             tools: "rustc 1.95.0, glibc 2.36".into(),
             counts: counts(&[("parse/two", 7), ("plan/two", 9)]),
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_count_is_named() {
+    fn malformed_line_is_named() {
         for wrong in ["plan/two", "plan/two many", "plan/two 0", ""] {
             let error = Kept::parse(&format!("# kept\n{wrong}\n")).unwrap_err().to_string();
             assert!(error.contains("line 2 "), "{error}");
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_may_differ_little_from_the_one_that_is_kept() {
+    fn difference_of_one_percent_is_tolerated() {
         let is_tolerated = |counted| {
             let all = Change::all(&counts(&[("plan", 1000)]), &counts(&[("plan", counted)]));
             all.iter().all(Change::is_tolerated)
@@ -173,29 +176,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_or_gone_is_a_change() {
+    fn new_and_missing_counts_are_changes() {
         let all =
             Change::all(&counts(&[("gone", 5), ("same", 5)]), &counts(&[("new", 5), ("same", 5)]));
-        let told: Vec<_> =
+        let changed: Vec<_> =
             all.iter().filter(|change| !change.is_tolerated()).map(Change::cells).collect();
-        assert_eq!(told, [["gone", "5", "none", ""], ["new", "none", "5", ""]]);
+        assert_eq!(changed, [["gone", "5", "none", ""], ["new", "none", "5", ""]]);
     }
 
     #[test]
-    fn a_difference_is_told_in_hundredths_of_a_percent() {
+    fn difference_is_shown_in_percent() {
         assert_eq!(percent(8000, 8100), "+1.25 %");
         assert_eq!(percent(3, 2), "-33.33 %");
         assert_eq!(percent(10_000, 10_000), "+0.00 %");
     }
 
     #[test]
-    fn the_count_of_a_summary_is_that_of_all_instructions() {
+    fn summary_counts_all_instructions() {
         let text = format!("{}\n\n", summary(&json!(7)));
         assert_eq!(read(&text).unwrap(), counts(&[("plan_bond/two_ports", 7)]));
     }
 
     #[test]
-    fn a_count_that_is_zero_or_missing_is_an_error() {
+    fn zero_or_missing_count_is_an_error() {
         for none in [json!(0), json!(null), json!("7")] {
             let error = read(&summary(&none).to_string()).unwrap_err().to_string();
             assert!(error.contains("plan_bond/two_ports"), "{error}");

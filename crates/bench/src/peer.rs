@@ -1,0 +1,43 @@
+//! `PLUGIN=PATH`: another program that is measured as one of the plugins.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The plugins that can be measured beside podbond's.
+const PLUGINS: [&str; 4] = ["bond", "sriov", "host-local", "multus"];
+
+/// A program of others that does what a plugin of podbond's does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// `bond`, `sriov`, `host-local` or `multus`.
+    pub plugin: String,
+    /// Its executable. Plugins that delegate to it find it by its file name.
+    pub path: PathBuf,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((plugin, path)) if PLUGINS.contains(&plugin) && !path.is_empty() => {
+                Ok(Self { plugin: plugin.to_owned(), path: path.into() })
+            }
+            _ => Err(format!("give one of {}, `=`, and a path", PLUGINS.join(", "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peer_is_a_plugin_and_a_path() {
+        let peer: Peer = "host-local=bin/a=b".parse().unwrap();
+        assert_eq!(peer, Peer { plugin: "host-local".into(), path: "bin/a=b".into() });
+        for wrong in ["bond", "bond=", "bridge=/bin/bridge"] {
+            assert!(wrong.parse::<Peer>().is_err(), "{wrong}");
+        }
+    }
+}
