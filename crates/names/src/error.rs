@@ -43,3 +43,46 @@ pub enum NameError {
         text: String,
     },
 }
+
+/// Why a text is not the name of an object, a namespace or a resource.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not a DNS-1123 label.
+    #[error(
+        "namespace {text:?} is malformed: write at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"
+    )]
+    Namespace {
+        /// The text as given.
+        text: String,
+    },
+    /// Not a DNS-1123 subdomain.
+    #[error(
+        "object name {text:?} is malformed: write at most 253 lower-case letters, digits, `-` and `.`, each part between dots beginning and ending with a letter or digit"
+    )]
+    Object {
+        /// The text as given.
+        text: String,
+    },
+    /// Not a DNS-1123 label.
+    #[error(
+        "UID {text:?} is malformed: write at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"
+    )]
+    Uid {
+        /// The text as given.
+        text: String,
+    },
+    /// Not `namespace/name`.
+    #[error("{text:?} does not name an object: write namespace/name")]
+    Pair {
+        /// The text as given.
+        text: String,
+    },
+    /// Not a resource name.
+    #[error(
+        "resource name {text:?} is malformed: write at most 63 letters, digits, `-` and `_`, beginning and ending with a letter or digit"
+    )]
+    Resource {
+        /// The text as given.
+        text: String,
+    },
+}

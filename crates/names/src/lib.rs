@@ -7,11 +7,13 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod error;
+mod key;
 mod link_name;
 mod mac;
 mod pci;
 
-pub use error::NameError;
+pub use error::{KeyError, NameError};
+pub use key::{Namespace, ObjectKey, ObjectName, ObjectUid, ResourceName};
 pub use link_name::LinkName;
 pub use mac::Mac;
 pub use pci::PciAddress;

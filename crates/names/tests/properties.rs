@@ -1,8 +1,10 @@
-//! The name of a link and the address of a PCI function become names of files.
+//! Validated names become names of files: none may lead out of its directory.
 
 use std::path::Path;
 
-use podbond_names::{LinkName, PciAddress};
+use podbond_names::{
+    LinkName, Namespace, ObjectKey, ObjectName, ObjectUid, PciAddress, ResourceName,
+};
 use proptest::prelude::*;
 
 /// Whether a text that was taken as a name is one file in a directory.
@@ -21,6 +23,27 @@ proptest! {
         }
         if let Ok(pci) = text.parse::<PciAddress>() {
             prop_assert!(is_one_file(&pci.to_string()));
+        }
+    }
+
+    #[test]
+    fn names_of_objects_are_one_file(
+        text in prop_oneof!["[./a-z\\\\\u{0}]{0,8}", "\\PC{0,12}", "[a-z0-9.-]{0,20}"]
+    ) {
+        if let Ok(name) = text.parse::<Namespace>() {
+            prop_assert!(is_one_file(name.as_str()));
+        }
+        if let Ok(name) = text.parse::<ObjectName>() {
+            prop_assert!(is_one_file(name.as_str()));
+        }
+        if let Ok(uid) = text.parse::<ObjectUid>() {
+            prop_assert!(is_one_file(uid.as_str()));
+        }
+        if let Ok(name) = text.parse::<ResourceName>() {
+            prop_assert!(is_one_file(name.as_str()));
+        }
+        if let Ok(key) = text.parse::<ObjectKey>() {
+            prop_assert!(is_one_file(key.namespace.as_str()) && is_one_file(key.name.as_str()));
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Names of Kubernetes objects, namespaces and device resources, as DNS-1123 and Kubernetes have them.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,6 +22,12 @@ pub struct Namespace(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectName(String);
+
+/// The UID of a Kubernetes object: a UUID, or the hash that the kubelet gives a static pod; both are
+/// DNS-1123 labels.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectUid(String);
 
 /// The name of a pool of VFs without its prefix: `sriovnic1` of `openshift.io/sriovnic1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +65,13 @@ impl ObjectName {
     }
 }
 
+impl ObjectUid {
+    /// The UID as Kubernetes writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl ResourceName {
     /// The name without a prefix.
     pub fn as_str(&self) -> &str {
@@ -77,14 +92,30 @@ fn is_dns_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+fn is_dns_label(text: &str) -> bool {
+    text.len() <= LABEL_MAX && is_dns_word(text)
+}
+
 impl FromStr for Namespace {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        if text.len() <= LABEL_MAX && is_dns_word(text) {
+        if is_dns_label(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(KeyError::Namespace { text: text.to_owned() })
+        }
+    }
+}
+
+impl FromStr for ObjectUid {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        if is_dns_label(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(KeyError::Uid { text: text.to_owned() })
         }
     }
 }
@@ -155,7 +186,7 @@ macro_rules! string_conversions {
         }
     )*};
 }
-string_conversions!(Namespace, ObjectName, ResourceName, ObjectKey);
+string_conversions!(Namespace, ObjectName, ObjectUid, ResourceName, ObjectKey);
 
 macro_rules! display_inner {
     ($($name:ident),*) => {$(
@@ -166,7 +197,7 @@ macro_rules! display_inner {
         }
     )*};
 }
-display_inner!(Namespace, ObjectName, ResourceName);
+display_inner!(Namespace, ObjectName, ObjectUid, ResourceName);
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +231,16 @@ mod tests {
     }
 
     #[test]
+    fn uids_are_uuids_and_hashes_of_static_pods() {
+        for text in ["8f2ad4d2-6a5f-4f5c-9d3e-2f7a1c3b5e60", "0d2b4f6a8c0e1f3a5b7c9d0e1f2a3b4c"] {
+            assert!(text.parse::<ObjectUid>().is_ok(), "{text:?} was refused");
+        }
+        for text in ["", "a/b", "a\nb", &"x".repeat(64)] {
+            assert!(text.parse::<ObjectUid>().is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
     fn resource_names_take_letters_digits_hyphen_and_underscore_inside() {
         for text in ["sriovnic1", "A_b-C", "7"] {
             assert!(text.parse::<ResourceName>().is_ok(), "{text:?} was refused");
@@ -213,7 +254,7 @@ mod tests {
     fn a_key_is_written_and_read_as_namespace_slash_name() {
         let key: ObjectKey = "demo/bond-net1".parse().unwrap();
         assert_eq!(key.to_string(), "demo/bond-net1");
-        assert_eq!(serde_json::to_string(&key).unwrap(), "\"demo/bond-net1\"");
+        assert_eq!(String::from(key), "demo/bond-net1");
         assert!(matches!("bond-net1".parse::<ObjectKey>(), Err(KeyError::Pair { .. })));
         assert!("a/b/c".parse::<ObjectKey>().is_err());
     }
