@@ -127,7 +127,7 @@ impl Attacher<'_> {
         for attachment in &chain.attachments {
             for config in attachment.configs(None) {
                 let id = || AttachmentId::of(sandbox, attachment);
-                let looked_up = self.delegates.look_up(&config, self.path);
+                let looked_up = self.delegates.check_installed(&config, self.path);
                 looked_up.map_err(plugin_failed(id, &config, Command::Add))?;
             }
         }
@@ -222,23 +222,13 @@ impl Attacher<'_> {
             let netns = Some(record.netns.path.clone());
             let id = || AttachmentId::from(&*record);
             let previous = record.so_far.clone();
-            let added = self.call(Command::Add, record, netns, config.clone(), previous);
-            record.so_far = added.map_err(plugin_failed(id, &config, Command::Add))?;
+            let added = self.delegates.add(&self.request(record, netns, config.clone(), previous));
+            let added = added.map_err(|failed| failed.cause);
+            record.so_far = Some(added.map_err(plugin_failed(id, &config, Command::Add))?);
         }
         // A plugin may give no result at all: then there is nothing to tell but the name.
         record.result = Some(record.so_far.take().unwrap_or_default());
         records.write(record)
-    }
-
-    fn call(
-        &self,
-        command: Command,
-        record: &Record,
-        netns: Option<PathBuf>,
-        config: NetConf,
-        previous: Option<CniResult>,
-    ) -> Result<Option<CniResult>, Failure> {
-        self.delegates.call(command, &self.request(record, netns, config, previous))
     }
 
     /// What a plugin of an attachment is given.
@@ -300,8 +290,9 @@ impl Attacher<'_> {
             // Of a chain that failed, what there is: a plugin may find by it what to remove.
             let result = record.result.as_ref().or(record.so_far.as_ref());
             let previous = result.filter(|_| passes_result).cloned();
-            match self.call(Command::Del, record, netns.cloned(), config.clone(), previous) {
-                Ok(_) => {}
+            let request = self.request(record, netns.cloned(), config.clone(), previous);
+            match self.delegates.del(&request) {
+                Ok(()) => {}
                 Err(failure) if self.is_nothing_left(record, config, &failure) => {}
                 Err(failure) => errors.push(plugin_failed(id, config, Command::Del)(failure)),
             }
@@ -319,7 +310,7 @@ impl Attacher<'_> {
     /// exist" (section "Error"). One of our own says so where it does not find the namespace, and what
     /// it made is still in one that is there.
     fn is_nothing_left(&self, record: &Record, config: &NetConf, failure: &Failure) -> bool {
-        let is_own = self.delegates.own(&config.plugin).is_some();
+        let is_own = self.delegates.builtin(&config.plugin).is_some();
         failure.code == Code::ContainerUnknown && !(is_own && Self::is_alive(record))
     }
 

@@ -1,6 +1,6 @@
 //! Attachments that outlived their namespace, and whether those that live are as they were made.
 
-use podbond_cni::{Code, Command, Failure, Version};
+use podbond_cni::{Code, Failure, Version};
 
 use crate::{Attacher, Error, Record};
 
@@ -56,7 +56,7 @@ impl Attacher<'_> {
     }
 
     fn check_plugin(&self, record: &Record, config: &podbond_cni::NetConf) -> Checked {
-        let own = self.delegates.own(&config.plugin);
+        let own = self.delegates.builtin(&config.plugin);
         if own.is_none() && config.version < Version::V0_4_0 {
             let (plugin, version) = (&config.plugin, config.version);
             return Checked::NotChecked(format!(
@@ -71,7 +71,7 @@ impl Attacher<'_> {
         let request = self.request(record, netns, config, record.result.clone());
         let outcome = match own {
             Some(plugin) => plugin.check(&request, self.delegates),
-            None => self.delegates.call(Command::Check, &request).map(drop),
+            None => self.delegates.check(&request),
         };
         match outcome {
             Ok(()) => Checked::Same,

@@ -59,7 +59,7 @@ impl Ipam<'_> {
     /// ADD; none where the configuration names no IPAM plugin. One that fails gives back what it
     /// leased before, and owes it where it cannot.
     pub(crate) fn lease(&self) -> Result<Option<CniResult>, NotAttached> {
-        self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, left }| {
+        self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, failed_del: left }| {
             let Some(left) = left else { return NotAttached { cause, lease: Lease::Never } };
             let (then, lease) = match self.debts.note(self.request, &left) {
                 Ok(path) => {
@@ -174,7 +174,7 @@ pub fn collect(request: &NodeRequest, delegates: &Delegates<'_>, debts: &Debts) 
     // use" (section "GC").
     let mut failures: Vec<Failure> = delegates.ipam_gc(request).err().into_iter().collect();
     for restored in debts.restore_torn(&request.config, &request.path) {
-        delegates.warn_of_network(Command::Gc, request, &restored);
+        delegates.warn_network(Command::Gc, request, &restored);
     }
     let owed = debts.of_network(&request.config.name).unwrap_or_else(|error| {
         failures.push(error.into());

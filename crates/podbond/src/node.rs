@@ -85,7 +85,7 @@ impl<'a> Node<'a> {
 
     /// Whether the plugins that a configuration names are installed.
     pub(crate) fn look_up(&self, config: &NetConf) -> Result<(), Failure> {
-        self.delegates.look_up(config, &self.plugin_path)
+        self.delegates.check_installed(config, &self.plugin_path)
     }
 
     /// Takes a sandbox's attachments away, from their records alone. Where one stays, so does what
