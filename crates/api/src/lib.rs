@@ -11,7 +11,6 @@
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod aliases;
 mod error;
 mod fields;
 mod json_text;

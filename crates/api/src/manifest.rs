@@ -1,7 +1,6 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::aliases;
 use crate::fields::{Fields, Site, show};
 use crate::{Error, Nad, Namespace, ObjectKey, Pod, Reason, SriovNetwork, SriovNetworkNodePolicy};
 
@@ -85,11 +84,6 @@ impl Kind {
 /// `origin` is the file's name, for the errors. An object without a namespace is in `default`.
 pub fn read_manifests(text: &str, origin: &str) -> Result<Vec<Object>, Error> {
     let place = |position| Place { origin, document: position + 1, path: String::new() };
-    if aliases::explode(text) {
-        let found = "YAML whose aliases stand for more than a million values".to_owned();
-        let mend = "write out what they stand for".to_owned();
-        return Err(place(0).error("content", Reason::Unsupported { found, mend }));
-    }
     // The whole text is parsed first: a slip in its form explains what would be missing after it.
     let documents: Vec<Value> = yaml_serde::Deserializer::from_str(text)
         .enumerate()

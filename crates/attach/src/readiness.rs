@@ -22,13 +22,13 @@ impl Attacher<'_> {
     }
 
     fn ask(&self, config: NetConf) -> Result<(), Failure> {
-        self.delegates.look_up(&config, self.path)?;
+        self.delegates.check_installed(&config, self.path)?;
         let status = |config| NodeRequest::status(self.path.to_vec(), config);
         if config.version >= Version::V1_1_0 {
             return self.delegates.status(&status(config));
         }
         // By their names the plugins of others are not told from ours: both are called `host-local`.
-        let own = |plugin: &str| self.delegates.called(plugin, self.path);
+        let own = |plugin: &str| self.delegates.builtin_on_path(plugin, self.path);
         let Some(plugin) = own(&config.plugin) else { return Ok(()) };
         // It would ask its IPAM plugin in turn, in the same version.
         let ipam = config.ipam.clone().filter(|ipam| own(ipam).is_some());

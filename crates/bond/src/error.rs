@@ -1,6 +1,6 @@
 mod answer;
 
-use podbond_cni::{Failure, MacSource, WrongMac};
+use podbond_cni::{Failure, MacError, MacSource};
 use podbond_kernel::{BondMode, Netns, WrongValue};
 use podbond_names::{LinkName, NameError, PciAddress};
 
@@ -114,7 +114,7 @@ pub enum Error {
     StrictWithoutMinLinks,
     /// A MAC address that no interface can have.
     #[error(transparent)]
-    Mac(#[from] WrongMac),
+    Mac(#[from] MacError),
     /// A MAC address that is no text.
     #[error("mac: {given} is no text: put it in quotes, like \"02:00:00:56:d9:01\"")]
     MacNoText {

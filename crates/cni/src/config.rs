@@ -1,3 +1,5 @@
+//! The network configuration: what the CNI specification names in it is parsed and checked here.
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -5,7 +7,6 @@ use ipnet::IpNet;
 use podbond_names::Mac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use crate::{CniResult, Code, Failure, Version};
@@ -50,8 +51,8 @@ pub struct NetConf {
 /// The dynamic part of a configuration that the runtime fills in by capability.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeConfig {
-    /// Capability `ips`: addresses asked for, with or without prefix length. Each is well-formed.
-    pub ips: Vec<String>,
+    /// Capability `ips`: addresses asked for, without the prefix length that some have.
+    pub ips: Vec<IpAddr>,
     /// Capability `mac`.
     pub mac: Option<Mac>,
     /// Addresses from `args.cni.ips`, an older way to ask for them.
@@ -97,14 +98,14 @@ impl NetConf {
         let args_ips = known.args.and_then(|args| args.cni).and_then(|cni| cni.ips);
         let runtime = known.runtime.unwrap_or_default();
         let runtime = RuntimeConfig {
-            ips: runtime.ips.unwrap_or_default().into_iter().map(|ip| ip.text).collect(),
+            ips: runtime.ips.unwrap_or_default().into_iter().map(|ip| ip.0).collect(),
             mac: runtime.mac,
-            args_ips: args_ips.unwrap_or_default().into_iter().map(|ip| ip.address).collect(),
+            args_ips: args_ips.unwrap_or_default().into_iter().map(|ip| ip.0).collect(),
         };
         Ok(Self { version, name, plugin, ipam, prev_result, runtime, raw })
     }
 
-    /// The plugin's own keys. An error names the field, with the path to it.
+    /// Reads the plugin's own keys. An error names the field, with the path to it.
     pub fn keys<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         fields(format_args!("network {:?}", self.name), &self.raw)
     }
@@ -137,37 +138,30 @@ impl From<NetConf> for Map<String, Value> {
     }
 }
 
-/// The object on standard input.
+/// Reads the object on standard input.
 pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
-    let refused = |msg: String| Err(Failure::new(Code::Decode, msg));
-    if json.len() > MAX_BYTES {
-        return refused(format!(
-            "the network configuration on standard input is longer than {MAX_BYTES} bytes: \
-             shorten it"
-        ));
-    }
-    if json.iter().all(u8::is_ascii_whitespace) {
-        return refused(
-            "standard input is empty: it must hold the network configuration, a JSON object"
-                .to_owned(),
-        );
-    }
-    serde_json::from_slice(json).or_else(|error: serde_json::Error| {
-        let problem = match error.classify() {
+    let problem = if json.len() > MAX_BYTES {
+        format!("is longer than {MAX_BYTES} bytes: shorten it")
+    } else if json.iter().all(u8::is_ascii_whitespace) {
+        "is empty: write {…}".to_owned()
+    } else {
+        match serde_json::from_slice(json) {
+            Ok(object) => return Ok(object),
             // serde_json would show what is there instead: nobody knows what it is.
-            Category::Data => "write {…}".to_owned(),
-            _ => error.to_string(),
-        };
-        refused(format!("the network configuration on standard input is no JSON object: {problem}"))
-    })
+            Err(error) if error.is_data() => "is no JSON object: write {…}".to_owned(),
+            Err(error) => format!("is no JSON object: {error}"),
+        }
+    };
+    let msg = format!("the network configuration on standard input {problem}");
+    Err(Failure::new(Code::Decode, msg))
 }
 
-/// Whether lists and objects are in each other on more levels than these.
+/// Returns true if lists and objects are in each other on more than this many levels.
 fn nests_deeper(value: &Value, levels: usize) -> bool {
-    let deeper = |inner: &Value| levels == 0 || nests_deeper(inner, levels - 1);
+    let Some(below) = levels.checked_sub(1) else { return value.is_array() || value.is_object() };
     match value {
-        Value::Array(items) => levels == 0 || items.iter().any(deeper),
-        Value::Object(map) => levels == 0 || map.values().any(deeper),
+        Value::Array(items) => items.iter().any(|inner| nests_deeper(inner, below)),
+        Value::Object(map) => map.values().any(|inner| nests_deeper(inner, below)),
         _ => false,
     }
 }
@@ -221,21 +215,22 @@ fn network_name(name: Option<String>) -> Result<String, Failure> {
     Err(Failure::new(Code::InvalidConfig, msg))
 }
 
-/// The charset that the specification gives to container IDs and network names. None of them is
-/// `.`, `..` or holds `/`.
+/// Returns true for the charset that the specification gives to container IDs and network names. No
+/// such text is `.`, `..` or holds `/`.
 pub(crate) fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
-/// Whether the name of a plugin stays within the directory that it is looked for in.
+/// Returns true if the name of a plugin stays within the directory that it is looked for in.
 pub(crate) fn is_file_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '\0']) && !matches!(name, "." | "..")
 }
 
-/// The name of a plugin: "Must not contain characters disallowed in file paths for the system"
+/// Checks the name of a plugin: "Must not contain characters disallowed in file paths for the system"
 /// (section "Plugin configuration objects"). It is looked for in the directories of `CNI_PATH`,
-/// and must not lead out of them. An empty name is none, as Go programs write it.
+/// and must not lead out of them. An empty name counts as absent, as Go
+/// programs write it.
 fn file_name(network: &str, field: &str, name: Option<String>) -> Result<Option<String>, Failure> {
     let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
     if !is_file_name(&name) {
@@ -279,30 +274,26 @@ struct KnownCniArgs {
     ips: Option<Vec<WantedIp>>,
 }
 
-/// An address that is asked for, with or without prefix length.
+/// An address that is asked for.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-struct WantedIp {
-    text: String,
-    address: IpAddr,
-}
+struct WantedIp(IpAddr);
 
 impl TryFrom<String> for WantedIp {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let address = wanted_ip(&text)?;
-        Ok(Self { text, address })
+        wanted_ip(&text).map(Self)
     }
 }
 
-/// Reads an address that is asked for.
+/// Reads an address that is asked for, with or without prefix length.
 pub(crate) fn wanted_ip(text: &str) -> Result<IpAddr, String> {
     let address = text.parse::<IpNet>().map(|net| net.addr()).or_else(|_| text.parse());
     address.map_err(|_| format!("{text:?} is no address, like 10.56.217.5 or 10.56.217.5/24"))
 }
 
-/// An empty address is none, as Go programs write it.
+/// Reads an address; an empty one counts as absent, as Go programs write it.
 fn mac_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mac>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
     text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()

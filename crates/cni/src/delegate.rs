@@ -1,3 +1,5 @@
+//! Delegation: calls of another CNI plugin, as a function where it is our own, else by exec.
+
 mod program;
 
 use std::fmt::Display;
@@ -6,6 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
+
+use podbond_names::OneLine;
 
 use crate::config::is_file_name;
 use crate::{
@@ -33,16 +37,22 @@ pub struct Delegates<'p> {
 /// An ADD by another plugin that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAdd {
-    /// Why; its details tell what is left, too.
+    /// Why the ADD failed; its details say so too when the DEL after it failed.
     pub cause: Failure,
-    /// Why the DEL failed that followed, where the ADD may have left something for it.
-    pub left: Option<Failure>,
+    /// Why the DEL after it failed, where there may be something that it should have removed.
+    pub failed_del: Option<Failure>,
 }
 
 impl From<Failure> for FailedAdd {
-    /// It has left nothing.
+    /// Returns the failure of an ADD after which nothing needs to be removed.
     fn from(cause: Failure) -> Self {
-        Self { cause, left: None }
+        Self { cause, failed_del: None }
+    }
+}
+
+impl AsRef<Failure> for FailedAdd {
+    fn as_ref(&self) -> &Failure {
+        &self.cause
     }
 }
 
@@ -53,123 +63,104 @@ enum Callee<'p> {
 }
 
 impl<'p> Delegates<'p> {
-    /// Delegation that knows these plugins as our own.
+    /// Creates the delegation that knows these plugins as our own.
     pub fn new(builtins: &'p [&'p dyn Plugin], lookup: Lookup) -> Self {
         Self { builtins, lookup, journal: None }
     }
 
-    /// The same, with each operation noted in a journal: one that [`serve`](crate::serve()) serves,
-    /// and those of the plugins that are called through this.
+    /// Sets where each operation is noted: one that [`serve`](crate::serve()) serves, and those of the
+    /// plugins that are called through this.
     #[must_use]
-    pub fn noting(self, journal: &'static dyn Journal) -> Self {
+    pub fn with_journal(self, journal: &'static dyn Journal) -> Self {
         Self { journal: Some(journal), ..self }
     }
 
-    /// Where operations are noted.
+    /// Returns where operations are noted.
     pub(crate) fn journal(&self) -> Option<&'static dyn Journal> {
         self.journal
     }
 
-    /// Tells of something that will not do what it is meant to do and is no reason to fail: on
-    /// standard error, as `bond: network n: warning: …`, and in the journal.
+    /// Reports something that will not do what it is meant to do and is no reason to fail: on standard
+    /// error, as `bond: network n: warning: …`, and in the journal.
     pub fn warn(&self, command: Command, request: &Request, severity: &str, what: &dyn Display) {
-        let subject = || Subject::of(&request.config.plugin, command, request);
-        self.tell(&request.config, subject, severity, what);
+        let subject = Subject::of(&request.config.plugin, command, request);
+        self.report(&subject, &request.config, severity, what);
     }
 
-    /// The same in an operation on a network as a whole.
-    pub fn warn_of_network(&self, command: Command, request: &NodeRequest, what: &dyn Display) {
-        let subject = || Subject::of_node(&request.config.plugin, command, request);
-        self.tell(&request.config, subject, "warning", what);
+    /// Does as [`warn`](Self::warn), in an operation on a network as a whole.
+    pub fn warn_network(&self, command: Command, request: &NodeRequest, what: &dyn Display) {
+        let subject = Subject::of_node(&request.config.plugin, command, request);
+        self.report(&subject, &request.config, "warning", what);
     }
 
-    fn tell(
-        &self,
-        NetConf { plugin, name, .. }: &NetConf,
-        subject: impl FnOnce() -> Subject,
-        severity: &str,
-        what: &dyn Display,
-    ) {
-        // Who cannot be told is not kept from what was asked for.
-        let _ = writeln!(io::stderr(), "{plugin}: network {name}: {severity}: {what}");
+    fn report(&self, subject: &Subject, config: &NetConf, severity: &str, what: &dyn Display) {
+        let NetConf { plugin, name, .. } = config;
+        let line = format_args!("{plugin}: network {name}: {severity}: {what}");
+        // That standard error is closed is no reason to fail either.
+        let _ = writeln!(io::stderr(), "{}", OneLine(line));
         if let Some(journal) = self.journal {
-            journal.warn(&subject(), what);
+            journal.warn(subject, what);
         }
     }
 
-    /// Runs an operation and notes it.
-    pub(crate) fn noted<T>(
+    /// Runs an operation and notes it in the journal.
+    pub(crate) fn noted<T, E: AsRef<Failure>>(
         &self,
-        subject: impl FnOnce() -> Subject,
-        operation: impl FnOnce() -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let Some(journal) = self.journal else { return operation() };
+        subject: &Subject,
+        operation: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let start = Instant::now();
         let outcome = operation();
-        let duration = start.elapsed();
-        let noted = outcome.as_ref().map(drop);
-        journal.note(&Operation { subject: &subject(), duration, outcome: noted });
+        if let Some(journal) = self.journal {
+            let outcome = outcome.as_ref().map(drop).map_err(AsRef::as_ref);
+            journal.note(&Operation { subject, duration: start.elapsed(), outcome });
+        }
         outcome
     }
 
-    /// Calls the plugin that `request.config.plugin` names. Gives the result of an ADD, none for
-    /// the other commands. For 1.1.0's STATUS and GC the request's container and interface are not
-    /// passed on.
-    pub fn call(&self, command: Command, request: &Request) -> Result<Option<CniResult>, Failure> {
-        match command {
-            Command::Add => return self.add(request).map(Some).map_err(|failed| failed.cause),
-            Command::Del | Command::Check => self.del_or_check(command, request),
-            Command::Status => {
-                self.status(&NodeRequest::status(request.path.clone(), request.config.clone()))
-            }
-            Command::Gc => self.gc(&NodeRequest::gc(request.path.clone(), request.config.clone())?),
-        }?;
-        Ok(None)
-    }
-
-    fn add(&self, request: &Request) -> Result<CniResult, FailedAdd> {
+    /// ADD by the plugin that `request.config.plugin` names.
+    pub fn add(&self, request: &Request) -> Result<CniResult, FailedAdd> {
         let callee = self.find(&request.config.plugin, &request.path)?;
-        let mut left = None;
-        let outcome = self.noted(subject(&callee, Command::Add, request), || match &callee {
-            Callee::Builtin(plugin) => plugin.add(request, self),
-            Callee::Program(program) => program::add(program, request).map_err(|failed| {
-                left = failed.left;
-                failed.cause
-            }),
-        });
-        outcome.map_err(|cause| FailedAdd { cause, left })
-    }
-
-    fn del_or_check(&self, command: Command, request: &Request) -> Result<(), Failure> {
-        let callee = self.find(&request.config.plugin, &request.path)?;
-        self.noted(subject(&callee, command, request), || match &callee {
-            Callee::Builtin(plugin) if command == Command::Check => plugin.check(request, self),
-            Callee::Builtin(plugin) => plugin.del(request, self),
-            Callee::Program(program) => program::del_or_check(program, command, request),
+        self.noted(&callee.subject(Command::Add, request), || match &callee {
+            Callee::Builtin(plugin) => Ok(plugin.add(request, self)?),
+            Callee::Program(program) => program::add(program, request),
         })
     }
 
-    /// The plugin of this name that is our own, whatever is on `CNI_PATH`.
-    pub fn own(&self, plugin: &str) -> Option<&'p dyn Plugin> {
-        self.builtins.iter().copied().find(|builtin| builtin.name() == plugin)
+    /// DEL by the plugin that `request.config.plugin` names.
+    pub fn del(&self, request: &Request) -> Result<(), Failure> {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        self.noted(&callee.subject(Command::Del, request), || match &callee {
+            Callee::Builtin(plugin) => plugin.del(request, self),
+            Callee::Program(program) => program::del_or_check(program, Command::Del, request),
+        })
     }
 
-    /// The plugin of our own that a call to one of this name gets: none where another executable has the
-    /// name, or there is none.
-    pub fn called(&self, plugin: &str, path: &[PathBuf]) -> Option<&'p dyn Plugin> {
-        match self.find(plugin, path) {
-            Ok(Callee::Builtin(builtin)) => Some(builtin),
-            Ok(Callee::Program(_)) | Err(_) => None,
-        }
+    /// CHECK by the plugin that `request.config.plugin` names.
+    pub fn check(&self, request: &Request) -> Result<(), Failure> {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        self.noted(&callee.subject(Command::Check, request), || match &callee {
+            Callee::Builtin(plugin) => plugin.check(request, self),
+            Callee::Program(program) => program::del_or_check(program, Command::Check, request),
+        })
     }
 
-    /// Whether the plugin that a configuration names can be called, and its IPAM plugin, so that a
-    /// chain is refused before its first plugin has changed anything.
-    pub fn look_up(&self, config: &NetConf, path: &[PathBuf]) -> Result<(), Failure> {
-        for plugin in std::iter::once(&config.plugin).chain(&config.ipam) {
-            self.find(plugin, path)?;
-        }
-        Ok(())
+    /// STATUS of the plugin that `request.config.plugin` names.
+    pub fn status(&self, request: &NodeRequest) -> Result<(), Failure> {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        self.noted(&callee.subject_of_node(Command::Status, request), || match &callee {
+            Callee::Builtin(plugin) => plugin.status(request, self),
+            Callee::Program(program) => program::status_or_gc(program, Command::Status, request),
+        })
+    }
+
+    /// GC by the plugin that `request.config.plugin` names.
+    pub fn gc(&self, request: &NodeRequest) -> Result<(), Failure> {
+        let callee = self.find(&request.config.plugin, &request.path)?;
+        self.noted(&callee.subject_of_node(Command::Gc, request), || match &callee {
+            Callee::Builtin(plugin) => plugin.gc(request, self),
+            Callee::Program(program) => program::status_or_gc(program, Command::Gc, request),
+        })
     }
 
     /// ADD by the IPAM plugin of `request.config` with the same configuration, as the specification
@@ -180,13 +171,12 @@ impl<'p> Delegates<'p> {
         self.add(&Request { config, ..request.clone() }).map(Some)
     }
 
-    /// DEL by the IPAM plugin; success when the configuration has none, or none that ADD took, and when
-    /// the plugin does not know the container: "This error implies the runtime does not need to perform
-    /// any container network cleanup" (section "Error", code 3).
+    /// DEL by the IPAM plugin; success when the configuration has none, or when it names the plugin
+    /// itself: its ADD was refused for that. Code 3, "container unknown or does not exist; the runtime
+    /// does not need to perform any container specific cleanup" (section "Error"), is success too.
     pub fn ipam_del(&self, request: &Request) -> Result<(), Failure> {
-        // ADD was refused for one that it cannot be, so that there is nothing to give back.
         let Ok(Some(config)) = ipam_config(&request.config) else { return Ok(()) };
-        match self.del_or_check(Command::Del, &Request { config, ..request.clone() }) {
+        match self.del(&Request { config, ..request.clone() }) {
             Err(failure) if failure.code == Code::ContainerUnknown => Ok(()),
             outcome => outcome,
         }
@@ -196,20 +186,8 @@ impl<'p> Delegates<'p> {
     pub fn ipam_check(&self, request: &Request) -> Result<(), Failure> {
         match ipam_config(&request.config)? {
             None => Ok(()),
-            Some(config) => {
-                self.del_or_check(Command::Check, &Request { config, ..request.clone() })
-            }
+            Some(config) => self.check(&Request { config, ..request.clone() }),
         }
-    }
-
-    /// STATUS of the plugin that `request.config.plugin` names.
-    pub fn status(&self, request: &NodeRequest) -> Result<(), Failure> {
-        self.call_node(Command::Status, request)
-    }
-
-    /// GC by the plugin that `request.config.plugin` names.
-    pub fn gc(&self, request: &NodeRequest) -> Result<(), Failure> {
-        self.call_node(Command::Gc, request)
     }
 
     /// STATUS of the IPAM plugin; success when the configuration has none.
@@ -228,17 +206,25 @@ impl<'p> Delegates<'p> {
         }
     }
 
-    fn call_node(&self, command: Command, request: &NodeRequest) -> Result<(), Failure> {
-        let callee = self.find(&request.config.plugin, &request.path)?;
-        let subject = || Subject {
-            program: callee.program(),
-            ..Subject::of_node(&request.config.plugin, command, request)
-        };
-        self.noted(subject, || match &callee {
-            Callee::Builtin(plugin) if command == Command::Gc => plugin.gc(request, self),
-            Callee::Builtin(plugin) => plugin.status(request, self),
-            Callee::Program(program) => program::of_node(program, command, request),
-        })
+    /// Returns our own plugin of this name, whatever is on `CNI_PATH`.
+    pub fn builtin(&self, plugin: &str) -> Option<&'p dyn Plugin> {
+        self.builtins.iter().copied().find(|builtin| builtin.name() == plugin)
+    }
+
+    /// Returns our own plugin that a call to one of this name would reach: none where the file on
+    /// `path` is another executable, or there is no such plugin.
+    pub fn builtin_on_path(&self, plugin: &str, path: &[PathBuf]) -> Option<&'p dyn Plugin> {
+        match self.find(plugin, path) {
+            Ok(Callee::Builtin(builtin)) => Some(builtin),
+            Ok(Callee::Program(_)) | Err(_) => None,
+        }
+    }
+
+    /// Checks that the plugin that a configuration names can be called, and its IPAM plugin, so that a
+    /// chain is refused before its first plugin has changed anything.
+    pub fn check_installed(&self, config: &NetConf, path: &[PathBuf]) -> Result<(), Failure> {
+        self.find(&config.plugin, path)?;
+        config.ipam.as_ref().map_or(Ok(()), |ipam| self.find(ipam, path).map(drop))
     }
 
     /// Looks for a plugin "by searching the directories provided in `CNI_PATH`" (section
@@ -248,7 +234,7 @@ impl<'p> Delegates<'p> {
             let msg = format!("plugin name {plugin:?} is no file name");
             return Err(Failure::new(Code::InvalidConfig, msg));
         }
-        let builtin = self.own(plugin);
+        let builtin = self.builtin(plugin);
         let found = path.iter().find_map(|dir| {
             let file = dir.join(plugin);
             let metadata = fs::metadata(&file).ok()?;
@@ -268,19 +254,23 @@ impl<'p> Delegates<'p> {
 }
 
 impl Callee<'_> {
+    /// Returns what an operation on an attachment is about, by this plugin.
+    fn subject(&self, command: Command, request: &Request) -> Subject {
+        let subject = Subject::of(&request.config.plugin, command, request);
+        Subject { program: self.program(), ..subject }
+    }
+
+    /// Returns what an operation on a network as a whole is about, by this plugin.
+    fn subject_of_node(&self, command: Command, request: &NodeRequest) -> Subject {
+        let subject = Subject::of_node(&request.config.plugin, command, request);
+        Subject { program: self.program(), ..subject }
+    }
+
     fn program(&self) -> Option<String> {
         match self {
             Self::Builtin(_) => None,
             Self::Program(path) => Some(path.display().to_string()),
         }
-    }
-}
-
-/// What an operation on an attachment is about, by whom.
-fn subject(callee: &Callee<'_>, command: Command, request: &Request) -> impl FnOnce() -> Subject {
-    move || Subject {
-        program: callee.program(),
-        ..Subject::of(&request.config.plugin, command, request)
     }
 }
 
@@ -300,14 +290,15 @@ fn not_found(plugin: &str, path: &[PathBuf]) -> Failure {
     Failure::new(Code::InvalidConfig, msg)
 }
 
-/// Whether the file is the executable that runs at this moment, by whatever name.
+/// Returns true if the file is the executable that runs at this moment, by whatever name.
 fn is_own_executable(file: &Metadata) -> bool {
     // Through the link, so that it stays right when the file was renamed or removed.
     fs::metadata("/proc/self/exe")
         .is_ok_and(|own| (own.dev(), own.ino()) == (file.dev(), file.ino()))
 }
 
-/// The configuration for the IPAM plugin: the same, but for who is meant.
+/// Returns the configuration for the IPAM plugin, if there is one: the same, but for
+/// [`NetConf::plugin`].
 fn ipam_config(config: &NetConf) -> Result<Option<NetConf>, Failure> {
     let Some(ipam) = &config.ipam else { return Ok(None) };
     if *ipam == config.plugin {

@@ -1,5 +1,8 @@
+//! The CNI error object and its codes (section "Error").
+
 use std::fmt;
 
+use podbond_names::OneLine;
 use serde::{Deserialize, Serialize};
 
 use crate::Version;
@@ -32,6 +35,19 @@ pub enum Code {
 }
 
 impl Code {
+    const RESERVED: [Self; 10] = [
+        Self::IncompatibleVersion,
+        Self::UnsupportedField,
+        Self::ContainerUnknown,
+        Self::InvalidEnvironment,
+        Self::Io,
+        Self::Decode,
+        Self::InvalidConfig,
+        Self::TryAgain,
+        Self::NotAvailable,
+        Self::LimitedConnectivity,
+    ];
+
     /// 100: the kernel refused a change; `details` holds its words.
     pub const KERNEL: Self = Self::Other(100);
     /// 101: what is wanted conflicts with what is there: a name taken, a VF or port held.
@@ -43,7 +59,7 @@ impl Code {
     /// 104: podbond itself is at fault.
     pub const DEFECT: Self = Self::Other(104);
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn number(self) -> u32 {
         match self {
             Self::IncompatibleVersion => 1,
@@ -60,21 +76,10 @@ impl Code {
         }
     }
 
-    /// The code of a number on the wire.
-    pub const fn from_number(number: u32) -> Self {
-        match number {
-            1 => Self::IncompatibleVersion,
-            2 => Self::UnsupportedField,
-            3 => Self::ContainerUnknown,
-            4 => Self::InvalidEnvironment,
-            5 => Self::Io,
-            6 => Self::Decode,
-            7 => Self::InvalidConfig,
-            11 => Self::TryAgain,
-            50 => Self::NotAvailable,
-            51 => Self::LimitedConnectivity,
-            other => Self::Other(other),
-        }
+    /// Returns the code of a number on the wire.
+    pub fn from_number(number: u32) -> Self {
+        let mut reserved = Self::RESERVED.into_iter();
+        reserved.find(|code| code.number() == number).unwrap_or(Self::Other(number))
     }
 }
 
@@ -90,12 +95,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without details.
+    /// Creates a failure without details.
     pub fn new(code: Code, msg: impl fmt::Display) -> Self {
         Self { code, msg: msg.to_string(), details: String::new() }
     }
 
-    /// The same failure with details.
+    /// Returns the failure with these details.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<String>) -> Self {
         self.details = details.into();
@@ -104,13 +109,35 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
+    /// Writes message and details on one line: either may quote a configuration or another program.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.msg)?;
-        if self.details.is_empty() { Ok(()) } else { write!(f, " ({})", self.details) }
+        write_on_one_line(f, &self.msg)?;
+        if self.details.is_empty() {
+            return Ok(());
+        }
+        f.write_str(" (")?;
+        write_on_one_line(f, &self.details)?;
+        f.write_str(")")
     }
 }
 
+/// Writes the lines of a text with ` / ` between them, escaped.
+fn write_on_one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    for (position, line) in lines.enumerate() {
+        let separator = if position == 0 { "" } else { " / " };
+        write!(f, "{separator}{}", OneLine(line))?;
+    }
+    Ok(())
+}
+
 impl std::error::Error for Failure {}
+
+impl AsRef<Self> for Failure {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
 
 /// The error object on the wire (section "Error").
 #[derive(Serialize, Deserialize)]
@@ -126,7 +153,7 @@ pub(crate) struct WireError {
 }
 
 impl WireError {
-    /// The failure as a process of this protocol version writes it.
+    /// Returns the error object as a plugin writes it in this version of the protocol.
     pub(crate) fn new(failure: Failure, version: Version) -> Self {
         let Failure { code, msg, details } = failure;
         Self { cni_version: version.to_string(), code: code.number(), msg, details }
@@ -144,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_the_specifications_error_object() {
+    fn failure_is_the_specifications_error_object() {
         let failure = Failure::new(Code::KERNEL, "bond \"net3\": refused").with_details("EBUSY");
         let json = serde_json::to_value(WireError::new(failure, Version::V0_3_1)).unwrap();
         let expected = serde_json::json!({
@@ -154,9 +181,28 @@ mod tests {
     }
 
     #[test]
-    fn every_code_survives_the_wire() {
-        for number in 0..120 {
-            assert_eq!(Code::from_number(number).number(), number);
+    fn codes_have_the_specifications_numbers() {
+        for (number, code) in [
+            (1, Code::IncompatibleVersion),
+            (2, Code::UnsupportedField),
+            (3, Code::ContainerUnknown),
+            (4, Code::InvalidEnvironment),
+            (5, Code::Io),
+            (6, Code::Decode),
+            (7, Code::InvalidConfig),
+            (8, Code::Other(8)),
+            (11, Code::TryAgain),
+            (50, Code::NotAvailable),
+            (51, Code::LimitedConnectivity),
+            (100, Code::KERNEL),
+        ] {
+            assert_eq!((Code::from_number(number), code.number()), (code, number));
         }
+    }
+
+    #[test]
+    fn displayed_failure_is_one_line() {
+        let failure = Failure::new(Code::Io, "a\u{1b}[2J").with_details("b\n\tc\n");
+        assert_eq!(failure.to_string(), "a\\u001b[2J (b / c)");
     }
 }

@@ -1,16 +1,19 @@
+//! The interface through which plugins note their operations in a log.
+
 use std::fmt::Display;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Command, Failure, NodeRequest, Request};
+use crate::config::decode;
+use crate::{Args, Command, Failure, NetConf, NodeRequest, Request};
 
-/// Where a process notes the operations of its plugins. Its own failures are none of theirs.
+/// An operation log. Its failures never affect the operations.
 pub trait Journal: Sync {
     /// Notes an operation that has ended.
     fn note(&self, operation: &Operation<'_>);
 
-    /// Notes something that will not do what it is meant to do, beside what an operation answers.
+    /// Notes a warning: something that will not do what it is meant to do, and is no reason to fail.
     fn warn(&self, subject: &Subject, warning: &dyn Display);
 }
 
@@ -21,7 +24,7 @@ pub struct Operation<'o> {
     pub subject: &'o Subject,
     /// How long it took, with the plugins that it called.
     pub duration: Duration,
-    /// What became of it.
+    /// Success, or what it answered instead.
     pub outcome: Result<(), &'o Failure>,
 }
 
@@ -56,11 +59,10 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// An operation on an attachment.
+    /// Returns what an operation on an attachment is about.
     pub(crate) fn of(plugin: &str, command: Command, request: &Request) -> Self {
-        let args = |key: &str| request.args.get(key);
         Self {
-            pod: pod(args("K8S_POD_NAMESPACE"), args("K8S_POD_NAME")),
+            pod: request.pod().map(|pod| pod.to_string()),
             container: Some(request.container_id.to_string()),
             interface: Some(request.ifname.to_string()),
             netns: request.netns.as_ref().map(|path| path.display().to_string()),
@@ -68,40 +70,37 @@ impl Subject {
         }
     }
 
-    /// An operation that concerns no single attachment.
+    /// Returns what an operation on a network as a whole is about.
     pub(crate) fn of_node(plugin: &str, command: Command, request: &NodeRequest) -> Self {
         Self::on_network(plugin, command, &request.config)
     }
 
-    fn on_network(plugin: &str, command: Command, config: &crate::NetConf) -> Self {
-        let text = |key: &str| config.raw.get(key).and_then(Value::as_str).map(str::to_owned);
-        let own = |key: &str| text(key).filter(|_| text("type").as_deref() == Some(plugin));
+    fn on_network(plugin: &str, command: Command, config: &NetConf) -> Self {
+        let is_own = config.raw.get("type").is_some_and(|name| name == plugin);
         Self {
             plugin: plugin.to_owned(),
             command: command.to_string(),
             network: Some(config.name.clone()),
-            device: text("deviceID"),
-            log_file: own("logFile"),
-            log_level: own("logLevel"),
+            device: text(config, "deviceID"),
+            log_file: text(config, "logFile").filter(|_| is_own),
+            log_level: text(config, "logLevel").filter(|_| is_own),
             ..Self::default()
         }
     }
 
-    /// A call that cannot be read whole: what its environment and its input say all the same.
+    /// Returns what a call that is refused is about, as far as environment and standard input say.
     pub(crate) fn of_malformed(
         plugin: &str,
         env: impl Fn(&str) -> Option<String>,
         stdin: &[u8],
     ) -> Self {
-        let args = env("CNI_ARGS").unwrap_or_default();
-        let arg =
-            |key: &str| args.split(';').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
-        let network = crate::config::decode(stdin).ok();
+        let args = Args::readable(&env("CNI_ARGS").unwrap_or_default());
+        let network = decode(stdin).ok();
         let network = network.and_then(|raw| raw.get("name")?.as_str().map(str::to_owned));
         Self {
             plugin: plugin.to_owned(),
             command: env("CNI_COMMAND").unwrap_or_default(),
-            pod: pod(arg("K8S_POD_NAMESPACE"), arg("K8S_POD_NAME")),
+            pod: args.pod().map(|pod| pod.to_string()),
             container: env("CNI_CONTAINERID"),
             network,
             interface: env("CNI_IFNAME"),
@@ -111,8 +110,9 @@ impl Subject {
     }
 }
 
-fn pod(namespace: Option<&str>, name: Option<&str>) -> Option<String> {
-    Some(format!("{}/{}", namespace?, name?))
+/// Returns the text of a key of the configuration.
+fn text(config: &NetConf, key: &str) -> Option<String> {
+    config.raw.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -120,7 +120,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Args, NetConf};
 
     fn request(args: &str) -> Request {
         let config = json!({
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_told_by_pod_network_and_device_and_by_nothing_that_may_be_secret() {
+    fn subject_holds_no_secret() {
         let args = "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=p;TOKEN=hush";
         let subject = Subject::of("sriov", Command::Add, &request(args));
         let expected = Subject {
@@ -164,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_delegate_does_not_write_into_the_log_of_its_caller() {
+    fn delegate_does_not_use_its_callers_log_file() {
         let subject = Subject::of("host-local", Command::Del, &request(""));
         assert_eq!((subject.log_file, subject.log_level, subject.pod), (None, None, None));
     }
 
     #[test]
-    fn of_a_malformed_call_is_told_what_can_be_read() {
+    fn malformed_call_is_named_as_far_as_it_can_be_read() {
         let env = |key: &str| match key {
             "CNI_COMMAND" => some("ADD"),
             "CNI_IFNAME" => some("net/1"),

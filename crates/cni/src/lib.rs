@@ -26,7 +26,7 @@ pub use config::{NetConf, RuntimeConfig};
 pub use delegate::{Delegates, FailedAdd, Lookup};
 pub use error::{Code, Failure};
 pub use journal::{Journal, Operation, Subject};
-pub use mac::{MacSource, WrongMac};
+pub use mac::{MacError, MacSource};
 pub use plugin::Plugin;
 pub use pod::PodRef;
 pub use request::{Args, Attachment, Command, ContainerId, NodeRequest, Request};

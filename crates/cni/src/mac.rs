@@ -1,3 +1,5 @@
+//! The MAC address that an interface is asked to have: by capability, `CNI_ARGS` or configuration.
+
 use std::fmt;
 
 use podbond_names::{Mac, NameError};
@@ -26,17 +28,21 @@ impl fmt::Display for MacSource {
 }
 
 /// Why a MAC address that was asked for cannot be an interface's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WrongMac {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MacError {
     /// Not a MAC address.
+    #[error("{field}: {source}")]
     Malformed {
         /// Where it was given.
         field: MacSource,
         /// What is wrong with it.
-        reason: NameError,
+        source: NameError,
     },
-    /// All zeros, or the address of a group.
-    Unusable {
+    /// All zeros, or a group's address.
+    #[error(
+        "{field}: {mac} is not a unicast address: give one whose first byte is even, not all zeros"
+    )]
+    NotUnicast {
         /// Where it was given.
         field: MacSource,
         /// The address.
@@ -44,52 +50,34 @@ pub enum WrongMac {
     },
 }
 
-impl fmt::Display for WrongMac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed { field, reason } => write!(f, "{field}: {reason}"),
-            Self::Unusable { field, mac } => write!(
-                f,
-                "{field}: {mac} is no station's address: give one whose first byte is even, not \
-                 all zeros"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for WrongMac {}
-
 impl NetConf {
-    /// The address that the interface shall have, and where that was asked for: `runtimeConfig.mac`
-    /// goes before `MAC` of `CNI_ARGS`, and both before `own`, the text of the plugin's own key
-    /// `mac`. What stands behind is not looked at.
+    /// Returns the address that the interface shall have, and where that was asked for:
+    /// `runtimeConfig.mac` takes precedence over `MAC` of `CNI_ARGS`, and both over `own`, the text of
+    /// the plugin's own key `mac`. Only the one that takes precedence is validated.
     pub fn wanted_mac(
         &self,
         args: &Args,
         own: Option<&str>,
-    ) -> Result<Option<(MacSource, Mac)>, WrongMac> {
-        let written = || {
-            let from_args = args.get("MAC").map(|text| (MacSource::Args, text));
-            let own = own.map(|text| (MacSource::Config, text));
-            // An empty text is none, as Go programs write it.
-            from_args.into_iter().chain(own).find(|(_, text)| !text.is_empty())
+    ) -> Result<Option<(MacSource, Mac)>, MacError> {
+        // An empty text counts as absent, as Go programs write it.
+        let from_args = args.get("MAC").filter(|text| !text.is_empty());
+        let own = own.filter(|text| !text.is_empty());
+        let (field, mac) = match (self.runtime.mac, from_args, own) {
+            (Some(mac), ..) => (MacSource::Runtime, mac),
+            (None, Some(text), _) => (MacSource::Args, parse(MacSource::Args, text)?),
+            (None, None, Some(text)) => (MacSource::Config, parse(MacSource::Config, text)?),
+            (None, None, None) => return Ok(None),
         };
-        let given = match self.runtime.mac {
-            Some(mac) => Some((MacSource::Runtime, mac)),
-            None => match written() {
-                Some((field, text)) => {
-                    let mac = text.parse();
-                    let mac = mac.map_err(|reason| WrongMac::Malformed { field, reason })?;
-                    Some((field, mac))
-                }
-                None => None,
-            },
-        };
-        match given {
-            Some((field, mac)) if !mac.is_stations() => Err(WrongMac::Unusable { field, mac }),
-            given => Ok(given),
+        if mac.is_unicast() {
+            Ok(Some((field, mac)))
+        } else {
+            Err(MacError::NotUnicast { field, mac })
         }
     }
+}
+
+fn parse(field: MacSource, text: &str) -> Result<Mac, MacError> {
+    text.parse().map_err(|source| MacError::Malformed { field, source })
 }
 
 #[cfg(test)]
@@ -111,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runtimes_wish_goes_before_args_and_these_before_the_configuration() {
+    fn capability_takes_precedence_over_args_and_args_over_configuration() {
         let [first, second, third] = ["02:00:00:00:00:01", "02:00:00:00:00:02", "nonsense"];
         assert_eq!(wanted(first, second, Some(third)), Ok(first.to_owned()));
         assert_eq!(wanted("", second, Some(third)), Ok(second.to_owned()));
@@ -121,10 +109,15 @@ mod tests {
     }
 
     #[test]
-    fn what_no_interface_can_have_is_refused_with_its_place() {
+    fn unusable_address_is_refused_with_its_place() {
         for (runtime, args, own, expected) in [
-            ("01:00:5e:00:00:01", "", None, "runtimeConfig.mac: 01:00:5e:00:00:01 is no station's"),
-            ("", "00:00:00:00:00:00", None, "CNI_ARGS: MAC: 00:00:00:00:00:00 is no station's"),
+            (
+                "01:00:5e:00:00:01",
+                "",
+                None,
+                "runtimeConfig.mac: 01:00:5e:00:00:01 is not a unicast",
+            ),
+            ("", "00:00:00:00:00:00", None, "CNI_ARGS: MAC: 00:00:00:00:00:00 is not a unicast"),
             ("", "", Some("nonsense"), "mac: MAC address \"nonsense\" is malformed"),
         ] {
             let message = wanted(runtime, args, own).unwrap_err();

@@ -1,3 +1,5 @@
+//! What a CNI plugin is asked for: commands, container IDs, `CNI_ARGS`, and whole requests.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -27,12 +29,12 @@ pub enum Command {
 impl Command {
     const ALL: [Self; 5] = [Self::Add, Self::Del, Self::Check, Self::Status, Self::Gc];
 
-    /// The command of this spelling.
+    /// Returns the command of this spelling.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|command| command.as_str() == text)
     }
 
-    /// The command as `CNI_COMMAND` spells it.
+    /// Returns the command as `CNI_COMMAND` spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Add => "ADD",
@@ -43,7 +45,7 @@ impl Command {
         }
     }
 
-    /// The first version of the specification that has the command.
+    /// Returns the first version of the specification that has the command.
     pub(crate) const fn since(self) -> Version {
         match self {
             Self::Add | Self::Del => Version::V0_1_0,
@@ -71,7 +73,7 @@ pub struct ContainerId(String);
 const MAX_ID_BYTES: usize = 255 - 1 - 15 - 5;
 
 impl ContainerId {
-    /// The ID as the runtime gave it.
+    /// Returns the ID as the runtime gave it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -114,34 +116,39 @@ impl fmt::Display for ContainerId {
 pub struct Args(pub BTreeMap<String, String>);
 
 impl Args {
-    /// Reads the pairs.
+    /// Reads the pairs. A part that is not one is not shown: it may be the rest of a secret with a `;`
+    /// in it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let pairs = parts(text).enumerate().map(|(position, pair)| {
-            // It is not shown: it may be the rest of a secret with a `;` in it.
-            pair.ok_or_else(|| {
-                format!("part {} is no pair of key and value: write it as KEY=VALUE", position + 1)
-            })
-        });
-        pairs.collect::<Result<_, _>>().map(Self)
+        let args = Self::readable(text);
+        match parts(text).position(|part| pair(part).is_none()) {
+            None => Ok(args),
+            Some(position) => Err(format!(
+                "part {} is no pair of key and value: write it as KEY=VALUE",
+                position + 1
+            )),
+        }
     }
 
     /// Reads what is a pair, and leaves out the rest.
     pub(crate) fn readable(text: &str) -> Self {
-        Self(parts(text).flatten().collect())
+        Self(parts(text).filter_map(pair).collect())
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 }
 
-/// The parts of `CNI_ARGS` that hold anything, each with its key and value if it is a pair.
-fn parts(text: &str) -> impl Iterator<Item = Option<(String, String)>> {
-    text.split(';').filter(|part| !part.is_empty()).map(|part| {
-        let (key, value) = part.split_once('=').filter(|(key, _)| !key.is_empty())?;
-        Some((key.to_owned(), value.to_owned()))
-    })
+/// Returns the parts of `CNI_ARGS` that hold anything.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(';').filter(|part| !part.is_empty())
+}
+
+/// Returns key and value of a part of `CNI_ARGS`, if it has a key.
+fn pair(part: &str) -> Option<(String, String)> {
+    let (key, value) = part.split_once('=').filter(|(key, _)| !key.is_empty())?;
+    Some((key.to_owned(), value.to_owned()))
 }
 
 impl fmt::Display for Args {
@@ -178,23 +185,19 @@ impl Request {
         Attachment { container_id: self.container_id.clone(), ifname: self.ifname.clone() }
     }
 
-    /// Every address that is asked for: `IP` in `CNI_ARGS`, `args.cni.ips` and the capability
+    /// Returns every address that is asked for: `IP` in `CNI_ARGS`, `args.cni.ips` and the capability
     /// `ips`, in this order, each once.
     pub fn wanted_ips(&self) -> Result<Vec<IpAddr>, Failure> {
-        let malformed =
-            |problem| Failure::new(Code::InvalidEnvironment, format!("CNI_ARGS: IP: {problem}"));
-        let from_args = self.args.get("IP").filter(|text| !text.is_empty());
-        let from_args = from_args.map(wanted_ip).transpose().map_err(malformed)?;
-        // Well-formed, as the configuration was read with.
-        let capability = self.config.runtime.ips.iter().filter_map(|text| wanted_ip(text).ok());
         let mut wanted = Vec::new();
-        for ip in
-            from_args.into_iter().chain(self.config.runtime.args_ips.clone()).chain(capability)
-        {
-            if !wanted.contains(&ip) {
-                wanted.push(ip);
-            }
+        if let Some(text) = self.args.get("IP").filter(|text| !text.is_empty()) {
+            wanted.push(wanted_ip(text).map_err(|problem| {
+                Failure::new(Code::InvalidEnvironment, format!("CNI_ARGS: IP: {problem}"))
+            })?);
         }
+        wanted.extend(&self.config.runtime.args_ips);
+        wanted.extend(&self.config.runtime.ips);
+        let mut seen = BTreeSet::new();
+        wanted.retain(|ip| seen.insert(*ip));
         Ok(wanted)
     }
 }
@@ -222,14 +225,14 @@ pub struct Attachment {
 }
 
 impl NodeRequest {
-    /// STATUS with this configuration.
+    /// Creates the request of a STATUS.
     pub fn status(path: Vec<PathBuf>, config: NetConf) -> Self {
         Self { path, config, valid_attachments: BTreeSet::new() }
     }
 
-    /// GC with this configuration. One without `cni.dev/valid-attachments` is refused, and so is
-    /// one with an attachment that cannot be read: taking it for no attachment would take the
-    /// addresses of living containers.
+    /// Creates the request of a GC. A configuration without `cni.dev/valid-attachments` is refused, and
+    /// so is one with an attachment that cannot be read: to treat it as missing would take the addresses
+    /// of living containers.
     pub fn gc(path: Vec<PathBuf>, config: NetConf) -> Result<Self, Failure> {
         let key = "cni.dev/valid-attachments";
         if !config.raw.contains_key(key) {
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn args_are_pairs_and_are_written_as_they_were_read() {
+    fn args_are_written_as_they_were_read() {
         let args = Args::parse("IgnoreUnknown=1;K8S_POD_NAME=bondpod1;X=a=b;").unwrap();
         assert_eq!(args.get("K8S_POD_NAME"), Some("bondpod1"));
         assert_eq!((args.get("X"), args.get("Y")), (Some("a=b"), None));
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_id_is_a_safe_file_name() {
+    fn container_id_is_a_safe_file_name() {
         let id = |text: &str| ContainerId::try_from(text.to_owned());
         assert_eq!(id("0a_b.c-D").unwrap().as_str(), "0a_b.c-D");
         assert!(id(&"a".repeat(MAX_ID_BYTES)).is_ok());
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_asked_for_in_each_of_their_places() {
+    fn addresses_are_wanted_in_order_and_once() {
         let json = json!({
             "name": "n", "type": "bond", "args": {"cni": {"ips": ["10.0.0.2/24", "10.0.0.1"]}},
             "runtimeConfig": {"ips": ["fd00::1/64", "10.0.0.2"]},
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_kept_and_read_back_checked() {
+    fn stored_request_is_checked_when_read() {
         let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond", "mode": 1});
         let request = Request {
             container_id: ContainerId("c1".to_owned()),
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn gc_knows_the_valid_attachments() {
+    fn gc_reads_valid_attachments() {
         let request = gc(&json!([{"containerID": "c1", "ifname": "net1"}])).unwrap();
         let only = request.valid_attachments.first().unwrap();
         assert_eq!((only.container_id.as_str(), only.ifname.as_str()), ("c1", "net1"));
@@ -337,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn gc_without_a_list_that_can_be_read_is_refused() {
+    fn gc_without_readable_list_is_refused() {
         let msg = gc(&json!([{"containerID": "a/b", "ifname": "net1"}])).unwrap_err().msg;
         assert!(msg.contains("field cni.dev/valid-attachments[0].containerID"), "{msg}");
         let config = NetConf::parse(br#"{"cniVersion":"1.1.0","name":"n","type":"bond"}"#).unwrap();

@@ -1,8 +1,10 @@
+//! Results of an ADD, in the terms of the newest CNI version; older versions are made from it.
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use podbond_names::{LinkName, Mac};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Failure, Version};
@@ -10,82 +12,112 @@ use crate::{Failure, Version};
 mod read;
 mod write;
 
-/// The result of an ADD, in the newest version's terms; older versions are made from it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The result of an ADD.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CniResult {
     /// The interfaces that the attachment made.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Interface>,
     /// The addresses.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<IpConfig>,
     /// The routes.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
     /// The resolver's configuration.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Dns::is_empty")]
     pub dns: Dns,
 }
 
 /// One interface of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Interface {
     /// Its name.
     pub name: LinkName,
     /// Its address.
+    #[serde(default, deserialize_with = "read::ethernet", skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
     /// Its MTU in bytes (1.1.0).
+    #[serde(default, deserialize_with = "read::mtu", skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// The namespace path, for an interface inside the container.
+    #[serde(default, deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
     /// Path of a socket of a user-space interface (1.1.0).
+    #[serde(default, deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
     pub socket_path: Option<String>,
     /// PCI address of the device behind it (1.1.0).
+    #[serde(
+        rename = "pciID",
+        default,
+        deserialize_with = "read::text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pci_id: Option<String>,
 }
 
 /// One address of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpConfig {
     /// The address and its prefix length.
+    #[serde(deserialize_with = "read::prefix")]
     pub address: IpNet,
     /// The gateway of its subnet.
+    #[serde(default, deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
     /// Which of `interfaces` carries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<usize>,
 }
 
-/// One route of a result, and of the configuration of IPAM plugins.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "read::WireRoute")]
+/// One route of a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Destination.
+    #[serde(deserialize_with = "read::prefix")]
     pub dst: IpNet,
     /// Next hop; none lets the address's gateway serve.
+    #[serde(default, deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
     pub gw: Option<IpAddr>,
     /// MTU in bytes (1.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Advertised MSS in bytes (1.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub advmss: Option<u32>,
     /// Metric (1.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
     /// Routing table (1.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<u32>,
     /// Scope (1.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<u8>,
 }
 
 /// The resolver's configuration of a result.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dns {
     /// Name servers, in order.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub nameservers: Vec<String>,
     /// The local domain.
+    #[serde(deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// Search domains, in order.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,
     /// Options for the resolver.
+    #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
 }
 
 impl CniResult {
-    /// The result as this version of the specification writes it, `cniVersion` included. What the
+    /// Returns the result as this version of the specification writes it, `cniVersion` included. What the
     /// version cannot say is left out: interfaces, second addresses of a family and routes of a
     /// family without address before 0.3.0, what 1.1.0 added to interfaces and routes before it.
     pub fn to_value(&self, version: Version) -> Value {
@@ -97,5 +129,11 @@ impl CniResult {
     /// like InfiniBand's.
     pub fn from_value(value: &Value, assumed: Version) -> Result<Self, Failure> {
         read::result(value, assumed)
+    }
+}
+
+impl Dns {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }

@@ -1,3 +1,5 @@
+//! A CNI plugin as a process: standard input and output, the VERSION answer, exit status, panics.
+
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::panic::{self, PanicHookInfo};
@@ -8,62 +10,48 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Environment, version_of};
-use crate::config::{MAX_BYTES, decode};
+use crate::call::{Call, version_of};
+use crate::config::decode;
 use crate::error::WireError;
 use crate::{Code, Delegates, Failure, Journal, Operation, Plugin, Subject, Version};
 
 /// Runs one plugin as a process: environment and standard input to a request, the answer on
 /// standard output, exit status 0 or 1.
 ///
-/// Without `CNI_COMMAND` a person is told on standard error what this is, with exit status 1.
+/// Without `CNI_COMMAND` it says on standard error what this is, with exit status 1.
 pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
-    match env("CNI_COMMAND").as_deref() {
-        None => {
-            // Nothing is left to tell when standard error is gone.
-            let _ = writeln!(io::stderr(), "{}", usage(plugin.name()));
-            return ExitCode::FAILURE;
-        }
-        // Answered first: a runtime asks every plugin, before anything else can be right.
-        Some("VERSION") => return print(&version_answer(&stdin_at_hand()), ExitCode::SUCCESS),
-        Some(_) => answer_panics(plugin.name(), delegates.journal()),
+    let Some(command) = env("CNI_COMMAND") else {
+        // When standard error is closed there is nowhere else to say it.
+        let _ = writeln!(io::stderr(), "{}", usage(plugin.name()));
+        return ExitCode::FAILURE;
+    };
+    // Answered first: a runtime asks every plugin, before anything else can be right.
+    if command == "VERSION" {
+        return print(&version_answer(&stdin_at_hand()), ExitCode::SUCCESS);
     }
+    answer_panics(plugin.name(), delegates.journal());
     let mut stdin = Vec::new();
-    let call = Environment::read(env).and_then(|environment| {
-        let limit = MAX_BYTES as u64 + 1;
-        io::stdin().lock().take(limit).read_to_end(&mut stdin).map_err(|error| {
-            Failure::new(Code::Io, format!("standard input cannot be read: {error}"))
-        })?;
-        environment.call(&stdin)
-    });
-    let subject = || match &call {
+    let call = Call::read(&command, env, io::stdin().lock(), &mut stdin);
+    let subject = match &call {
         Ok(call) => call.subject(plugin.name()),
         Err(_) => Subject::of_malformed(plugin.name(), env, &stdin),
     };
-    let answer = delegates.noted(subject, || match &call {
-        Ok(call) => run(plugin, delegates, call),
-        Err(failure) => Err(failure.clone()),
-    });
-    match answer {
+    match delegates.noted(&subject, || call?.serve(plugin, delegates)) {
         Ok(Some(result)) => print(&result, ExitCode::SUCCESS),
         Ok(None) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let version = decode(&stdin).ok().and_then(|raw| version_of(&raw));
-            let error = WireError::new(failure, version.unwrap_or(Version::NEWEST));
-            print(&error, ExitCode::FAILURE)
-        }
+        Err(failure) => print(&WireError::new(failure, version_in(&stdin)), ExitCode::FAILURE),
     }
 }
 
-/// A variable of the environment; one that is empty is none.
+/// Returns a variable of the environment; none where it is empty.
 fn env(key: &str) -> Option<String> {
     let value = std::env::var_os(key)?.to_string_lossy().into_owned();
     Some(value).filter(|value| !value.is_empty())
 }
 
-/// From here on a defect of ours is told like any other error, since a runtime shows the person who
-/// waits what is on standard output, and ends the process with exit status 1. What ADD had done by
-/// then is undone by the DEL with which a runtime answers a failed ADD.
+/// From here on a panic is answered like any other error, since a runtime shows what is on standard
+/// output to the person who waits, with exit status 1. What ADD has done until then is undone by the
+/// DEL that a runtime sends after a failed ADD.
 fn answer_panics(plugin: &'static str, journal: Option<&'static dyn Journal>) {
     let start = Instant::now();
     panic::set_hook(Box::new(move |panic| {
@@ -78,7 +66,8 @@ fn answer_panics(plugin: &'static str, journal: Option<&'static dyn Journal>) {
     }));
 }
 
-/// "panicked at", the place, and in a second line the reason.
+/// Returns the answer to a panic: what a panic displays is "panicked at", the place, and in a second
+/// line the reason.
 fn defect(panic: &PanicHookInfo<'_>) -> Failure {
     let what = panic.to_string().replace('\n', " ");
     Failure::new(Code::DEFECT, format_args!("podbond is at fault: {what}: report it"))
@@ -89,37 +78,22 @@ fn exit() -> ! {
     process::exit(1)
 }
 
-/// Calls the plugin; gives what it answers on standard output, if anything.
-fn run(
-    plugin: &dyn Plugin,
-    delegates: &Delegates<'_>,
-    call: &Call,
-) -> Result<Option<Value>, Failure> {
-    match call {
-        Call::Add(request) => {
-            let result = plugin.add(request, delegates)?;
-            return Ok(Some(result.to_value(request.config.version)));
-        }
-        Call::Del(request) => plugin.del(request, delegates)?,
-        Call::Check(request) => plugin.check(request, delegates)?,
-        Call::Status(request) => plugin.status(request, delegates)?,
-        Call::Gc(request) => plugin.gc(request, delegates)?,
-    }
-    Ok(None)
+/// Returns the version of the configuration on standard input, or the newest where that has none that
+/// podbond speaks.
+fn version_in(stdin: &[u8]) -> Version {
+    decode(stdin).ok().and_then(|raw| version_of(&raw)).unwrap_or(Version::NEWEST)
 }
 
-/// "cniVersion: The value of cniVersion specified on input" (section "VERSION Success"), or the
-/// newest where there was none that podbond speaks.
+/// "cniVersion: The value of cniVersion specified on input" (section "VERSION Success").
 fn version_answer(stdin: &[u8]) -> Value {
-    let asked = decode(stdin).ok().and_then(|raw| version_of(&raw)).unwrap_or(Version::NEWEST);
     json!({
-        "cniVersion": asked.as_str(),
+        "cniVersion": version_in(stdin).as_str(),
         "supportedVersions": Version::ALL.map(Version::as_str),
     })
 }
 
-/// What is on standard input within 100 ms. A person who asks for the version writes nothing
-/// there, and is not to wait for it.
+/// Returns what is on standard input within 100 ms. A person who asks for the version writes nothing
+/// there, and does not wait for it.
 fn stdin_at_hand() -> Vec<u8> {
     let stdin = io::stdin();
     let mut fds = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
@@ -143,7 +117,7 @@ fn usage(plugin: &str) -> String {
     )
 }
 
-/// Writes an answer. When it cannot be written, the caller has no answer: that is a failure.
+/// Writes an answer, and returns `code`. That it cannot be written is a failure, as the caller has none.
 fn print(answer: &impl Serialize, code: ExitCode) -> ExitCode {
     let mut text = serde_json::to_string_pretty(answer).unwrap_or_default();
     text.push('\n');
@@ -158,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_that_was_asked_with_is_answered() {
+    fn version_answer_repeats_the_asked_version() {
         let answer = version_answer(br#"{"cniVersion":"0.4.0"}"#);
         assert_eq!(answer["cniVersion"], "0.4.0");
         assert_eq!(
@@ -168,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_version_that_is_spoken_the_newest_is_answered() {
+    fn version_answer_is_newest_without_known_version() {
         for stdin in ["", "garbage", "{}", r#"{"cniVersion":"9.0.0"}"#] {
             assert_eq!(version_answer(stdin.as_bytes())["cniVersion"], "1.1.0", "{stdin}");
         }
     }
 
     #[test]
-    fn a_person_is_told_name_and_versions() {
+    fn usage_names_plugin_and_versions() {
         let text = usage("bond");
         assert!(text.starts_with("CNI plugin bond of podbond 0."), "{text}");
         assert!(text.contains("0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0"), "{text}");

@@ -71,14 +71,14 @@ fn golden(name: &str) -> Value {
 }
 
 #[test]
-fn each_version_writes_what_it_can_say() {
+fn each_version_writes_its_golden_file() {
     for version in Version::ALL {
         assert_eq!(documented().to_value(version), golden(version.as_str()), "{version}");
     }
 }
 
 #[test]
-fn each_version_is_read_and_written_again_without_loss() {
+fn golden_files_round_trip() {
     for version in Version::ALL {
         let value = golden(version.as_str());
         let read = CniResult::from_value(&value, Version::NEWEST).unwrap();
@@ -87,13 +87,13 @@ fn each_version_is_read_and_written_again_without_loss() {
 }
 
 #[test]
-fn the_newest_version_says_everything() {
+fn newest_version_is_lossless() {
     let value = golden(Version::NEWEST.as_str());
     assert_eq!(CniResult::from_value(&value, Version::V0_1_0), Ok(documented()));
 }
 
 #[test]
-fn an_empty_result_is_written_in_every_version() {
+fn empty_result_round_trips() {
     for version in Version::ALL {
         let value = CniResult::default().to_value(version);
         let dns = if version < Version::V1_0_0 { r#","dns":{}"# } else { "" };

@@ -127,7 +127,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_version_reads_again_all_that_it_can_say(result in result()) {
+    fn result_round_trips_in_every_version(result in result()) {
         for version in Version::ALL {
             let value = result.to_value(version);
             // Also without the version in it, as a plugin's that assumes its configuration's.
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn a_result_may_pass_through_any_version_and_lose_no_more_than_it_cannot_say(result in result()) {
+    fn result_converts_between_versions(result in result()) {
         for first in Version::ALL {
             for second in Version::ALL {
                 let through = |result: &CniResult, version: Version| {
@@ -150,14 +150,14 @@ proptest! {
     }
 
     #[test]
-    fn a_container_id_is_one_file(text in hostile()) {
+    fn container_id_is_one_file(text in hostile()) {
         if let Ok(id) = ContainerId::try_from(text) {
             prop_assert!(is_one_file(id.as_str()));
         }
     }
 
     #[test]
-    fn names_of_networks_and_plugins_are_one_file(name in hostile(), plugin in hostile()) {
+    fn network_and_plugin_names_are_one_file(name in hostile(), plugin in hostile()) {
         let json = serde_json::json!({"name": name, "type": plugin, "ipam": {"type": plugin}});
         if let Ok(conf) = NetConf::parse(json.to_string().as_bytes()) {
             prop_assert!(is_one_file(&conf.name), "{:?}", conf.name);

@@ -10,8 +10,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use podbond_cni::{
-    CniResult, Code, Delegates, Failure, Journal, Lookup, Operation, Plugin, Request, Subject,
-    serve,
+    CniResult, Code, Command as CniCommand, Delegates, Failure, Journal, Lookup, Operation, Plugin,
+    Request, Subject, serve,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +19,9 @@ const MARK: &str = "PODBOND_TEST_PLUGIN";
 
 /// Set to 1, operations are noted on standard error.
 const NOTING: &str = "PODBOND_TEST_JOURNAL";
+
+/// A key of a configuration that ends its line, forges another, and clears the screen.
+const HOSTILE: &str = "key x\nDec 01 00:00:00 node kubelet: pod admitted\u{1b}[2J";
 
 /// Writes to standard error.
 struct Fakes;
@@ -33,7 +36,7 @@ impl Journal for Fakes {
     fn warn(&self, _: &Subject, _: &dyn Display) {}
 }
 
-/// Succeeds, but for the networks named `broken` and `defect`.
+/// Succeeds, but for the networks named `broken` and `defect`, and warns of the one named `warned`.
 struct Fake;
 
 impl Plugin for Fake {
@@ -41,11 +44,14 @@ impl Plugin for Fake {
         "fake"
     }
 
-    fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
+    fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
         if request.config.name == "broken" {
             return Err(Failure::new(Code::CONFLICT, "net1: taken").with_details("EEXIST"));
         }
         assert_ne!(request.config.name, "defect");
+        if request.config.name == "warned" {
+            delegates.warn(CniCommand::Add, request, "warning", &HOSTILE);
+        }
         let json = json!({"ips": [{"address": "10.0.0.5/24"}]});
         CniResult::from_value(&json, request.config.version)
     }
@@ -97,7 +103,7 @@ fn answer(command: &str, ifname: &str, stdin: &Value) -> (Option<i32>, Value) {
     (status, serde_json::from_str(&stdout).unwrap())
 }
 
-fn an_add_answers_with_the_result_in_the_version_asked_for() {
+fn add_answers_in_the_version_of_the_configuration() {
     let config = json!({"cniVersion": "0.2.0", "name": "n", "type": "fake"});
     let mut broken = config.clone();
     broken["name"] = json!("broken");
@@ -122,7 +128,7 @@ fn del_status_and_gc_answer_nothing() {
     }
 }
 
-fn an_error_has_the_version_of_the_request_or_else_the_newest() {
+fn error_has_the_version_of_the_configuration_or_the_newest() {
     let config = json!({"cniVersion": "0.4.0", "name": "n", "type": "fake", "prevResult": {}});
     let expected = json!({"cniVersion": "0.4.0", "code": 103, "msg": "net1: gone"});
     assert_eq!(answer("CHECK", "net1", &config), (Some(1), expected));
@@ -131,7 +137,7 @@ fn an_error_has_the_version_of_the_request_or_else_the_newest() {
     assert_eq!(error["cniVersion"], "1.1.0");
 }
 
-fn a_panic_is_answered_with_an_error_like_any_other() {
+fn panic_is_answered_with_an_error() {
     let config = json!({"cniVersion": "1.0.0", "name": "defect", "type": "fake"});
     let (status, error) = answer("ADD", "net1", &config);
     assert_eq!((status, &error["code"]), (Some(1), &json!(104)));
@@ -139,7 +145,7 @@ fn a_panic_is_answered_with_an_error_like_any_other() {
     assert!(msg.contains("serve.rs") && msg.contains("left != right"), "{msg}");
 }
 
-fn every_call_but_for_version_is_noted_once_however_it_ends() {
+fn every_call_but_version_is_noted_once() {
     let config = |name: &str| json!({"cniVersion": "1.0.0", "name": name, "type": "fake"});
     for (command, ifname, network, noted) in [
         ("ADD", "net1", "n", "fake ADD Some(\"n\") Some(\"net1\") 0\n"),
@@ -155,13 +161,21 @@ fn every_call_but_for_version_is_noted_once_however_it_ends() {
     }
 }
 
-fn without_a_command_a_person_is_told_what_it_is() {
+fn warning_is_one_line_on_stderr() {
+    let config = json!({"cniVersion": "1.0.0", "name": "warned", "type": "fake"});
+    let (status, _, stderr) = call("ADD", "net1", &config.to_string());
+    let line = "fake: network warned: warning: key x\\nDec 01 00:00:00 node kubelet: pod \
+                admitted\\u001b[2J\n";
+    assert_eq!((status, stderr.as_str()), (Some(0), line));
+}
+
+fn usage_is_shown_without_command() {
     let (status, stdout, stderr) = call("", "net1", "");
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
     assert!(stderr.starts_with("CNI plugin fake of podbond"), "{stderr}");
 }
 
-fn the_version_is_answered_even_when_nothing_comes_on_standard_input() {
+fn version_does_not_wait_for_stdin() {
     let (status, version) = answer("VERSION", "net1", &json!({"cniVersion": "0.4.0"}));
     assert_eq!((status, &version["cniVersion"]), (Some(0), &json!("0.4.0")));
     let start = Instant::now();
@@ -189,17 +203,18 @@ fn main() -> ExitCode {
     if env::var_os(MARK).is_some() {
         let delegates = Delegates::new(&[], Lookup::PathOnly);
         return match env::var(NOTING).as_deref() {
-            Ok("1") => serve(&Fake, &delegates.noting(&Fakes)),
+            Ok("1") => serve(&Fake, &delegates.with_journal(&Fakes)),
             _ => serve(&Fake, &delegates),
         };
     }
-    an_add_answers_with_the_result_in_the_version_asked_for();
+    add_answers_in_the_version_of_the_configuration();
     del_status_and_gc_answer_nothing();
-    an_error_has_the_version_of_the_request_or_else_the_newest();
-    a_panic_is_answered_with_an_error_like_any_other();
-    every_call_but_for_version_is_noted_once_however_it_ends();
-    without_a_command_a_person_is_told_what_it_is();
-    the_version_is_answered_even_when_nothing_comes_on_standard_input();
-    println!("7 tests passed");
+    error_has_the_version_of_the_configuration_or_the_newest();
+    panic_is_answered_with_an_error();
+    every_call_but_version_is_noted_once();
+    warning_is_one_line_on_stderr();
+    usage_is_shown_without_command();
+    version_does_not_wait_for_stdin();
+    println!("8 tests passed");
     ExitCode::SUCCESS
 }

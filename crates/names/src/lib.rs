@@ -10,12 +10,14 @@ mod error;
 mod key;
 mod link_name;
 mod mac;
+mod one_line;
 mod pci;
 
 pub use error::{KeyError, NameError};
 pub use key::{Namespace, ObjectKey, ObjectName, ObjectUid, ResourceName};
 pub use link_name::LinkName;
 pub use mac::Mac;
+pub use one_line::OneLine;
 pub use pci::PciAddress;
 
 /// Gives a name type its string conversions and serde by way of `FromStr` and `Display`.

@@ -26,7 +26,7 @@ impl Mac {
 
     /// Whether one station can have it: it is neither a group's (the lowest bit of the first byte)
     /// nor all zeros.
-    pub fn is_stations(self) -> bool {
+    pub fn is_unicast(self) -> bool {
         self != Self::ZERO && self.0[0] & 1 == 0
     }
 }
@@ -80,7 +80,7 @@ mod tests {
             ("01:00:5e:00:00:01", false),
             ("ff:ff:ff:ff:ff:ff", false),
         ] {
-            assert_eq!(text.parse::<Mac>().unwrap().is_stations(), expected, "{text}");
+            assert_eq!(text.parse::<Mac>().unwrap().is_unicast(), expected, "{text}");
         }
     }
 

@@ -46,12 +46,12 @@ fn main() -> ExitCode {
     let plugins = Plugins::default();
     let table = plugins.table();
     let is_called_by_runtime = || std::env::var_os("CNI_COMMAND").is_some();
-    let of_runtime = || Delegates::new(&table, Lookup::PathOnly).noting(&RUNTIMES);
+    let of_runtime = || Delegates::new(&table, Lookup::PathOnly).with_journal(&RUNTIMES);
     match table.iter().find(|plugin| plugin.name() == name) {
         Some(plugin) => serve(*plugin, &of_runtime()),
         None if meta::NAMES.contains(&name) && is_called_by_runtime() => {
             serve(&meta::Meta::default(), &of_runtime())
         }
-        None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).noting(&PERSONS)),
+        None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).with_journal(&PERSONS)),
     }
 }

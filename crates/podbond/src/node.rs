@@ -85,7 +85,7 @@ impl<'a> Node<'a> {
 
     /// Whether the plugins that a configuration names are installed.
     pub(crate) fn look_up(&self, config: &NetConf) -> Result<(), Failure> {
-        self.delegates.look_up(config, &self.plugin_path)
+        self.delegates.check_installed(config, &self.plugin_path)
     }
 
     /// Undoes a sandbox's attachments, from their records. One that cannot be read is made up for by the

@@ -244,8 +244,11 @@ mod tests {
             (json!({"min_tx_rate": 10, "max_tx_rate": 5}), "min_tx_rate 10 is above max_tx_rate 5"),
             (json!({"max_tx_rate": 1.5}), "max_tx_rate: 1.5 is out of range"),
             (json!({"mac": "nonsense"}), "mac: MAC address \"nonsense\" is malformed"),
-            (json!({"mac": "01:00:5e:00:00:01"}), "mac: 01:00:5e:00:00:01 is no station's address"),
-            (json!({"mac": "00:00:00:00:00:00"}), "mac: 00:00:00:00:00:00 is no station's"),
+            (
+                json!({"mac": "01:00:5e:00:00:01"}),
+                "mac: 01:00:5e:00:00:01 is not a unicast address",
+            ),
+            (json!({"mac": "00:00:00:00:00:00"}), "mac: 00:00:00:00:00:00 is not a unicast"),
         ];
         for (keys, expected) in cases {
             let message = parse_with(&keys, &[]).unwrap_err().to_string();

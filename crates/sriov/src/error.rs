@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use podbond_cni::{Code, Failure, WrongMac};
+use podbond_cni::{Code, Failure, MacError};
 use podbond_names::{LinkName, NameError, PciAddress};
 
 /// Why a VF cannot be given to a pod, checked or taken back.
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// A MAC address that no interface can have.
     #[error(transparent)]
-    Mac(#[from] WrongMac),
+    Mac(#[from] MacError),
     /// `CNI_NETNS` is missing, which ADD and CHECK need.
     #[error("CNI_NETNS is missing: give the path of the pod's network namespace")]
     NetnsMissing,

@@ -102,7 +102,7 @@ fn each_wrong_value_is_refused_with_its_field_and_the_value() {
         (json!({"ipam": {"type": "bond"}}), "ipam.type"),
         (json!({"mac": "nonsense"}), "mac: MAC address \"nonsense\" is malformed"),
         (json!({"mac": 7}), "mac: 7 is no text: put it in quotes"),
-        (json!({"mac": "01:00:5e:00:00:01"}), "mac: 01:00:5e:00:00:01 is no station's address"),
+        (json!({"mac": "01:00:5e:00:00:01"}), "mac: 01:00:5e:00:00:01 is not a unicast address"),
         (json!({"vlan": 4095}), "vlan: 4095 is no VLAN ID: give a whole number from 1 to 4094"),
         (json!({"vlan": -1}), "vlan: -1 is no VLAN ID"),
         (json!({"vlan": "ten"}), "vlan: \"ten\" is no VLAN ID"),

@@ -12,7 +12,7 @@ fn refusal(value: &Value) -> (u32, String) {
 }
 
 #[test]
-fn the_documented_configuration_is_read() {
+fn documented_configuration_is_read() {
     let json = json!({
         "type": "bond", "cniVersion": "0.3.1", "name": "bond-net1", "miimon": "100",
         "links": [{"name": "net1"}, {"name": "net2"}],
@@ -27,7 +27,7 @@ fn the_documented_configuration_is_read() {
 }
 
 #[test]
-fn what_is_optional_may_be_absent_null_or_empty() {
+fn optional_keys_may_be_absent_null_or_empty() {
     let bare = parse(&json!({"name": "n", "type": "bond"})).unwrap();
     assert_eq!((bare.version, &bare.ipam), (Version::V0_1_0, &None));
     let empty = json!({
@@ -43,28 +43,29 @@ fn what_is_optional_may_be_absent_null_or_empty() {
 }
 
 #[test]
-fn dynamic_addresses_are_read_from_each_of_their_places() {
+fn requested_addresses_are_read() {
     let config = parse(&json!({
         "name": "n", "type": "bond",
         "runtimeConfig": {"ips": ["10.1.2.3/24", "fd00::5"], "mac": "02:00:00:00:00:01"},
         "args": {"cni": {"ips": ["10.1.2.4", "fd00::6/64"]}},
     }));
     let runtime = config.unwrap().runtime;
-    assert_eq!(runtime.ips, ["10.1.2.3/24", "fd00::5"]);
+    let wanted: [IpAddr; 2] = ["10.1.2.3".parse().unwrap(), "fd00::5".parse().unwrap()];
+    assert_eq!(runtime.ips, wanted);
     assert_eq!(runtime.mac, Some(Mac::new([2, 0, 0, 0, 0, 1])));
     let wanted: [IpAddr; 2] = ["10.1.2.4".parse().unwrap(), "fd00::6".parse().unwrap()];
     assert_eq!(runtime.args_ips, wanted);
 }
 
 #[test]
-fn a_syntax_error_has_line_and_column() {
+fn syntax_error_has_line_and_column() {
     let failure = NetConf::parse(b"{\n  \"name\": \"n\",\n  \"type\" \"bond\"\n}").unwrap_err();
     assert_eq!(failure.code, Code::Decode);
     assert!(failure.msg.ends_with("expected `:` at line 3 column 10"), "{}", failure.msg);
 }
 
 #[test]
-fn what_is_no_object_too_long_or_too_deep_is_refused() {
+fn oversized_or_malformed_configuration_is_refused() {
     let deep = format!("{{\"name\":{}1{}}}", "[".repeat(200), "]".repeat(200));
     let long = " ".repeat(MAX_BYTES + 1);
     for (json, part) in [
@@ -81,7 +82,7 @@ fn what_is_no_object_too_long_or_too_deep_is_refused() {
 }
 
 #[test]
-fn what_is_taken_can_be_read_again_from_deep_inside_of_a_record() {
+fn deepest_configuration_fits_into_a_record() {
     // The object itself is the first level.
     let nested = |levels: usize| {
         let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
@@ -96,7 +97,7 @@ fn what_is_taken_can_be_read_again_from_deep_inside_of_a_record() {
 }
 
 #[test]
-fn what_is_passed_on_is_what_was_read_also_in_the_last_digit() {
+fn numbers_are_passed_on_exactly() {
     for number in [format!("5226{}", "2".repeat(121)), "9007199254740993.1".to_owned()] {
         let json = format!(r#"{{"name": "n", "type": "bond", "x": {number}}}"#);
         let config = NetConf::parse(json.as_bytes()).unwrap();
@@ -105,7 +106,7 @@ fn what_is_passed_on_is_what_was_read_also_in_the_last_digit() {
 }
 
 #[test]
-fn an_unknown_version_is_code_1_and_lists_the_known_ones() {
+fn unknown_version_is_code_1() {
     let (code, msg) = refusal(&json!({"cniVersion": "9.9.9", "name": "n", "type": "bond"}));
     assert_eq!(code, 1);
     assert!(msg.contains("\"9.9.9\"") && msg.contains("0.1.0, 0.2.0, 0.3.0"), "{msg}");
@@ -113,7 +114,7 @@ fn an_unknown_version_is_code_1_and_lists_the_known_ones() {
 }
 
 #[test]
-fn names_that_could_lead_elsewhere_are_refused() {
+fn names_with_path_are_refused() {
     for name in ["", ".", "..", "a/b", "../x", "-a", "a b", "\u{e9}", "a\0"] {
         let (code, msg) = refusal(&json!({"name": name, "type": "bond"}));
         assert!(code == 7 && msg.contains("field name"), "{name:?}: {msg}");
@@ -127,7 +128,7 @@ fn names_that_could_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn an_error_names_the_field_with_its_path() {
+fn error_names_the_path_of_the_field() {
     for (extra, start) in [
         (json!({"ipam": []}), "the network configuration: field ipam: invalid"),
         (
@@ -152,7 +153,7 @@ fn an_error_names_the_field_with_its_path() {
 }
 
 #[test]
-fn a_plugins_own_keys_are_read_with_the_network_and_the_path_in_the_error() {
+fn error_in_own_keys_names_network_and_path() {
     #[derive(Debug, Deserialize)]
     struct Link {
         #[expect(dead_code, reason = "only its absence matters here")]
@@ -179,7 +180,7 @@ fn a_plugins_own_keys_are_read_with_the_network_and_the_path_in_the_error() {
 }
 
 #[test]
-fn a_previous_result_is_set_in_both_places() {
+fn prev_result_is_set_in_raw_too() {
     let mut config = parse(&json!({"cniVersion": "1.0.0", "name": "n", "type": "bond"})).unwrap();
     let before = config.clone();
     config.set_prev_result(Some(CniResult::default()));

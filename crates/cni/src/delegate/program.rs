@@ -1,9 +1,10 @@
-//! Plugins that are programs of their own (section "Delegated plugin execution procedure").
+//! Calls of a CNI plugin that is a program of its own (section "Delegated plugin execution procedure").
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use podbond_names::OneLine;
 use serde_json::Value;
 
 use super::FailedAdd;
@@ -11,34 +12,11 @@ use crate::error::WireError;
 use crate::exec;
 use crate::{CniResult, Code, Command, Failure, NetConf, NodeRequest, Request, Version};
 
-type Variables = [(&'static str, Option<OsString>); 6];
-
-/// The environment of a call (section "Parameters"). A request for no attachment has none of its
-/// variables, not even those of our own environment.
-fn variables(
-    command: Command,
-    request: Option<&Request>,
-    path: &[PathBuf],
-) -> Result<Variables, Failure> {
-    let path = std::env::join_paths(path).map_err(|error| {
-        Failure::new(Code::InvalidEnvironment, format!("CNI_PATH cannot be passed on: {error}"))
-    })?;
-    let netns = |request: &Request| request.netns.clone().unwrap_or_default().into_os_string();
-    Ok([
-        ("CNI_COMMAND", Some(command.as_str().into())),
-        ("CNI_CONTAINERID", request.map(|request| request.container_id.as_str().into())),
-        ("CNI_NETNS", request.map(netns)),
-        ("CNI_IFNAME", request.map(|request| request.ifname.as_str().into())),
-        ("CNI_ARGS", request.map(|request| request.args.to_string().into())),
-        ("CNI_PATH", Some(path)),
-    ])
-}
-
 /// ADD by a program.
 pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, FailedAdd> {
     let NetConf { plugin, version, .. } = &request.config;
-    // What cannot be started has left nothing.
-    let output = start(program, Command::Add, request)?;
+    // One that cannot be started has nothing to remove.
+    let output = run_attachment(program, Command::Add, request)?;
     let cause = match result(plugin, *version, &output) {
         Err(cause) => cause,
         Ok(result) => return Ok(result),
@@ -46,12 +24,11 @@ pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, Failed
     // "If, on ADD, a delegated plugin fails, the "upper" plugin should execute again with DEL
     // before returning failure" (section "Delegated plugin execution procedure").
     let Err(del) = del_or_check(program, Command::Del, request) else { return Err(cause.into()) };
-    let details = [cause.details.as_str(), &format!("and its DEL failed: {del}")];
-    let details: Vec<&str> = details.into_iter().filter(|text| !text.is_empty()).collect();
-    let details = details.join("; ");
-    let is_unknown = del.code == Code::ContainerUnknown;
-    let left = Some(del).filter(|_| !is_unknown && !is_refusal(cause.code));
-    Err(FailedAdd { cause: cause.with_details(details), left })
+    let separator = if cause.details.is_empty() { "" } else { "; " };
+    let details = format!("{}{separator}and its DEL failed: {del}", cause.details);
+    let needs_del = !is_refusal(cause.code) && del.code != Code::ContainerUnknown;
+    let failed_del = Some(del).filter(|_| needs_del);
+    Err(FailedAdd { cause: cause.with_details(details), failed_del })
 }
 
 /// DEL or CHECK by a program.
@@ -60,21 +37,22 @@ pub(super) fn del_or_check(
     command: Command,
     request: &Request,
 ) -> Result<(), Failure> {
-    succeeded(&request.config.plugin, &start(program, command, request)?).map(drop)
+    let output = run_attachment(program, command, request)?;
+    success(&request.config.plugin, &output).map(drop)
 }
 
 /// STATUS or GC by a program.
-pub(super) fn of_node(
+pub(super) fn status_or_gc(
     program: &Path,
     command: Command,
     request: &NodeRequest,
 ) -> Result<(), Failure> {
-    let variables = variables(command, None, &request.path)?;
-    succeeded(&request.config.plugin, &run(program, &variables, &request.config)?).map(drop)
+    let output = run(program, command, None, &request.path, &request.config)?;
+    success(&request.config.plugin, &output).map(drop)
 }
 
-/// Whether a plugin says with this code that it cannot do what it was asked, so that it has not
-/// begun to, or that it has left nothing to clean up.
+/// Returns true for the codes with which a plugin says that it has not begun, or that there is
+/// nothing to clean up.
 fn is_refusal(code: Code) -> bool {
     matches!(
         code,
@@ -86,39 +64,64 @@ fn is_refusal(code: Code) -> bool {
     )
 }
 
-fn start(program: &Path, command: Command, request: &Request) -> Result<exec::Output, Failure> {
-    run(program, &variables(command, Some(request), &request.path)?, &request.config)
+fn run_attachment(
+    program: &Path,
+    command: Command,
+    request: &Request,
+) -> Result<exec::Output, Failure> {
+    run(program, command, Some(request), &request.path, &request.config)
 }
 
-/// Runs a program as a plugin, to its end.
-fn run(program: &Path, variables: &Variables, config: &NetConf) -> Result<exec::Output, Failure> {
-    let output = exec::run(program, variables, stdin(config).to_string().as_bytes());
+/// Runs a program as a plugin, to its end. Its environment is that of section "Parameters": without
+/// an attachment it has none of an attachment's variables, not even those of our own environment.
+fn run(
+    program: &Path,
+    command: Command,
+    attachment: Option<&Request>,
+    path: &[PathBuf],
+    config: &NetConf,
+) -> Result<exec::Output, Failure> {
+    let path = std::env::join_paths(path).map_err(|error| {
+        Failure::new(Code::InvalidEnvironment, format!("CNI_PATH cannot be passed on: {error}"))
+    })?;
+    let netns = attachment.map(|request| request.netns.clone().unwrap_or_default().into());
+    let variables: [(&str, Option<OsString>); 6] = [
+        ("CNI_COMMAND", Some(command.as_str().into())),
+        ("CNI_CONTAINERID", attachment.map(|request| request.container_id.as_str().into())),
+        ("CNI_NETNS", netns),
+        ("CNI_IFNAME", attachment.map(|request| request.ifname.as_str().into())),
+        ("CNI_ARGS", attachment.map(|request| request.args.to_string().into())),
+        ("CNI_PATH", Some(path)),
+    ];
+    let output = exec::run(program, &variables, stdin(config).to_string().as_bytes());
     let output = output.map_err(|error| {
         let name = &config.plugin;
         let msg = format!("plugin {name:?} ({}) cannot be run: {error}", program.display());
         Failure::new(Code::Io, msg)
     })?;
-    // "Ensure that the delegated plugin's stderr is output to the calling plugin's stderr" (same
-    // section). It is for logs: that it cannot be written there changes nothing.
-    if !output.stderr.is_empty() {
-        let _ = writeln!(io::stderr(), "{}", output.stderr);
+    // "Ensure that the delegated plugin's stderr is output to the calling plugin's stderr" (section
+    // "Delegated plugin execution procedure"). That it cannot be written there is no reason to fail.
+    for line in output.stderr.lines() {
+        let _ = writeln!(io::stderr(), "{}", OneLine(line));
     }
     Ok(output)
 }
 
-/// What a program answered to an ADD.
+/// Returns what a program answered to an ADD.
 fn result(name: &str, version: Version, output: &exec::Output) -> Result<CniResult, Failure> {
-    let stdout = succeeded(name, output)?;
-    let unreadable = |problem: String| {
+    let stdout = success(name, output)?;
+    let read = match serde_json::from_slice::<Value>(stdout) {
+        Ok(value) => CniResult::from_value(&value, version).map_err(|failure| failure.msg),
+        Err(error) => Err(error.to_string()),
+    };
+    read.map_err(|problem| {
         Failure::new(Code::Decode, format!("plugin {name:?} gave no result: {problem}"))
             .with_details(output.stderr.clone())
-    };
-    let value: Value =
-        serde_json::from_slice(stdout).map_err(|error| unreadable(error.to_string()))?;
-    CniResult::from_value(&value, version).map_err(|failure| unreadable(failure.msg))
+    })
 }
 
-/// What the plugin reads: the whole configuration, with what was set beside it.
+/// Returns what the plugin reads: the whole configuration, with `cniVersion` and `prevResult` as they
+/// were set.
 fn stdin(config: &NetConf) -> Value {
     let mut raw = config.raw.clone();
     raw.insert("cniVersion".to_owned(), config.version.as_str().into());
@@ -128,8 +131,9 @@ fn stdin(config: &NetConf) -> Value {
     Value::Object(raw)
 }
 
-/// What a program has written, if it succeeded; else its own words where it has any.
-fn succeeded<'o>(name: &str, output: &'o exec::Output) -> Result<&'o [u8], Failure> {
+/// Returns what a program wrote to standard output if it succeeded, else its error object, or that it
+/// gave none.
+fn success<'o>(name: &str, output: &'o exec::Output) -> Result<&'o [u8], Failure> {
     let stdout = output.stdout.as_deref().map_err(|error| {
         Failure::new(Code::Io, format!("plugin {name:?} cannot be understood: {error}"))
             .with_details(output.stderr.clone())

@@ -49,31 +49,35 @@ fn request(plugin: &str, path: &[&Path]) -> Request {
     }
 }
 
-fn call(command: Command, request: &Request) -> Result<Option<CniResult>, Failure> {
-    Delegates::new(&[&Fake], Lookup::PathOnly).call(command, request)
+fn delegates() -> Delegates<'static> {
+    Delegates::new(&[&Fake], Lookup::PathOnly)
+}
+
+fn add(request: &Request) -> Result<CniResult, Failure> {
+    delegates().add(request).map_err(|failed| failed.cause)
 }
 
 #[test]
-fn a_plugin_is_not_looked_for_outside_of_the_directories() {
+fn plugin_name_with_path_is_refused() {
     let dir = directory("foreign", "echo '{}'");
     let below = dir.path().join("below");
     fs::create_dir(&below).unwrap();
     // From a configuration it cannot come, from another caller it could.
     let mut request = request("foreign", &[&below]);
     request.config.plugin = "../foreign".to_owned();
-    let failure = call(Command::Add, &request).unwrap_err();
+    let failure = add(&request).unwrap_err();
     assert_eq!(failure.code, Code::InvalidConfig);
     assert!(failure.msg.contains("is no file name"), "{}", failure.msg);
 }
 
 #[test]
-fn a_foreign_plugin_gets_environment_and_configuration_and_its_result_is_read() {
+fn program_gets_environment_and_configuration() {
     let dir = directory(
         "foreign",
         r#"cat >"${0%/*}/stdin"; env | grep ^CNI_ | sort >"${0%/*}/env"
         echo '{"ips":[{"version":"4","address":"10.0.0.5/24"}]}'"#,
     );
-    let result = call(Command::Add, &request("foreign", &[dir.path()])).unwrap().unwrap();
+    let result = add(&request("foreign", &[dir.path()])).unwrap();
     assert_eq!(result.ips[0].address, "10.0.0.5/24".parse().unwrap());
     let env = fs::read_to_string(dir.path().join("env")).unwrap();
     let expected = format!(
@@ -89,61 +93,64 @@ fn a_foreign_plugin_gets_environment_and_configuration_and_its_result_is_read() 
 }
 
 #[test]
-fn a_foreign_plugins_own_error_is_passed_on_with_its_name() {
+fn error_of_a_program_is_passed_on_with_its_name() {
     let dir = directory(
         "foreign",
         r#"[ $CNI_COMMAND = DEL ] && exit 0
         echo '{"code":11,"msg":"no lease yet","details":"dhcp"}'; exit 1"#,
     );
-    let failure = call(Command::Add, &request("foreign", &[dir.path()])).unwrap_err();
+    let failure = add(&request("foreign", &[dir.path()])).unwrap_err();
     let expected = Failure::new(Code::TryAgain, "plugin \"foreign\": no lease yet");
     assert_eq!(failure, expected.with_details("dhcp"));
 }
 
 #[test]
-fn a_foreign_plugin_that_dies_without_a_word_is_named_with_its_stderr() {
+fn stderr_is_the_details_of_a_failure_without_error_object() {
     let dir = directory("foreign", "echo panic: nil >&2; exit 3");
-    let failure = call(Command::Check, &request("foreign", &[dir.path()])).unwrap_err();
+    let failure = delegates().check(&request("foreign", &[dir.path()])).unwrap_err();
     assert_eq!(failure.msg, "plugin \"foreign\" failed without a reason (exit status: 3)");
     assert_eq!(failure.details, "panic: nil");
 }
 
 #[test]
-fn after_a_failed_add_the_foreign_plugin_is_called_with_del() {
+fn del_follows_a_failed_add() {
     let dir = directory("foreign", r#"echo $CNI_COMMAND >>"${0%/*}/calls"; exit 1"#);
-    let failure = call(Command::Add, &request("foreign", &[dir.path()])).unwrap_err();
+    let failure = add(&request("foreign", &[dir.path()])).unwrap_err();
     assert_eq!(fs::read_to_string(dir.path().join("calls")).unwrap(), "ADD\nDEL\n");
     assert!(failure.details.starts_with("and its DEL failed: "), "{failure}");
 }
 
+/// Returns the failure of an IPAM plugin's ADD.
+fn failed_ipam_add(script: &str) -> FailedAdd {
+    let dir = directory("foreign", script);
+    let mut request = request("own", &[dir.path()]);
+    request.config.ipam = Some("foreign".to_owned());
+    Delegates::new(&[], Lookup::PathOnly).ipam_add(&request).unwrap_err()
+}
+
 #[test]
-fn what_a_failed_add_may_have_left_is_told_when_its_del_fails_too() {
-    let add = |script: &str| {
-        let dir = directory("foreign", script);
-        let mut request = request("own", &[dir.path()]);
-        request.config.ipam = Some("foreign".to_owned());
-        Delegates::new(&[], Lookup::PathOnly).ipam_add(&request).unwrap_err()
-    };
-    let failed = add("exit 1");
-    assert!(failed.left.is_some(), "{failed:?}");
+fn failed_del_after_failed_add_is_reported() {
+    let failed = failed_ipam_add("exit 1");
+    assert!(failed.failed_del.is_some(), "{failed:?}");
     assert!(failed.cause.details.contains("and its DEL failed"), "{failed:?}");
-    assert_eq!(add("[ $CNI_COMMAND = DEL ]").left, None);
-    // What was refused, or has never run, has left nothing.
+    assert_eq!(failed_ipam_add("[ $CNI_COMMAND = DEL ]").failed_del, None);
+    // One that was refused, or has never run, needs no DEL.
     let refused = r#"echo '{"code":7,"msg":"no server","details":""}'; exit 1"#;
-    assert_eq!(add(refused).left, None);
+    assert_eq!(failed_ipam_add(refused).failed_del, None);
     let unknown = r#"echo '{"code":3,"msg":"no such container","details":""}'; exit 1"#;
-    assert_eq!(add(unknown).left, None);
-    assert_eq!(add(&format!("[ $CNI_COMMAND = ADD ] && exit 1; {unknown}")).left, None);
+    assert_eq!(failed_ipam_add(unknown).failed_del, None);
+    let script = format!("[ $CNI_COMMAND = ADD ] && exit 1; {unknown}");
+    assert_eq!(failed_ipam_add(&script).failed_del, None);
     let dir = directory("foreign", "");
     fs::write(dir.path().join("foreign"), "#!/nowhere\n").unwrap();
     let mut request = request("own", &[dir.path()]);
     request.config.ipam = Some("foreign".to_owned());
     let failed = Delegates::new(&[], Lookup::PathOnly).ipam_add(&request).unwrap_err();
-    assert_eq!(failed.left, None);
+    assert_eq!(failed.failed_del, None);
 }
 
 #[test]
-fn an_ipam_plugin_that_does_not_know_the_container_has_nothing_to_give_back() {
+fn ipam_del_of_an_unknown_container_succeeds() {
     let del = |code: u32| {
         let dir = directory("foreign", &format!(r#"echo '{{"code":{code},"msg":"no"}}'; exit 1"#));
         let mut request = request("own", &[dir.path()]);
@@ -155,60 +162,60 @@ fn an_ipam_plugin_that_does_not_know_the_container_has_nothing_to_give_back() {
 }
 
 #[test]
-fn what_is_no_result_is_an_error() {
+fn output_without_result_is_an_error() {
     for output in ["", "hello", r#"{"ips":[{"address":"x"}]}"#] {
         let dir = directory("foreign", &format!("echo '{output}'"));
-        let failure = call(Command::Add, &request("foreign", &[dir.path()])).unwrap_err();
+        let failure = add(&request("foreign", &[dir.path()])).unwrap_err();
         assert_eq!(failure.code, Code::Decode);
         assert!(failure.msg.starts_with("plugin \"foreign\" gave no result: "), "{failure}");
     }
 }
 
 #[test]
-fn a_plugin_that_writes_without_end_does_not_hang_us() {
+fn endless_output_is_refused() {
     let dir = directory("foreign", "exec yes");
-    let failure = call(Command::Add, &request("foreign", &[dir.path()])).unwrap_err();
+    let failure = add(&request("foreign", &[dir.path()])).unwrap_err();
     assert!(failure.msg.contains("more than 1048576 bytes"), "{failure}");
 }
 
 #[test]
-fn a_plugin_that_said_too_much_is_ended() {
+fn program_with_too_much_output_is_killed() {
     let dir = directory("foreign", "head -c 2000000 /dev/zero; sleep 1; touch \"${0%/*}/went-on\"");
-    call(Command::Del, &request("foreign", &[dir.path()])).unwrap_err();
+    delegates().del(&request("foreign", &[dir.path()])).unwrap_err();
     assert!(!dir.path().join("went-on").exists());
 }
 
 #[test]
-fn much_input_and_much_stderr_at_once_do_not_block() {
+fn large_input_and_large_stderr_do_not_block() {
     let dir = directory("foreign", "head -c 300000 /dev/zero | tr '\\0' ' ' >&2; cat >/dev/null");
     let mut request = request("foreign", &[dir.path()]);
     request.config.raw.insert("big".to_owned(), "x".repeat(500_000).into());
-    assert_eq!(call(Command::Del, &request), Ok(None));
+    assert_eq!(delegates().del(&request), Ok(()));
 }
 
 #[test]
-fn directories_are_searched_in_order_for_files() {
+fn directories_are_searched_in_order() {
     let empty = tempfile::tempdir().unwrap();
     fs::create_dir(empty.path().join("foreign")).unwrap();
     let first = directory("foreign", "exit 0");
     let second = directory("foreign", "exit 1");
     let request = request("foreign", &[empty.path(), first.path(), second.path()]);
-    assert_eq!(call(Command::Del, &request), Ok(None));
+    assert_eq!(delegates().del(&request), Ok(()));
 }
 
 #[test]
-fn a_plugin_that_is_nowhere_is_named_with_the_directories() {
-    let failure = call(Command::Add, &request("fake", &[Path::new("/nowhere")])).unwrap_err();
+fn missing_plugin_is_named_with_the_directories() {
+    let failure = add(&request("fake", &[Path::new("/nowhere")])).unwrap_err();
     assert_eq!(
         failure.msg,
         "plugin \"fake\" is not in /nowhere: install it there, or add its directory to CNI_PATH"
     );
-    let failure = call(Command::Add, &request("fake", &[])).unwrap_err();
+    let failure = add(&request("fake", &[])).unwrap_err();
     assert!(failure.msg.contains("CNI_PATH names no directory"), "{failure}");
 }
 
 #[test]
-fn our_own_executable_is_known_by_any_link_and_a_copy_is_not() {
+fn own_executable_is_recognised_by_inode() {
     let own = std::env::current_exe().unwrap();
     let dir = tempfile::tempdir_in(own.parent().unwrap()).unwrap();
     let file = |name: &str| dir.path().join(name);
@@ -220,30 +227,30 @@ fn our_own_executable_is_known_by_any_link_and_a_copy_is_not() {
 }
 
 #[test]
-fn our_own_plugin_is_called_in_the_same_process() {
+fn own_plugin_is_called_in_process() {
     let own = std::env::current_exe().unwrap();
     let dir = tempfile::tempdir_in(own.parent().unwrap()).unwrap();
     fs::hard_link(&own, dir.path().join("fake")).unwrap();
-    let failure = call(Command::Add, &request("fake", &[dir.path()])).unwrap_err();
+    let failure = add(&request("fake", &[dir.path()])).unwrap_err();
     assert_eq!(failure.msg, "in process for n");
 }
 
 #[test]
-fn another_program_of_our_plugins_name_is_executed() {
+fn other_program_of_our_plugins_name_is_executed() {
     let dir = directory("fake", r#"echo '{"code":100,"msg":"elsewhere"}'; exit 1"#);
-    let failure = call(Command::Check, &request("fake", &[dir.path()])).unwrap_err();
+    let failure = delegates().check(&request("fake", &[dir.path()])).unwrap_err();
     assert_eq!(failure.msg, "plugin \"fake\": elsewhere");
 }
 
 #[test]
-fn a_person_needs_nothing_installed() {
+fn builtin_serves_when_nothing_is_installed() {
     let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);
-    let failure = delegates.call(Command::Add, &request("fake", &[])).unwrap_err();
-    assert_eq!(failure.msg, "in process for n");
+    let failed = delegates.add(&request("fake", &[])).unwrap_err();
+    assert_eq!(failed.cause.msg, "in process for n");
 }
 
 #[test]
-fn the_ipam_plugin_is_called_with_the_same_configuration() {
+fn ipam_plugin_gets_the_whole_configuration() {
     let dir = directory("ipam", r#"cat >"${0%/*}/stdin""#);
     let mut request = request("bond", &[dir.path()]);
     request.config.raw.insert("ipam".to_owned(), json!({"type": "ipam"}));
@@ -256,13 +263,13 @@ fn the_ipam_plugin_is_called_with_the_same_configuration() {
 }
 
 #[test]
-fn without_an_ipam_plugin_nothing_is_called() {
+fn no_ipam_plugin_is_called_without_ipam_type() {
     let delegates = Delegates::new(&[], Lookup::PathOnly);
     assert_eq!(delegates.ipam_add(&request("bond", &[])), Ok(None));
 }
 
 #[test]
-fn a_plugin_is_not_its_own_ipam_plugin() {
+fn plugin_cannot_be_its_own_ipam_plugin() {
     let mut request = request("fake", &[]);
     request.config.ipam = Some("fake".to_owned());
     let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);
@@ -271,7 +278,7 @@ fn a_plugin_is_not_its_own_ipam_plugin() {
 }
 
 #[test]
-fn status_and_gc_are_passed_on_without_an_attachment() {
+fn status_and_gc_are_forwarded_without_an_attachment() {
     let dir = directory("ipam", r#"env | grep ^CNI_ | sort >"${0%/*}/$CNI_COMMAND""#);
     let config = json!({
         "cniVersion": "1.1.0", "name": "n", "type": "fake", "ipam": {"type": "ipam"},
@@ -289,7 +296,7 @@ fn status_and_gc_are_passed_on_without_an_attachment() {
 }
 
 #[test]
-fn a_plugin_that_names_itself_for_ipam_has_no_lease_to_give_back() {
+fn ipam_del_succeeds_when_the_plugin_names_itself() {
     let mut request = request("fake", &[]);
     request.config.ipam = Some("fake".to_owned());
     let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);

@@ -1,67 +1,53 @@
-//! Reading results of every version. What a version does not have is accepted from it all the
-//! same, since plugins in use write it; `null` and empty texts are read as absent, since Go
-//! programs write them.
+//! Reading results of every CNI version. What a version does not have is accepted from it all the
+//! same, since plugins in use write it; `null` and empty texts are read as absent, since Go programs
+//! write them.
 
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use podbond_names::LinkName;
+use podbond_names::Mac;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::config::fields;
-use crate::{CniResult, Code, Dns, Failure, Interface, IpConfig, Route, Version};
+use crate::{CniResult, Code, Dns, Failure, IpConfig, Route, Version};
 
+/// Reads a result; without `cniVersion` it is of `assumed`.
 pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failure> {
-    let refused = |problem: String| Failure::new(Code::Decode, format!("the result {problem}"));
     let Value::Object(object) = value else {
-        return Err(refused(format!("is {value}, and not a JSON object")));
+        return Err(refused(format_args!("is {value}, and not a JSON object")));
     };
     let version = match object.get("cniVersion") {
         None | Some(Value::Null) => assumed,
         Some(Value::String(text)) if text.is_empty() => assumed,
-        Some(Value::String(text)) => Version::parse(text)
-            .ok_or_else(|| refused(format!("is of cniVersion {text:?}, which is not known")))?,
-        Some(other) => return Err(refused(format!("has the cniVersion {other}"))),
+        Some(Value::String(text)) => Version::parse(text).ok_or_else(|| {
+            refused(format_args!("is of cniVersion {text:?}, which is not known"))
+        })?,
+        Some(other) => return Err(refused(format_args!("has the cniVersion {other}"))),
     };
-    let decode = |failure: Failure| Failure { code: Code::Decode, ..failure };
-    if version < Version::V0_3_0 {
-        let wire: LegacyResult = fields("the result", object).map_err(decode)?;
-        return Ok(wire.into());
-    }
-    let wire: WireResult = fields("the result", object).map_err(decode)?;
-    let result = CniResult::from(wire);
-    let beyond = |ip: &IpConfig| ip.interface.is_some_and(|i| i >= result.interfaces.len());
-    match result.ips.iter().position(beyond) {
-        // A delegated plugin gives no interfaces, yet some say which one they mean.
-        Some(position) if !result.interfaces.is_empty() => Err(refused(format!(
-            "is inconsistent: field ips[{position}].interface counts beyond the {} interfaces",
-            result.interfaces.len()
+    let result = if version < Version::V0_3_0 {
+        fields("the result", object).map(|legacy: LegacyResult| legacy.into())
+    } else {
+        fields("the result", object)
+    };
+    let result: CniResult = result.map_err(|failure| Failure { code: Code::Decode, ..failure })?;
+    // A delegated plugin gives no interfaces, yet some say which one they mean.
+    let interfaces = result.interfaces.len();
+    let position = result.ips.iter().position(|ip| ip.interface.is_some_and(|i| i >= interfaces));
+    match position {
+        Some(position) if interfaces > 0 => Err(refused(format_args!(
+            "is inconsistent: field ips[{position}].interface counts beyond the {interfaces} \
+             interfaces"
         ))),
         _ => Ok(result),
     }
 }
 
-#[derive(Deserialize)]
-struct WireResult {
-    interfaces: Option<Vec<WireInterface>>,
-    ips: Option<Vec<WireIp>>,
-    routes: Option<Vec<Route>>,
-    dns: Option<WireDns>,
-}
-
-impl From<WireResult> for CniResult {
-    fn from(wire: WireResult) -> Self {
-        Self {
-            interfaces: convert(wire.interfaces),
-            ips: convert(wire.ips),
-            routes: wire.routes.unwrap_or_default(),
-            dns: wire.dns.map(Dns::from).unwrap_or_default(),
-        }
-    }
+fn refused(problem: impl Display) -> Failure {
+    Failure::new(Code::Decode, format_args!("the result {problem}"))
 }
 
 /// 0.1.0 and 0.2.0.
@@ -69,7 +55,7 @@ impl From<WireResult> for CniResult {
 struct LegacyResult {
     ip4: Option<LegacyIp>,
     ip6: Option<LegacyIp>,
-    dns: Option<WireDns>,
+    dns: Option<Dns>,
 }
 
 #[derive(Deserialize)]
@@ -82,10 +68,9 @@ struct LegacyIp {
 }
 
 impl From<LegacyResult> for CniResult {
-    fn from(wire: LegacyResult) -> Self {
-        let dns = wire.dns.map(Dns::from).unwrap_or_default();
-        let mut result = Self { dns, ..Self::default() };
-        for ip in [wire.ip4, wire.ip6].into_iter().flatten() {
+    fn from(legacy: LegacyResult) -> Self {
+        let mut result = Self { dns: legacy.dns.unwrap_or_default(), ..Self::default() };
+        for ip in [legacy.ip4, legacy.ip6].into_iter().flatten() {
             let LegacyIp { ip: address, gateway, routes } = ip;
             result.ips.push(IpConfig { address, gateway, interface: None });
             result.routes.extend(routes.unwrap_or_default());
@@ -94,96 +79,30 @@ impl From<LegacyResult> for CniResult {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireInterface {
-    name: LinkName,
-    mac: Option<String>,
-    mtu: Option<u32>,
-    sandbox: Option<String>,
-    socket_path: Option<String>,
-    #[serde(rename = "pciID")]
-    pci_id: Option<String>,
+/// Reads a value; `null` is its default.
+pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-impl From<WireInterface> for Interface {
-    fn from(wire: WireInterface) -> Self {
-        Self {
-            name: wire.name,
-            mac: wire.mac.and_then(|mac| mac.parse().ok()),
-            mtu: wire.mtu.filter(|&mtu| mtu != 0),
-            sandbox: wire.sandbox.filter(not_empty),
-            socket_path: wire.socket_path.filter(not_empty),
-            pci_id: wire.pci_id.filter(not_empty),
-        }
-    }
+/// Reads a hardware address; none where it is not an Ethernet address.
+pub(super) fn ethernet<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Mac>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
-#[derive(Deserialize)]
-struct WireIp {
-    #[serde(deserialize_with = "prefix")]
-    address: IpNet,
-    #[serde(default, deserialize_with = "text")]
-    gateway: Option<IpAddr>,
-    interface: Option<usize>,
+/// Reads an MTU; none where it is 0.
+pub(super) fn mtu<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|&mtu| mtu != 0))
 }
 
-impl From<WireIp> for IpConfig {
-    fn from(wire: WireIp) -> Self {
-        Self { address: wire.address, gateway: wire.gateway, interface: wire.interface }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct WireRoute {
-    #[serde(deserialize_with = "prefix")]
-    dst: IpNet,
-    #[serde(default, deserialize_with = "text")]
-    gw: Option<IpAddr>,
-    mtu: Option<u32>,
-    advmss: Option<u32>,
-    priority: Option<u32>,
-    table: Option<u32>,
-    scope: Option<u8>,
-}
-
-impl From<WireRoute> for Route {
-    fn from(wire: WireRoute) -> Self {
-        let WireRoute { dst, gw, mtu, advmss, priority, table, scope } = wire;
-        Self { dst, gw, mtu, advmss, priority, table, scope }
-    }
-}
-
-#[derive(Deserialize)]
-struct WireDns {
-    nameservers: Option<Vec<String>>,
-    domain: Option<String>,
-    search: Option<Vec<String>>,
-    options: Option<Vec<String>>,
-}
-
-impl From<WireDns> for Dns {
-    fn from(wire: WireDns) -> Self {
-        Self {
-            nameservers: wire.nameservers.unwrap_or_default(),
-            domain: wire.domain.filter(not_empty),
-            search: wire.search.unwrap_or_default(),
-            options: wire.options.unwrap_or_default(),
-        }
-    }
-}
-
-fn convert<W, T: From<W>>(wire: Option<Vec<W>>) -> Vec<T> {
-    wire.unwrap_or_default().into_iter().map(T::from).collect()
-}
-
-#[expect(clippy::ptr_arg, reason = "Option<String>::filter passes &String")]
-fn not_empty(text: &String) -> bool {
-    !text.is_empty()
-}
-
-/// An address with prefix length.
-fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+/// Reads an address with prefix length.
+pub(super) fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| {
         let problem = match text.parse::<IpAddr>() {
@@ -194,17 +113,19 @@ fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error>
     })
 }
 
-/// A value that is written as text; none when the text is empty.
-fn text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+/// Reads a value that is written as text; none where the text is empty.
+pub(super) fn text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: Display>,
 {
-    let text = Option::<String>::deserialize(deserializer)?.filter(not_empty);
-    let parse = |text: String| {
-        text.parse().map_err(|error| D::Error::custom(format_args!("{text:?}: {error}")))
-    };
-    text.map(parse).transpose()
+    match Option::<String>::deserialize(deserializer)? {
+        Some(text) if !text.is_empty() => match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(D::Error::custom(format_args!("{text:?}: {error}"))),
+        },
+        _ => Ok(None),
+    }
 }
 
 #[cfg(test)]
@@ -218,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_version_the_result_is_of_the_assumed_one() {
+    fn result_without_version_is_of_the_assumed_one() {
         let legacy = json!({"ip4": {"ip": "10.0.0.5/24"}});
         assert_eq!(result(&legacy, Version::V0_2_0).unwrap().ips.len(), 1);
         assert_eq!(result(&legacy, Version::V0_3_0).unwrap().ips.len(), 0);
     }
 
     #[test]
-    fn null_empty_and_unknown_values_are_tolerated() {
+    fn null_empty_and_unknown_values_are_ignored() {
         let tolerated = json!({
             "cniVersion": "1.0.0", "routes": null, "dns": {"domain": ""}, "extra": [1],
             "interfaces": [{"name": "ib0", "mac": "80:00:02:08:fe:80:00:00:00:00:00:00", "x": 1}],
@@ -237,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn a_delegated_plugin_may_count_interfaces_that_it_does_not_give() {
+    fn interface_index_without_interfaces_is_accepted() {
         let ips = json!([{"address": "10.0.0.5/24", "interface": 0}]);
         assert!(read(&json!({"ips": ips})).is_ok());
     }
 
     #[test]
-    fn an_error_names_the_field_with_its_path() {
+    fn error_names_the_path_of_the_field() {
         for (value, message) in [
             (json!([]), "the result is [], and not a JSON object"),
             (

@@ -2,100 +2,67 @@
 
 use std::net::IpAddr;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::{CniResult, Dns, Interface, IpConfig, Route, Version};
+use crate::{CniResult, Route, Version};
 
+/// What 1.1.0 added to interfaces.
+const INTERFACE_1_1_0: &[&str] = &["mtu", "socketPath", "pciID"];
+
+/// What 1.1.0 added to routes.
+const ROUTE_1_1_0: &[&str] = &["mtu", "advmss", "priority", "table", "scope"];
+
+/// Returns the result as `version` writes it.
 pub(super) fn result(result: &CniResult, version: Version) -> Value {
-    let version_key = ("cniVersion", Some(version.as_str().into()));
-    let dns = ("dns", dns(&result.dns, version));
-    if version < Version::V0_3_0 {
-        return object([
-            version_key,
-            ("ip4", legacy_ip(result, IpAddr::is_ipv4)),
-            ("ip6", legacy_ip(result, IpAddr::is_ipv6)),
-            dns,
-        ]);
+    let mut value = if version < Version::V0_3_0 { legacy(result) } else { json!(result) };
+    if version < Version::V1_1_0 {
+        remove(&mut value, "interfaces", INTERFACE_1_1_0);
+        remove(&mut value, "routes", ROUTE_1_1_0);
     }
-    object([
-        version_key,
-        ("interfaces", list(result.interfaces.iter().map(|i| interface(i, version)))),
-        ("ips", list(result.ips.iter().map(|ip| ip_config(ip, version)))),
-        ("routes", list(result.routes.iter().map(|r| route(r, version)))),
-        dns,
-    ])
+    if version < Version::V1_0_0 {
+        for (written, ip) in list(&mut value, "ips").zip(&result.ips) {
+            written["version"] = if ip.address.addr().is_ipv4() { "4" } else { "6" }.into();
+        }
+        // Programs that read such results have always been given a `dns`.
+        if value["dns"].is_null() {
+            value["dns"] = json!({});
+        }
+    }
+    value["cniVersion"] = version.as_str().into();
+    value
 }
 
-fn interface(interface: &Interface, version: Version) -> Value {
-    let newest = version >= Version::V1_1_0;
-    object([
-        ("name", Some(interface.name.as_str().into())),
-        ("mac", interface.mac.map(|mac| mac.to_string().into())),
-        ("mtu", interface.mtu.filter(|_| newest).map(Value::from)),
-        ("sandbox", interface.sandbox.as_deref().map(Value::from)),
-        ("socketPath", interface.socket_path.as_deref().filter(|_| newest).map(Value::from)),
-        ("pciID", interface.pci_id.as_deref().filter(|_| newest).map(Value::from)),
-    ])
+/// Returns what 0.1.0 and 0.2.0 can say: one address of each family, with the family's routes under it.
+fn legacy(result: &CniResult) -> Value {
+    let mut object = Map::new();
+    object.extend(legacy_ip(result, IpAddr::is_ipv4).map(|ip| ("ip4".to_owned(), ip)));
+    object.extend(legacy_ip(result, IpAddr::is_ipv6).map(|ip| ("ip6".to_owned(), ip)));
+    object.insert("dns".to_owned(), json!(result.dns));
+    Value::Object(object)
 }
 
-fn ip_config(ip: &IpConfig, version: Version) -> Value {
-    let family = if ip.address.addr().is_ipv4() { "4" } else { "6" };
-    object([
-        ("version", Some(family.into()).filter(|_| version < Version::V1_0_0)),
-        ("interface", ip.interface.map(Value::from)),
-        ("address", Some(ip.address.to_string().into())),
-        ("gateway", address(ip.gateway)),
-    ])
-}
-
-fn route(route: &Route, version: Version) -> Value {
-    let newest = version >= Version::V1_1_0;
-    object([
-        ("dst", Some(route.dst.to_string().into())),
-        ("gw", address(route.gw)),
-        ("mtu", route.mtu.filter(|_| newest).map(Value::from)),
-        ("advmss", route.advmss.filter(|_| newest).map(Value::from)),
-        ("priority", route.priority.filter(|_| newest).map(Value::from)),
-        ("table", route.table.filter(|_| newest).map(Value::from)),
-        ("scope", route.scope.filter(|_| newest).map(Value::from)),
-    ])
-}
-
-/// 0.1.0 and 0.2.0 know one address of each family, with the family's routes under it.
 fn legacy_ip(result: &CniResult, family: fn(&IpAddr) -> bool) -> Option<Value> {
     let ip = result.ips.iter().find(|ip| family(&ip.address.addr()))?;
-    let routes = result.routes.iter().filter(|r| family(&r.dst.addr()));
-    Some(object([
-        ("ip", Some(ip.address.to_string().into())),
-        ("gateway", address(ip.gateway)),
-        ("routes", list(routes.map(|r| route(r, Version::V0_2_0)))),
-    ]))
+    let routes: Vec<&Route> = result.routes.iter().filter(|r| family(&r.dst.addr())).collect();
+    let mut value = json!({"ip": ip.address});
+    if let Some(gateway) = ip.gateway {
+        value["gateway"] = json!(gateway);
+    }
+    if !routes.is_empty() {
+        value["routes"] = json!(routes);
+    }
+    remove(&mut value, "routes", ROUTE_1_1_0);
+    Some(value)
 }
 
-/// Programs that read results before 1.0.0 have always been given a `dns`; later it may be absent.
-fn dns(dns: &Dns, version: Version) -> Option<Value> {
-    let texts = |texts: &[String]| list(texts.iter().map(|text| text.as_str().into()));
-    let value = object([
-        ("nameservers", texts(&dns.nameservers)),
-        ("domain", dns.domain.as_deref().map(Value::from)),
-        ("search", texts(&dns.search)),
-        ("options", texts(&dns.options)),
-    ]);
-    Some(value).filter(|_| *dns != Dns::default() || version < Version::V1_0_0)
+/// Removes keys from each object of a list.
+fn remove(value: &mut Value, name: &str, keys: &[&str]) {
+    for object in list(value, name).filter_map(Value::as_object_mut) {
+        object.retain(|key, _| !keys.contains(&key.as_str()));
+    }
 }
 
-fn address(address: Option<IpAddr>) -> Option<Value> {
-    address.map(|address| address.to_string().into())
-}
-
-/// An array, none when it would be empty.
-fn list(values: impl Iterator<Item = Value>) -> Option<Value> {
-    let values: Vec<Value> = values.collect();
-    if values.is_empty() { None } else { Some(Value::Array(values)) }
-}
-
-/// An object of the keys that have a value.
-fn object<const N: usize>(pairs: [(&str, Option<Value>); N]) -> Value {
-    let present = pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(present.collect::<Map<_, _>>())
+/// Returns the items of a list; none where it is absent.
+fn list<'v>(value: &'v mut Value, name: &str) -> impl Iterator<Item = &'v mut Value> {
+    value.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
 }
