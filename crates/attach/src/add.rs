@@ -54,7 +54,7 @@ impl Attacher<'_> {
     fn look_up_plugins(&self, sandbox: &Sandbox, chain: &Chain) -> Result<(), Error> {
         for attachment in &chain.attachments {
             for config in attachment.configs(None) {
-                self.delegates.look_up(&config, self.path).map_err(|failure| {
+                self.delegates.check_installed(&config, self.path).map_err(|failure| {
                     let id = AttachmentId::of(sandbox, attachment);
                     plugin_failed(id, &config.plugin, Command::Add, failure)
                 })?;
@@ -160,10 +160,11 @@ impl Attacher<'_> {
             let netns = record.netns.as_ref().map(|netns| netns.path.clone());
             let previous = chain.so_far.clone();
             let plugin = config.plugin.clone();
-            let added = self.call(Command::Add, record, &chain, netns, config, previous);
-            chain.so_far = added.map_err(|failure| {
-                plugin_failed(AttachmentId::from(&*record), &plugin, Command::Add, failure)
+            let added = self.delegates.add(&self.request(record, &chain, netns, config, previous));
+            let result = added.map_err(|failed| {
+                plugin_failed(AttachmentId::from(&*record), &plugin, Command::Add, failed.cause)
             })?;
+            chain.so_far = Some(result);
         }
         // A plugin may give no result at all: then there is nothing to tell but the name.
         chain.result = Some(chain.so_far.take().unwrap_or_default());

@@ -42,18 +42,6 @@ pub struct Attacher<'a> {
 }
 
 impl Attacher<'_> {
-    pub(crate) fn call(
-        &self,
-        command: Command,
-        record: &Record,
-        chain: &ChainPart,
-        netns: Option<PathBuf>,
-        config: NetConf,
-        previous: Option<CniResult>,
-    ) -> Result<Option<CniResult>, Failure> {
-        self.delegates.call(command, &self.request(record, chain, netns, config, previous))
-    }
-
     /// Returns what a plugin of an attachment is given.
     pub(crate) fn request(
         &self,

@@ -1,6 +1,6 @@
 //! CHECK of a pod's networks: whether they are as they were made.
 
-use podbond_cni::{Code, Command, Failure, NetConf, Version};
+use podbond_cni::{Code, Failure, NetConf, Version};
 
 use podbond_record::{ChainPart, Record};
 
@@ -32,7 +32,7 @@ impl Attacher<'_> {
     }
 
     fn check_plugin(&self, record: &Record, chain: &ChainPart, config: &NetConf) -> Checked {
-        let own = self.delegates.own(&config.plugin);
+        let own = self.delegates.builtin(&config.plugin);
         if own.is_none() && config.version < Version::V0_4_0 {
             let (plugin, version) = (&config.plugin, config.version);
             return Checked::NotChecked(format!(
@@ -47,7 +47,7 @@ impl Attacher<'_> {
         let request = self.request(record, chain, netns, config, chain.result.clone());
         checked(match own {
             Some(plugin) => plugin.check(&request, self.delegates),
-            None => self.delegates.call(Command::Check, &request).map(drop),
+            None => self.delegates.check(&request),
         })
     }
 
@@ -56,7 +56,7 @@ impl Attacher<'_> {
         let Some(mut check) = record.del(self.path) else { return Vec::new() };
         check.config.version = check.config.version.max(Version::V0_4_0);
         let name = check.config.plugin.clone();
-        let outcome = match self.delegates.own(&name) {
+        let outcome = match self.delegates.builtin(&name) {
             Some(plugin) => checked(plugin.check(&check, self.delegates)),
             None => Checked::NotChecked(format!("{name} is not podbond's")),
         };

@@ -77,9 +77,9 @@ impl Attacher<'_> {
                 .collect();
         };
         let plugin = del.config.plugin.clone();
-        let deleted = match self.delegates.own(&plugin) {
+        let deleted = match self.delegates.builtin(&plugin) {
             Some(own) => own.del(&del, self.delegates),
-            None => self.delegates.call(Command::Del, &del).map(drop),
+            None => self.delegates.del(&del),
         };
         let failed =
             |failure| plugin_failed(AttachmentId::from(record), &plugin, Command::Del, failure);
@@ -112,9 +112,8 @@ impl Attacher<'_> {
             // Of a chain that failed, what there is: a plugin may find by it what to remove.
             let result = chain.result.as_ref().or(chain.so_far.as_ref());
             let previous = result.filter(|_| passes_result).cloned();
-            let deleted =
-                self.call(Command::Del, record, chain, netns.clone(), config.clone(), previous);
-            if let Err(failure) = deleted
+            let request = self.request(record, chain, netns.clone(), config.clone(), previous);
+            if let Err(failure) = self.delegates.del(&request)
                 && !self.is_nothing_left(netns.is_some(), config, &failure)
             {
                 errors.push(plugin_failed(record.into(), &config.plugin, Command::Del, failure));
@@ -130,7 +129,7 @@ impl Attacher<'_> {
     /// does not exist" (section "Error"). One of our own says so where it does not find the namespace,
     /// and what it made is still in one that is there.
     fn is_nothing_left(&self, has_netns: bool, config: &NetConf, failure: &Failure) -> bool {
-        let is_own = self.delegates.own(&config.plugin).is_some();
+        let is_own = self.delegates.builtin(&config.plugin).is_some();
         failure.code == Code::ContainerUnknown && !(is_own && has_netns)
     }
 }

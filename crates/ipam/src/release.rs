@@ -39,8 +39,8 @@ impl Ipam<'_> {
     /// ADD; none where the configuration names no IPAM plugin. One that fails gives back what it
     /// leased before; where it cannot, the lease is pending.
     pub(crate) fn lease(&self) -> Result<Option<CniResult>, NotAttached> {
-        self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, left }| {
-            let pending = left.map(|left| left.to_string());
+        self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, failed_del }| {
+            let pending = failed_del.map(|failure| failure.to_string());
             NotAttached { cause, pending }
         })
     }
