@@ -34,7 +34,7 @@ pub(crate) fn doubles(stations: &[Station], taken: Option<Mac>) -> Vec<Double> {
     for (position, Station { port, mac, spare }) in stations.iter().enumerate() {
         let earlier = stations[..position].iter().find(|earlier| earlier.mac == *mac);
         let Some(Station { port: other, .. }) = earlier else { continue };
-        let spare = spare.filter(|spare| spare.is_stations());
+        let spare = spare.filter(|spare| spare.is_unicast());
         let mut choices = spare.into_iter().chain((0_u32..).map(|turn| local(*mac, port, turn)));
         let free = choices.find(|choice| !used.contains(choice));
         let Some(instead) = free else { continue };

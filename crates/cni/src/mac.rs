@@ -86,7 +86,7 @@ impl NetConf {
             },
         };
         match given {
-            Some((field, mac)) if !mac.is_stations() => Err(WrongMac::Unusable { field, mac }),
+            Some((field, mac)) if !mac.is_unicast() => Err(WrongMac::Unusable { field, mac }),
             given => Ok(given),
         }
     }

@@ -79,7 +79,7 @@ pub fn attach<K: Apply, T>(
         Ok((answer, _applied)) => return Ok(answer),
         Err(failed) => failed,
     };
-    left.extend(failed.left.iter().map(ToString::to_string));
+    left.extend(failed.not_undone.iter().map(ToString::to_string));
     if leased {
         left.extend(give_back());
     }

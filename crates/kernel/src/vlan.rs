@@ -1,3 +1,5 @@
+//! VLAN tags and VLAN interfaces.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -42,11 +44,11 @@ impl fmt::Display for VlanTag {
     }
 }
 
-/// What makes a link a VLAN interface.
+/// Tag and lower link of a VLAN interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vlan {
     /// The tag of its frames.
     pub tag: VlanTag,
-    /// `IFLA_LINK`: the index of the link beneath.
+    /// `IFLA_LINK`: the index of the lower link.
     pub lower: u32,
 }

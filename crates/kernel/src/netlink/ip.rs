@@ -1,3 +1,5 @@
+//! Messages about addresses and routes: `RTM_*ADDR`, `RTM_*ROUTE`.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -11,7 +13,7 @@ use netlink_packet_route::route::{
     RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 
-use super::Message;
+use super::codec::Message;
 use crate::{AddressState, Dad, Route};
 
 /// `RT_TABLE_MAIN`
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_reads_back_as_sent() {
+    fn address_is_read_as_sent() {
         for text in ["10.56.217.7/24", "192.0.2.1/32", "2001:db8::7/64"] {
             let net: IpNet = text.parse().unwrap();
             let Message::NewAddress(message) = new_address(9, net, Dad::Off) else { panic!() };
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_ipv6_address_without_duplicate_address_detection_says_so() {
+    fn only_ipv6_has_the_nodad_flag() {
         let no_dad = |text: &str, dad| {
             let Message::NewAddress(message) = new_address(9, text.parse().unwrap(), dad) else {
                 panic!()
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_tentative_until_it_is_usable_or_a_duplicate() {
+    fn state_follows_the_flags() {
         let net: IpNet = "2001:db8::7/64".parse().unwrap();
         let state = |flags: AddressFlags| {
             let mut message = address(9, net);
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn only_subnets_of_more_than_two_have_a_broadcast_address() {
+    fn small_subnets_have_no_broadcast_address() {
         let broadcast = |text: &str| broadcast(text.parse().unwrap());
         assert_eq!(broadcast("10.56.217.7/24"), Some(Ipv4Addr::new(10, 56, 217, 255)));
         assert_eq!(broadcast("10.56.217.7/31"), None);
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_reads_back_as_sent() {
+    fn route_is_read_as_sent() {
         let wanted = [
             r#"{"destination":"0.0.0.0/0","gateway":"10.56.217.1","scope":0}"#,
             r#"{"destination":"10.9.0.0/16","scope":253,"protocol":4}"#,
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_removed_by_its_protocol_unless_its_metric_tells_it_from_others() {
+    fn ipv6_route_with_metric_is_removed_under_any_protocol() {
         let by = |text: &str| {
             let Message::DelRoute(message) = remove_route(4, &serde_json::from_str(text).unwrap())
             else {
@@ -323,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_own_routes_are_left_out() {
+    fn routes_of_table_local_are_left_out() {
         let text = r#"{"destination":"10.0.0.1/32","table":255}"#;
         let local: Route = serde_json::from_str(text).unwrap();
         assert_eq!(read_route(&emit(&route(4, &local)), 4), None);

@@ -1,4 +1,4 @@
-//! What `cargo xtask bench` measures of the codec, which is private otherwise.
+//! For `cargo xtask bench`: the parts of the codec that it measures.
 
 use netlink_packet_core::Emitable;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
@@ -8,7 +8,7 @@ use super::vf::{read_vfs, set_vf};
 use super::{Message, read_link};
 use crate::{Link, VfLinkState, VfSettings, VlanProtocol};
 
-/// The payload of an `RTM_NEWLINK` of a PF with so many VFs, each with every setting.
+/// Returns the payload of an `RTM_NEWLINK` of a PF with so many VFs, each with every setting.
 pub fn pf_with_vfs(count: u16) -> Vec<u8> {
     let vf = |number: u16| {
         let [high, low] = number.to_be_bytes();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_vf_of_the_message_is_found() {
+    fn each_vf_is_found() {
         let payload = pf_with_vfs(256);
         let (link, settings) = read_vf(&payload, 255).unwrap();
         assert_eq!((link.name.as_str(), settings.max_tx_rate), ("pf0", Some(2550)));

@@ -1,3 +1,5 @@
+//! Messages about neighbours: `RTM_NEWNEIGH`, `RTM_DELNEIGH`.
+
 use std::net::Ipv4Addr;
 
 use netlink_packet_route::AddressFamily;
@@ -5,7 +7,7 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourHeader, NeighbourMessage,
 };
 
-use super::Message;
+use super::codec::Message;
 
 fn neighbour(index: u32, ip: Ipv4Addr, flags: NeighbourFlags) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();

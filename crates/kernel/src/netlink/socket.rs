@@ -1,3 +1,5 @@
+//! A netlink socket: requests, dumps, and buffers that grow as the kernel needs.
+
 use std::fmt::Display;
 use std::io;
 use std::num::NonZeroU64;
@@ -6,8 +8,8 @@ use std::os::fd::AsRawFd;
 use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::Message;
-use super::answer::{End, Exchange, HEADER_BYTES};
+use super::codec::Message;
+use super::response::{End, Exchange, HEADER_BYTES};
 use crate::{Error, Result};
 
 /// What is read at once: the most that the kernel puts into one message of a dump
@@ -49,7 +51,7 @@ impl Socket {
         Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES), strict: false })
     }
 
-    /// The kernel's number for the socket's namespace; none from a kernel that gives none.
+    /// Returns the cookie of the socket's namespace (`SO_NETNS_COOKIE`); none before kernel 5.14.
     pub(crate) fn netns_cookie(&self) -> Option<NonZeroU64> {
         let mut cookie = 0_u64;
         let mut length: libc::socklen_t = U64_BYTES;
@@ -172,7 +174,7 @@ impl Socket {
     }
 }
 
-/// The kernel had more to say than fits its queue or our buffer, and some of it is lost.
+/// Returns whether a part of the response is lost: it did not fit the kernel's queue or our buffer.
 fn is_lost(error: &Error) -> bool {
     matches!(error, Error::Socket { source, .. } if source.raw_os_error() == Some(ENOBUFS))
 }

@@ -49,7 +49,7 @@ fn every_mode_is_made_with_its_options_and_shown_as_made() {
         assert_eq!((bond.mtu, bond.mac, bond.state), (1400, Some(mac), LinkState::Down));
         let shown = bond.bond.unwrap();
         assert_eq!(shown.mode, mode);
-        assert_eq!(options.unlike(&shown), []);
+        assert_eq!(options.mismatches(&shown), []);
         node.must(&add.inverse());
         assert_eq!(node.link(&pod("bond0")).unwrap(), None);
     }
@@ -126,7 +126,7 @@ fn a_failed_transaction_leaves_the_pod_as_it_was() {
     let failed = transact(&mut *node, |transaction| transaction.apply(steps)).unwrap_err();
     let words = "net2 (pod) is a port of bond0 already: take it out of it first";
     assert_eq!(failed.to_string(), words);
-    assert!(failed.left.is_empty(), "{failed}");
+    assert!(failed.not_undone.is_empty(), "{failed}");
     let after = node.links(Netns::Pod).unwrap();
     assert_eq!(after, before);
 }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use std::time::Duration;
 
-use podbond_kernel::{Dad, Error, LinkState, Route, Settled, Step, undo_all};
+use podbond_kernel::{Dad, DadOutcome, Error, LinkState, Route, Step, undo_all};
 
 use crate::pod::{Pod, errno, ip, pod};
 
@@ -69,8 +69,8 @@ fn with_duplicate_address_detection_an_address_is_usable_once_it_is_settled() {
     let shown = || ip("-n kernel-dad -6 addr show dev net3");
     assert!(line_of(&shown(), "2001:db8::7").contains("tentative"), "{}", shown());
     let wanted = ["2001:db8::7/64".parse().unwrap()];
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
-    assert_eq!(settled.unwrap(), Settled::Usable);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), DadOutcome::Usable);
     assert!(!line_of(&shown(), "2001:db8::7").contains("tentative"), "{}", shown());
 }
 
@@ -81,7 +81,7 @@ fn an_address_that_another_host_has_is_a_duplicate() {
     node.must(&add_with("2001:db8::8/64", Dad::On));
     node.must(&add_with("2001:db8::7/64", Dad::On));
     let wanted = ["2001:db8::8/64", "2001:db8::7/64"].map(|text| text.parse().unwrap());
-    let error = node.settle(&pod("net3"), &wanted, Duration::from_secs(20)).unwrap_err();
+    let error = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20)).unwrap_err();
     assert!(
         matches!(&error, Error::DuplicateAddress { address, .. } if *address == wanted[1]),
         "{error}"
@@ -89,8 +89,8 @@ fn an_address_that_another_host_has_is_a_duplicate() {
     // Without detection it goes unnoticed.
     node.must(&add_with("2001:db8::7/64", Dad::On).inverse());
     node.must(&add("2001:db8::7/64"));
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
-    assert_eq!(settled.unwrap(), Settled::Usable);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), DadOutcome::Usable);
 }
 
 #[test]
@@ -99,12 +99,12 @@ fn a_link_without_carrier_is_not_waited_for_longer_than_said() {
     node.must(&Step::SetState { at: pod("net3p"), to: LinkState::Down });
     node.must(&add_with("2001:db8::7/64", Dad::On));
     let wanted = ["2001:db8::7/64".parse().unwrap()];
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_millis(300));
-    assert_eq!(settled.unwrap(), Settled::NoCarrier);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_millis(300));
+    assert_eq!(settled.unwrap(), DadOutcome::NoCarrier);
     // The kernel asks once it can, and the wait begins anew.
     node.must(&Step::SetState { at: pod("net3p"), to: LinkState::Up });
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
-    assert_eq!(settled.unwrap(), Settled::Usable);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), DadOutcome::Usable);
 }
 
 fn line_of<'a>(text: &'a str, part: &str) -> &'a str {
@@ -212,7 +212,7 @@ fn a_route_that_is_there_already_is_no_error_unless_it_is_another() {
         node.must(&step);
         node.must(&step);
         let routes = node.routes(&pod("net3")).unwrap();
-        let alike = routes.iter().filter(|shown| there.unlike(shown) == Some(vec![]));
+        let alike = routes.iter().filter(|shown| there.mismatches(shown) == Some(vec![]));
         assert_eq!(alike.count(), 1, "{routes:?}");
     }
     // Of IPv6 the kernel takes one route to a destination through a gateway for each metric.

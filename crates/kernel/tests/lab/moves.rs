@@ -75,7 +75,7 @@ fn an_altname_equal_to_the_new_name_is_no_obstacle_and_comes_back() {
     ip("link property add dev kalt altname net1 altname kalt-other-name");
     // Found by its altname alone it is not the link that was asked for.
     assert_eq!(node.link(&host("net1")).unwrap(), None);
-    let called = node.link_called(&host("net1")).unwrap();
+    let called = node.link_by_any_name(&host("net1")).unwrap();
     assert_eq!(called.map(|link| link.name), Some("kalt".parse().unwrap()));
     let step = into_pod("kalt");
     node.must(&step);
