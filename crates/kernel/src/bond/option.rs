@@ -135,8 +135,7 @@ impl fmt::Display for Family {
 }
 
 impl BondOption {
-    /// Returns a row with the usual value in each field: an on/off option of the bond in every mode. The
-    /// functions below set what is otherwise.
+    /// Returns a row with the usual value in each field: an on/off option of the bond in every mode.
     pub(super) const fn new(name: &'static str, key: &'static str, attribute: u16) -> Self {
         Self {
             name,
@@ -156,91 +155,6 @@ impl BondOption {
             needs: &[],
             what: "",
         }
-    }
-
-    pub(super) const fn number(
-        mut self,
-        width: Width,
-        min: i64,
-        max: i64,
-        unit: Option<&'static str>,
-    ) -> Self {
-        self.width = width;
-        self.kind = Kind::Number { min, max, unit };
-        self
-    }
-
-    pub(super) const fn named(
-        mut self,
-        width: Width,
-        names: &'static [(i64, &'static str)],
-    ) -> Self {
-        self.width = width;
-        self.kind = Kind::Named(names);
-        self
-    }
-
-    pub(super) const fn of_kind(mut self, kind: Kind) -> Self {
-        self.kind = kind;
-        self
-    }
-
-    pub(super) const fn also(mut self, aliases: &'static [&'static str]) -> Self {
-        self.aliases = aliases;
-        self
-    }
-
-    pub(super) const fn in_iproute2(mut self, name: &'static str) -> Self {
-        self.iproute2 = name;
-        self
-    }
-
-    pub(super) const fn of_port(mut self) -> Self {
-        self.scope = Scope::Port;
-        self
-    }
-
-    /// Sets the modes; other modes refuse the option.
-    pub(super) const fn only_in(mut self, modes: &'static [BondMode]) -> Self {
-        self.modes = modes;
-        self.elsewhere = Elsewhere::Refused;
-        self
-    }
-
-    /// Sets the modes; in other modes the driver takes the option, to no effect.
-    pub(super) const fn useful_in(mut self, modes: &'static [BondMode]) -> Self {
-        self.modes = modes;
-        self
-    }
-
-    pub(super) const fn changed(mut self, change: Change) -> Self {
-        self.change = change;
-        self
-    }
-
-    pub(super) const fn since(mut self, kernel: &'static str) -> Self {
-        self.since = kernel;
-        self
-    }
-
-    pub(super) const fn default(mut self, default: &'static str) -> Self {
-        self.default = default;
-        self
-    }
-
-    pub(super) const fn example(mut self, json: &'static str) -> Self {
-        self.example = json;
-        self
-    }
-
-    pub(super) const fn needs(mut self, options: &'static [(&'static str, &'static str)]) -> Self {
-        self.needs = options;
-        self
-    }
-
-    pub(super) const fn what(mut self, text: &'static str) -> Self {
-        self.what = text;
-        self
     }
 
     /// Returns the default of an option whose default is a number; 0 for any other.
