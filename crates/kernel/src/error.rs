@@ -54,7 +54,7 @@ pub enum Error {
     /// A port cannot be in two bonds, and the kernel would take it out of the first in silence.
     #[error("{port} is a port of {master} already: take it out of it first")]
     HasMaster {
-        /// The link that was to be made a port.
+        /// The link that was to become a port.
         port: crate::At,
         /// The link whose port it is.
         master: String,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Returns the running kernel's release, as `uname -r` tells it.
+/// Returns the running kernel's release, as `uname -r` prints it.
 pub fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }

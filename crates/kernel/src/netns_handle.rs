@@ -23,8 +23,8 @@ pub(crate) struct NetnsHandle {
     namespace: OwnedFd,
     /// The own namespace's is opened once something is asked there: many an operation never does.
     socket: Option<Socket>,
-    /// The index of each link that was seen or made, by name. A name is forgotten as soon as this
-    /// process moves or removes its link or the kernel no longer knows the index.
+    /// The index of each link that was seen, by name. An entry is dropped as soon as this process moves
+    /// or removes the link, or the kernel does not know the index any more.
     indices: BTreeMap<LinkName, u32>,
 }
 
@@ -63,8 +63,7 @@ impl NetnsHandle {
     /// Returns the link of this name, or none. The kernel finds links by their altnames as well: such a
     /// link is not the one that was asked for.
     pub(crate) fn link(&mut self, name: &LinkName) -> Result<Option<Link>> {
-        let found = self.find(LinkQuery::Name(name), &format_args!("look for link {name}"))?;
-        let link = found.filter(|link| link.name == *name);
+        let link = self.link_by_any_name(name)?.filter(|link| link.name == *name);
         match &link {
             Some(link) => self.indices.insert(name.clone(), link.index),
             None => self.indices.remove(name),
@@ -171,13 +170,13 @@ impl NetnsHandle {
         let mut routes = Vec::new();
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
             let request = netlink::routes_of(index, any);
-            let found = self.socket()?.dump(&action, &request, read);
-            routes.extend(found.map_err(|error| self.forget_if_gone(name, error))?);
+            let shown = self.socket()?.dump(&action, &request, read);
+            routes.extend(shown.map_err(|error| self.forget_if_gone(name, error))?);
         }
         Ok(routes)
     }
 
-    /// Sends a change of a link that was found by its name.
+    /// Sends a change of the link of this name.
     pub(crate) fn change(
         &mut self,
         action: &dyn Display,

@@ -24,7 +24,7 @@ pub fn is_userspace_driver(driver: &str) -> bool {
 }
 
 impl Sysfs {
-    /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left as it is.
+    /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left unchanged.
     pub(crate) fn set_num_vfs(&self, pf: PciAddress, from: u16, to: u16) -> Result<()> {
         let file = self.device(pf).join("sriov_numvfs");
         let had_carrier = self.has_carrier(pf)?;
@@ -58,7 +58,7 @@ impl Sysfs {
     }
 
     /// Waits until the new VFs are bound to a driver and have their links. Running out of time is no
-    /// error: whoever needs a link looks for it and can say which one is missing.
+    /// error: who needs a link looks for it and can say which one is missing.
     fn wait_for_vfs(&self, pf: PciAddress, count: u16) -> Result<()> {
         if self.attribute(pf, "sriov_drivers_autoprobe")?.as_deref() == Some("0") {
             return Ok(());

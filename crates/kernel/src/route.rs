@@ -30,7 +30,7 @@ pub struct Route {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<u8>,
     /// `rtm_protocol`, as 4 for static and 9 for a router's advertisement; none is 3, boot, which a route
-    /// has that is made by hand. No result asks for one.
+    /// has that is added by hand. No result asks for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u8>,
 }

@@ -29,7 +29,7 @@ pub enum Step {
     RemoveBond {
         /// The bond.
         at: At,
-        /// What it is made with again on the way back.
+        /// Its options, for the inverse.
         options: BondOptions,
         /// Its MTU in bytes.
         mtu: u32,
@@ -55,7 +55,7 @@ pub enum Step {
         at: At,
         /// The name of its lower link.
         lower: LinkName,
-        /// The tag that it is made with again on the way back.
+        /// Its tag, for the inverse.
         tag: VlanTag,
         /// Its MTU in bytes.
         mtu: u32,

@@ -67,8 +67,8 @@ impl Sysfs {
     /// section 9.2.1.2). Without them all are looked at.
     pub fn vf_index(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
         if let Some(index) = self.expected_index(pf, vf)? {
-            let found = target(&self.device(pf).join(format!("virtfn{index}")))?;
-            if found.and_then(|name| name.parse().ok()) == Some(vf) {
+            let function = target(&self.device(pf).join(format!("virtfn{index}")))?;
+            if function.and_then(|name| name.parse().ok()) == Some(vf) {
                 return Ok(Some(index));
             }
         }
@@ -132,7 +132,7 @@ impl Sysfs {
     }
 
     /// Returns one attribute of a link; none where there is no such link, or it is down and the kernel
-    /// therefore refuses to tell.
+    /// therefore refuses to show it.
     pub(crate) fn attribute_of_link(&self, link: &LinkName, name: &str) -> Result<Option<String>> {
         read_attribute(self.link(link).join(name), |error| {
             is_absent(error) || error.kind() == io::ErrorKind::InvalidInput
@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn vf_index_is_found_with_and_without_offset() {
         let (root, sysfs) = tree();
-        let found = |pf, vf| sysfs.vf_index(pci(pf), pci(vf)).unwrap();
-        let all = || [found(PF, VF0), found(PF, VF10), found(PF, PF), found(VF0, VF10)];
+        let index = |pf, vf| sysfs.vf_index(pci(pf), pci(vf)).unwrap();
+        let all = || [index(PF, VF0), index(PF, VF10), index(PF, PF), index(VF0, VF10)];
         assert_eq!(all(), [Some(0), Some(10), None, None]);
         // VF n is 0x80 + n routing IDs on: 0000:03:10.0 is the first, 0000:03:11.2 the eleventh.
         let device = root.path().join("bus/pci/devices").join(PF);
@@ -282,10 +282,10 @@ mod tests {
         assert_eq!(all(), [Some(0), Some(10), None, None]);
         // Only where they point is looked then.
         fs::rename(device.join("virtfn0"), device.join("moved0")).unwrap();
-        assert_eq!(found(PF, VF10), Some(10));
+        assert_eq!(index(PF, VF10), Some(10));
         // What they say and no link confirms is not believed.
         fs::write(device.join("sriov_offset"), "138\n").unwrap();
-        assert_eq!(found(PF, VF10), Some(10));
+        assert_eq!(index(PF, VF10), Some(10));
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl VfSettings {
     }
 }
 
-fn mismatch<T: PartialEq>(wanted: Option<T>, shown: Option<T>) -> Option<T> {
+fn mismatch<T: Copy + PartialEq>(wanted: Option<T>, shown: Option<T>) -> Option<T> {
     if shown.is_some() && wanted != shown { wanted } else { None }
 }
 

@@ -124,7 +124,7 @@ impl Serialize for OptionValues {
 impl TryFrom<BTreeMap<String, WrittenValue>> for OptionValues {
     type Error = String;
 
-    /// Reads values by name. A name that is not known is passed over: a record of a newer version is
+    /// Reads values by name. An unknown name is passed over: a record of a newer version is
     /// to be undone all the same.
     fn try_from(written: BTreeMap<String, WrittenValue>) -> Result<Self, String> {
         let mut values = Self::default();

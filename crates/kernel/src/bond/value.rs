@@ -165,10 +165,10 @@ impl BondOption {
                 number.map(OptionValue::Number).ok_or(WrongValue::Number { min, max, unit })
             }
             Kind::Named(names) => {
-                let named = names.iter().find(|(number, name)| {
+                let found = names.iter().find(|(number, name)| {
                     written.number() == Some(*number) || written.text() == Some(name)
                 });
-                let number = named.map(|(number, _)| OptionValue::Number(*number));
+                let number = found.map(|(number, _)| OptionValue::Number(*number));
                 number.ok_or(WrongValue::Name { names })
             }
             Kind::Mac => {

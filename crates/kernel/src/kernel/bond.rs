@@ -1,6 +1,7 @@
 //! Creation of bonds, ports taken in and out, options and roles of ports: each read back, since a
 //! kernel acknowledges options that it does not know.
 
+use std::fmt::Display;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -135,25 +136,25 @@ impl Kernel {
 fn verify_bond(bond: &Link, wanted: &BondOptions, mtu: u32, mac: Option<Mac>) -> Result<()> {
     let object = format!("bond {}", bond.name);
     let Some(shown) = &bond.bond else {
-        return Err(not_taken("mode", &object, wanted.mode, "nothing"));
+        return Err(not_taken("mode", &object, &wanted.mode, &"nothing"));
     };
     if shown.mode != wanted.mode {
-        return Err(not_taken("mode", &object, wanted.mode, shown.mode));
+        return Err(not_taken("mode", &object, &wanted.mode, &shown.mode));
     }
     verify_options(&object, wanted.mismatches(shown))?;
     if bond.mtu != mtu {
-        return Err(not_taken("mtu", &object, mtu, bond.mtu));
+        return Err(not_taken("mtu", &object, &mtu, &bond.mtu));
     }
     match mac.filter(|mac| bond.mac != Some(*mac)) {
         Some(mac) => {
             let shown = bond.mac.map_or_else(|| "nothing".to_owned(), |mac| mac.to_string());
-            Err(not_taken("mac", &object, mac, shown))
+            Err(not_taken("mac", &object, &mac, &shown))
         }
         None => Ok(()),
     }
 }
 
-fn not_taken(property: &str, object: &str, wanted: impl ToString, shown: impl ToString) -> Error {
+fn not_taken(property: &str, object: &str, wanted: &dyn Display, shown: &dyn Display) -> Error {
     let object = format!("{property} of {object}");
     Error::NotTaken { object, wanted: wanted.to_string(), shown: shown.to_string() }
 }
@@ -171,7 +172,7 @@ fn verify_options(object: &str, mismatches: Vec<OptionMismatch>) -> Result<()> {
         });
     }
     mismatches.into_iter().next().map_or(Ok(()), |OptionMismatch { option, wanted, shown }| {
-        Err(not_taken(option.key, object, wanted, shown.unwrap_or_default()))
+        Err(not_taken(option.key, object, &wanted, &shown.unwrap_or_default()))
     })
 }
 

@@ -86,8 +86,8 @@ impl Kernel {
         }
         let stray = At { netns: to.netns, name: from.name.clone() };
         match self.handle(to.netns)?.link(&stray.name)? {
-            Some(found) if found.parent == link.parent && found.mac == link.mac => {
-                self.send_move(step, &found, &stray, from)
+            Some(moved) if moved.parent == link.parent && moved.mac == link.mac => {
+                self.send_move(step, &moved, &stray, from)
             }
             _ => Ok(()),
         }

@@ -163,7 +163,7 @@ pub(crate) fn routes_of(index: u32, any: IpAddr) -> Message {
     Message::GetRoute(message)
 }
 
-/// Reads an `RTM_NEWROUTE`, if it is a route that somebody made through this link.
+/// Reads an `RTM_NEWROUTE`, if it is a unicast route through this link that is not the kernel's own.
 pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     let RouteMessage { header, attributes, .. } = RouteMessage::parse(payload).ok()?;
     let any = match header.address_family {
@@ -173,8 +173,8 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     };
     let mut table = u32::from(header.table);
     let mut destination = any;
-    let mut through = false;
-    let mut found = Route {
+    let mut through_link = false;
+    let mut route = Route {
         destination: IpNet::from(any),
         gateway: None,
         mtu: None,
@@ -187,14 +187,14 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     for attribute in attributes {
         match attribute {
             RouteAttribute::Destination(address) => destination = ip(&address)?,
-            RouteAttribute::Oif(oif) => through |= oif == index,
+            RouteAttribute::Oif(oif) => through_link |= oif == index,
             RouteAttribute::Table(number) => table = number,
-            RouteAttribute::Priority(metric) => found.priority = Some(metric),
+            RouteAttribute::Priority(metric) => route.priority = Some(metric),
             RouteAttribute::Metrics(metrics) => {
                 for metric in metrics {
                     match metric {
-                        RouteMetric::Mtu(bytes) => found.mtu = Some(bytes),
-                        RouteMetric::Advmss(bytes) => found.advmss = Some(bytes),
+                        RouteMetric::Mtu(bytes) => route.mtu = Some(bytes),
+                        RouteMetric::Advmss(bytes) => route.advmss = Some(bytes),
                         _ => {}
                     }
                 }
@@ -202,20 +202,20 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
             // The kernel joins IPv6 routes to one destination into one with many next hops.
             RouteAttribute::MultiPath(hops) => {
                 if let Some(hop) = hops.into_iter().find(|hop| hop.interface_index == index) {
-                    through = true;
-                    found.gateway = hop.attributes.iter().find_map(gateway);
+                    through_link = true;
+                    route.gateway = hop.attributes.iter().find_map(gateway);
                 }
             }
-            other => found.gateway = gateway(&other).or(found.gateway),
+            other => route.gateway = gateway(&other).or(route.gateway),
         }
     }
-    let made = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
-    if !through || !made || table == LOCAL_TABLE {
+    let cloned = header.flags.contains(RouteFlags::Cloned);
+    if !through_link || cloned || header.kind != RouteType::Unicast || table == LOCAL_TABLE {
         return None;
     }
-    found.table = (table != MAIN_TABLE).then_some(table);
-    found.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
-    Some(found)
+    route.table = (table != MAIN_TABLE).then_some(table);
+    route.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
+    Some(route)
 }
 
 fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn codec_has_the_same_attributes() {
         let mut wanted = BondOptions::new(BondMode::Lacp);
-        let known = [
+        let expected = [
             (&table::MIIMON, InfoBond::MiiMon(50)),
             (&table::ARP_MISSED_MAX, InfoBond::MissedMax(3)),
             (&table::AD_ACTOR_SYS_PRIO, InfoBond::AdActorSysPrio(4096)),
@@ -201,7 +201,7 @@ mod tests {
                 data.as_slice().emit(&mut buffer);
             }
         }
-        for (option, expected) in known {
+        for (option, expected) in expected {
             let nla = attributes(&buffer).find(|nla| nla.kind() == option.attribute).unwrap();
             assert_eq!(InfoBond::parse(&nla).unwrap(), expected, "{}", option.name);
         }

@@ -10,25 +10,7 @@ use crate::{Link, VfLinkState, VfSettings, VlanProtocol};
 
 /// Returns the payload of an `RTM_NEWLINK` of a PF with so many VFs, each with every setting.
 pub fn pf_with_vfs(count: u16) -> Vec<u8> {
-    let vf = |number: u16| {
-        let [high, low] = number.to_be_bytes();
-        let settings = VfSettings {
-            mac: Some(Mac::new([2, 0, 0, 0, high, low])),
-            vlan: Some(number % 4095),
-            qos: Some(low % 8),
-            vlan_proto: Some(VlanProtocol::Dot1Q),
-            spoofchk: Some(low.is_multiple_of(2)),
-            trust: Some(low.is_multiple_of(3)),
-            link_state: Some(VfLinkState::Auto),
-            min_tx_rate: Some(u32::from(number)),
-            max_tx_rate: Some(u32::from(number) * 10),
-        };
-        match set_vf(1, number, &settings) {
-            Message::SetLink(message) => message.attributes,
-            _ => Vec::new(),
-        }
-    };
-    let lists = (0..count).flat_map(vf).filter_map(|attribute| match attribute {
+    let lists = (0..count).flat_map(vf_attributes).filter_map(|attribute| match attribute {
         LinkAttribute::VfInfoList(list) => Some(list),
         _ => None,
     });
@@ -40,6 +22,25 @@ pub fn pf_with_vfs(count: u16) -> Vec<u8> {
     let mut payload = vec![0; message.buffer_len()];
     message.emit(&mut payload);
     payload
+}
+
+fn vf_attributes(number: u16) -> Vec<LinkAttribute> {
+    let [high, low] = number.to_be_bytes();
+    let settings = VfSettings {
+        mac: Some(Mac::new([2, 0, 0, 0, high, low])),
+        vlan: Some(number % 4095),
+        qos: Some(low % 8),
+        vlan_proto: Some(VlanProtocol::Dot1Q),
+        spoofchk: Some(low.is_multiple_of(2)),
+        trust: Some(low.is_multiple_of(3)),
+        link_state: Some(VfLinkState::Auto),
+        min_tx_rate: Some(u32::from(number)),
+        max_tx_rate: Some(u32::from(number) * 10),
+    };
+    match set_vf(1, number, &settings) {
+        Message::SetLink(message) => message.attributes,
+        _ => Vec::new(),
+    }
 }
 
 /// Reads one VF of such a message, as a VF operation does, and the PF's link.

@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 32 * 1024;
 /// How often a dump is asked for again that a change of the links interrupted.
 const DUMP_ATTEMPTS: usize = 8;
 
-/// The size of a u64, as getsockopt(2) is told it.
+/// The size of a u64, for getsockopt(2).
 const U64_BYTES: u32 = u64::BITS / u8::BITS;
 
 /// Flags of recv(2).
@@ -39,15 +39,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens a socket in the calling thread's namespace.
     pub(crate) fn open() -> Result<Self> {
-        let open = || {
-            let socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
-            // A connected socket takes nothing from other processes; the kernel binds it.
-            socket.connect(&SocketAddr::new(0, 0))?;
-            socket.set_ext_ack(true)?;
-            Ok(socket)
-        };
-        let inner =
-            open().map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
+        let inner = connect()
+            .map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
         Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES), strict: false })
     }
 
@@ -80,26 +73,27 @@ impl Socket {
         self.exchange(action, message, NLM_F_ACK | flags, &mut |_| ()).map(|_| ())
     }
 
-    /// Asks for one object and hands its message to `read`.
+    /// Asks for one object and returns what `read` makes of its message.
     pub(crate) fn ask<T>(
         &mut self,
         action: &dyn Display,
         message: &Message,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T> {
-        let mut answer = None;
-        let mut each = |payload: &[u8]| answer = Some(read(payload));
+        let mut object = None;
+        let mut each = |payload: &[u8]| object = Some(read(payload));
         match self.exchange(action, message, 0, &mut each) {
-            // The answer may be among what was lost. Asking again does no harm.
+            // The object may be among what was lost. Asking again does no harm.
             Err(error) if is_lost(&error) => self.exchange(action, message, 0, &mut each)?,
             end => end?,
         };
-        answer
+        object
             .unwrap_or_else(|| Err("there is none".to_owned()))
             .map_err(|reason| Error::Malformed { action: action.to_string(), reason })
     }
 
-    /// Asks for all objects; those that `read` gives none for are left out.
+    /// Asks for all objects and returns what `read` makes of each; those that it returns none for are
+    /// left out.
     pub(crate) fn dump<T>(
         &mut self,
         action: &dyn Display,
@@ -114,12 +108,12 @@ impl Socket {
             self.strict = true;
         }
         for _ in 0..DUMP_ATTEMPTS {
-            let mut answers = Vec::new();
+            let mut objects = Vec::new();
             let end = self.exchange(action, message, NLM_F_DUMP, &mut |payload| {
-                answers.extend(read(payload));
+                objects.extend(read(payload));
             });
             match end {
-                Ok(End::Complete) => return Ok(answers),
+                Ok(End::Complete) => return Ok(objects),
                 Ok(End::Interrupted) => {}
                 Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
@@ -153,7 +147,7 @@ impl Socket {
         }
     }
 
-    /// Makes room for an answer that is known to be large, in bytes.
+    /// Makes room for a large response, in bytes.
     pub(crate) fn expect(&mut self, bytes: usize) {
         self.buffer.clear();
         self.buffer.reserve(bytes);
@@ -172,6 +166,14 @@ impl Socket {
         }
         Ok(())
     }
+}
+
+fn connect() -> io::Result<netlink_sys::Socket> {
+    let socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+    // A connected socket takes nothing from other processes; the kernel binds it.
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.set_ext_ack(true)?;
+    Ok(socket)
 }
 
 /// Returns whether a part of the response is lost: it did not fit the kernel's queue or our buffer.

@@ -10,7 +10,7 @@ fn link(index: u32, text: &str) -> Link {
     Link { mac, mtu: 1500, max_mtu: 9216, ..Link::new(index, name(text)) }
 }
 
-/// A node with one VF, which is also known as net1, and a pod with a bond of one port, a link
+/// A node with one VF, with the altname net1, and a pod with a bond of one port, a link
 /// that is free, and a bond without ports.
 fn view() -> View {
     let bond = Link {
