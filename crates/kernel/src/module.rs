@@ -1,4 +1,5 @@
-//! Whether a kernel module (bonding, 8021q) is built in, loaded or loadable; the release of the kernel.
+//! Whether a kernel module (bonding, 8021q) is built in, loaded or loadable; the release of the
+//! kernel.
 
 use std::fs;
 use std::path::Path;

@@ -23,8 +23,8 @@ pub(crate) struct NetnsHandle {
     namespace: OwnedFd,
     /// The own namespace's is opened once something is asked there: many an operation never does.
     socket: Option<Socket>,
-    /// The index of each link that was seen, by name. An entry is dropped as soon as this process moves
-    /// or removes the link, or the kernel does not know the index any more.
+    /// The index of each link that was seen, by name. An entry is dropped as soon as this process
+    /// moves or removes the link, or the kernel does not know the index any more.
     indices: BTreeMap<LinkName, u32>,
 }
 
@@ -60,8 +60,8 @@ impl NetnsHandle {
         }
     }
 
-    /// Returns the link of this name, or none. The kernel finds links by their altnames as well: such a
-    /// link is not the one that was asked for.
+    /// Returns the link of this name, or none. The kernel finds links by their altnames as well:
+    /// such a link is not the one that was asked for.
     pub(crate) fn link(&mut self, name: &LinkName) -> Result<Option<Link>> {
         let link = self.link_by_any_name(name)?.filter(|link| link.name == *name);
         match &link {

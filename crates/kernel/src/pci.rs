@@ -14,11 +14,12 @@ use crate::{Error, Result, Sysfs};
 const VFS_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Drivers that give a PCI function to a process: it has no link, and its user sets address and MTU.
+/// Drivers that give a PCI function to a process: it has no link, and its user sets address and
+/// MTU.
 pub const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
 
-/// Returns whether a driver gives a PCI function to a process: one of [`USERSPACE_DRIVERS`], or a card's
-/// own vfio driver, like `mlx5_vfio_pci`.
+/// Returns whether a driver gives a PCI function to a process: one of [`USERSPACE_DRIVERS`], or a
+/// card's own vfio driver, like `mlx5_vfio_pci`.
 pub fn is_userspace_driver(driver: &str) -> bool {
     USERSPACE_DRIVERS.contains(&driver) || driver.contains("vfio")
 }
@@ -47,8 +48,8 @@ impl Sysfs {
         Ok(())
     }
 
-    /// Returns whether a link of the function has carrier. A link that is down has none; reading it then
-    /// is an error, which is ignored.
+    /// Returns whether a link of the function has carrier. A link that is down has none; reading it
+    /// then is an error, which is ignored.
     fn has_carrier(&self, pci: PciAddress) -> Result<bool> {
         let net = self.device(pci).join("net");
         Ok(self.links_of(pci)?.iter().any(|link| {
@@ -57,8 +58,8 @@ impl Sysfs {
         }))
     }
 
-    /// Waits until the new VFs are bound to a driver and have their links. Running out of time is no
-    /// error: who needs a link looks for it and can say which one is missing.
+    /// Waits until the new VFs are bound to a driver and have their links. Running out of time is
+    /// no error: who needs a link looks for it and can say which one is missing.
     fn wait_for_vfs(&self, pf: PciAddress, count: u16) -> Result<()> {
         if self.attribute(pf, "sriov_drivers_autoprobe")?.as_deref() == Some("0") {
             return Ok(());

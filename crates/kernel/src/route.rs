@@ -29,8 +29,8 @@ pub struct Route {
     /// `rtm_scope`: 0 universe, 253 link; none lets the kernel's rule decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<u8>,
-    /// `rtm_protocol`, as 4 for static and 9 for a router's advertisement; none is 3, boot, which a route
-    /// has that is added by hand. No result asks for one.
+    /// `rtm_protocol`, as 4 for static and 9 for a router's advertisement; none is 3, boot, which a
+    /// route has that is added by hand. No result asks for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u8>,
 }
@@ -39,10 +39,10 @@ pub struct Route {
 const MAIN_TABLE: u32 = 254;
 
 impl Route {
-    /// Returns the fields that `shown` has otherwise than this route, which was wanted: each as it is
-    /// wanted and as it is shown. None where `shown` leads to another destination or through another
-    /// gateway. What was not asked for is not compared: the kernel chooses it, and a plugin that follows
-    /// in a chain may move the route to another table.
+    /// Returns the fields that `shown` has otherwise than this route, which was wanted: each as it
+    /// is wanted and as it is shown. None where `shown` leads to another destination or through
+    /// another gateway. What was not asked for is not compared: the kernel chooses it, and a plugin
+    /// that follows in a chain may move the route to another table.
     pub fn mismatches(&self, shown: &Self) -> Option<Vec<(String, String)>> {
         if self.destination.trunc() != shown.destination.trunc() || self.gateway != shown.gateway {
             return None;
@@ -67,7 +67,7 @@ impl Route {
 }
 
 impl fmt::Display for Route {
-    /// As iproute2 writes it.
+    /// Writes the route as iproute2 does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.destination)?;
         if let Some(gateway) = self.gateway {
@@ -88,7 +88,7 @@ fn field(name: &str, number: Option<u32>) -> Option<String> {
     number.map(|number| format!("{name} {number}"))
 }
 
-/// The names of `/etc/iproute2/rt_scopes`.
+/// Returns the scope by its name in `/etc/iproute2/rt_scopes`.
 fn scope(number: Option<u8>) -> Option<String> {
     number.map(|number| match number {
         0 => "scope global".to_owned(),

@@ -37,8 +37,8 @@ impl fmt::Display for Speed {
 }
 
 impl Sysfs {
-    /// Returns the speed of a link of the node. None where its driver does not know it, as while it has no
-    /// carrier, and for a link that is not there.
+    /// Returns the speed of a link of the node. None where its driver does not know it, as while it
+    /// has no carrier, and for a link that is not there.
     pub fn speed_of(&self, link: &LinkName) -> Result<Option<Speed>> {
         // The kernel shows −1 for an unknown speed.
         let mbits = self.attribute_of_link(link, "speed")?.and_then(|text| text.parse().ok());

@@ -37,8 +37,8 @@ pub enum Step {
         #[serde(skip_serializing_if = "Option::is_none")]
         mac: Option<Mac>,
     },
-    /// Create a VLAN interface on a link of the same namespace; it stays down. While it is up it has
-    /// the address of its lower link, also when that changes.
+    /// Create a VLAN interface on a link of the same namespace; it stays down. While it is up it
+    /// has the address of its lower link, also when that changes.
     AddVlan {
         /// The VLAN interface.
         at: At,
@@ -199,8 +199,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// Returns the link that the step changes or removes; none for a step that creates one, or changes
-    /// what belongs to a link and goes with it.
+    /// Returns the link that the step changes or removes; none for a step that creates one, or
+    /// changes what belongs to a link and goes with it.
     pub(crate) fn link(&self) -> Option<&At> {
         match self {
             Self::RemoveBond { at, .. }
@@ -274,7 +274,7 @@ impl Step {
 }
 
 impl fmt::Display for Step {
-    /// One line for `podbond plan`, in the imperative.
+    /// Writes one line for `podbond plan`, in the imperative.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddBond { at, options, mtu, mac } => {

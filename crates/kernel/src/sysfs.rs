@@ -27,7 +27,8 @@ impl Sysfs {
         Self { root: root.into() }
     }
 
-    /// Returns every PCI function of class network controller (0x0200 and 0x0280), in order of address.
+    /// Returns every PCI function of class network controller (0x0200 and 0x0280), in order of
+    /// address.
     pub fn network_functions(&self) -> Result<Vec<PciAddress>> {
         let mut functions = Vec::new();
         for name in list(&self.bus().join("devices"))? {
@@ -41,7 +42,8 @@ impl Sysfs {
         Ok(functions)
     }
 
-    /// Returns the PF of a VF: where `physfn` points. None for a function that is not a VF, or is not there.
+    /// Returns the PF of a VF: where `physfn` points. None for a function that is not a VF, or is
+    /// not there.
     pub fn pf_of(&self, vf: PciAddress) -> Result<Option<PciAddress>> {
         Ok(target(&self.device(vf).join("physfn"))?.and_then(|name| name.parse().ok()))
     }
@@ -62,9 +64,9 @@ impl Sysfs {
 
     /// Returns the index of a VF of this PF; none for a function that is not a VF of it.
     ///
-    /// The kernel's own numbers say where to look, however many VFs there are: the routing ID of VF n
-    /// is the PF's plus `sriov_offset` plus n times `sriov_stride` (PCI Express base specification,
-    /// section 9.2.1.2). Without them all are looked at.
+    /// The kernel's own numbers say where to look, however many VFs there are: the routing ID of VF
+    /// n is the PF's plus `sriov_offset` plus n times `sriov_stride` (PCI Express base
+    /// specification, section 9.2.1.2). Without them all are looked at.
     pub fn vf_index(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
         if let Some(index) = self.expected_index(pf, vf)? {
             let function = target(&self.device(pf).join(format!("virtfn{index}")))?;
@@ -94,7 +96,8 @@ impl Sysfs {
         target(&self.device(pci).join("driver"))
     }
 
-    /// Returns the names of a function's links in this namespace: none while the link is in a pod's.
+    /// Returns the names of a function's links in this namespace: none while the link is in a
+    /// pod's.
     pub fn links_of(&self, pci: PciAddress) -> Result<Vec<LinkName>> {
         let mut links: Vec<LinkName> = list(&self.device(pci).join("net"))?
             .iter()
@@ -104,9 +107,10 @@ impl Sysfs {
         Ok(links)
     }
 
-    /// Returns the links that are stacked on a link (its `upper_<name>` links): the bond or bridge that it
-    /// is a port of, its VLANs, and the like, as far as they are in this namespace. An error where
-    /// sysfs does not show the link: it must not be taken for one that nothing is stacked on.
+    /// Returns the links that are stacked on a link (its `upper_<name>` links): the bond or bridge
+    /// that it is a port of, its VLANs, and the like, as far as they are in this namespace. An
+    /// error where sysfs does not show the link: it must not be taken for one that nothing is
+    /// stacked on.
     pub fn uppers_of(&self, link: &LinkName) -> Result<Vec<LinkName>> {
         let path = self.link(link);
         if let Err(source) = fs::metadata(&path) {
@@ -120,19 +124,20 @@ impl Sysfs {
         Ok(uppers)
     }
 
-    /// Returns the name of the driver of a link's device, on any bus; none for a link without a device.
+    /// Returns the name of the driver of a link's device, on any bus; none for a link without a
+    /// device.
     pub fn driver_of(&self, link: &LinkName) -> Result<Option<String>> {
         target(&self.link(link).join("device/driver"))
     }
 
-    /// Returns one attribute of a function (`vendor`, `device`, `sriov_totalvfs`, …), without white space
-    /// at its ends; none where the function has no such attribute.
+    /// Returns one attribute of a function (`vendor`, `device`, `sriov_totalvfs`, …), without white
+    /// space at its ends; none where the function has no such attribute.
     pub fn attribute(&self, pci: PciAddress, name: &str) -> Result<Option<String>> {
         read_attribute(self.device(pci).join(name), is_absent)
     }
 
-    /// Returns one attribute of a link; none where there is no such link, or it is down and the kernel
-    /// therefore refuses to show it.
+    /// Returns one attribute of a link; none where there is no such link, or it is down and the
+    /// kernel therefore refuses to show it.
     pub(crate) fn attribute_of_link(&self, link: &LinkName, name: &str) -> Result<Option<String>> {
         read_attribute(self.link(link).join(name), |error| {
             is_absent(error) || error.kind() == io::ErrorKind::InvalidInput
@@ -164,8 +169,8 @@ fn read_attribute(path: PathBuf, is_none: fn(&io::Error) -> bool) -> Result<Opti
     }
 }
 
-/// Reads an attribute, or a value of procfs, without white space at its ends. The first read(2) gives all
-/// of it, as the kernel keeps it in one page.
+/// Reads an attribute, or a value of procfs, without white space at its ends. The first read(2)
+/// gives all of it, as the kernel keeps it in one page.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut page = [0; PAGE];
     let length = io::Read::read(&mut fs::File::open(path)?, &mut page)?;

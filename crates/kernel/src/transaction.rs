@@ -11,8 +11,8 @@ pub trait Apply {
     /// Applies one step, wholly or not at all.
     fn apply(&mut self, step: &Step) -> Result<()>;
 
-    /// Returns whether a link is there although an error says that it is not. An implementation that
-    /// cannot look returns false.
+    /// Returns whether a link is there although an error says that it is not. An implementation
+    /// that cannot look returns false.
     fn has_link(&mut self, _: &At) -> bool {
         false
     }

@@ -1,4 +1,5 @@
-//! A virtual function (VF) and its settings on the PF: MAC, VLAN, trust, spoof check, link state, rates.
+//! A virtual function (VF) and its settings on the PF: MAC, VLAN, trust, spoof check, link state,
+//! rates.
 
 use std::fmt;
 
@@ -29,8 +30,8 @@ impl fmt::Display for VfLinkState {
     }
 }
 
-/// Settings of a VF on its PF (`IFLA_VF_INFO`). An absent value is one that the driver does not report,
-/// or that a change leaves unchanged. In a change, `vlan`, `qos` and `vlan_proto` come
+/// Settings of a VF on its PF (`IFLA_VF_INFO`). An absent value is one that the driver does not
+/// report, or that a change leaves unchanged. In a change, `vlan`, `qos` and `vlan_proto` come
 /// together, and so do the two rates, since the kernel takes them in one attribute each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -105,8 +106,8 @@ impl VfSettings {
             && self.min_tx_rate.is_some() == self.max_tx_rate.is_some()
     }
 
-    /// Returns the settings with each attribute complete: a field that is missing beside a present one of
-    /// the same attribute is taken from `shown`.
+    /// Returns the settings with each attribute complete: a field that is missing beside a present
+    /// one of the same attribute is taken from `shown`.
     #[must_use]
     pub(crate) fn completed(&self, shown: &Self) -> Self {
         let mut whole = self.clone();

@@ -34,7 +34,7 @@ pub struct VlanTag {
 }
 
 impl fmt::Display for VlanTag {
-    /// `vlan 100`; the protocol is named where it is not the usual one.
+    /// Writes `vlan 100`; the protocol is named where it is not the usual one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "vlan {}", self.id)?;
         match self.protocol {

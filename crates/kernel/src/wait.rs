@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// Calls `check` every `interval` until it gives a value or fails. Returns none when it has given none
-/// within `timeout`; it is called once at least.
+/// Calls `check` every `interval` until it gives a value or fails. Returns none when it has given
+/// none within `timeout`; it is called once at least.
 pub(crate) fn poll<T>(
     timeout: Duration,
     interval: Duration,

@@ -1,5 +1,5 @@
-//! Interface names, MAC addresses and PCI addresses: each a type whose constructor validates, so that
-//! a wrong one cannot exist past the place where it was read.
+//! Interface names, MAC addresses and PCI addresses: each a type whose constructor validates, so
+//! that a wrong one cannot exist past the place where it was read.
 //!
 //! Pure, and the lowest crate: every other one may use it, it uses none.
 
@@ -16,7 +16,8 @@ pub use link_name::LinkName;
 pub use mac::Mac;
 pub use pci::PciAddress;
 
-/// Implements string conversions, serde and `Debug` of a name type by way of `FromStr` and `Display`.
+/// Implements string conversions, serde and `Debug` of a name type by way of `FromStr` and
+/// `Display`.
 macro_rules! string_type {
     ($name:ident) => {
         impl TryFrom<String> for $name {

@@ -31,8 +31,8 @@ impl Mac {
         self.0[0] & 1 == 1
     }
 
-    /// Returns whether one interface can have it: it is neither a group's nor all zeros (the kernel's
-    /// `is_valid_ether_addr`).
+    /// Returns whether one interface can have it: it is neither a group's nor all zeros (the
+    /// kernel's `is_valid_ether_addr`).
     pub fn is_unicast(self) -> bool {
         self != Self::ZERO && !self.is_multicast()
     }

@@ -23,17 +23,17 @@ impl PciAddress {
         format!("{:04x}:{:02x}:{:02x}", self.domain, self.bus, self.device)
     }
 
-    /// Returns the function whose routing ID (bus, device and function as 16 bits) is `offset` further on:
-    /// so the PCI Express base specification (section 9.2.1.2) numbers the VFs of a PF. None past
-    /// the last bus of the domain.
+    /// Returns the function whose routing ID (bus, device and function as 16 bits) is `offset`
+    /// further on: so the PCI Express base specification (section 9.2.1.2) numbers the VFs of a PF.
+    /// None past the last bus of the domain.
     #[must_use]
     pub fn plus(self, offset: u16) -> Option<Self> {
         let [bus, low] = self.routing_id().checked_add(offset)?.to_be_bytes();
         Some(Self { domain: self.domain, bus, device: low >> 3, function: low & 7 })
     }
 
-    /// Returns the distance of its routing ID from that of `first`. None when it lies before `first` or in
-    /// another domain.
+    /// Returns the distance of its routing ID from that of `first`. None when it lies before
+    /// `first` or in another domain.
     #[must_use]
     pub fn offset_from(self, first: Self) -> Option<u16> {
         let distance = self.routing_id().checked_sub(first.routing_id());

@@ -17,8 +17,8 @@ pub struct Aggregator {
     pub actor_key: u16,
     /// `IFLA_BOND_AD_INFO_PARTNER_KEY`.
     pub partner_key: u16,
-    /// `IFLA_BOND_AD_INFO_PARTNER_MAC`: the system at the other end; none where no LACPDU was received, for
-    /// which the kernel shows an address of zeros.
+    /// `IFLA_BOND_AD_INFO_PARTNER_MAC`: the system at the other end; none where no LACPDU was
+    /// received, for which the kernel shows an address of zeros.
     pub partner: Option<Mac>,
 }
 
@@ -72,7 +72,8 @@ impl LacpState {
         self.0
     }
 
-    /// Returns whether this end hears no LACPDU and uses what its administrator assumes of the other end.
+    /// Returns whether this end hears no LACPDU and uses what its administrator assumes of the
+    /// other end.
     pub const fn is_defaulted(self) -> bool {
         self.0 & Self::DEFAULTED != 0
     }

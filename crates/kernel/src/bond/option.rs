@@ -54,7 +54,8 @@ pub enum Scope {
 /// What happens to an option in a mode that has no use for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Elsewhere {
-    /// It is refused: by the driver, or, for the targets of a monitor that the driver refuses, by us.
+    /// It is refused: by the driver, or, for the targets of a monitor that the driver refuses, by
+    /// us.
     Refused,
     /// The driver takes it, to no effect.
     Ignored,
@@ -135,7 +136,8 @@ impl fmt::Display for Family {
 }
 
 impl BondOption {
-    /// Returns a row with the usual value in each field: an on/off option of the bond in every mode.
+    /// Returns a row with the usual value in each field: an on/off option of the bond in every
+    /// mode.
     pub(super) const fn new(name: &'static str, key: &'static str, attribute: u16) -> Self {
         Self {
             name,

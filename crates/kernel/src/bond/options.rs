@@ -1,5 +1,5 @@
-//! Options of a bond or a port: what is wanted, or what the kernel shows, as a map from the kernel's
-//! names to values.
+//! Options of a bond or a port: what is wanted, or what the kernel shows, as a map from the
+//! kernel's names to values.
 
 use std::collections::BTreeMap;
 use std::fmt;

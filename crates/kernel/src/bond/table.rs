@@ -1,8 +1,8 @@
 //! The table of bonding options: every option that rtnetlink sets, but for the mode, one row each.
 //!
 //! Names, numbers and ranges are facts of `include/uapi/linux/if_link.h` and of the driver's own
-//! table. An option is the driver's by its name in sysfs and iproute2; its key in a configuration is
-//! that name in camelCase.
+//! table. An option is the driver's by its name in sysfs and iproute2; its key in a configuration
+//! is that name in camelCase.
 
 use super::mode::{BondMode, FailOverMac};
 pub use super::option::{BondOption, Change, Elsewhere, Family, Kind, Scope, Width};
@@ -77,8 +77,8 @@ pub fn find(name: &str) -> Option<&'static BondOption> {
     all().find(|option| option.name == name)
 }
 
-/// Values that came with a later kernel than their option, each with the first kernel that has it. An
-/// older kernel refuses them as it refuses any invalid value.
+/// Values that came with a later kernel than their option, each with the first kernel that has it.
+/// An older kernel refuses them as it refuses any invalid value.
 pub static LATER_VALUES: &[(&BondOption, i64, &str)] =
     &[(&XMIT_HASH_POLICY, 5, "5.12"), (&AD_SELECT, 3, "6.18")];
 

@@ -117,7 +117,7 @@ fn listed(names: &[(i64, &str)]) -> String {
 }
 
 impl fmt::Display for WrittenValue {
-    /// As JSON has it.
+    /// Writes the value as JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Switch(on) => write!(f, "{on}"),

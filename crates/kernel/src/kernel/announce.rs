@@ -49,7 +49,7 @@ impl Kernel {
     }
 }
 
-/// Has the kernel broadcast an ARP request for our own address: the ARP announcement of RFC 5227,
+/// Makes the kernel broadcast an ARP request for our own address: the ARP announcement of RFC 5227,
 /// section 3. Switches and bridges learn the port, neighbours correct what they remember.
 ///
 /// It needs no packet socket, whose close(2) waits for an RCU grace period: longer than all else of
@@ -79,7 +79,7 @@ fn advertise(link: &Link, mac: Mac, ip: Ipv6Addr) -> rustix::io::Result<()> {
     sendto(&socket, &advertisement(mac, ip), SendFlags::empty(), &to).map(drop)
 }
 
-/// RFC 4861, section 4.4.
+/// Returns a neighbour advertisement: RFC 4861, section 4.4.
 fn advertisement(mac: Mac, ip: Ipv6Addr) -> Vec<u8> {
     const ADVERTISEMENT: u8 = 136;
     const OVERRIDE: u8 = 0x20;

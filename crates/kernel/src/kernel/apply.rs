@@ -88,7 +88,8 @@ impl Kernel {
         })
     }
 
-    /// Removes a link if it is of the expected kind: another one that has the name is not ours to remove.
+    /// Removes a link if it is of the expected kind: another one that has the name is not ours to
+    /// remove.
     fn remove_if(&mut self, step: &Step, at: &At, is_expected: fn(&Link) -> bool) -> Result<()> {
         let handle = self.handle(at.netns)?;
         let link = handle.must_have(&at.name)?;

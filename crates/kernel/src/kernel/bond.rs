@@ -159,8 +159,8 @@ fn not_taken(property: &str, object: &str, wanted: &dyn Display, shown: &dyn Dis
     Error::NotTaken { object, wanted: wanted.to_string(), shown: shown.to_string() }
 }
 
-/// Fails when an option was not taken. A kernel that does not know an option acknowledges and ignores
-/// it, and shows nothing of it: those are reported first, all together.
+/// Fails when an option was not taken. A kernel that does not know an option acknowledges and
+/// ignores it, and shows nothing of it: those are reported first, all together.
 fn verify_options(object: &str, mismatches: Vec<OptionMismatch>) -> Result<()> {
     let unknown = mismatches.iter().filter(|mismatch| mismatch.shown.is_none());
     let options: Vec<_> = unknown.map(|mismatch| mismatch.option).collect();
@@ -176,7 +176,8 @@ fn verify_options(object: &str, mismatches: Vec<OptionMismatch>) -> Result<()> {
     })
 }
 
-/// Returns why a kernel of this release refused these options, if it is too old for a value of them.
+/// Returns why a kernel of this release refused these options, if it is too old for a value of
+/// them.
 fn later_value(bond: &LinkName, options: &BondOptions, kernel: String) -> Option<Error> {
     let (option, number, since) = table::LATER_VALUES.iter().find(|(option, number, since)| {
         options.number(option) == Some(*number) && version(&kernel) < version(since)

@@ -32,8 +32,8 @@ impl Kernel {
         self.handle(at.netns)?.routes(&at.name)
     }
 
-    /// Waits until none of these addresses of a link is tentative, for at most `timeout` from when the
-    /// link has carrier. An address that another host has is an error.
+    /// Waits until none of these addresses of a link is tentative, for at most `timeout` from when
+    /// the link has carrier. An address that another host has is an error.
     pub fn wait_for_dad(
         &mut self,
         at: &At,
@@ -95,7 +95,8 @@ impl Kernel {
         // Appended: it may stand beside one to the same destination.
         let added = handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_APPEND);
         added.or_else(|error| match (error.errno(), route.gateway) {
-            // The very same is there: the kernel made it with an address, or a router advertised it.
+            // The very same is there: the kernel made it with an address, or a router advertised
+            // it.
             (Some(Errno::EXIST), _) => {
                 let shown = handle.routes(&at.name)?;
                 let mut mismatches = shown.iter().filter_map(|shown| route.mismatches(shown));

@@ -1,4 +1,5 @@
-//! The running kernel: what it shows of links, VFs, addresses and routes of the node and of one pod.
+//! The running kernel: what it shows of links, VFs, addresses and routes of the node and of one
+//! pod.
 
 mod announce;
 mod apply;
@@ -26,13 +27,14 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Opens the node's namespace alone: for DEL when the pod's namespace is gone, and for the node's own work.
+    /// Opens the node's namespace alone: for DEL when the pod's namespace is gone, and for the
+    /// node's own work.
     pub fn host() -> Result<Self> {
         Ok(Self { sysfs: Sysfs::new("/sys"), host: NetnsHandle::own(Netns::Host)?, pod: None })
     }
 
-    /// Opens the node's namespace and the pod's at `netns`, the value of `CNI_NETNS`. The node's own
-    /// is refused: what is meant for a pod would befall the node.
+    /// Opens the node's namespace and the pod's at `netns`, the value of `CNI_NETNS`. The node's
+    /// own is refused: what is meant for a pod would befall the node.
     pub fn with_pod(netns: &Path) -> Result<Self> {
         let namespace = netns::open(netns)?;
         let host = Self::host()?;
@@ -47,10 +49,10 @@ impl Kernel {
         Ok(Self { pod: Some(pod), ..host })
     }
 
-    /// Does the same with the first of these that is a namespace and not the node's own, or opens the
-    /// node's alone where none is: for DEL, whose pod may be gone, and whose path may lead to the node's own
-    /// namespace since, as `/proc/<pid>/ns/net` does once the number is another process'. One that
-    /// cannot be looked at is an error: it may be alive.
+    /// Does the same with the first of these that is a namespace and not the node's own, or opens
+    /// the node's alone where none is: for DEL, whose pod may be gone, and whose path may lead to
+    /// the node's own namespace since, as `/proc/<pid>/ns/net` does once the number is another
+    /// process'. One that cannot be looked at is an error: it may be alive.
     pub fn with_pod_if_any<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
         for path in paths.into_iter().filter(|path| !netns::no_netns(path)) {
             match Self::with_pod(path) {
@@ -67,8 +69,8 @@ impl Kernel {
         Self { pod: None, ..self }
     }
 
-    /// Returns what identifies the pod's namespace among all others. None where there is no pod, and from
-    /// kernels before 5.14, which have no such identity.
+    /// Returns what identifies the pod's namespace among all others. None where there is no pod,
+    /// and from kernels before 5.14, which have no such identity.
     pub fn pod_id(&self) -> Result<Option<NetnsId>> {
         self.pod.as_ref().and_then(NetnsHandle::cookie).map(NetnsId::of).transpose()
     }
@@ -88,7 +90,8 @@ impl Kernel {
         self.handle(at.netns)?.link(&at.name)
     }
 
-    /// Returns the link that has this name or altname, or none: while there is one, no other can have it.
+    /// Returns the link that has this name or altname, or none: while there is one, no other can
+    /// have it.
     pub fn link_by_any_name(&mut self, at: &At) -> Result<Option<Link>> {
         self.handle(at.netns)?.link_by_any_name(&at.name)
     }
@@ -103,14 +106,14 @@ impl Kernel {
         self.handle(netns)?.links()
     }
 
-    /// Returns the ports of the link of this index, a bond or a bridge, by a dump that the kernel filters
-    /// (`IFLA_MASTER`).
+    /// Returns the ports of the link of this index, a bond or a bridge, by a dump that the kernel
+    /// filters (`IFLA_MASTER`).
     pub fn ports(&mut self, netns: Netns, master: u32) -> Result<Vec<Link>> {
         self.handle(netns)?.ports(master)
     }
 
-    /// Returns the VF at this address with its PF and its settings there; none where the function is
-    /// not there or is no VF. The PF is asked once.
+    /// Returns the VF at this address with its PF and its settings there; none where the function
+    /// is not there or is no VF. The PF is asked once.
     pub fn vf(&mut self, pci: PciAddress) -> Result<Option<Vf>> {
         Ok(self.vf_and_pf(pci)?.map(|(vf, _)| vf))
     }

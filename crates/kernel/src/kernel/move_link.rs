@@ -78,8 +78,9 @@ impl Kernel {
         result
     }
 
-    /// The kernel moves first and renames then: when the new name is taken, the link has arrived in
-    /// the other namespace with its old name.
+    /// Moves the link back when only a part of the change was made. The kernel moves first and
+    /// renames then: when the new name is taken, the link has arrived in the other namespace with
+    /// its old name.
     fn bring_back(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
         if from.netns == to.netns || self.handle(from.netns)?.link(&from.name)?.is_some() {
             return Ok(());

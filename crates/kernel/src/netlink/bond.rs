@@ -24,14 +24,14 @@ const IFLA_BOND_MODE: u16 = 1;
 /// `IFLA_BOND_AD_INFO`
 const IFLA_BOND_AD_INFO: u16 = 23;
 
-/// `IFLA_LINKINFO` of a new bond.
+/// Returns `IFLA_LINKINFO` of a new bond.
 pub(super) fn link_info(options: &BondOptions) -> Vec<LinkInfo> {
     let mode = DefaultNla::new(IFLA_BOND_MODE, vec![options.mode.number()]);
     let options = options.iter().map(|(option, value)| encode(option, value));
     of_bond(std::iter::once(mode).chain(options).map(InfoBond::Other).collect())
 }
 
-/// `IFLA_LINKINFO` that names one of a bond's ports, or none of them.
+/// Returns `IFLA_LINKINFO` that names one of a bond's ports, or none of them.
 pub(super) fn port_role(option: &BondOption, port: Option<u32>) -> Vec<LinkInfo> {
     let index = port.unwrap_or(0).to_ne_bytes().to_vec();
     of_bond(vec![InfoBond::Other(DefaultNla::new(option.attribute, index))])
@@ -41,7 +41,7 @@ fn of_bond(data: Vec<InfoBond>) -> Vec<LinkInfo> {
     vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(InfoData::Bond(data))]
 }
 
-/// `IFLA_LINKINFO` of a port of a bond.
+/// Returns `IFLA_LINKINFO` of a port of a bond.
 pub(super) fn port_info(options: &PortOptions) -> Vec<LinkInfo> {
     let data = options.iter().map(|(option, value)| InfoBondPort::Other(encode(option, value)));
     vec![
@@ -133,8 +133,8 @@ pub(super) fn read_options(data: &[u8]) -> Option<BondOptions> {
     Some(options)
 }
 
-/// Reads the aggregator in use from `IFLA_INFO_DATA` of a bond; none where no aggregator is in use, for
-/// which the kernel leaves the nest empty, and in other modes, where it has none.
+/// Reads the aggregator in use from `IFLA_INFO_DATA` of a bond; none where no aggregator is in use,
+/// for which the kernel leaves the nest empty, and in other modes, where it has none.
 pub(super) fn read_aggregator(data: &[u8]) -> Option<Aggregator> {
     let nest = attributes(data).find(|nla| nla.kind() == IFLA_BOND_AD_INFO)?;
     let (mut id, mut ports, mut actor_key, mut partner_key, mut partner) = Default::default();

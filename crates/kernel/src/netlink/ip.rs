@@ -41,8 +41,8 @@ fn address(index: u32, address: IpNet) -> AddressMessage {
     message
 }
 
-/// `RTM_NEWADDR`. As with the reference plugins, an IPv4 address of a subnet that has one gets
-/// its broadcast address.
+/// Returns `RTM_NEWADDR`. As with the reference plugins, an IPv4 address of a subnet that has one
+/// gets its broadcast address.
 pub(crate) fn new_address(index: u32, net: IpNet, dad: Dad) -> Message {
     let mut message = address(index, net);
     match net {
@@ -55,17 +55,17 @@ pub(crate) fn new_address(index: u32, net: IpNet, dad: Dad) -> Message {
     Message::NewAddress(message)
 }
 
-/// RFC 3021: subnets of one or two addresses have no broadcast address.
+/// Returns the broadcast address; none of a subnet of one or two addresses (RFC 3021).
 fn broadcast(net: Ipv4Net) -> Option<Ipv4Addr> {
     (net.prefix_len() < 31).then(|| net.broadcast())
 }
 
-/// `RTM_DELADDR`.
+/// Returns `RTM_DELADDR`.
 pub(crate) fn remove_address(index: u32, net: IpNet) -> Message {
     Message::DelAddress(address(index, net))
 }
 
-/// `RTM_GETADDR` for the addresses of one link.
+/// Returns `RTM_GETADDR` for the addresses of one link.
 pub(crate) fn addresses_of(index: u32) -> Message {
     let mut message = AddressMessage::default();
     message.header.index = index;
@@ -138,13 +138,14 @@ fn route(index: u32, route: &Route) -> RouteMessage {
     message
 }
 
-/// `RTM_NEWROUTE` of a route through a link.
+/// Returns `RTM_NEWROUTE` of a route through a link.
 pub(crate) fn append_route(index: u32, wanted: &Route) -> Message {
     Message::NewRoute(route(index, wanted))
 }
 
-/// `RTM_DELROUTE` of a route through a link. It names the link, so that no other route to the same
-/// destination is meant, and the protocol, since another route may be the same but for that.
+/// Returns `RTM_DELROUTE` of a route through a link. It names the link, so that no other route to
+/// the same destination is meant, and the protocol, since another route may be the same but for
+/// that.
 pub(crate) fn remove_route(index: u32, wanted: &Route) -> Message {
     let mut message = route(index, wanted);
     // Not so for IPv6, once the metric is named. Of several that it has joined into one route the
@@ -155,7 +156,7 @@ pub(crate) fn remove_route(index: u32, wanted: &Route) -> Message {
     Message::DelRoute(message)
 }
 
-/// `RTM_GETROUTE` for the routes of one family through one link.
+/// Returns `RTM_GETROUTE` for the routes of one family through one link.
 pub(crate) fn routes_of(index: u32, any: IpAddr) -> Message {
     let mut message = RouteMessage::default();
     message.header.address_family = family(any);
@@ -163,7 +164,8 @@ pub(crate) fn routes_of(index: u32, any: IpAddr) -> Message {
     Message::GetRoute(message)
 }
 
-/// Reads an `RTM_NEWROUTE`, if it is a unicast route through this link that is not the kernel's own.
+/// Reads an `RTM_NEWROUTE`, if it is a unicast route through this link that is not the kernel's
+/// own.
 pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     let RouteMessage { header, attributes, .. } = RouteMessage::parse(payload).ok()?;
     let any = match header.address_family {

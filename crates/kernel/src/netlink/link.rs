@@ -42,7 +42,7 @@ fn ext_mask(detail: Detail) -> LinkAttribute {
     LinkAttribute::ExtMask(mask)
 }
 
-/// `RTM_GETLINK` for one link.
+/// Returns `RTM_GETLINK` for one link.
 pub(crate) fn get_link(query: LinkQuery<'_>, detail: Detail) -> Message {
     let mut attributes = vec![ext_mask(detail)];
     let index = match query {
@@ -55,23 +55,23 @@ pub(crate) fn get_link(query: LinkQuery<'_>, detail: Detail) -> Message {
     Message::GetLink(message(index, attributes))
 }
 
-/// `RTM_GETLINK` for all links.
+/// Returns `RTM_GETLINK` for all links.
 pub(crate) fn all_links() -> Message {
     Message::GetLink(message(0, vec![ext_mask(Detail::Basic)]))
 }
 
-/// `RTM_GETLINK` for the ports of the link of this index: a dump that the kernel filters.
+/// Returns `RTM_GETLINK` for the ports of the link of this index: a dump that the kernel filters.
 pub(crate) fn ports_of(master: u32) -> Message {
     let attributes = vec![ext_mask(Detail::Basic), LinkAttribute::Controller(master)];
     Message::GetLink(message(0, attributes))
 }
 
-/// `RTM_SETLINK` with some attributes.
+/// Returns `RTM_SETLINK` with some attributes.
 pub(crate) fn set_link(index: u32, attributes: Vec<Attribute>) -> Message {
     Message::SetLink(message(index, attributes))
 }
 
-/// `RTM_SETLINK` that brings a link up or down.
+/// Returns `RTM_SETLINK` that brings a link up or down.
 pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
     let mut message = message(index, Vec::new());
     message.header.change_mask = LinkFlags::Up;
@@ -82,7 +82,7 @@ pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
     Message::SetLink(message)
 }
 
-/// `RTM_NEWLINK` of a bond with all that is wanted of it.
+/// Returns `RTM_NEWLINK` of a bond with all that is wanted of it.
 pub(crate) fn add_bond(
     name: &LinkName,
     options: &BondOptions,
@@ -98,7 +98,7 @@ pub(crate) fn add_bond(
     Message::NewLink(message(0, attributes))
 }
 
-/// `RTM_NEWLINK` of a VLAN interface on the link of this index.
+/// Returns `RTM_NEWLINK` of a VLAN interface on the link of this index.
 pub(crate) fn add_vlan(name: &LinkName, lower: u32, tag: VlanTag, mtu: u32) -> Message {
     let attributes = vec![
         LinkAttribute::IfName(name.to_string()),
@@ -109,29 +109,29 @@ pub(crate) fn add_vlan(name: &LinkName, lower: u32, tag: VlanTag, mtu: u32) -> M
     Message::NewLink(message(0, attributes))
 }
 
-/// `RTM_NEWLINK` that names one of a bond's ports, or none of them. `RTM_SETLINK` does not look at
-/// `IFLA_LINKINFO`.
+/// Returns `RTM_NEWLINK` that names one of a bond's ports, or none of them. `RTM_SETLINK` does not
+/// look at `IFLA_LINKINFO`.
 pub(crate) fn set_port_role(index: u32, option: &BondOption, port: Option<u32>) -> Message {
     let info = LinkAttribute::LinkInfo(bond::port_role(option, port));
     Message::NewLink(message(index, vec![info]))
 }
 
-/// `RTM_NEWLINK` that sets options of a bond's port.
+/// Returns `RTM_NEWLINK` that sets options of a bond's port.
 pub(crate) fn set_port(index: u32, options: &PortOptions) -> Message {
     Message::NewLink(message(index, vec![LinkAttribute::LinkInfo(bond::port_info(options))]))
 }
 
-/// `RTM_DELLINK`.
+/// Returns `RTM_DELLINK`.
 pub(crate) fn remove_link(index: u32) -> Message {
     Message::DelLink(message(index, Vec::new()))
 }
 
-/// `RTM_NEWLINKPROP`.
+/// Returns `RTM_NEWLINKPROP`.
 pub(crate) fn add_altname(index: u32, name: &LinkName) -> Message {
     Message::NewLinkProp(message(index, altname(name)))
 }
 
-/// `RTM_DELLINKPROP`.
+/// Returns `RTM_DELLINKPROP`.
 pub(crate) fn drop_altname(index: u32, name: &LinkName) -> Message {
     Message::DelLinkProp(message(index, altname(name)))
 }

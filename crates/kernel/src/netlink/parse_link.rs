@@ -72,7 +72,8 @@ fn read_altnames(list: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Reads `IFLA_LINKINFO` into the link and returns the tag of a VLAN interface, which needs `IFLA_LINK` too.
+/// Reads `IFLA_LINKINFO` into the link and returns the tag of a VLAN interface, which needs
+/// `IFLA_LINK` too.
 fn read_info(info: &[u8], link: &mut Link) -> Option<VlanTag> {
     let mut port_kind = None;
     let mut tag = None;

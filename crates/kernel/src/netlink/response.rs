@@ -41,8 +41,8 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Reads one datagram, handing the payload of each object to `each`. Returns none as long as more
-    /// responses are to come.
+    /// Reads one datagram, handing the payload of each object to `each`. Returns none as long as
+    /// more responses are to come.
     pub(super) fn read(
         &mut self,
         datagram: &[u8],
@@ -83,8 +83,8 @@ impl Exchange<'_> {
     }
 }
 
-/// Returns the error that `NLMSG_ERROR` or `NLMSG_DONE` carries, or none: both begin with a negative
-/// errno or 0, and end with attributes where `NLM_F_ACK_TLVS` says so.
+/// Returns the error that `NLMSG_ERROR` or `NLMSG_DONE` carries, or none: both begin with a
+/// negative errno or 0, and end with attributes where `NLM_F_ACK_TLVS` says so.
 fn refusal(action: &dyn Display, request: &[u8], answer: &NetlinkBuffer<&[u8]>) -> Option<Error> {
     let payload = answer.payload();
     let code = payload.get(..4).and_then(|code| parse_i32(code).ok()).unwrap_or(0);

@@ -48,8 +48,8 @@ impl Socket {
     pub(crate) fn netns_cookie(&self) -> Option<NonZeroU64> {
         let mut cookie = 0_u64;
         let mut length: libc::socklen_t = U64_BYTES;
-        // SAFETY: the kernel writes up to `length` bytes to `cookie`, which is as long and outlives the
-        // call, and the number of those that it wrote to `length`.
+        // SAFETY: the kernel writes up to `length` bytes to `cookie`, which is as long and outlives
+        // the call, and the number of those that it wrote to `length`.
         #[allow(unsafe_code, reason = "no crate has SO_NETNS_COOKIE")]
         let status = unsafe {
             libc::getsockopt(
@@ -92,8 +92,8 @@ impl Socket {
             .map_err(|reason| Error::Malformed { action: action.to_string(), reason })
     }
 
-    /// Asks for all objects and returns what `read` makes of each; those that it returns none for are
-    /// left out.
+    /// Asks for all objects and returns what `read` makes of each; those that it returns none for
+    /// are left out.
     pub(crate) fn dump<T>(
         &mut self,
         action: &dyn Display,

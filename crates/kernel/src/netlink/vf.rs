@@ -22,7 +22,7 @@ const IFLA_VF_BROADCAST: u16 = 13;
 /// `ETH_ALEN`
 const MAC_BYTES: usize = 6;
 
-/// `RTM_SETLINK` of the settings of one VF. All in one `IFLA_VF_INFO`: the kernel takes its
+/// Returns `RTM_SETLINK` of the settings of one VF. All in one `IFLA_VF_INFO`: the kernel takes its
 /// parts one after the other, and stops at the first that the driver refuses.
 pub(crate) fn set_vf(pf: u32, vf: u16, settings: &VfSettings) -> Message {
     let VfSettings {
@@ -68,7 +68,8 @@ pub(crate) fn set_vf(pf: u32, vf: u16, settings: &VfSettings) -> Message {
     set_link(pf, vec![LinkAttribute::VfInfoList(vec![LinkVfInfo(info)])])
 }
 
-/// Reads the settings of VFs from an `RTM_NEWLINK` of a PF: those that `wanted` accepts, with their index.
+/// Reads the settings of VFs from an `RTM_NEWLINK` of a PF: those that `wanted` accepts, with their
+/// index.
 pub(crate) fn read_vfs(payload: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<(u16, VfSettings)> {
     let mut vfs = Vec::new();
     for list in link_attributes(payload).filter(|nla| nla.kind() == IFLA_VFINFO_LIST) {
@@ -81,7 +82,7 @@ pub(crate) fn read_vfs(payload: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<(u16
     vfs
 }
 
-/// The VF's number begins each attribute that is a structure of its own.
+/// Returns the VF's number, with which each attribute begins that is a structure.
 fn vf_index(info: &[u8]) -> Option<u16> {
     let unnumbered = [IFLA_VF_STATS, IFLA_VF_VLAN_LIST, IFLA_VF_BROADCAST];
     let numbered = attributes(info).find(|nla| !unnumbered.contains(&nla.kind()))?;
@@ -105,7 +106,8 @@ fn read_settings(info: &[u8]) -> VfSettings {
     settings
 }
 
-/// `struct ifla_vf_spoofchk`, `struct ifla_vf_trust`: −1 where the driver says nothing of it.
+/// Reads `struct ifla_vf_spoofchk` or `struct ifla_vf_trust`: −1 where the driver does not report
+/// it.
 fn read_switch(value: &[u8]) -> Option<bool> {
     match parse_u32(value.get(4..8)?).ok()? {
         0 => Some(false),

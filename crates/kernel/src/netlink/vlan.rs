@@ -11,7 +11,7 @@ use crate::{VlanProtocol, VlanTag};
 /// `IFLA_INFO_KIND` of a VLAN interface.
 pub(super) const KIND: &str = "vlan";
 
-/// `IFLA_LINKINFO` of a new VLAN interface.
+/// Returns `IFLA_LINKINFO` of a new VLAN interface.
 pub(super) fn link_info(tag: VlanTag) -> Vec<LinkInfo> {
     let data = vec![InfoVlan::Id(tag.id), InfoVlan::Protocol(write_protocol(tag.protocol))];
     vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(data))]
