@@ -139,7 +139,7 @@ fn see_ports(
     view.host.clear();
     for name in ports {
         let at = At::host(name.clone());
-        let called = kernel.link_called(&at)?;
+        let called = kernel.link_by_any_name(&at)?;
         let is_free = called.is_none();
         view.host.extend(called);
         let is_plain = if find(Netns::Pod, name, made, view).is_some() {

@@ -2,7 +2,7 @@ use std::iter::once;
 
 use podbond_cni::CniResult;
 use podbond_ipam::Found;
-use podbond_kernel::bond::Unlike;
+use podbond_kernel::bond::OptionMismatch;
 use podbond_kernel::{BondMode, BondOptions, FailOverMac, Link, LinkState, Netns, View, VlanTag};
 use podbond_names::LinkName;
 
@@ -62,7 +62,7 @@ fn port_differences(config: &Config, name: &LinkName, bond: &Link, view: &View) 
         .then(|| format!("mtu of port {name} is {}, not {} as the bond's", port.mtu, bond.mtu));
     let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
     let wanted = config.port_options.get(name);
-    let unlike = wanted.map(|wanted| wanted.unlike(&shown)).unwrap_or_default();
+    let unlike = wanted.map(|wanted| wanted.mismatches(&shown)).unwrap_or_default();
     down.into_iter().chain(mtu).chain(told(&format!("{name} "), unlike)).collect()
 }
 
@@ -124,12 +124,12 @@ fn vlan_differences(
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {
     let mode =
         (wanted.mode != shown.mode).then(|| format!("mode is {}, not {}", shown.mode, wanted.mode));
-    mode.into_iter().chain(told("", wanted.unlike(shown))).collect()
+    mode.into_iter().chain(told("", wanted.mismatches(shown))).collect()
 }
 
 /// A sentence for each option that is not as wanted, `whose` being the port's name and a space.
-fn told(whose: &str, unlike: Vec<Unlike>) -> impl Iterator<Item = String> {
-    unlike.into_iter().map(move |Unlike { option, wanted, shown }| {
+fn told(whose: &str, unlike: Vec<OptionMismatch>) -> impl Iterator<Item = String> {
+    unlike.into_iter().map(move |OptionMismatch { option, wanted, shown }| {
         let shown = shown.unwrap_or_else(|| "not known to this kernel".to_owned());
         format!("{whose}{} is {shown}, not {wanted}", option.key)
     })

@@ -70,7 +70,7 @@ fn names_are_free(config: &Config, ifname: &LinkName, view: &View) -> Result<(),
 /// Ports with an earlier port's address, where the mode cannot do with them: the driver refuses the
 /// later one.
 fn doubles_of(config: &Config, ports: &[&Link]) -> Vec<Double> {
-    if !config.options.mode.keeps_macs_apart() {
+    if !config.options.mode.needs_distinct_macs() {
         return Vec::new();
     }
     let station =

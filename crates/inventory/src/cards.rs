@@ -122,7 +122,7 @@ impl Pf {
 impl Vf {
     /// Whether a driver is bound that hands the VF to user space, so that it has no link.
     pub fn is_userspace(&self) -> bool {
-        matches!(self.driver.as_deref(), Some("vfio-pci" | "uio_pci_generic" | "igb_uio"))
+        self.driver.as_deref().is_some_and(podbond_kernel::is_userspace_driver)
     }
 }
 

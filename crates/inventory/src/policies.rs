@@ -241,11 +241,11 @@ impl<'l> Policies<'l> {
         }
         let steps = match transact(cards, |transaction| self.rounds(target, transaction)) {
             Ok(((), steps)) => steps,
-            Err(Failed { cause, left }) if left.is_empty() => {
+            Err(Failed { cause, not_undone: left }) if left.is_empty() => {
                 self.put_records_back(target)?;
                 return Err(cause);
             }
-            Err(Failed { cause, left }) => {
+            Err(Failed { cause, not_undone: left }) => {
                 let left = left.iter().map(ToString::to_string).collect();
                 return Err(Error::LeftOver { cause: Box::new(cause), left });
             }

@@ -66,7 +66,8 @@ pub fn attach<K: Apply, T>(
     if is_leased {
         pending = asked.release().into_problem();
     }
-    let not_undone = failed.left.iter().map(ToString::to_string).chain(pending.clone()).collect();
+    let not_undone =
+        failed.not_undone.iter().map(ToString::to_string).chain(pending.clone()).collect();
     Err(NotAttached { cause: with_details(failed.cause, not_undone), pending })
 }
 

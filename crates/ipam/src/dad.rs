@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use podbond_cni::{CniResult, Command, Failure, NetConf};
-use podbond_kernel::{At, Dad, Kernel, Settled};
+use podbond_kernel::{At, Dad, DadOutcome, Kernel};
 use podbond_names::LinkName;
 use serde::Deserialize;
 
@@ -40,8 +40,8 @@ impl Ipam<'_> {
             return Ok(());
         }
         let at = At::pod(ifname.clone());
-        let settled = kernel.settle(&at, &addresses(result), DAD_TIMEOUT);
-        if settled.map_err(|error| failure(&config.name, &error))? == Settled::NoCarrier {
+        let settled = kernel.wait_for_dad(&at, &addresses(result), DAD_TIMEOUT);
+        if settled.map_err(|error| failure(&config.name, &error))? == DadOutcome::NoCarrier {
             let waiting = format_args!(
                 "ipv6Dad: {ifname} has had no carrier for {} s, so that duplicates of its addresses \
                  are looked for when it gets one",

@@ -51,7 +51,7 @@ impl Observed {
 
     /// How the route that is most like the wanted one differs from it.
     fn difference(&self, wanted: &Route) -> Option<String> {
-        let near = self.routes.iter().filter_map(|shown| wanted.unlike(shown));
+        let near = self.routes.iter().filter_map(|shown| wanted.mismatches(shown));
         let Some(unlike) = near.min_by_key(Vec::len) else {
             return Some(format!("route {wanted} is gone"));
         };

@@ -1,23 +1,25 @@
+//! Errors of the kernel crate.
+
 use std::io;
 use std::path::PathBuf;
 
 use podbond_names::LinkName;
 use rustix::io::Errno;
 
-/// What can go wrong between podbond and the kernel.
+/// Why the kernel could not be asked or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel answered a request with an error.
-    #[error("{action}: {}{}", told(.source), hint(.extack.as_deref()))]
+    #[error("{action}: {}{}", with_remedy(.source), extack_suffix(.extack.as_deref()))]
     Refused {
         /// What was asked, in words: `create bond net3`.
         action: String,
         /// The errno of the answer.
         source: io::Error,
-        /// The kernel's own words (`NLMSGERR_ATTR_MSG`), where it gave any.
+        /// The extended ack (`NLMSGERR_ATTR_MSG`), where it gave any.
         extack: Option<String>,
     },
-    /// The kernel knows no bonds.
+    /// The kernel has no bonding driver.
     #[error(
         "{action}: this kernel has no bonding driver: load it with `modprobe bonding`, or boot a kernel that has it (CONFIG_BONDING)"
     )]
@@ -25,7 +27,7 @@ pub enum Error {
         /// What was asked.
         action: String,
     },
-    /// The kernel knows no VLAN interfaces.
+    /// The kernel has no VLAN driver.
     #[error(
         "{action}: this kernel has no VLAN interfaces: load them with `modprobe 8021q`, or boot a kernel that has them (CONFIG_VLAN_8021Q)"
     )]
@@ -41,7 +43,7 @@ pub enum Error {
         /// Where it was looked up.
         netns: crate::Netns,
     },
-    /// A VF can only be set through its PF's link, and the PF has none on the node.
+    /// A VF can only be set through its PF's link, and the PF has no link on the node.
     #[error("PF {pf} of VF {vf} has no link on this node: bind it to its kernel driver")]
     NoPfLink {
         /// The VF that was asked for.
@@ -52,7 +54,7 @@ pub enum Error {
     /// A port cannot be in two bonds, and the kernel would take it out of the first in silence.
     #[error("{port} is a port of {master} already: take it out of it first")]
     HasMaster {
-        /// The link that was to be made a port.
+        /// The link that was to become a port.
         port: crate::At,
         /// The link whose port it is.
         master: String,
@@ -60,7 +62,7 @@ pub enum Error {
     /// A step touches the pod's namespace but none was opened, or it is gone.
     #[error("the pod's network namespace is gone")]
     NoPodNamespace,
-    /// A network namespace that cannot be made, entered or removed, or a path that is none.
+    /// A network namespace that cannot be made, entered or removed, or a path that is not one.
     #[error("network namespace {}: {reason}", path.display())]
     Namespace {
         /// The path as given.
@@ -120,9 +122,9 @@ pub enum Error {
     UnknownOptions {
         /// The bond or port.
         object: String,
-        /// What it does not know.
-        options: Vec<&'static crate::bond::table::BondOption>,
-        /// Its release, as `uname -r` tells it.
+        /// The unknown options.
+        options: Vec<&'static crate::bond::BondOption>,
+        /// Its release, as `uname -r` prints it.
         kernel: String,
     },
     /// The kernel refused a value that is younger than the option.
@@ -134,12 +136,12 @@ pub enum Error {
         /// The bond.
         object: String,
         /// The option.
-        option: &'static crate::bond::table::BondOption,
+        option: &'static crate::bond::BondOption,
         /// The number of the value.
         number: i64,
         /// The first kernel that has it.
         since: &'static str,
-        /// The running one's release, as `uname -r` tells it.
+        /// The running one's release, as `uname -r` prints it.
         kernel: String,
     },
     /// The driver answers EPERM where a queue is another port's, or more than the bond has.
@@ -166,7 +168,7 @@ pub enum Error {
     /// Duplicate address detection did not come to its end.
     #[error(
         "address {address} of {at} is still tentative after {} s: duplicate address detection did not end",
-        .patience.as_secs()
+        .timeout.as_secs()
     )]
     TentativeAddress {
         /// The address.
@@ -174,7 +176,7 @@ pub enum Error {
         /// The link that has it.
         at: crate::At,
         /// How long it was waited for.
-        patience: std::time::Duration,
+        timeout: std::time::Duration,
     },
     /// A route's gateway is not behind the link.
     #[error(
@@ -197,26 +199,26 @@ pub enum Error {
     },
 }
 
-/// An error of the system with its mend, where there is one for all cases.
-pub(crate) fn told(error: &io::Error) -> String {
+/// Returns the text of a system error, with its remedy where there is one for all cases.
+pub(crate) fn with_remedy(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!("{error}: run it as root"),
         _ => error.to_string(),
     }
 }
 
-fn hint(extack: Option<&str>) -> String {
+fn extack_suffix(extack: Option<&str>) -> String {
     extack.map(|text| format!(" (kernel: {text})")).unwrap_or_default()
 }
 
 impl Error {
-    /// Whether the link or function that was to be changed is gone.
+    /// Returns whether the link or function that was to be changed is gone.
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::NoSuchLink { .. } | Self::NoPodNamespace)
             || matches!(self.errno(), Some(Errno::NODEV | Errno::NXIO | Errno::NOENT))
     }
 
-    /// The kernel's error number, where it refused.
+    /// Returns the kernel's error number, where it refused.
     pub(crate) fn errno(&self) -> Option<Errno> {
         match self {
             Self::Refused { source, .. } => Errno::from_io_error(source),
@@ -224,15 +226,15 @@ impl Error {
         }
     }
 
-    /// The error without the kernel's own words, for a CNI error that has them in `details`.
+    /// Returns the error without the extended ack, for a CNI error that has it in `details`.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Refused { action, source, .. } => format!("{action}: {}", told(source)),
+            Self::Refused { action, source, .. } => format!("{action}: {}", with_remedy(source)),
             other => other.to_string(),
         }
     }
 
-    /// The kernel's own words, for the `details` of a CNI error.
+    /// Returns the extended ack, for the `details` of a CNI error.
     pub fn extack(&self) -> Option<&str> {
         match self {
             Self::Refused { extack, .. } => extack.as_deref(),

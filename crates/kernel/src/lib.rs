@@ -1,9 +1,9 @@
 //! Talks to Linux and holds no policy: links, bonds, VFs, addresses, routes, namespaces, sysfs, and
 //! the one transaction through which every change goes.
 //!
-//! - **Seeing**: [`Kernel`] asks the kernel for one thing at a time; [`View`] is what it showed, as
+//! - **Observe**: [`Kernel`] asks the kernel for one thing at a time; [`View`] is what it showed, as
 //!   data.
-//! - **Changing**: a plan is a list of [`Step`]s, each of which holds what is and what is wanted, so
+//! - **Change**: a plan is a list of [`Step`]s, each of which holds what is and what is wanted, so
 //!   that its inverse is known before it is applied. [`transact`] applies them in order and undoes
 //!   them in reverse when one fails.
 //!
@@ -13,8 +13,6 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod address;
-mod announce;
-mod apply;
 pub mod bond;
 mod error;
 mod kernel;
@@ -22,12 +20,10 @@ mod link;
 mod module;
 mod netlink;
 mod netns;
+mod netns_handle;
 mod netns_identity;
 mod pci;
-mod port;
-mod relocate;
 mod route;
-mod side;
 mod speed;
 mod step;
 mod sysfs;
@@ -35,25 +31,24 @@ mod transaction;
 mod vf;
 mod view;
 mod vlan;
+mod wait;
 
-pub use address::{AddressState, Dad, Settled};
-pub use apply::release;
+pub use address::{AddressState, Dad, DadOutcome};
 pub use bond::{
     Aggregator, BondMode, BondOptions, FailOverMac, LacpPort, LacpState, OptionValue, PortOptions,
-    PortState, WrittenValue, WrongValue,
+    PortRole, PortState, WrittenValue, WrongValue,
 };
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{At, Link, LinkState, Netns};
-pub use module::Module;
+pub use module::{Module, release};
 #[cfg(feature = "fuzzing")]
 pub use netlink::fuzzing;
 #[cfg(feature = "measuring")]
 pub use netlink::measuring;
 pub use netns::{NamedNetns, NetnsId, boot_id, enter, is_netns, no_netns};
 pub use netns_identity::{NetnsIdentity, NetnsState};
-pub use pci::USERSPACE_DRIVERS;
-pub use port::PortRole;
+pub use pci::{USERSPACE_DRIVERS, is_userspace_driver};
 pub use route::Route;
 pub use speed::{Duplex, Speed};
 pub use step::Step;

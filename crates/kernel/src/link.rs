@@ -1,3 +1,5 @@
+//! A network interface as `RTM_GETLINK` shows it, and how it is named: namespace and name.
+
 use std::fmt;
 
 use podbond_names::{LinkName, Mac, PciAddress};
@@ -25,7 +27,7 @@ impl fmt::Display for Netns {
     }
 }
 
-/// Where a link is and what it is called there.
+/// Names a link: the namespace that it is in, and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct At {
     /// The namespace that holds the link.
@@ -35,12 +37,12 @@ pub struct At {
 }
 
 impl At {
-    /// A link of the node.
+    /// Names a link of the node.
     pub fn host(name: LinkName) -> Self {
         Self { netns: Netns::Host, name }
     }
 
-    /// A link of the pod.
+    /// Names a link of the pod.
     pub fn pod(name: LinkName) -> Self {
         Self { netns: Netns::Pod, name }
     }
@@ -71,7 +73,7 @@ impl fmt::Display for LinkState {
     }
 }
 
-/// One link as `RTM_GETLINK` shows it, without statistics.
+/// A network interface as `RTM_GETLINK` shows it, without statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// `ifi_index`.
@@ -107,4 +109,28 @@ pub struct Link {
     pub aggregator: Option<Aggregator>,
     /// `IFLA_INFO_SLAVE_DATA` of a bond's port.
     pub port: Option<PortState>,
+}
+
+impl Link {
+    /// Returns a link that is down and of which nothing else is shown.
+    pub fn new(index: u32, name: LinkName) -> Self {
+        Self {
+            index,
+            name,
+            altnames: Vec::new(),
+            kind: None,
+            mac: None,
+            permanent_mac: None,
+            mtu: 0,
+            max_mtu: 0,
+            state: LinkState::Down,
+            carrier: false,
+            master: None,
+            parent: None,
+            vlan: None,
+            bond: None,
+            aggregator: None,
+            port: None,
+        }
+    }
 }

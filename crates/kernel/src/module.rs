@@ -1,9 +1,17 @@
+//! Whether a kernel module (bonding, 8021q) is built in, loaded or loadable; the release of the
+//! kernel.
+
 use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 
-/// Whether the kernel has a driver that is built as a module as a rule.
+/// Returns the running kernel's release, as `uname -r` prints it.
+pub fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Whether the kernel has a driver that is usually built as a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Module {
@@ -15,7 +23,7 @@ pub enum Module {
     Loadable,
     /// It is neither.
     Missing,
-    /// The modules of the running kernel are not to be seen, as in a container.
+    /// The modules of the running kernel cannot be seen, as in a container.
     Unknown,
 }
 
@@ -24,18 +32,13 @@ impl Module {
     /// `sys/module`, and in the lists that depmod(8) and the kernel's build leave beside modules.
     pub fn find(name: &str, release: &str, root: &Path) -> Self {
         let modules = root.join("lib/modules").join(release);
-        let is_listed = |file: &str| {
-            let list = fs::read_to_string(modules.join(file)).ok()?;
-            Some(list.lines().any(|line| is_module(line, name)))
-        };
-        let built_in = is_listed("modules.builtin");
-        if built_in == Some(true) {
+        if is_listed(&modules.join("modules.builtin"), name) == Some(true) {
             return Self::BuiltIn;
         }
         if root.join("sys/module").join(name).exists() {
             return Self::Loaded;
         }
-        match is_listed("modules.dep") {
+        match is_listed(&modules.join("modules.dep"), name) {
             Some(true) => Self::Loadable,
             Some(false) => Self::Missing,
             None => Self::Unknown,
@@ -43,7 +46,13 @@ impl Module {
     }
 }
 
-/// Whether a line, `<path>.ko[.<compression>][: <what it needs>]`, is about this module.
+/// Returns whether a list of modules holds this one; none when the list cannot be read.
+fn is_listed(list: &Path, name: &str) -> Option<bool> {
+    let list = fs::read_to_string(list).ok()?;
+    Some(list.lines().any(|line| is_module(line, name)))
+}
+
+/// Returns whether a line, `<path>.ko[.<compression>][: <what it needs>]`, is about this module.
 fn is_module(line: &str, name: &str) -> bool {
     let path = line.split(':').next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();
@@ -55,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_is_found_wherever_the_kernel_has_it() {
+    fn module_is_found_wherever_it_is() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         let modules = root.join("lib/modules/6.12");

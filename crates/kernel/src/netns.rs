@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::process::abort;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, fstatfs};
 use rustix::io::Errno;
@@ -15,7 +16,7 @@ use rustix::mount::{
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use serde::{Deserialize, Serialize};
 
-use crate::error::told;
+use crate::error::with_remedy;
 use crate::netlink::{Socket, set_state};
 use crate::sysfs::read;
 use crate::{Error, LinkState, Result};
@@ -164,7 +165,8 @@ fn share_directory() -> rustix::io::Result<()> {
 
 /// Runs in a thread of its own: makes a namespace, mounts it at `path`, brings up its loopback.
 fn create_at(path: &Path) -> Result<()> {
-    let wrong = |what, error: Errno| error_at(path, format!("{what}: {}", told(&error.into())));
+    let wrong =
+        |what, error: Errno| error_at(path, format!("{what}: {}", with_remedy(&error.into())));
     new_namespace().map_err(|error| wrong("it cannot be made", error))?;
     let loopback = set_state(LOOPBACK_INDEX, LinkState::Up);
     Socket::open()?.change(&"bring up the loopback of a new namespace", &loopback, 0)?;
@@ -203,7 +205,7 @@ pub fn no_netns(path: &Path) -> bool {
 /// links of that namespace, as `ip netns exec` does: for `podbond exec`, just before exec.
 pub fn enter(path: &Path) -> Result<()> {
     let netns = open(path)?;
-    let wrong = |what, error: &io::Error| error_at(path, format!("{what}: {}", told(error)));
+    let wrong = |what, error: &io::Error| error_at(path, format!("{what}: {}", with_remedy(error)));
     set(netns.as_fd()).map_err(|error| wrong("it cannot be entered", &error))?;
     show_own_sysfs().map_err(|error| wrong("its /sys cannot be mounted", &error.into()))
 }
@@ -257,19 +259,28 @@ pub(crate) fn open_own() -> Result<OwnedFd> {
     open(Path::new(OWN))
 }
 
-/// Runs `work` in a namespace: the calling thread goes there and comes back. None of the work when
-/// the namespace cannot be entered, with the reason.
+/// Runs `work` in a namespace: the calling thread goes there and comes back, also when `work` panics.
+/// Does none of the work when the namespace cannot be entered, and returns the reason.
 ///
-/// # Panics
-/// If there is no way back. All that this process would do from then on would befall the wrong
-/// namespace.
+/// The process is aborted if there is no way back: all that it would do from then on would befall the
+/// wrong namespace.
 pub(crate) fn within<T>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T) -> io::Result<T> {
-    let home = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let own = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     set(netns)?;
-    let done = work();
-    // The rights that led there (CAP_SYS_ADMIN) lead back, and the descriptor is ours.
-    set(home.as_fd()).unwrap_or_else(|error| panic!("no way back from a namespace: {error}"));
-    Ok(done)
+    let _return = Return(own);
+    Ok(work())
+}
+
+/// Moves the thread back when it is dropped, also when `work` panics.
+struct Return(OwnedFd);
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        // The rights that led there (CAP_SYS_ADMIN) lead back, and the descriptor is ours.
+        if set(self.0.as_fd()).is_err() {
+            abort();
+        }
+    }
 }
 
 fn set(netns: BorrowedFd<'_>) -> io::Result<()> {

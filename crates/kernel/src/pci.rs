@@ -1,84 +1,84 @@
-//! Changes of PCI functions by way of sysfs: making VFs, binding drivers.
+//! Changes of PCI functions through sysfs: `sriov_numvfs`, binding of drivers; userspace drivers.
 
 use std::fs;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use podbond_names::{LinkName, PciAddress};
+use podbond_names::PciAddress;
 
 use crate::sysfs::write;
+use crate::wait::poll;
 use crate::{Error, Result, Sysfs};
 
 /// How long new VFs may take to get their drivers and links. Without any driver that binds to
 /// them they never do.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(10);
+const VFS_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Drivers that give a PCI function to a process: it has no link, and its user sets address and MTU.
+/// Drivers that give a PCI function to a process: it has no link, and its user sets address and
+/// MTU.
 pub const USERSPACE_DRIVERS: [&str; 3] = ["vfio-pci", "uio_pci_generic", "igb_uio"];
 
+/// Returns whether a driver gives a PCI function to a process: one of [`USERSPACE_DRIVERS`], or a
+/// card's own vfio driver, like `mlx5_vfio_pci`.
+pub fn is_userspace_driver(driver: &str) -> bool {
+    USERSPACE_DRIVERS.contains(&driver) || driver.contains("vfio")
+}
+
 impl Sysfs {
-    /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left as it is.
+    /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left unchanged.
     pub(crate) fn set_num_vfs(&self, pf: PciAddress, from: u16, to: u16) -> Result<()> {
-        let set = |count: u16| write(self.device(pf).join("sriov_numvfs"), &count.to_string());
+        let file = self.device(pf).join("sriov_numvfs");
         let had_carrier = self.has_carrier(pf)?;
         // The kernel refuses to go from one number of VFs to another (EBUSY).
-        if from != 0 && to != 0 {
-            set(0)?;
+        let by_way_of_zero = from != 0 && to != 0;
+        if by_way_of_zero {
+            write(file.clone(), "0")?;
         }
-        if let Err(error) = set(to) {
-            if from != 0 && to != 0 {
+        write(file.clone(), &to.to_string()).inspect_err(|_| {
+            if by_way_of_zero {
                 // The error that is reported is the first one; these VFs are lost with it.
-                let _ = set(from);
+                let _ = write(file, &from.to_string());
             }
-            return Err(error);
-        }
-        self.await_vfs(pf, to)?;
+        })?;
+        self.wait_for_vfs(pf, to)?;
         // Some drivers (igb) reset the card for it, and refuse VF rates until its link is back.
-        let end = Instant::now() + PATIENCE;
-        while had_carrier && !self.has_carrier(pf)? && Instant::now() < end {
-            sleep(PAUSE);
+        if had_carrier {
+            poll(VFS_TIMEOUT, POLL_INTERVAL, || Ok(self.has_carrier(pf)?.then_some(())))?;
         }
         Ok(())
     }
 
-    /// Whether a link of the function has carrier. A link that is down has none; reading it then is
-    /// an error, which is no news.
+    /// Returns whether a link of the function has carrier. A link that is down has none; reading it
+    /// then is an error, which is ignored.
     fn has_carrier(&self, pci: PciAddress) -> Result<bool> {
-        let carrier =
-            |link: LinkName| self.device(pci).join("net").join(link.as_str()).join("carrier");
-        let links = self.links_of(pci)?.into_iter();
-        Ok(links
-            .map(carrier)
-            .any(|file| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1")))
+        let net = self.device(pci).join("net");
+        Ok(self.links_of(pci)?.iter().any(|link| {
+            let carrier = fs::read_to_string(net.join(link.as_str()).join("carrier"));
+            carrier.is_ok_and(|text| text.trim() == "1")
+        }))
     }
 
-    /// Waits until the new VFs are bound to a driver and have their links. It gives up in silence:
-    /// whoever needs a link looks for it and can say which one is missing.
-    fn await_vfs(&self, pf: PciAddress, count: u16) -> Result<()> {
+    /// Waits until the new VFs are bound to a driver and have their links. Running out of time is
+    /// no error: who needs a link looks for it and can say which one is missing.
+    fn wait_for_vfs(&self, pf: PciAddress, count: u16) -> Result<()> {
         if self.attribute(pf, "sriov_drivers_autoprobe")?.as_deref() == Some("0") {
             return Ok(());
         }
-        let end = Instant::now() + PATIENCE;
-        loop {
+        poll(VFS_TIMEOUT, POLL_INTERVAL, || {
             let vfs = self.vfs_of(pf)?;
             let mut ready = vfs.len() == usize::from(count);
             for (_, vf) in vfs {
                 ready = ready && self.is_ready(vf)?;
             }
-            if ready || Instant::now() >= end {
-                return Ok(());
-            }
-            sleep(PAUSE);
-        }
+            Ok(ready.then_some(()))
+        })?;
+        Ok(())
     }
 
     fn is_ready(&self, vf: PciAddress) -> Result<bool> {
         Ok(match self.driver(vf)? {
             None => false,
-            Some(driver) => {
-                USERSPACE_DRIVERS.contains(&driver.as_str()) || !self.links_of(vf)?.is_empty()
-            }
+            Some(driver) => is_userspace_driver(&driver) || !self.links_of(vf)?.is_empty(),
         })
     }
 
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_of_vfs_is_written() {
+    fn numvfs_is_written() {
         let root = tempfile::tempdir().unwrap();
         let device = root.path().join("bus/pci/devices/0000:03:00.0");
         fs::create_dir_all(&device).unwrap();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_without_vfs_says_which_file_is_missing() {
+    fn missing_numvfs_file_is_named() {
         let root = tempfile::tempdir().unwrap();
         let error = Sysfs::new(root.path()).set_num_vfs("0000:03:00.0".parse().unwrap(), 0, 4);
         let text = error.unwrap_err().to_string();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_does_not_bind_is_reported() {
+    fn driver_that_does_not_bind_is_reported() {
         let root = tempfile::tempdir().unwrap();
         let device = root.path().join("bus/pci/devices/0000:03:10.0");
         fs::create_dir_all(&device).unwrap();
@@ -151,5 +151,15 @@ mod tests {
         assert!(matches!(error, Err(Error::NotTaken { .. })), "{error:?}");
         let probed = fs::read_to_string(root.path().join("bus/pci/drivers_probe")).unwrap();
         assert_eq!(probed, "0000:03:10.0");
+    }
+
+    #[test]
+    fn every_vfio_driver_is_a_userspace_driver() {
+        for driver in ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_vfio_pci"] {
+            assert!(is_userspace_driver(driver), "{driver}");
+        }
+        for driver in ["igbvf", "mlx5_core", ""] {
+            assert!(!is_userspace_driver(driver), "{driver}");
+        }
     }
 }

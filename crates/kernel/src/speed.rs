@@ -1,3 +1,5 @@
+//! Link speed and duplex, from sysfs.
+
 use std::fmt;
 
 use podbond_names::LinkName;
@@ -5,22 +7,22 @@ use serde::Serialize;
 
 use crate::{Result, Sysfs};
 
-/// Whether a link sends and receives at once.
+/// Duplex of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Duplex {
-    /// One at a time.
+    /// It sends or receives.
     Half,
-    /// Both.
+    /// It sends and receives at once.
     Full,
 }
 
-/// What a link has negotiated with its other end.
+/// Speed and duplex that a link has negotiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Speed {
     /// Mbit/s.
     pub mbits: u32,
-    /// Whether it does so in both directions at once.
+    /// Duplex.
     pub duplex: Duplex,
 }
 
@@ -35,13 +37,13 @@ impl fmt::Display for Speed {
 }
 
 impl Sysfs {
-    /// The speed of a link of the node. None where its driver does not know it, as while it has no
-    /// carrier, and for a link that is not there.
+    /// Returns the speed of a link of the node. None where its driver does not know it, as while it
+    /// has no carrier, and for a link that is not there.
     pub fn speed_of(&self, link: &LinkName) -> Result<Option<Speed>> {
         // The kernel shows −1 for an unknown speed.
-        let mbits = self.of_link(link, "speed")?.and_then(|text| text.parse().ok());
+        let mbits = self.attribute_of_link(link, "speed")?.and_then(|text| text.parse().ok());
         let Some(mbits) = mbits.filter(|mbits| *mbits > 0) else { return Ok(None) };
-        let duplex = match self.of_link(link, "duplex")?.as_deref() {
+        let duplex = match self.attribute_of_link(link, "duplex")?.as_deref() {
             Some("full") => Duplex::Full,
             Some("half") => Duplex::Half,
             _ => return Ok(None),
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_speed_is_known_with_its_duplex_or_not_at_all() {
+    fn speed_needs_its_duplex() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("class/net/pf0");
         fs::create_dir_all(&directory).unwrap();

@@ -1,5 +1,6 @@
-mod kind;
-mod words;
+//! Steps of a plan: each one reversible change of links, bonds, VFs, addresses or routes.
+
+use std::fmt;
 
 use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, PciAddress};
@@ -28,7 +29,7 @@ pub enum Step {
     RemoveBond {
         /// The bond.
         at: At,
-        /// What it is made with again on the way back.
+        /// Its options, for the inverse.
         options: BondOptions,
         /// Its MTU in bytes.
         mtu: u32,
@@ -36,25 +37,25 @@ pub enum Step {
         #[serde(skip_serializing_if = "Option::is_none")]
         mac: Option<Mac>,
     },
-    /// Create a VLAN interface on a link of the same namespace; it stays down. While it is up it has
-    /// the address of the link beneath, also when that changes.
+    /// Create a VLAN interface on a link of the same namespace; it stays down. While it is up it
+    /// has the address of its lower link, also when that changes.
     AddVlan {
         /// The VLAN interface.
         at: At,
-        /// The name of the link beneath.
+        /// The name of its lower link.
         lower: LinkName,
         /// The tag of its frames.
         tag: VlanTag,
-        /// Its MTU in bytes, at most that of the link beneath.
+        /// Its MTU in bytes, at most that of its lower link.
         mtu: u32,
     },
     /// Remove a VLAN interface. The inverse of [`Step::AddVlan`].
     RemoveVlan {
         /// The VLAN interface.
         at: At,
-        /// The name of the link beneath.
+        /// The name of its lower link.
         lower: LinkName,
-        /// The tag that it is made with again on the way back.
+        /// Its tag, for the inverse.
         tag: VlanTag,
         /// Its MTU in bytes.
         mtu: u32,
@@ -129,7 +130,7 @@ pub enum Step {
         /// What it becomes; it was the other one.
         to: LinkState,
     },
-    /// Change what a PF keeps of a VF. Both sides hold the same fields: those that change.
+    /// Change settings of a VF on its PF. Both sides hold the same fields: those that change.
     SetVf {
         /// The PF's link, on the host.
         pf: LinkName,
@@ -140,7 +141,7 @@ pub enum Step {
         /// What is wanted.
         to: VfSettings,
     },
-    /// Make VFs, or take them all back (`sriov_numvfs`). The kernel demands 0 in between. New VFs
+    /// Create VFs, or remove them all (`sriov_numvfs`). The kernel demands 0 in between. New VFs
     /// are waited for until they have drivers and links, at most 10 s.
     SetNumVfs {
         /// The PF.
@@ -198,8 +199,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// The link that it changes or removes; none of a step that makes one, or changes what belongs to
-    /// a link and goes with it.
+    /// Returns the link that the step changes or removes; none for a step that creates one, or
+    /// changes what belongs to a link and goes with it.
     pub(crate) fn link(&self) -> Option<&At> {
         match self {
             Self::RemoveBond { at, .. }
@@ -212,7 +213,7 @@ impl Step {
         }
     }
 
-    /// The step that takes this one back.
+    /// Returns the step that undoes this one.
     #[must_use]
     pub fn inverse(&self) -> Self {
         match self.clone() {
@@ -245,6 +246,88 @@ impl Step {
             Self::RemoveRoute { at, route } => Self::AddRoute { at, route },
         }
     }
+
+    /// Returns the kind of the step, as it is serialized.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AddBond { .. } => "add-bond",
+            Self::RemoveBond { .. } => "remove-bond",
+            Self::AddVlan { .. } => "add-vlan",
+            Self::RemoveVlan { .. } => "remove-vlan",
+            Self::Enslave { .. } => "enslave",
+            Self::Release { .. } => "release",
+            Self::SetPort { .. } => "set-port",
+            Self::SetPortRole { .. } => "set-port-role",
+            Self::Move { .. } => "move",
+            Self::SetMtu { .. } => "set-mtu",
+            Self::SetMac { .. } => "set-mac",
+            Self::SetState { .. } => "set-state",
+            Self::SetVf { .. } => "set-vf",
+            Self::SetNumVfs { .. } => "set-num-vfs",
+            Self::BindDriver { .. } => "bind-driver",
+            Self::AddAddress { .. } => "add-address",
+            Self::RemoveAddress { .. } => "remove-address",
+            Self::AddRoute { .. } => "add-route",
+            Self::RemoveRoute { .. } => "remove-route",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    /// Writes one line for `podbond plan`, in the imperative.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddBond { at, options, mtu, mac } => {
+                write!(f, "create bond {at} mode {}", options.mode)?;
+                for (option, value) in options.iter() {
+                    write!(f, " {} {}", option.name, option.shown(value))?;
+                }
+                write!(f, " mtu {mtu}")?;
+                mac.map_or(Ok(()), |mac| write!(f, " address {mac}"))
+            }
+            Self::RemoveBond { at, .. } => write!(f, "remove bond {at}"),
+            Self::AddVlan { at, lower, tag, mtu } => {
+                write!(f, "create {tag} {at} on {lower} mtu {mtu}")
+            }
+            Self::RemoveVlan { at, tag, .. } => write!(f, "remove {tag} {at}"),
+            Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
+            Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
+            Self::SetPort { port, from, to } => write!(f, "set port {port} to {to} (was {from})"),
+            Self::SetPortRole { bond, role, to, .. } => {
+                let port = to.as_ref().map_or("none", LinkName::as_str);
+                write!(f, "set {} of {bond} to {port}", role.option().name)
+            }
+            Self::Move { from, to } if from.netns == to.netns => {
+                write!(f, "rename {from} to {}", to.name)
+            }
+            Self::Move { from, to } => write!(f, "move {from} to {to}"),
+            Self::SetMtu { at, from, to } => write!(f, "set mtu of {at} to {to} (was {from})"),
+            Self::SetMac { at, from, to } => write!(f, "set mac of {at} to {to} (was {from})"),
+            Self::SetState { at, to } => write!(f, "bring {at} {to}"),
+            Self::SetVf { pf, vf, from, to } => {
+                write!(f, "set VF {vf} of {pf} to {to} (was {from})")
+            }
+            Self::SetNumVfs { pf, from, to } => write!(f, "make {to} VFs of {pf} (were {from})"),
+            Self::BindDriver { pci, from, to } => {
+                write!(
+                    f,
+                    "bind {pci} to {} (was {})",
+                    driver_name(to.as_ref()),
+                    driver_name(from.as_ref())
+                )
+            }
+            Self::AddAddress { at, address, .. } => write!(f, "add address {address} to {at}"),
+            Self::RemoveAddress { at, address, .. } => {
+                write!(f, "remove address {address} from {at}")
+            }
+            Self::AddRoute { at, route } => write!(f, "append route {route} through {at}"),
+            Self::RemoveRoute { at, route } => write!(f, "remove route {route} through {at}"),
+        }
+    }
+}
+
+fn driver_name(driver: Option<&String>) -> &str {
+    driver.map_or("no driver", String::as_str)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! PCI functions and links in sysfs: VFs of a PF, drivers, attributes, links stacked on a link.
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,19 +15,20 @@ const NETWORK_CLASSES: [&str; 2] = ["0x0200", "0x0280"];
 /// The bytes of the smallest page there is: `PAGE_SIZE`.
 const PAGE: usize = 4096;
 
-/// The part of sysfs that tells of PCI functions, under a root that tests may choose.
+/// The part of sysfs about PCI functions and links, under a root that tests may choose.
 #[derive(Debug, Clone)]
 pub struct Sysfs {
     root: PathBuf,
 }
 
 impl Sysfs {
-    /// sysfs mounted at `root`, normally `/sys`.
+    /// Returns sysfs mounted at `root`, normally `/sys`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Every PCI function of class network controller (0x0200 and 0x0280), in order of address.
+    /// Returns every PCI function of class network controller (0x0200 and 0x0280), in order of
+    /// address.
     pub fn network_functions(&self) -> Result<Vec<PciAddress>> {
         let mut functions = Vec::new();
         for name in list(&self.bus().join("devices"))? {
@@ -39,12 +42,13 @@ impl Sysfs {
         Ok(functions)
     }
 
-    /// The PF of a VF: where `physfn` points. None for a function that is no VF, or is not there.
+    /// Returns the PF of a VF: where `physfn` points. None for a function that is not a VF, or is
+    /// not there.
     pub fn pf_of(&self, vf: PciAddress) -> Result<Option<PciAddress>> {
         Ok(target(&self.device(vf).join("physfn"))?.and_then(|name| name.parse().ok()))
     }
 
-    /// The VFs of a PF with their index, from its `virtfn<index>` links, in order of index.
+    /// Returns the VFs of a PF with their index, from its `virtfn<index>` links, in order of index.
     pub fn vfs_of(&self, pf: PciAddress) -> Result<Vec<(u16, PciAddress)>> {
         let device = self.device(pf);
         let mut vfs = Vec::new();
@@ -58,44 +62,42 @@ impl Sysfs {
         Ok(vfs)
     }
 
-    /// The number of a VF of this PF; none for a function that is no VF of it.
+    /// Returns the index of a VF of this PF; none for a function that is not a VF of it.
     ///
-    /// The kernel's own numbers tell where to look, however many VFs there are: the routing ID of VF n
-    /// is the PF's plus `sriov_offset` plus n times `sriov_stride` (PCI Express base specification,
-    /// section 9.2.1.2). Without them all are looked at.
+    /// The kernel's own numbers say where to look, however many VFs there are: the routing ID of VF
+    /// n is the PF's plus `sriov_offset` plus n times `sriov_stride` (PCI Express base
+    /// specification, section 9.2.1.2). Without them all are looked at.
     pub fn vf_index(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
-        if let Some(index) = self.numbered(pf, vf)? {
-            let found = target(&self.device(pf).join(format!("virtfn{index}")))?;
-            if found.and_then(|name| name.parse().ok()) == Some(vf) {
+        if let Some(index) = self.expected_index(pf, vf)? {
+            let function = target(&self.device(pf).join(format!("virtfn{index}")))?;
+            if function.and_then(|name| name.parse().ok()) == Some(vf) {
                 return Ok(Some(index));
             }
         }
         Ok(self.vfs_of(pf)?.into_iter().find(|(_, other)| *other == vf).map(|(index, _)| index))
     }
 
-    fn numbered(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
-        let Some(further) = vf.offset_from(pf) else { return Ok(None) };
-        let number = |name| {
-            let text = self.attribute(pf, name)?;
-            Ok(text.and_then(|text| text.parse::<u16>().ok()))
-        };
-        let Some(since_first) =
-            number("sriov_offset")?.and_then(|first| further.checked_sub(first))
-        else {
-            return Ok(None);
-        };
+    fn expected_index(&self, pf: PciAddress, vf: PciAddress) -> Result<Option<u16>> {
+        let Some(distance) = vf.offset_from(pf) else { return Ok(None) };
+        let Some(offset) = self.number(pf, "sriov_offset")? else { return Ok(None) };
+        let Some(past_first) = distance.checked_sub(offset) else { return Ok(None) };
         // A PF that can have but one VF may show a stride of 0.
-        let stride = number("sriov_stride")?.map(|stride| stride.max(1));
-        let stride = stride.filter(|stride| since_first.is_multiple_of(*stride));
-        Ok(stride.map(|stride| since_first / stride))
+        let stride = self.number(pf, "sriov_stride")?.map(|stride| stride.max(1));
+        let stride = stride.filter(|stride| past_first.is_multiple_of(*stride));
+        Ok(stride.map(|stride| past_first / stride))
     }
 
-    /// The name of the driver bound to a function.
+    fn number(&self, pci: PciAddress, name: &str) -> Result<Option<u16>> {
+        Ok(self.attribute(pci, name)?.and_then(|text| text.parse().ok()))
+    }
+
+    /// Returns the name of the driver bound to a function.
     pub fn driver(&self, pci: PciAddress) -> Result<Option<String>> {
         target(&self.device(pci).join("driver"))
     }
 
-    /// The names of a function's links in this namespace: none while the link is in a pod's.
+    /// Returns the names of a function's links in this namespace: none while the link is in a
+    /// pod's.
     pub fn links_of(&self, pci: PciAddress) -> Result<Vec<LinkName>> {
         let mut links: Vec<LinkName> = list(&self.device(pci).join("net"))?
             .iter()
@@ -105,9 +107,10 @@ impl Sysfs {
         Ok(links)
     }
 
-    /// The links that stand on top of a link (its `upper_<name>` links): the bond or bridge that it
-    /// is a port of, its VLANs, and the like, as far as they are in this namespace. An error where
-    /// sysfs does not show the link: it must not pass for one that nothing stands on.
+    /// Returns the links that are stacked on a link (its `upper_<name>` links): the bond or bridge
+    /// that it is a port of, its VLANs, and the like, as far as they are in this namespace. An
+    /// error where sysfs does not show the link: it must not be taken for one that nothing is
+    /// stacked on.
     pub fn uppers_of(&self, link: &LinkName) -> Result<Vec<LinkName>> {
         let path = self.link(link);
         if let Err(source) = fs::metadata(&path) {
@@ -121,53 +124,53 @@ impl Sysfs {
         Ok(uppers)
     }
 
-    /// The name of the driver of a link's device, on any bus; none for a link without a device.
+    /// Returns the name of the driver of a link's device, on any bus; none for a link without a
+    /// device.
     pub fn driver_of(&self, link: &LinkName) -> Result<Option<String>> {
         target(&self.link(link).join("device/driver"))
     }
 
-    /// One attribute of a function (`vendor`, `device`, `sriov_totalvfs`, …), without white space
-    /// at its ends; none where the function has no such attribute.
+    /// Returns one attribute of a function (`vendor`, `device`, `sriov_totalvfs`, …), without white
+    /// space at its ends; none where the function has no such attribute.
     pub fn attribute(&self, pci: PciAddress, name: &str) -> Result<Option<String>> {
-        let path = self.device(pci).join(name);
-        match read(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(source) => Err(Error::File { action: "read", path, source }),
-        }
+        read_attribute(self.device(pci).join(name), is_absent)
     }
 
-    /// One attribute of a link; none where there is no such link, or it is down and the kernel
-    /// therefore refuses to tell.
-    pub(crate) fn of_link(&self, link: &LinkName, name: &str) -> Result<Option<String>> {
-        let path = self.link(link).join(name);
-        match read(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::InvalidInput => {
-                Ok(None)
-            }
-            Err(source) => Err(Error::File { action: "read", path, source }),
-        }
+    /// Returns one attribute of a link; none where there is no such link, or it is down and the
+    /// kernel therefore refuses to show it.
+    pub(crate) fn attribute_of_link(&self, link: &LinkName, name: &str) -> Result<Option<String>> {
+        read_attribute(self.link(link).join(name), |error| {
+            is_absent(error) || error.kind() == io::ErrorKind::InvalidInput
+        })
     }
 
-    /// The directory of a link.
+    /// Returns the directory of a link.
     fn link(&self, name: &LinkName) -> PathBuf {
         self.root.join("class/net").join(name.as_str())
     }
 
-    /// The directory of a function.
+    /// Returns the directory of a function.
     pub(crate) fn device(&self, pci: PciAddress) -> PathBuf {
         self.bus().join("devices").join(pci.to_string())
     }
 
-    /// The directory of the PCI bus.
+    /// Returns the directory of the PCI bus.
     pub(crate) fn bus(&self) -> PathBuf {
         self.root.join("bus/pci")
     }
 }
 
-/// An attribute, or a value of procfs, without white space at its ends. The first read(2) gives all
-/// of it, as the kernel keeps it in one page.
+/// Reads an attribute; none where `is_none` says that the error means so.
+fn read_attribute(path: PathBuf, is_none: fn(&io::Error) -> bool) -> Result<Option<String>> {
+    match read(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if is_none(&error) => Ok(None),
+        Err(source) => Err(Error::File { action: "read", path, source }),
+    }
+}
+
+/// Reads an attribute, or a value of procfs, without white space at its ends. The first read(2)
+/// gives all of it, as the kernel keeps it in one page.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     let mut page = [0; PAGE];
     let length = io::Read::read(&mut fs::File::open(path)?, &mut page)?;
@@ -184,13 +187,13 @@ pub(crate) fn write(path: PathBuf, text: &str) -> Result<()> {
         .map_err(|source| Error::File { action: "write", path, source })
 }
 
-/// Whether the file, or the function with its whole directory, is not there (any more).
+/// Returns whether the file, or the function with its whole directory, is not there.
 fn is_absent(error: &io::Error) -> bool {
     const ENODEV: i32 = 19;
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ENODEV)
 }
 
-/// The names in a directory; empty when it is not there.
+/// Returns the names in a directory; empty when it is not there.
 fn list(path: &Path) -> Result<Vec<String>> {
     let wrong = |source| Error::File { action: "read", path: path.to_owned(), source };
     let entries = match fs::read_dir(path) {
@@ -205,7 +208,7 @@ fn list(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The last component of where a symbolic link points; none when it is not there.
+/// Returns the last component of where a symbolic link points; none when it is not there.
 fn target(path: &Path) -> Result<Option<String>> {
     match fs::read_link(path) {
         Ok(target) => Ok(target.file_name().and_then(|name| name.to_str()).map(str::to_owned)),
@@ -257,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn network_functions_are_found_by_their_class() {
+    fn network_functions_are_found_by_class() {
         let (_root, sysfs) = tree();
         assert_eq!(sysfs.network_functions().unwrap(), [pci(PF), pci(VF0), pci(VF10)]);
     }
 
     #[test]
-    fn vfs_are_in_order_of_their_number_and_know_their_pf() {
+    fn vfs_are_in_order_of_index() {
         let (_root, sysfs) = tree();
         assert_eq!(sysfs.vfs_of(pci(PF)).unwrap(), [(0, pci(VF0)), (10, pci(VF10))]);
         assert_eq!(sysfs.pf_of(pci(VF10)).unwrap(), Some(pci(PF)));
@@ -271,10 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_a_vf_is_found_with_the_kernels_numbers_and_without_them() {
+    fn vf_index_is_found_with_and_without_offset() {
         let (root, sysfs) = tree();
-        let found = |pf, vf| sysfs.vf_index(pci(pf), pci(vf)).unwrap();
-        let all = || [found(PF, VF0), found(PF, VF10), found(PF, PF), found(VF0, VF10)];
+        let index = |pf, vf| sysfs.vf_index(pci(pf), pci(vf)).unwrap();
+        let all = || [index(PF, VF0), index(PF, VF10), index(PF, PF), index(VF0, VF10)];
         assert_eq!(all(), [Some(0), Some(10), None, None]);
         // VF n is 0x80 + n routing IDs on: 0000:03:10.0 is the first, 0000:03:11.2 the eleventh.
         let device = root.path().join("bus/pci/devices").join(PF);
@@ -284,10 +287,10 @@ mod tests {
         assert_eq!(all(), [Some(0), Some(10), None, None]);
         // Only where they point is looked then.
         fs::rename(device.join("virtfn0"), device.join("moved0")).unwrap();
-        assert_eq!(found(PF, VF10), Some(10));
+        assert_eq!(index(PF, VF10), Some(10));
         // What they say and no link confirms is not believed.
         fs::write(device.join("sriov_offset"), "138\n").unwrap();
-        assert_eq!(found(PF, VF10), Some(10));
+        assert_eq!(index(PF, VF10), Some(10));
     }
 
     #[test]
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_on_a_link_and_what_drives_it_is_read() {
+    fn uppers_and_driver_of_a_link_are_read() {
         let (root, sysfs) = tree();
         let link = root.path().join("class/net/ens1f0");
         fs::create_dir_all(link.join("device")).unwrap();
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_not_there_has_nothing() {
+    fn absent_function_has_nothing() {
         let (_root, sysfs) = tree();
         let gone = pci("0000:7f:00.0");
         assert_eq!(sysfs.pf_of(gone).unwrap(), None);

@@ -1,3 +1,5 @@
+//! Applies steps in order and undoes them in reverse when one fails.
+
 use std::fmt;
 
 use rustix::io::Errno;
@@ -9,7 +11,8 @@ pub trait Apply {
     /// Applies one step, wholly or not at all.
     fn apply(&mut self, step: &Step) -> Result<()>;
 
-    /// Whether a link is there although an error says that it is not. Who cannot look believes it.
+    /// Returns whether a link is there although an error says that it is not. An implementation
+    /// that cannot look returns false.
     fn has_link(&mut self, _: &At) -> bool {
         false
     }
@@ -31,25 +34,25 @@ impl<K: Apply> Transaction<'_, K> {
         Ok(())
     }
 
-    /// The kernel, to look at between steps.
+    /// Returns the kernel, to be asked between steps.
     pub fn kernel(&mut self) -> &mut K {
         self.kernel
     }
 }
 
-/// Why a transaction failed, and what could not be put back.
+/// Why a transaction failed, and what could not be undone.
 #[derive(Debug)]
 pub struct Failed<E> {
     /// The error that ended it.
     pub cause: E,
     /// Errors met while undoing: empty when all is as before.
-    pub left: Vec<Error>,
+    pub not_undone: Vec<Error>,
 }
 
 impl<E: fmt::Display> fmt::Display for Failed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cause)?;
-        for error in &self.left {
+        for error in &self.not_undone {
             write!(f, "; and could not be undone: {error}")?;
         }
         Ok(())
@@ -58,7 +61,7 @@ impl<E: fmt::Display> fmt::Display for Failed<E> {
 
 /// Runs `work`; when it fails, undoes every step that it applied, in reverse.
 ///
-/// On success gives what `work` gave and the steps that were applied, in order.
+/// Returns what `work` returned and the steps that were applied, in order.
 pub fn transact<K: Apply, T, E>(
     kernel: &mut K,
     work: impl FnOnce(&mut Transaction<'_, K>) -> Result<T, E>,
@@ -68,26 +71,26 @@ pub fn transact<K: Apply, T, E>(
         Ok(value) => Ok((value, transaction.done)),
         Err(cause) => {
             let done = transaction.done;
-            Err(Failed { cause, left: undo_all(kernel, &done) })
+            Err(Failed { cause, not_undone: undo_all(kernel, &done) })
         }
     }
 }
 
 /// Undoes steps that were applied in this order, the last one first. It never stops: what is gone
-/// already counts as undone, any other error is gathered. That a link is gone is not believed of an
-/// error alone: a record that is thrown away too early loses the link.
+/// already counts as undone, any other error is returned. An error that says that a link is gone is
+/// checked: a record that is removed too early loses the link.
 pub fn undo_all<K: Apply>(kernel: &mut K, done: &[Step]) -> Vec<Error> {
-    let mut left = Vec::new();
+    let mut not_undone = Vec::new();
     for step in done.iter().rev().map(Step::inverse) {
         let error = kernel.apply(&step).err().filter(|error| {
             !is_done(&step, error) || step.link().is_some_and(|at| kernel.has_link(at))
         });
-        left.extend(error);
+        not_undone.extend(error);
     }
-    left
+    not_undone
 }
 
-/// Whether an error says that what a step removes is not there.
+/// Returns whether an error says that what a step removes is not there.
 fn is_done(step: &Step, error: &Error) -> bool {
     error.is_gone()
         || match step {
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_succeeds_is_given_back_in_order() {
+    fn applied_steps_are_returned_in_order() {
         let mut fake = Fake::default();
         assert_eq!(run(&mut fake, &steps()).unwrap(), steps());
         assert_eq!(fake.applied, steps());
@@ -158,7 +161,7 @@ mod tests {
             let mut fake = Fake { fail_at: vec![step.clone()], errno: EPERM, ..Fake::default() };
             let failed = run(&mut fake, &steps).unwrap_err();
             assert!(failed.cause.to_string().starts_with(&step.to_string()));
-            assert!(failed.left.is_empty());
+            assert!(failed.not_undone.is_empty());
             let done = &steps[..position];
             let undone = done.iter().rev().map(Step::inverse);
             let expected: Vec<Step> = done.iter().cloned().chain(undone).collect();
@@ -167,34 +170,34 @@ mod tests {
     }
 
     #[test]
-    fn undoing_never_stops_and_gathers_what_it_could_not_undo() {
+    fn undo_goes_on_after_an_error() {
         const EBUSY: i32 = 16;
         let steps = steps();
         let fail_at = vec![steps[1].inverse(), steps[3].inverse(), steps[4].clone()];
         let mut fake = Fake { fail_at, errno: EBUSY, ..Fake::default() };
         let failed = run(&mut fake, &steps).unwrap_err();
-        let left: Vec<bool> =
-            failed.left.iter().map(|error| error.to_string().contains("busy")).collect();
-        assert_eq!(left, [true, true]);
+        let busy: Vec<bool> =
+            failed.not_undone.iter().map(|error| error.to_string().contains("busy")).collect();
+        assert_eq!(busy, [true, true]);
         assert_eq!(fake.applied[4..], [steps[2].inverse(), steps[0].inverse()]);
         assert!(failed.to_string().contains("; and could not be undone: "));
     }
 
     #[test]
-    fn what_is_gone_already_counts_as_undone() {
+    fn absent_link_counts_as_undone() {
         const ENODEV: i32 = 19;
         let steps = steps();
         let fail_at = vec![steps[0].inverse(), steps[1].clone()];
         let mut fake = Fake { fail_at, errno: ENODEV, ..Fake::default() };
-        assert!(run(&mut fake, &steps).unwrap_err().left.is_empty());
+        assert!(run(&mut fake, &steps).unwrap_err().not_undone.is_empty());
     }
 
     #[test]
-    fn what_is_still_there_is_not_undone_whatever_the_error_says() {
+    fn link_that_is_still_there_is_not_undone() {
         const ENODEV: i32 = 19;
         let at = At::pod("net1".parse().unwrap());
-        let home = At::host("eth1".parse().unwrap());
-        let steps = [Step::Move { from: home, to: at }];
+        let host = At::host("eth1".parse().unwrap());
+        let steps = [Step::Move { from: host, to: at }];
         let fail_at = vec![steps[0].inverse()];
         let mut fake = Fake { fail_at, errno: ENODEV, has_links: true, ..Fake::default() };
         assert_eq!(undo_all(&mut fake, &steps).len(), 1);

@@ -1,3 +1,6 @@
+//! A virtual function (VF) and its settings on the PF: MAC, VLAN, trust, spoof check, link state,
+//! rates.
+
 use std::fmt;
 
 use podbond_names::{LinkName, Mac, PciAddress};
@@ -5,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::VlanProtocol;
 
-/// `IFLA_VF_LINK_STATE`: what the PF tells the VF of its link.
+/// `IFLA_VF_LINK_STATE`: the link state that the PF shows to the VF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VfLinkState {
@@ -27,8 +30,8 @@ impl fmt::Display for VfLinkState {
     }
 }
 
-/// What a PF keeps of one of its VFs (`IFLA_VF_INFO`). An absent value is one that the driver does
-/// not report, or that a change leaves alone. In a change, `vlan`, `qos` and `vlan_proto` come
+/// Settings of a VF on its PF (`IFLA_VF_INFO`). An absent value is one that the driver does not
+/// report, or that a change leaves unchanged. In a change, `vlan`, `qos` and `vlan_proto` come
 /// together, and so do the two rates, since the kernel takes them in one attribute each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -63,7 +66,7 @@ pub struct VfSettings {
 }
 
 impl VfSettings {
-    /// These settings with those of `change` that are present laid over them.
+    /// Returns these settings, changed where `change` gives them.
     #[must_use]
     pub fn with(&self, change: &Self) -> Self {
         Self {
@@ -79,35 +82,32 @@ impl VfSettings {
         }
     }
 
-    /// Those of these settings that are present and that `shown` contradicts. A setting that the
-    /// driver does not report contradicts nothing.
+    /// Returns those of these settings that `shown` contradicts. A setting that the driver does not
+    /// report contradicts nothing.
     #[must_use]
-    pub(crate) fn unlike(&self, shown: &Self) -> Self {
-        fn unlike<T: Copy + PartialEq>(wanted: Option<T>, shown: Option<T>) -> Option<T> {
-            if shown.is_some() && wanted != shown { wanted } else { None }
-        }
+    pub(crate) fn mismatches(&self, shown: &Self) -> Self {
         Self {
-            mac: unlike(self.mac, shown.mac),
-            vlan: unlike(self.vlan, shown.vlan),
-            qos: unlike(self.qos, shown.qos),
-            vlan_proto: unlike(self.vlan_proto, shown.vlan_proto),
-            spoofchk: unlike(self.spoofchk, shown.spoofchk),
-            trust: unlike(self.trust, shown.trust),
-            link_state: unlike(self.link_state, shown.link_state),
-            min_tx_rate: unlike(self.min_tx_rate, shown.min_tx_rate),
-            max_tx_rate: unlike(self.max_tx_rate, shown.max_tx_rate),
+            mac: mismatch(self.mac, shown.mac),
+            vlan: mismatch(self.vlan, shown.vlan),
+            qos: mismatch(self.qos, shown.qos),
+            vlan_proto: mismatch(self.vlan_proto, shown.vlan_proto),
+            spoofchk: mismatch(self.spoofchk, shown.spoofchk),
+            trust: mismatch(self.trust, shown.trust),
+            link_state: mismatch(self.link_state, shown.link_state),
+            min_tx_rate: mismatch(self.min_tx_rate, shown.min_tx_rate),
+            max_tx_rate: mismatch(self.max_tx_rate, shown.max_tx_rate),
         }
     }
 
-    /// Whether the fields that travel in one attribute are there together or not at all.
+    /// Returns whether the fields that share an attribute are there together or not at all.
     pub(crate) fn is_whole(&self) -> bool {
         let tag = [self.vlan.is_some(), self.qos.is_some(), self.vlan_proto.is_some()];
         tag.iter().all(|&present| present == tag[0])
             && self.min_tx_rate.is_some() == self.max_tx_rate.is_some()
     }
 
-    /// With the fields that travel in one attribute made whole: what is missing beside a present
-    /// one is taken from `shown`.
+    /// Returns the settings with each attribute complete: a field that is missing beside a present
+    /// one of the same attribute is taken from `shown`.
     #[must_use]
     pub(crate) fn completed(&self, shown: &Self) -> Self {
         let mut whole = self.clone();
@@ -123,16 +123,23 @@ impl VfSettings {
         whole
     }
 
-    /// Whether nothing is present.
+    /// Returns whether nothing is present.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
+fn mismatch<T: Copy + PartialEq>(wanted: Option<T>, shown: Option<T>) -> Option<T> {
+    if shown.is_some() && wanted != shown { wanted } else { None }
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
 impl fmt::Display for VfSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on_off = |on| if on { "on" } else { "off" };
-        let words = [
+        let fields = [
             self.mac.map(|v| format!("mac {v}")),
             self.vlan.map(|v| format!("vlan {v}")),
             self.qos.map(|v| format!("qos {v}")),
@@ -143,7 +150,7 @@ impl fmt::Display for VfSettings {
             self.min_tx_rate.map(|v| format!("min_tx_rate {v}")),
             self.max_tx_rate.map(|v| format!("max_tx_rate {v}")),
         ];
-        f.write_str(&words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        f.write_str(&fields.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -160,7 +167,7 @@ pub struct Vf {
     pub index: u16,
     /// The driver bound to it; none while unbound.
     pub driver: Option<String>,
-    /// What the PF keeps of it.
+    /// Its settings on the PF.
     pub settings: VfSettings,
 }
 
@@ -173,19 +180,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_differently_is_what_was_not_taken() {
-        assert!(tagged(5).unlike(&tagged(5)).is_empty());
+    fn contradicted_setting_is_a_mismatch() {
+        assert!(tagged(5).mismatches(&tagged(5)).is_empty());
         let vlan_alone = VfSettings { vlan: Some(5), ..VfSettings::default() };
-        assert_eq!(tagged(5).unlike(&tagged(6)), vlan_alone);
+        assert_eq!(tagged(5).mismatches(&tagged(6)), vlan_alone);
     }
 
     #[test]
-    fn what_the_driver_does_not_report_cannot_differ() {
-        assert!(tagged(5).unlike(&VfSettings::default()).is_empty());
+    fn unreported_setting_is_no_mismatch() {
+        assert!(tagged(5).mismatches(&VfSettings::default()).is_empty());
     }
 
     #[test]
-    fn half_of_an_attribute_is_completed_with_what_is() {
+    fn half_of_an_attribute_is_completed() {
         let shown = VfSettings { min_tx_rate: Some(1), max_tx_rate: Some(2), ..tagged(6) };
         let vlan_alone = VfSettings { vlan: Some(5), ..VfSettings::default() };
         assert!(!vlan_alone.is_whole());
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_laid_over_what_is() {
+    fn change_overrides_settings() {
         let change = VfSettings { vlan: Some(7), ..VfSettings::default() };
         assert_eq!(tagged(5).with(&change), tagged(7));
         assert_eq!(tagged(7).to_string(), "vlan 7 qos 3 trust on");

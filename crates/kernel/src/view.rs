@@ -1,10 +1,12 @@
+//! What the kernel shows of links and VFs, as data that a plan is made from.
+
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
 use crate::{At, Link, LinkState, Netns, PortRole, Step, Vf, Vlan};
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
-/// alone; laying a plan's steps over a view gives what a later plan would find.
+/// alone; applying a plan's steps to a view gives what a later plan would find.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct View {
     /// Links of the node.
@@ -16,7 +18,7 @@ pub struct View {
 }
 
 impl View {
-    /// The links of one namespace.
+    /// Returns the links of one namespace.
     pub fn links(&self, netns: Netns) -> &[Link] {
         match netns {
             Netns::Host => &self.host,
@@ -24,22 +26,22 @@ impl View {
         }
     }
 
-    /// The link of this name.
+    /// Returns the link of this name.
     pub fn link(&self, netns: Netns, name: &LinkName) -> Option<&Link> {
         self.links(netns).iter().find(|link| link.name == *name)
     }
 
-    /// The VF behind a link, if it is one.
+    /// Returns the VF behind a link, if it is one.
     pub fn vf_of(&self, link: &Link) -> Option<&Vf> {
         self.vf(link.parent?)
     }
 
-    /// The VF at this address.
+    /// Returns the VF at this address.
     pub fn vf(&self, pci: PciAddress) -> Option<&Vf> {
         self.vfs.iter().find(|vf| vf.pci == pci)
     }
 
-    /// Lays steps over the view, as the kernel would carry them out. Steps that name a link that
+    /// Changes the view as the kernel would carry out these steps. Steps that name a link that
     /// is not in the view change nothing; addresses, routes and VF numbers are not in a view.
     pub fn apply(&mut self, steps: &[Step]) {
         for step in steps {
@@ -50,14 +52,14 @@ impl View {
     fn apply_one(&mut self, step: &Step) {
         match step {
             Step::AddBond { at, options, mtu, mac } => {
-                let made = self.made(at, "bond", *mtu);
-                let bond = Link { mac: *mac, bond: Some(options.clone()), ..made };
+                let link = self.new_link(at, "bond", *mtu);
+                let bond = Link { mac: *mac, bond: Some(options.clone()), ..link };
                 self.links_mut(at.netns).push(bond);
             }
             Step::AddVlan { at, lower, tag, mtu } => {
                 let Some(lower) = self.link(at.netns, lower) else { return };
                 let vlan = Some(Vlan { tag: *tag, lower: lower.index });
-                let link = Link { mac: lower.mac, vlan, ..self.made(at, "vlan", *mtu) };
+                let link = Link { mac: lower.mac, vlan, ..self.new_link(at, "vlan", *mtu) };
                 self.links_mut(at.netns).push(link);
             }
             Step::RemoveVlan { at, .. } => {
@@ -66,12 +68,12 @@ impl View {
             Step::RemoveBond { at, .. } => {
                 let index = self.link(at.netns, &at.name).map(|bond| bond.index);
                 let links = self.links_mut(at.netns);
-                // A VLAN interface goes with the link beneath.
-                let on_it = |link: &Link| link.vlan.is_some_and(|vlan| Some(vlan.lower) == index);
-                links.retain(|link| link.name != at.name && !on_it(link));
-                for port in
-                    links.iter_mut().filter(|link| link.master.is_some() && link.master == index)
-                {
+                let Some(index) = index else { return };
+                // A VLAN interface is removed with its lower link.
+                links.retain(|link| {
+                    link.name != at.name && link.vlan.is_none_or(|vlan| vlan.lower != index)
+                });
+                for port in links.iter_mut().filter(|link| link.master == Some(index)) {
                     port.master = None;
                     port.state = LinkState::Down;
                 }
@@ -93,15 +95,15 @@ impl View {
                     state.options = state.options.overlaid(to);
                 }
             }),
-            Step::SetPortRole { bond, role, to, .. } => self.give_role(bond, *role, to.as_ref()),
-            Step::Move { from, to } => self.relocate(from, to),
+            Step::SetPortRole { bond, role, to, .. } => self.set_role(bond, *role, to.as_ref()),
+            Step::Move { from, to } => self.move_link(from, to),
             Step::SetMtu { at, to, .. } => self.change(at, |link| link.mtu = *to),
             Step::SetMac { at, to, .. } => self.change(at, |link| link.mac = Some(*to)),
             Step::SetState { at, to } => self.change(at, |link| link.state = *to),
             Step::SetVf { pf, vf, to, .. } => {
-                for known in &mut self.vfs {
-                    if known.pf_link == *pf && known.index == *vf {
-                        known.settings = known.settings.with(to);
+                for shown in &mut self.vfs {
+                    if shown.pf_link == *pf && shown.index == *vf {
+                        shown.settings = shown.settings.with(to);
                     }
                 }
             }
@@ -114,29 +116,12 @@ impl View {
         }
     }
 
-    /// A new link of this kind, down.
-    fn made(&self, at: &At, kind: &str, mtu: u32) -> Link {
-        Link {
-            index: self.next_index(),
-            name: at.name.clone(),
-            altnames: Vec::new(),
-            kind: Some(kind.to_owned()),
-            mac: None,
-            permanent_mac: None,
-            mtu,
-            max_mtu: 0,
-            state: LinkState::Down,
-            carrier: false,
-            master: None,
-            parent: None,
-            vlan: None,
-            bond: None,
-            aggregator: None,
-            port: None,
-        }
+    /// Returns a new link of this kind, down.
+    fn new_link(&self, at: &At, kind: &str, mtu: u32) -> Link {
+        Link { kind: Some(kind.to_owned()), mtu, ..Link::new(self.next_index(), at.name.clone()) }
     }
 
-    fn give_role(&mut self, bond: &At, role: PortRole, to: Option<&LinkName>) {
+    fn set_role(&mut self, bond: &At, role: PortRole, to: Option<&LinkName>) {
         let port = to.and_then(|name| self.link(bond.netns, name)).map(|link| link.index);
         self.change(bond, |link| {
             if let Some(options) = &mut link.bond {
@@ -148,7 +133,7 @@ impl View {
         });
     }
 
-    fn relocate(&mut self, from: &At, to: &At) {
+    fn move_link(&mut self, from: &At, to: &At) {
         let links = self.links_mut(from.netns);
         if let Some(position) = links.iter().position(|link| link.name == from.name) {
             let mut link = links.remove(position);

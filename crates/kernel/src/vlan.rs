@@ -1,3 +1,5 @@
+//! VLAN tags and VLAN interfaces.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,7 @@ pub struct VlanTag {
 }
 
 impl fmt::Display for VlanTag {
-    /// `vlan 100`; the protocol is named where it is not the usual one.
+    /// Writes `vlan 100`; the protocol is named where it is not the usual one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "vlan {}", self.id)?;
         match self.protocol {
@@ -42,11 +44,11 @@ impl fmt::Display for VlanTag {
     }
 }
 
-/// What makes a link a VLAN interface.
+/// Tag and lower link of a VLAN interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vlan {
     /// The tag of its frames.
     pub tag: VlanTag,
-    /// `IFLA_LINK`: the index of the link beneath.
+    /// `IFLA_LINK`: the index of the lower link.
     pub lower: u32,
 }

@@ -1,3 +1,5 @@
+//! Why a text is not a name or an address.
+
 /// Why a text is not a name. The message quotes the text, so that it can stand alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

@@ -1,5 +1,5 @@
-//! The names that configuration, kernel and cluster share, each a type whose constructor
-//! validates: a wrong name cannot exist past the place where it was read.
+//! Interface names, MAC addresses and PCI addresses: each a type whose constructor validates, so
+//! that a wrong one cannot exist past the place where it was read.
 //!
 //! Pure, and the lowest crate: every other one may use it, it uses none.
 
@@ -20,7 +20,8 @@ pub use mac::Mac;
 pub use one_line::OneLine;
 pub use pci::PciAddress;
 
-/// Gives a name type its string conversions and serde by way of `FromStr` and `Display`.
+/// Implements string conversions, serde and `Debug` of a name type by way of `FromStr` and
+/// `Display`.
 macro_rules! string_type {
     ($name:ident) => {
         impl TryFrom<String> for $name {

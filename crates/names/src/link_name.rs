@@ -1,3 +1,5 @@
+//! Names of network interfaces.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +16,7 @@ const MAX_BYTES: usize = 15;
 pub struct LinkName(String);
 
 impl LinkName {
-    /// The name as the kernel knows it.
+    /// Returns the name as the kernel knows it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_the_kernel_accepts() {
+    fn kernel_names_are_accepted() {
         for text in ["net1", "bond0", "a", "ens1f0np0v15", "exactly15bytes_", "x.100"] {
             assert_eq!(text.parse::<LinkName>().unwrap().as_str(), text);
         }
     }
 
     #[test]
-    fn refuses_each_kind_of_wrong_name_with_its_reason() {
+    fn wrong_name_is_refused_with_its_reason() {
         let reason = |text: &str| text.parse::<LinkName>().unwrap_err();
         assert_eq!(reason(""), NameError::LinkEmpty);
         assert!(matches!(reason("sixteen_bytes_xx"), NameError::LinkTooLong { .. }));

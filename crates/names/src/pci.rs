@@ -1,3 +1,5 @@
+//! PCI addresses.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,21 +18,22 @@ pub struct PciAddress {
 }
 
 impl PciAddress {
-    /// Domain, bus and device without the function: equal for the ports of one card.
+    /// Returns domain, bus and device without the function: equal for the ports of one card.
     pub fn slot(self) -> String {
         format!("{:04x}:{:02x}:{:02x}", self.domain, self.bus, self.device)
     }
 
-    /// The function whose routing ID (bus, device and function as 16 bits) is `offset` further on:
-    /// so the PCI Express base specification (section 9.2.1.2) numbers the VFs of a PF. None past
-    /// the last bus of the domain.
+    /// Returns the function whose routing ID (bus, device and function as 16 bits) is `offset`
+    /// further on: so the PCI Express base specification (section 9.2.1.2) numbers the VFs of a PF.
+    /// None past the last bus of the domain.
     #[must_use]
     pub fn plus(self, offset: u16) -> Option<Self> {
         let [bus, low] = self.routing_id().checked_add(offset)?.to_be_bytes();
         Some(Self { domain: self.domain, bus, device: low >> 3, function: low & 7 })
     }
 
-    /// How much further on than `first` its routing ID is. None before it, and in another domain.
+    /// Returns the distance of its routing ID from that of `first`. None when it lies before
+    /// `first` or in another domain.
     #[must_use]
     pub fn offset_from(self, first: Self) -> Option<u16> {
         let distance = self.routing_id().checked_sub(first.routing_id());
@@ -81,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn round_trips_sysfs_spelling() {
+    fn sysfs_spelling_round_trips() {
         for text in ["0000:03:10.1", "10000:e1:00.0", "0000:ff:1f.7"] {
             assert_eq!(text.parse::<PciAddress>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn functions_are_counted_across_devices_and_buses() {
+    fn offset_crosses_devices_and_buses() {
         let pf: PciAddress = "0000:01:00.0".parse().unwrap();
         // An 82576 has its VFs at offset 128, stride 2.
         let vfs: Vec<_> =
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_address() {
+    fn malformed_address_is_refused() {
         for text in [
             "",
             "03:10.1",

@@ -150,10 +150,9 @@ impl Orphan {
     fn row(&self, done: Done, error: Option<String>) -> Row {
         let (object, what) = match self {
             Self::Attachment(record) => (record.to_string(), what_is_left(record)),
-            Self::OfSriovCni(orphan) => (
-                format!("VF {}", orphan.device()),
-                format!("{orphan}, whose namespace is gone"),
-            ),
+            Self::OfSriovCni(orphan) => {
+                (format!("VF {}", orphan.device()), format!("{orphan}, whose namespace is gone"))
+            }
             Self::Unreadable { file, may_be_alive } => {
                 let then = if *may_be_alive { ": its pod's DEL makes up for it" } else { "" };
                 (file.path.display().to_string(), format!("record that cannot be read{then}"))

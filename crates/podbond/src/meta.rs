@@ -52,16 +52,16 @@ impl Plugin for Meta {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let (records, unreadable) =
-            self.records.of_container(&request.container_id).map_err(|e| Failure::new(Code::Io, e))?;
+        let (records, unreadable) = self
+            .records
+            .of_container(&request.container_id)
+            .map_err(|e| Failure::new(Code::Io, e))?;
         let attacher = self.attacher(delegates, &request.path);
         let active = records.iter().filter(|record| record.state != State::IpamPending);
         let checked = active.flat_map(|record| attacher.check(record));
-        let differ: Vec<Failure> =
-            checked.filter_map(|(_, checked)| failure_of(checked)).collect();
+        let differ: Vec<Failure> = checked.filter_map(|(_, checked)| failure_of(checked)).collect();
         // What cannot be read may be of any of them.
-        let lost =
-            if unreadable.is_empty() { unrecorded(request, &records) } else { Vec::new() };
+        let lost = if unreadable.is_empty() { unrecorded(request, &records) } else { Vec::new() };
         all(unreadable.into_iter().map(cannot_be_read).chain(lost).chain(differ))
     }
 
@@ -110,7 +110,8 @@ fn cannot_be_read(file: Unreadable) -> Failure {
 fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
     let pod = pod(request).ok()?;
     let networks = networks(&request.config.raw).ok()?;
-    let chain = Chain::delegated(&pod.key(), networks, &request.ifname).ok()?.pass_on(request).ok()?;
+    let chain =
+        Chain::delegated(&pod.key(), networks, &request.ifname).ok()?.pass_on(request).ok()?;
     let (container_id, netns) = (request.container_id.clone(), request.netns.clone());
     Some((Sandbox { pod, container_id, netns: netns.unwrap_or_default() }, chain))
 }

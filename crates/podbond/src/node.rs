@@ -3,9 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
-use podbond_attach::{
-    Attacher, Chain, Checked, Device, Devices, NetworkStatus, Sandbox, Source,
-};
+use podbond_attach::{Attacher, Chain, Checked, Device, Devices, NetworkStatus, Sandbox, Source};
 use podbond_cni::{Code, ContainerId, Delegates, Failure, NetConf, PodRef};
 use podbond_inventory::Holdings;
 use podbond_kernel::{NamedNetns, Sysfs};
@@ -122,12 +120,13 @@ impl<'a> Node<'a> {
     pub(crate) fn sandboxes_of(&self, pod: &ObjectKey) -> Result<BTreeSet<ContainerId>, Error> {
         let netns = NamedNetns::path_of(&PodRecord::netns_name(pod))?;
         let (records, unreadable) = self.records.all()?;
-        let is_in_it = |record: &Record| {
-            record.netns.as_ref().is_some_and(|recorded| recorded.path == netns)
-        };
+        let is_in_it =
+            |record: &Record| record.netns.as_ref().is_some_and(|recorded| recorded.path == netns);
         let mut sandboxes: BTreeSet<ContainerId> = records
             .into_iter()
-            .filter(|record| record.pod.as_ref().is_some_and(|of| of.key() == *pod) && is_in_it(record))
+            .filter(|record| {
+                record.pod.as_ref().is_some_and(|of| of.key() == *pod) && is_in_it(record)
+            })
             .map(|record| record.container_id)
             .collect();
         match self.store.pod(pod) {

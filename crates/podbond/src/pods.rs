@@ -49,7 +49,8 @@ impl Pods {
             }
         }
         for pod in &mut pods {
-            pod.records.sort_by_key(|record| (record.chain.as_ref().map(|it| it.position), record.begun));
+            pod.records
+                .sort_by_key(|record| (record.chain.as_ref().map(|it| it.position), record.begun));
         }
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { pods, unreadable })

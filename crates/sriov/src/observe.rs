@@ -24,7 +24,7 @@ pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result
         if known || (at.netns == Netns::Pod && !kernel.has_pod()) {
             continue;
         }
-        let link = kernel.link_called(at)?;
+        let link = kernel.link_by_any_name(at)?;
         match at.netns {
             // It may be the VF's own, by another of its names.
             Netns::Host => {

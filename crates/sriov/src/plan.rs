@@ -1,4 +1,4 @@
-use podbond_kernel::{At, Link, LinkState, Netns, Step, USERSPACE_DRIVERS, Vf, VfSettings, View};
+use podbond_kernel::{At, Link, LinkState, Netns, Step, Vf, VfSettings, View, is_userspace_driver};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::settings::{NotShown, settle};
@@ -6,7 +6,7 @@ use crate::{Config, Error};
 
 /// Whether the VF is bound to a driver that gives it no link.
 pub(crate) fn is_userspace(vf: &Vf) -> bool {
-    vf.driver.as_deref().is_some_and(|driver| USERSPACE_DRIVERS.contains(&driver))
+    vf.driver.as_deref().is_some_and(is_userspace_driver)
 }
 
 /// The steps that give a pod its VF under the name `ifname`, set as `config` asks. What is so
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_vf_of_a_userspace_driver_is_set_and_nothing_else() {
-        for driver in USERSPACE_DRIVERS {
+        for driver in podbond_kernel::USERSPACE_DRIVERS {
             let mut view = on_host();
             view.host.clear();
             view.vfs[0].driver = Some(driver.to_owned());

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest};
 use podbond_ipam::readiness;
-use podbond_kernel::{Sysfs, USERSPACE_DRIVERS, no_netns};
+use podbond_kernel::{Sysfs, is_userspace_driver, no_netns};
 use podbond_names::PciAddress;
 
 use crate::{Config, Error, Sriov};
@@ -105,8 +105,7 @@ impl Sriov {
         for pf in sysfs.network_functions()? {
             for (_, pci) in sysfs.vfs_of(pf)? {
                 let driver = sysfs.driver(pci)?;
-                let is_userspace =
-                    driver.is_some_and(|driver| USERSPACE_DRIVERS.contains(&driver.as_str()));
+                let is_userspace = driver.as_deref().is_some_and(is_userspace_driver);
                 let on_node = is_userspace || !sysfs.links_of(pci)?.is_empty();
                 vfs.push(Function { pci, holder: self.store.holder(pci)?, on_node });
             }

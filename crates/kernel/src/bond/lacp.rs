@@ -1,3 +1,5 @@
+//! LACP (802.3ad): the aggregator of a bond, and the state of a port.
+
 use std::fmt;
 
 use podbond_names::Mac;
@@ -15,12 +17,12 @@ pub struct Aggregator {
     pub actor_key: u16,
     /// `IFLA_BOND_AD_INFO_PARTNER_KEY`.
     pub partner_key: u16,
-    /// `IFLA_BOND_AD_INFO_PARTNER_MAC`: the system at the other end; none where no LACPDU tells, for
-    /// which the kernel shows an address of zeros.
+    /// `IFLA_BOND_AD_INFO_PARTNER_MAC`: the system at the other end; none where no LACPDU was
+    /// received, for which the kernel shows an address of zeros.
     pub partner: Option<Mac>,
 }
 
-/// What LACP knows of a port of an 802.3ad bond.
+/// LACP state of a port of an 802.3ad bond.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LacpPort {
     /// `IFLA_BOND_SLAVE_AD_AGGREGATOR_ID`.
@@ -38,8 +40,8 @@ pub struct LacpPort {
 #[serde(transparent)]
 pub struct LacpState(u8);
 
-/// Each flag with its words: where it is set, and where it is not.
-const WORDS: [(u8, &str, Option<&str>); 8] = [
+/// Each flag with its name: where it is set, and where it is not.
+const FLAG_NAMES: [(u8, &str, Option<&str>); 8] = [
     (LacpState::ACTIVITY, "active", Some("passive")),
     (LacpState::TIMEOUT, "short-timeout", Some("long-timeout")),
     (LacpState::AGGREGATION, "aggregating", Some("individual")),
@@ -60,29 +62,30 @@ impl LacpState {
     const DEFAULTED: u8 = 1 << 6;
     const EXPIRED: u8 = 1 << 7;
 
-    /// The state with these flags, each of which has a meaning.
+    /// Returns the state with these flags.
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits)
     }
 
-    /// The flags as LACPDUs carry them.
+    /// Returns the flags as LACPDUs carry them.
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether this end hears no LACPDU and uses what its administrator assumes of the other end.
+    /// Returns whether this end hears no LACPDU and uses what its administrator assumes of the
+    /// other end.
     pub const fn is_defaulted(self) -> bool {
         self.0 & Self::DEFAULTED != 0
     }
 
-    /// Whether the last LACPDU that this end heard is older than it may be.
+    /// Returns whether the last LACPDU that this end heard is older than it may be.
     pub const fn is_expired(self) -> bool {
         self.0 & Self::EXPIRED != 0
     }
 
-    /// The state in words, one for each flag that says something.
+    /// Returns the state in words, one for each flag that says something.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        WORDS.into_iter().filter_map(
+        FLAG_NAMES.into_iter().filter_map(
             move |(flag, set, unset)| if self.0 & flag == 0 { unset } else { Some(set) },
         )
     }
@@ -90,13 +93,7 @@ impl LacpState {
 
 impl fmt::Display for LacpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, word) in self.words().enumerate() {
-            if position > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(word)?;
-        }
-        Ok(())
+        f.write_str(&self.words().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -105,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_told_in_words() {
+    fn state_is_shown_in_words() {
         for (bits, words) in [
             (63, "active short-timeout aggregating in-sync collecting distributing"),
             (61, "active long-timeout aggregating in-sync collecting distributing"),
@@ -119,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_of_the_other_end_is_in_the_two_highest_flags() {
+    fn defaulted_and_expired_are_read() {
         let heard = |bits| {
             let state = LacpState::from_bits(bits);
             (state.is_defaulted(), state.is_expired())

@@ -1,13 +1,26 @@
+//! Options of a bond or a port: what is wanted, or what the kernel shows, as a map from the
+//! kernel's names to values.
+
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::table::{self, BondOption, Scope};
+use super::mode::{BondMode, FailOverMac};
+use super::option::BondOption;
+use super::table;
 use super::value::{OptionValue, WrittenValue};
-use super::{BondMode, FailOverMac};
 
 /// The key of the mode beside the options' names.
 const MODE: &str = "mode";
+
+/// Values of options, by the kernel's names. They are written down in the kernel's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, WrittenValue>")]
+pub struct OptionValues(BTreeMap<&'static str, OptionValue>);
+
+/// The options of one port of a bond.
+pub type PortOptions = OptionValues;
 
 /// A bond's mode and options: what is wanted of a new one (absent options keep the driver's
 /// default), or all that the kernel shows of an existing one. Written down, it is one map from the
@@ -16,7 +29,7 @@ const MODE: &str = "mode";
 pub struct BondOptions {
     /// `IFLA_BOND_MODE`.
     pub mode: BondMode,
-    values: Values,
+    values: OptionValues,
     /// `IFLA_BOND_ACTIVE_SLAVE`: the index of the active port. Shown only: a port is chosen by
     /// `Step::SetPortRole`, once it is the bond's.
     pub active_port: Option<u32>,
@@ -24,19 +37,9 @@ pub struct BondOptions {
     pub primary_port: Option<u32>,
 }
 
-/// The options of one port of a bond.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "BTreeMap<String, WrittenValue>")]
-pub struct PortOptions {
-    values: Values,
-}
-
-/// Values by the kernel's names.
-type Values = BTreeMap<&'static str, OptionValue>;
-
 /// An option that is not as wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unlike {
+pub struct OptionMismatch {
     /// The option.
     pub option: &'static BondOption,
     /// What was wanted, in the kernel's words.
@@ -45,41 +48,103 @@ pub struct Unlike {
     pub shown: Option<String>,
 }
 
-fn unlike(wanted: &Values, shown: &Values) -> Vec<Unlike> {
-    let each = wanted.iter().filter(|(name, value)| shown.get(*name) != Some(value));
-    each.filter_map(|(name, value)| {
-        let option = table::find(name)?;
-        let shown = shown.get(name).map(|value| option.shown(value));
-        Some(Unlike { option, wanted: option.shown(value), shown })
-    })
-    .collect()
-}
-
-fn pairs(values: &Values) -> impl Iterator<Item = (&'static BondOption, &OptionValue)> {
-    values.iter().filter_map(|(name, value)| Some((table::find(name)?, value)))
-}
-
-/// Reads values by name. A name that is not known is passed over: a record of a newer version is
-/// to be undone all the same.
-fn read(written: &BTreeMap<String, WrittenValue>, scope: Scope) -> Result<Values, String> {
-    let mut values = Values::new();
-    for (name, written) in written {
-        let Some(option) = table::find(name).filter(|option| option.scope == scope) else {
-            continue;
-        };
-        let value = option.read(written).map_err(|wrong| format!("{name}: {written} {wrong}"))?;
-        values.insert(option.name, value);
+impl OptionValues {
+    /// Returns whether no option is given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    Ok(values)
+
+    /// Sets an option.
+    pub fn set(&mut self, option: &'static BondOption, value: OptionValue) {
+        self.0.insert(option.name, value);
+    }
+
+    /// Returns the number of an option whose value is one.
+    pub fn number(&self, option: &BondOption) -> Option<i64> {
+        match self.0.get(option.name)? {
+            OptionValue::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Returns the transmit queue that is to lead to the port; none where it is 0, for none.
+    pub(crate) fn queue(&self) -> Option<i64> {
+        self.number(&table::QUEUE_ID).filter(|queue| *queue != 0)
+    }
+
+    /// Returns the options that are given, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static BondOption, &OptionValue)> {
+        self.0.iter().filter_map(|(name, value)| Some((table::find(name)?, value)))
+    }
+
+    /// Returns the options given here that are shown otherwise, or not at all.
+    pub fn mismatches(&self, shown: &Self) -> Vec<OptionMismatch> {
+        let mut mismatches = Vec::new();
+        for (option, wanted) in self.iter() {
+            let is = shown.0.get(option.name);
+            if is != Some(wanted) {
+                let (wanted, shown) = (option.shown(wanted), is.map(|value| option.shown(value)));
+                mismatches.push(OptionMismatch { option, wanted, shown });
+            }
+        }
+        mismatches
+    }
+
+    /// Returns the driver's defaults of the same options, as a port has them when it enters a bond.
+    #[must_use]
+    pub fn defaults(&self) -> Self {
+        let each = self.iter().map(|(option, _)| (option.name, option.default_number().into()));
+        Self(each.collect())
+    }
+
+    /// Returns these options, changed where `other` gives them.
+    #[must_use]
+    pub fn overlaid(&self, other: &Self) -> Self {
+        let mut values = self.clone();
+        values.0.extend(other.0.clone());
+        values
+    }
+}
+
+impl fmt::Display for OptionValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each =
+            self.iter().map(|(option, value)| format!("{} {}", option.name, option.shown(value)));
+        f.write_str(&each.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Serialize for OptionValues {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_map(self.iter().map(|(option, value)| (option.name, option.shown(value))))
+    }
+}
+
+impl TryFrom<BTreeMap<String, WrittenValue>> for OptionValues {
+    type Error = String;
+
+    /// Reads values by name. An unknown name is passed over: a record of a newer version is
+    /// to be undone all the same.
+    fn try_from(written: BTreeMap<String, WrittenValue>) -> Result<Self, String> {
+        let mut values = Self::default();
+        for (name, written) in &written {
+            let Some(option) = table::find(name) else { continue };
+            let value =
+                option.read(written).map_err(|wrong| format!("{name}: {written} {wrong}"))?;
+            values.set(option, value);
+        }
+        Ok(values)
+    }
 }
 
 impl BondOptions {
-    /// A bond of this mode with the driver's defaults.
+    /// Returns a bond of this mode with the driver's defaults.
     pub fn new(mode: BondMode) -> Self {
-        Self { mode, values: Values::new(), active_port: None, primary_port: None }
+        Self { mode, values: OptionValues::default(), active_port: None, primary_port: None }
     }
 
-    /// The same with one more option.
+    /// Returns the same with one more option.
     #[must_use]
     pub fn with(mut self, option: &'static BondOption, value: impl Into<OptionValue>) -> Self {
         self.set(option, value.into());
@@ -88,116 +153,33 @@ impl BondOptions {
 
     /// Sets an option.
     pub fn set(&mut self, option: &'static BondOption, value: OptionValue) {
-        self.values.insert(option.name, value);
+        self.values.set(option, value);
     }
 
-    /// An option's value, where it is given.
+    /// Returns an option's value, where it is given.
     pub fn get(&self, option: &BondOption) -> Option<&OptionValue> {
-        self.values.get(option.name)
+        self.values.0.get(option.name)
     }
 
-    /// The number of an option whose value is one.
+    /// Returns the number of an option whose value is one.
     pub fn number(&self, option: &BondOption) -> Option<i64> {
-        match self.get(option)? {
-            OptionValue::Number(number) => Some(*number),
-            _ => None,
-        }
+        self.values.number(option)
     }
 
-    /// `IFLA_BOND_FAIL_OVER_MAC`, where it is given.
+    /// Returns `IFLA_BOND_FAIL_OVER_MAC`, where it is given.
     pub fn fail_over_mac(&self) -> Option<FailOverMac> {
         let number = self.number(&table::FAIL_OVER_MAC)?;
         u8::try_from(number).ok().and_then(FailOverMac::from_number)
     }
 
-    /// The options that are given, by name.
+    /// Returns the options that are given, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static BondOption, &OptionValue)> {
-        pairs(&self.values)
+        self.values.iter()
     }
 
-    /// Those options given here that are shown otherwise, or not at all.
-    pub fn unlike(&self, shown: &Self) -> Vec<Unlike> {
-        unlike(&self.values, &shown.values)
-    }
-}
-
-impl PortOptions {
-    /// Whether none is given.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// Sets an option.
-    pub fn set(&mut self, option: &'static BondOption, value: OptionValue) {
-        self.values.insert(option.name, value);
-    }
-
-    /// The number of an option.
-    pub fn number(&self, option: &BondOption) -> Option<i64> {
-        match self.values.get(option.name)? {
-            OptionValue::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// The transmit queue that is to lead to the port; none where it is 0, for none.
-    pub(crate) fn queue(&self) -> Option<i64> {
-        self.number(&table::QUEUE_ID).filter(|queue| *queue != 0)
-    }
-
-    /// The options that are given, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static BondOption, &OptionValue)> {
-        pairs(&self.values)
-    }
-
-    /// Those options given here that are shown otherwise, or not at all.
-    pub fn unlike(&self, shown: &Self) -> Vec<Unlike> {
-        unlike(&self.values, &shown.values)
-    }
-
-    /// What a port has of the same options when it comes into a bond.
-    #[must_use]
-    pub fn defaults(&self) -> Self {
-        let each = self
-            .iter()
-            .map(|(option, _)| (option.name, OptionValue::Number(option.default_number())));
-        Self { values: each.collect() }
-    }
-
-    /// These options, changed where `other` gives them.
-    #[must_use]
-    pub fn overlaid(&self, other: &Self) -> Self {
-        let mut values = self.values.clone();
-        values.extend(other.values.clone());
-        Self { values }
-    }
-}
-
-impl std::fmt::Display for PortOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (position, (option, value)) in self.iter().enumerate() {
-            let separator = if position == 0 { "" } else { " " };
-            write!(f, "{separator}{} {}", option.name, option.shown(value))?;
-        }
-        Ok(())
-    }
-}
-
-impl From<i64> for OptionValue {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<bool> for OptionValue {
-    fn from(on: bool) -> Self {
-        Self::Number(on.into())
-    }
-}
-
-impl From<FailOverMac> for OptionValue {
-    fn from(value: FailOverMac) -> Self {
-        Self::Number(value.number().into())
+    /// Returns the options given here that are shown otherwise, or not at all.
+    pub fn mismatches(&self, shown: &Self) -> Vec<OptionMismatch> {
+        self.values.mismatches(&shown.values)
     }
 }
 
@@ -217,23 +199,8 @@ impl<'de> Deserialize<'de> for BondOptions {
             _ => None,
         };
         let mode = mode.ok_or_else(|| D::Error::custom("a bond has no mode"))?;
-        let values = read(&written, Scope::Bond).map_err(D::Error::custom)?;
+        let values = written.try_into().map_err(D::Error::custom)?;
         Ok(Self { values, ..Self::new(mode) })
-    }
-}
-
-impl Serialize for PortOptions {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer
-            .collect_map(self.iter().map(|(option, value)| (option.name, option.shown(value))))
-    }
-}
-
-impl TryFrom<BTreeMap<String, WrittenValue>> for PortOptions {
-    type Error = String;
-
-    fn try_from(written: BTreeMap<String, WrittenValue>) -> Result<Self, String> {
-        Ok(Self { values: read(&written, Scope::Port)? })
     }
 }
 
@@ -242,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_survive_being_written_down() {
+    fn options_are_read_as_written() {
         let options = BondOptions::new(BondMode::ActiveBackup)
             .with(&table::ARP_INTERVAL, 100)
             .with(&table::ARP_IP_TARGET, OptionValue::Addresses(vec!["10.0.0.1".parse().unwrap()]))
@@ -252,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_an_earlier_or_later_version_is_read() {
+    fn record_of_another_version_is_read() {
         let text = r#"{"mode": "active-backup", "miimon": 100, "fail_over_mac": "active",
                        "all_slaves_active": true, "of_a_later_version": 1}"#;
         let options: BondOptions = serde_json::from_str(text).unwrap();
@@ -262,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_is_not_shown_is_unlike() {
+    fn option_that_is_not_shown_is_a_mismatch() {
         let wanted = BondOptions::new(BondMode::Lacp)
             .with(&table::COUPLED_CONTROL, false)
             .with(&table::MIN_LINKS, 2);
         let shown = BondOptions::new(BondMode::Lacp).with(&table::MIN_LINKS, 2);
-        let unlike = wanted.unlike(&shown);
-        assert_eq!(unlike.len(), 1);
-        assert_eq!((unlike[0].option.name, &unlike[0].shown), ("coupled_control", &None));
+        let mismatches = wanted.mismatches(&shown);
+        assert_eq!(mismatches.len(), 1);
+        assert_eq!((mismatches[0].option.name, &mismatches[0].shown), ("coupled_control", &None));
     }
 }

@@ -1,10 +1,13 @@
+//! Values of bonding options: as people write them, as the kernel keeps them, and why one is wrong.
+
 use std::fmt;
 use std::net::IpAddr;
 
 use podbond_names::Mac;
 use serde::Deserialize;
 
-use super::table::{BondOption, Family, Kind};
+use super::mode::FailOverMac;
+use super::option::{BondOption, Family, Kind};
 
 /// The driver's `BOND_MAX_ARP_TARGETS` and `BOND_MAX_NS_TARGETS`.
 const MAX_TARGETS: usize = 16;
@@ -18,6 +21,24 @@ pub enum OptionValue {
     Mac(Mac),
     /// Addresses of one family.
     Addresses(Vec<IpAddr>),
+}
+
+impl From<i64> for OptionValue {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for OptionValue {
+    fn from(on: bool) -> Self {
+        Self::Number(on.into())
+    }
+}
+
+impl From<FailOverMac> for OptionValue {
+    fn from(value: FailOverMac) -> Self {
+        Self::Number(value.number().into())
+    }
 }
 
 /// A value as people and records write it.
@@ -34,7 +55,7 @@ pub enum WrittenValue {
     List(Vec<String>),
 }
 
-/// Why a value fits no option of this kind. It completes a sentence that begins with the key and
+/// Why a value is not one of the option's. It completes a sentence that begins with the key and
 /// the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongValue {
@@ -96,7 +117,7 @@ fn listed(names: &[(i64, &str)]) -> String {
 }
 
 impl fmt::Display for WrittenValue {
-    /// As JSON has it.
+    /// Writes the value as JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Switch(on) => write!(f, "{on}"),
@@ -108,12 +129,19 @@ impl fmt::Display for WrittenValue {
 }
 
 impl WrittenValue {
-    /// A whole number, as one or as text.
+    /// Returns a whole number, written as one or as text.
     pub fn number(&self) -> Option<i64> {
         match self {
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.parse().ok(),
             Self::Switch(_) | Self::List(_) => None,
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
         }
     }
 
@@ -137,31 +165,23 @@ impl BondOption {
                 number.map(OptionValue::Number).ok_or(WrongValue::Number { min, max, unit })
             }
             Kind::Named(names) => {
-                let text = match written {
-                    WrittenValue::Text(text) => Some(text.as_str()),
-                    _ => None,
-                };
-                let number = written.number();
-                let fits = |(n, name): &&(i64, &str)| {
-                    number == Some(*n) || text.is_some_and(|t| t == *name)
-                };
-                let found = names.iter().find(fits);
-                found.map(|(n, _)| OptionValue::Number(*n)).ok_or(WrongValue::Name { names })
+                let found = names.iter().find(|(number, name)| {
+                    written.number() == Some(*number) || written.text() == Some(name)
+                });
+                let number = found.map(|(number, _)| OptionValue::Number(*number));
+                number.ok_or(WrongValue::Name { names })
             }
-            Kind::Mac => match written {
-                WrittenValue::Text(text) => text.parse::<Mac>().ok(),
-                _ => None,
+            Kind::Mac => {
+                let mac = written.text().and_then(|text| text.parse::<Mac>().ok());
+                let mac = mac.filter(|mac| !mac.is_multicast());
+                mac.map(OptionValue::Mac).ok_or(WrongValue::Mac)
             }
-            // The first bit of a group's address.
-            .filter(|mac| mac.bytes()[0] & 1 == 0)
-            .map(OptionValue::Mac)
-            .ok_or(WrongValue::Mac),
             Kind::Addresses(family) => addresses(family, written).map(OptionValue::Addresses),
             Kind::Port => Err(WrongValue::Port),
         }
     }
 
-    /// A value in the kernel's words.
+    /// Returns a value in the kernel's words.
     pub fn shown(&self, value: &OptionValue) -> String {
         match (self.kind, value) {
             (Kind::Switch, OptionValue::Number(0)) => "off".to_owned(),
@@ -182,11 +202,9 @@ impl BondOption {
 fn switch(written: &WrittenValue) -> Result<bool, WrongValue> {
     match written {
         WrittenValue::Switch(on) => Ok(*on),
-        WrittenValue::Text(text) if text == "on" => Ok(true),
-        WrittenValue::Text(text) if text == "off" => Ok(false),
-        _ => match written.number() {
-            Some(0) => Ok(false),
-            Some(1) => Ok(true),
+        _ => match (written.text(), written.number()) {
+            (Some("on"), _) | (_, Some(1)) => Ok(true),
+            (Some("off"), _) | (_, Some(0)) => Ok(false),
             _ => Err(WrongValue::Switch),
         },
     }
@@ -218,7 +236,7 @@ fn addresses(family: Family, written: &WrittenValue) -> Result<Vec<IpAddr>, Wron
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{self, BondOption};
+    use super::super::table;
     use super::*;
 
     fn read(option: &BondOption, json: &str) -> Result<String, String> {
@@ -241,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_no_option_is_told_with_what_does() {
+    fn wrong_value_is_named_with_what_is_allowed() {
         let many: Vec<String> = (1..=17).map(|n| format!("10.0.0.{n}")).collect();
         let many = serde_json::to_string(&many).unwrap();
         let cases = [

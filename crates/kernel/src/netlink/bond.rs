@@ -1,14 +1,16 @@
+//! `IFLA_LINKINFO` of bonds and their ports.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{DefaultNla, Parseable, parse_u8, parse_u16, parse_u32};
+use netlink_packet_core::{DefaultNla, Emitable, Parseable, parse_u8, parse_u32};
 use netlink_packet_route::link::{
-    BondPortState, InfoBond, InfoBondPort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    LinkInfo, MiiStatus,
+    BondAdInfo, BondPortState, InfoBond, InfoBondPort, InfoData, InfoKind, InfoPortData,
+    InfoPortKind, LinkInfo, MiiStatus,
 };
+use podbond_names::Mac;
 
-use super::attributes;
-use super::shown::read_mac;
-use crate::bond::table::{self, BondOption, Family, Kind, Scope, Width};
+use super::codec::{attributes, read_mac};
+use crate::bond::table::{self, BondOption, Family, Kind, Scope};
 use crate::bond::{
     Aggregator, BondMode, BondOptions, LacpPort, LacpState, OptionValue, PortOptions, PortState,
 };
@@ -19,26 +21,17 @@ pub(super) const KIND: &str = "bond";
 /// `IFLA_BOND_MODE`.
 const IFLA_BOND_MODE: u16 = 1;
 
-/// `IFLA_BOND_AD_INFO`, a nest of the attributes after it.
+/// `IFLA_BOND_AD_INFO`
 const IFLA_BOND_AD_INFO: u16 = 23;
-const IFLA_BOND_AD_INFO_AGGREGATOR: u16 = 1;
-const IFLA_BOND_AD_INFO_NUM_PORTS: u16 = 2;
-const IFLA_BOND_AD_INFO_ACTOR_KEY: u16 = 3;
-const IFLA_BOND_AD_INFO_PARTNER_KEY: u16 = 4;
-const IFLA_BOND_AD_INFO_PARTNER_MAC: u16 = 5;
 
-const IFLA_BOND_SLAVE_AD_AGGREGATOR_ID: u16 = 6;
-const IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE: u16 = 7;
-const IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE: u16 = 8;
-
-/// `IFLA_LINKINFO` of a new bond.
+/// Returns `IFLA_LINKINFO` of a new bond.
 pub(super) fn link_info(options: &BondOptions) -> Vec<LinkInfo> {
     let mode = DefaultNla::new(IFLA_BOND_MODE, vec![options.mode.number()]);
     let options = options.iter().map(|(option, value)| encode(option, value));
     of_bond(std::iter::once(mode).chain(options).map(InfoBond::Other).collect())
 }
 
-/// `IFLA_LINKINFO` that names one of a bond's ports, or none of them.
+/// Returns `IFLA_LINKINFO` that names one of a bond's ports, or none of them.
 pub(super) fn port_role(option: &BondOption, port: Option<u32>) -> Vec<LinkInfo> {
     let index = port.unwrap_or(0).to_ne_bytes().to_vec();
     of_bond(vec![InfoBond::Other(DefaultNla::new(option.attribute, index))])
@@ -48,7 +41,7 @@ fn of_bond(data: Vec<InfoBond>) -> Vec<LinkInfo> {
     vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(InfoData::Bond(data))]
 }
 
-/// `IFLA_LINKINFO` of a port of a bond.
+/// Returns `IFLA_LINKINFO` of a port of a bond.
 pub(super) fn port_info(options: &PortOptions) -> Vec<LinkInfo> {
     let data = options.iter().map(|(option, value)| InfoBondPort::Other(encode(option, value)));
     vec![
@@ -59,42 +52,36 @@ pub(super) fn port_info(options: &PortOptions) -> Vec<LinkInfo> {
 
 fn encode(option: &BondOption, value: &OptionValue) -> DefaultNla {
     let bytes = match value {
-        // The lower bytes, in the machine's order; a row's range fits its width.
-        OptionValue::Number(number) => match option.width {
-            Width::One => number.to_le_bytes()[..1].to_vec(),
-            Width::Two => {
-                let [low, high, ..] = number.to_le_bytes();
-                u16::from_le_bytes([low, high]).to_ne_bytes().to_vec()
+        OptionValue::Number(number) => {
+            // The lower bytes, in the machine's order; a row's range fits its width.
+            let mut bytes = number.to_le_bytes()[..option.width as usize].to_vec();
+            if cfg!(target_endian = "big") {
+                bytes.reverse();
             }
-            Width::Four => {
-                let [a, b, c, d, ..] = number.to_le_bytes();
-                u32::from_le_bytes([a, b, c, d]).to_ne_bytes().to_vec()
-            }
-        },
+            bytes
+        }
         OptionValue::Mac(mac) => mac.bytes().to_vec(),
         OptionValue::Addresses(list) => nested(list),
     };
     DefaultNla::new(option.attribute, bytes)
 }
 
-/// A nested list, numbered from 0.
+/// Returns a nested list, numbered from 0.
 fn nested(list: &[IpAddr]) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    let mut nlas = Vec::new();
     for (position, address) in (0_u16..).zip(list) {
         let octets = match address {
             IpAddr::V4(v4) => v4.octets().to_vec(),
             IpAddr::V6(v6) => v6.octets().to_vec(),
         };
-        // Header and payload are multiples of four bytes: nothing is to be padded.
-        let length = if address.is_ipv4() { 8_u16 } else { 20 };
-        bytes.extend(length.to_ne_bytes());
-        bytes.extend(position.to_ne_bytes());
-        bytes.extend(octets);
+        nlas.push(DefaultNla::new(position, octets));
     }
+    let mut bytes = vec![0; nlas.as_slice().buffer_len()];
+    nlas.as_slice().emit(&mut bytes);
     bytes
 }
 
-/// A value as the kernel shows it; none when it is not of the form that the row says.
+/// Reads a value as the kernel shows it; none when it is not of the form that the row says.
 fn decode(option: &BondOption, bytes: &[u8]) -> Option<OptionValue> {
     match option.kind {
         Kind::Mac => read_mac(bytes).map(OptionValue::Mac),
@@ -123,7 +110,7 @@ fn row(scope: Scope, attribute: u16) -> Option<&'static BondOption> {
     table::all().find(|option| option.scope == scope && option.attribute == attribute)
 }
 
-/// `IFLA_INFO_DATA` of a bond; none when it has no mode, or one that is not known here.
+/// Reads `IFLA_INFO_DATA` of a bond; none when it has no mode, or an unknown one.
 pub(super) fn read_options(data: &[u8]) -> Option<BondOptions> {
     let mode = attributes(data)
         .find(|nla| nla.kind() == IFLA_BOND_MODE)
@@ -146,45 +133,33 @@ pub(super) fn read_options(data: &[u8]) -> Option<BondOptions> {
     Some(options)
 }
 
-/// The aggregator in use, from `IFLA_INFO_DATA` of a bond; none where no aggregator is in use, for
-/// which the kernel leaves the nest empty, and in other modes, where it has none.
+/// Reads the aggregator in use from `IFLA_INFO_DATA` of a bond; none where no aggregator is in use,
+/// for which the kernel leaves the nest empty, and in other modes, where it has none.
 pub(super) fn read_aggregator(data: &[u8]) -> Option<Aggregator> {
-    let info = attributes(data).find(|nla| nla.kind() == IFLA_BOND_AD_INFO)?;
-    let value = |kind| attributes(info.value()).find(|nla| nla.kind() == kind);
-    let number = |kind| parse_u16(value(kind)?.value()).ok();
+    let nest = attributes(data).find(|nla| nla.kind() == IFLA_BOND_AD_INFO)?;
+    let (mut id, mut ports, mut actor_key, mut partner_key, mut partner) = Default::default();
+    for nla in attributes(nest.value()) {
+        match BondAdInfo::parse(&nla) {
+            Ok(BondAdInfo::Aggregator(number)) => id = Some(number),
+            Ok(BondAdInfo::NumPorts(number)) => ports = Some(number),
+            Ok(BondAdInfo::ActorKey(key)) => actor_key = Some(key),
+            Ok(BondAdInfo::PartnerKey(key)) => partner_key = Some(key),
+            Ok(BondAdInfo::PartnerMac(mac)) => partner = Some(Mac::new(mac)),
+            _ => {}
+        }
+    }
     Some(Aggregator {
-        id: number(IFLA_BOND_AD_INFO_AGGREGATOR)?,
-        ports: number(IFLA_BOND_AD_INFO_NUM_PORTS)?,
-        actor_key: number(IFLA_BOND_AD_INFO_ACTOR_KEY)?,
-        partner_key: number(IFLA_BOND_AD_INFO_PARTNER_KEY)?,
-        partner: read_mac(value(IFLA_BOND_AD_INFO_PARTNER_MAC)?.value())
-            .filter(|mac| mac.bytes() != [0; 6]),
+        id: id?,
+        ports: ports?,
+        actor_key: actor_key?,
+        partner_key: partner_key?,
+        partner: partner.filter(|mac| *mac != Mac::ZERO),
     })
 }
 
-/// What LACP knows of a port, from `IFLA_INFO_SLAVE_DATA`; none in other modes.
-fn read_lacp(data: &[u8]) -> Option<LacpPort> {
-    let value = |kind| attributes(data).find(|nla| nla.kind() == kind);
-    // The kernel writes this side's as one byte and the other side's, of as many flags, as two.
-    let state = |kind| {
-        let nla = value(kind)?;
-        let bits = match nla.value() {
-            [bits] => *bits,
-            bytes => parse_u16(bytes).ok()?.try_into().ok()?,
-        };
-        Some(LacpState::from_bits(bits))
-    };
-    Some(LacpPort {
-        aggregator: parse_u16(value(IFLA_BOND_SLAVE_AD_AGGREGATOR_ID)?.value()).ok()?,
-        actor: state(IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE)?,
-        partner: state(IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE)?,
-    })
-}
-
-/// `IFLA_INFO_SLAVE_DATA` of a bond's port; none when its state is not shown.
+/// Reads `IFLA_INFO_SLAVE_DATA` of a bond's port; none when its state is not shown.
 pub(super) fn read_port(data: &[u8]) -> Option<PortState> {
-    let mut active = None;
-    let mut mii_up = None;
+    let (mut active, mut mii_up, mut aggregator, mut actor, mut partner) = Default::default();
     let mut link_failures = 0;
     let mut permanent_mac = None;
     let mut options = PortOptions::default();
@@ -203,25 +178,29 @@ pub(super) fn read_port(data: &[u8]) -> Option<PortState> {
             }
             Ok(InfoBondPort::LinkFailureCount(count)) => link_failures = count,
             Ok(InfoBondPort::PermHwaddr(bytes)) => permanent_mac = read_mac(&bytes),
+            Ok(InfoBondPort::AdAggregatorId(id)) => aggregator = Some(id),
+            Ok(InfoBondPort::AdActorOperPortState(state)) => actor = Some(state.bits()),
+            Ok(InfoBondPort::AdPartnerOperPortState(state)) => partner = Some(state.bits()),
             _ => {}
         }
     }
+    let lacp = aggregator.zip(actor.zip(partner)).map(|(aggregator, (actor, partner))| LacpPort {
+        aggregator,
+        actor: LacpState::from_bits(actor),
+        partner: LacpState::from_bits(partner),
+    });
     Some(PortState {
         active: active?,
         mii_up: mii_up?,
         link_failures,
         permanent_mac,
-        lacp: read_lacp(data),
+        lacp,
         options,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_core::Emitable;
-    use netlink_packet_route::link::BondAdInfo;
-    use podbond_names::Mac;
-
     use super::*;
 
     fn bytes<T: netlink_packet_core::Nla>(list: &[T]) -> Vec<u8> {
@@ -231,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_aggregator_is_read_with_its_partner_or_without() {
+    fn aggregator_is_read() {
         let bond = |partner| {
             bytes(&[InfoBond::AdInfo(vec![
                 BondAdInfo::Aggregator(2),
@@ -258,18 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_a_port_are_read_though_the_kernel_writes_them_differently() {
+    fn lacp_state_of_both_ends_is_read() {
         let mut port = vec![
             InfoBondPort::BondPortState(BondPortState::Active),
             InfoBondPort::MiiStatus(MiiStatus::Up),
         ];
         assert_eq!(read_port(&bytes(&port)).unwrap().lacp, None);
         let raw = |kind, bytes: &[u8]| InfoBondPort::Other(DefaultNla::new(kind, bytes.to_vec()));
-        port.extend([
-            raw(IFLA_BOND_SLAVE_AD_AGGREGATOR_ID, &1_u16.to_ne_bytes()),
-            raw(IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE, &[63]),
-            raw(IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE, &61_u16.to_ne_bytes()),
-        ]);
+        port.extend([raw(6, &1_u16.to_ne_bytes()), raw(7, &[63]), raw(8, &61_u16.to_ne_bytes())]);
         let lacp = read_port(&bytes(&port)).unwrap().lacp.unwrap();
         assert_eq!((lacp.aggregator, lacp.actor.bits(), lacp.partner.bits()), (1, 63, 61));
     }

@@ -1,8 +1,8 @@
-//! Answers that no kernel gave: whatever they hold, they are read to an end.
+//! For `cargo xtask fuzz`: responses of arbitrary bytes are read to an end.
 
 use netlink_packet_core::{Emitable, NetlinkBuffer};
 
-use super::answer::{Exchange, HEADER_BYTES};
+use super::response::{Exchange, HEADER_BYTES};
 use super::{Message, read_address, read_link, read_route, read_vfs, set_vf};
 use crate::VfSettings;
 
@@ -35,12 +35,12 @@ fn object(payload: &[u8]) {
     let _ = read_address(payload, INDEX);
     let _ = read_route(payload, INDEX);
     for (index, settings) in read_vfs(payload, |_| true) {
-        again(index, &settings);
+        check_round_trip(index, &settings);
     }
 }
 
-/// What is put back on a VF is what was read of it.
-fn again(index: u16, read: &VfSettings) {
+/// Checks that settings of a VF are read as they were sent.
+fn check_round_trip(index: u16, read: &VfSettings) {
     let Message::SetLink(message) = set_vf(INDEX, index, read) else { return };
     let mut bytes = vec![0; message.buffer_len()];
     message.emit(&mut bytes);

@@ -1,3 +1,5 @@
+//! Messages about addresses and routes: `RTM_*ADDR`, `RTM_*ROUTE`.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -11,7 +13,7 @@ use netlink_packet_route::route::{
     RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 
-use super::Message;
+use super::codec::Message;
 use crate::{AddressState, Dad, Route};
 
 /// `RT_TABLE_MAIN`
@@ -39,8 +41,8 @@ fn address(index: u32, address: IpNet) -> AddressMessage {
     message
 }
 
-/// `RTM_NEWADDR`. As with the reference plugins, an IPv4 address of a subnet that has one gets
-/// its broadcast address.
+/// Returns `RTM_NEWADDR`. As with the reference plugins, an IPv4 address of a subnet that has one
+/// gets its broadcast address.
 pub(crate) fn new_address(index: u32, net: IpNet, dad: Dad) -> Message {
     let mut message = address(index, net);
     match net {
@@ -53,17 +55,17 @@ pub(crate) fn new_address(index: u32, net: IpNet, dad: Dad) -> Message {
     Message::NewAddress(message)
 }
 
-/// RFC 3021: subnets of one or two addresses have no broadcast address.
+/// Returns the broadcast address; none of a subnet of one or two addresses (RFC 3021).
 fn broadcast(net: Ipv4Net) -> Option<Ipv4Addr> {
     (net.prefix_len() < 31).then(|| net.broadcast())
 }
 
-/// `RTM_DELADDR`.
+/// Returns `RTM_DELADDR`.
 pub(crate) fn remove_address(index: u32, net: IpNet) -> Message {
     Message::DelAddress(address(index, net))
 }
 
-/// `RTM_GETADDR` for the addresses of one link.
+/// Returns `RTM_GETADDR` for the addresses of one link.
 pub(crate) fn addresses_of(index: u32) -> Message {
     let mut message = AddressMessage::default();
     message.header.index = index;
@@ -136,13 +138,14 @@ fn route(index: u32, route: &Route) -> RouteMessage {
     message
 }
 
-/// `RTM_NEWROUTE` of a route through a link.
+/// Returns `RTM_NEWROUTE` of a route through a link.
 pub(crate) fn append_route(index: u32, wanted: &Route) -> Message {
     Message::NewRoute(route(index, wanted))
 }
 
-/// `RTM_DELROUTE` of a route through a link. It names the link, so that no other route to the same
-/// destination is meant, and the protocol, since another route may be the same but for that.
+/// Returns `RTM_DELROUTE` of a route through a link. It names the link, so that no other route to
+/// the same destination is meant, and the protocol, since another route may be the same but for
+/// that.
 pub(crate) fn remove_route(index: u32, wanted: &Route) -> Message {
     let mut message = route(index, wanted);
     // Not so for IPv6, once the metric is named. Of several that it has joined into one route the
@@ -153,7 +156,7 @@ pub(crate) fn remove_route(index: u32, wanted: &Route) -> Message {
     Message::DelRoute(message)
 }
 
-/// `RTM_GETROUTE` for the routes of one family through one link.
+/// Returns `RTM_GETROUTE` for the routes of one family through one link.
 pub(crate) fn routes_of(index: u32, any: IpAddr) -> Message {
     let mut message = RouteMessage::default();
     message.header.address_family = family(any);
@@ -161,7 +164,8 @@ pub(crate) fn routes_of(index: u32, any: IpAddr) -> Message {
     Message::GetRoute(message)
 }
 
-/// Reads an `RTM_NEWROUTE`, if it is a route that somebody made through this link.
+/// Reads an `RTM_NEWROUTE`, if it is a unicast route through this link that is not the kernel's
+/// own.
 pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     let RouteMessage { header, attributes, .. } = RouteMessage::parse(payload).ok()?;
     let any = match header.address_family {
@@ -171,8 +175,8 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     };
     let mut table = u32::from(header.table);
     let mut destination = any;
-    let mut through = false;
-    let mut found = Route {
+    let mut through_link = false;
+    let mut route = Route {
         destination: IpNet::from(any),
         gateway: None,
         mtu: None,
@@ -185,14 +189,14 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     for attribute in attributes {
         match attribute {
             RouteAttribute::Destination(address) => destination = ip(&address)?,
-            RouteAttribute::Oif(oif) => through |= oif == index,
+            RouteAttribute::Oif(oif) => through_link |= oif == index,
             RouteAttribute::Table(number) => table = number,
-            RouteAttribute::Priority(metric) => found.priority = Some(metric),
+            RouteAttribute::Priority(metric) => route.priority = Some(metric),
             RouteAttribute::Metrics(metrics) => {
                 for metric in metrics {
                     match metric {
-                        RouteMetric::Mtu(bytes) => found.mtu = Some(bytes),
-                        RouteMetric::Advmss(bytes) => found.advmss = Some(bytes),
+                        RouteMetric::Mtu(bytes) => route.mtu = Some(bytes),
+                        RouteMetric::Advmss(bytes) => route.advmss = Some(bytes),
                         _ => {}
                     }
                 }
@@ -200,20 +204,20 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
             // The kernel joins IPv6 routes to one destination into one with many next hops.
             RouteAttribute::MultiPath(hops) => {
                 if let Some(hop) = hops.into_iter().find(|hop| hop.interface_index == index) {
-                    through = true;
-                    found.gateway = hop.attributes.iter().find_map(gateway);
+                    through_link = true;
+                    route.gateway = hop.attributes.iter().find_map(gateway);
                 }
             }
-            other => found.gateway = gateway(&other).or(found.gateway),
+            other => route.gateway = gateway(&other).or(route.gateway),
         }
     }
-    let made = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
-    if !through || !made || table == LOCAL_TABLE {
+    let cloned = header.flags.contains(RouteFlags::Cloned);
+    if !through_link || cloned || header.kind != RouteType::Unicast || table == LOCAL_TABLE {
         return None;
     }
-    found.table = (table != MAIN_TABLE).then_some(table);
-    found.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
-    Some(found)
+    route.table = (table != MAIN_TABLE).then_some(table);
+    route.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
+    Some(route)
 }
 
 fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_reads_back_as_sent() {
+    fn address_is_read_as_sent() {
         for text in ["10.56.217.7/24", "192.0.2.1/32", "2001:db8::7/64"] {
             let net: IpNet = text.parse().unwrap();
             let Message::NewAddress(message) = new_address(9, net, Dad::Off) else { panic!() };
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_ipv6_address_without_duplicate_address_detection_says_so() {
+    fn only_ipv6_has_the_nodad_flag() {
         let no_dad = |text: &str, dad| {
             let Message::NewAddress(message) = new_address(9, text.parse().unwrap(), dad) else {
                 panic!()
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_tentative_until_it_is_usable_or_a_duplicate() {
+    fn state_follows_the_flags() {
         let net: IpNet = "2001:db8::7/64".parse().unwrap();
         let state = |flags: AddressFlags| {
             let mut message = address(9, net);
@@ -282,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn only_subnets_of_more_than_two_have_a_broadcast_address() {
+    fn small_subnets_have_no_broadcast_address() {
         let broadcast = |text: &str| broadcast(text.parse().unwrap());
         assert_eq!(broadcast("10.56.217.7/24"), Some(Ipv4Addr::new(10, 56, 217, 255)));
         assert_eq!(broadcast("10.56.217.7/31"), None);
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_reads_back_as_sent() {
+    fn route_is_read_as_sent() {
         let wanted = [
             r#"{"destination":"0.0.0.0/0","gateway":"10.56.217.1","scope":0}"#,
             r#"{"destination":"10.9.0.0/16","scope":253,"protocol":4}"#,
@@ -307,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_removed_by_its_protocol_unless_its_metric_tells_it_from_others() {
+    fn ipv6_route_with_metric_is_removed_under_any_protocol() {
         let by = |text: &str| {
             let Message::DelRoute(message) = remove_route(4, &serde_json::from_str(text).unwrap())
             else {
@@ -323,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_own_routes_are_left_out() {
+    fn routes_of_table_local_are_left_out() {
         let text = r#"{"destination":"10.0.0.1/32","table":255}"#;
         let local: Route = serde_json::from_str(text).unwrap();
         assert_eq!(read_route(&emit(&route(4, &local)), 4), None);

@@ -1,28 +1,29 @@
-//! What is asked of links, and what is changed.
+//! Messages about links: `RTM_GETLINK`, `RTM_NEWLINK`, `RTM_SETLINK`, `RTM_DELLINK`.
 
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, Prop,
 };
 use podbond_names::{LinkName, Mac};
 
-use super::{Attribute, Message, bond, vlan};
-use crate::bond::table::BondOption;
+use super::codec::{Attribute, Message};
+use super::{bond, vlan};
+use crate::bond::BondOption;
 use crate::{BondOptions, LinkState, PortOptions, VlanTag};
 
 /// Which link a question is about.
 #[derive(Clone, Copy)]
-pub(crate) enum Which<'a> {
+pub(crate) enum LinkQuery<'a> {
     Name(&'a LinkName),
     Index(u32),
 }
 
 /// How much of a link is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Props {
+pub(crate) enum Detail {
     /// The link itself.
-    Link,
-    /// What it keeps of its VFs as well: slow on some drivers, and large.
-    LinkAndVfs,
+    Basic,
+    /// The settings of its VFs as well: slow on some drivers, and large.
+    WithVfs,
 }
 
 fn message(index: u32, attributes: Vec<LinkAttribute>) -> LinkMessage {
@@ -32,21 +33,21 @@ fn message(index: u32, attributes: Vec<LinkAttribute>) -> LinkMessage {
     message
 }
 
-fn ext_mask(props: Props) -> LinkAttribute {
+fn ext_mask(detail: Detail) -> LinkAttribute {
     // Statistics are never wanted, and those of VFs would not fit the 64 KiB of an attribute.
     let mut mask = vec![LinkExtentMask::SkipStats];
-    if props == Props::LinkAndVfs {
+    if detail == Detail::WithVfs {
         mask.push(LinkExtentMask::Vf);
     }
     LinkAttribute::ExtMask(mask)
 }
 
-/// `RTM_GETLINK` for one link.
-pub(crate) fn get_link(which: Which<'_>, props: Props) -> Message {
-    let mut attributes = vec![ext_mask(props)];
-    let index = match which {
-        Which::Index(index) => index,
-        Which::Name(name) => {
+/// Returns `RTM_GETLINK` for one link.
+pub(crate) fn get_link(query: LinkQuery<'_>, detail: Detail) -> Message {
+    let mut attributes = vec![ext_mask(detail)];
+    let index = match query {
+        LinkQuery::Index(index) => index,
+        LinkQuery::Name(name) => {
             attributes.push(LinkAttribute::IfName(name.to_string()));
             0
         }
@@ -54,23 +55,23 @@ pub(crate) fn get_link(which: Which<'_>, props: Props) -> Message {
     Message::GetLink(message(index, attributes))
 }
 
-/// `RTM_GETLINK` for all links.
+/// Returns `RTM_GETLINK` for all links.
 pub(crate) fn all_links() -> Message {
-    Message::GetLink(message(0, vec![ext_mask(Props::Link)]))
+    Message::GetLink(message(0, vec![ext_mask(Detail::Basic)]))
 }
 
-/// `RTM_GETLINK` for the ports of the link of this index: a dump that the kernel filters.
+/// Returns `RTM_GETLINK` for the ports of the link of this index: a dump that the kernel filters.
 pub(crate) fn ports_of(master: u32) -> Message {
-    let attributes = vec![ext_mask(Props::Link), LinkAttribute::Controller(master)];
+    let attributes = vec![ext_mask(Detail::Basic), LinkAttribute::Controller(master)];
     Message::GetLink(message(0, attributes))
 }
 
-/// `RTM_SETLINK` with some attributes.
+/// Returns `RTM_SETLINK` with some attributes.
 pub(crate) fn set_link(index: u32, attributes: Vec<Attribute>) -> Message {
     Message::SetLink(message(index, attributes))
 }
 
-/// `RTM_SETLINK` that brings a link up or down.
+/// Returns `RTM_SETLINK` that brings a link up or down.
 pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
     let mut message = message(index, Vec::new());
     message.header.change_mask = LinkFlags::Up;
@@ -81,7 +82,7 @@ pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
     Message::SetLink(message)
 }
 
-/// `RTM_NEWLINK` of a bond with all that is wanted of it.
+/// Returns `RTM_NEWLINK` of a bond with all that is wanted of it.
 pub(crate) fn add_bond(
     name: &LinkName,
     options: &BondOptions,
@@ -97,7 +98,7 @@ pub(crate) fn add_bond(
     Message::NewLink(message(0, attributes))
 }
 
-/// `RTM_NEWLINK` of a VLAN interface on the link of this index.
+/// Returns `RTM_NEWLINK` of a VLAN interface on the link of this index.
 pub(crate) fn add_vlan(name: &LinkName, lower: u32, tag: VlanTag, mtu: u32) -> Message {
     let attributes = vec![
         LinkAttribute::IfName(name.to_string()),
@@ -108,29 +109,29 @@ pub(crate) fn add_vlan(name: &LinkName, lower: u32, tag: VlanTag, mtu: u32) -> M
     Message::NewLink(message(0, attributes))
 }
 
-/// `RTM_NEWLINK` that names one of a bond's ports, or none of them. `RTM_SETLINK` does not look at
-/// `IFLA_LINKINFO`.
+/// Returns `RTM_NEWLINK` that names one of a bond's ports, or none of them. `RTM_SETLINK` does not
+/// look at `IFLA_LINKINFO`.
 pub(crate) fn set_port_role(index: u32, option: &BondOption, port: Option<u32>) -> Message {
     let info = LinkAttribute::LinkInfo(bond::port_role(option, port));
     Message::NewLink(message(index, vec![info]))
 }
 
-/// `RTM_NEWLINK` that sets options of a bond's port.
+/// Returns `RTM_NEWLINK` that sets options of a bond's port.
 pub(crate) fn set_port(index: u32, options: &PortOptions) -> Message {
     Message::NewLink(message(index, vec![LinkAttribute::LinkInfo(bond::port_info(options))]))
 }
 
-/// `RTM_DELLINK`.
+/// Returns `RTM_DELLINK`.
 pub(crate) fn remove_link(index: u32) -> Message {
     Message::DelLink(message(index, Vec::new()))
 }
 
-/// `RTM_NEWLINKPROP`.
+/// Returns `RTM_NEWLINKPROP`.
 pub(crate) fn add_altname(index: u32, name: &LinkName) -> Message {
     Message::NewLinkProp(message(index, altname(name)))
 }
 
-/// `RTM_DELLINKPROP`.
+/// Returns `RTM_DELLINKPROP`.
 pub(crate) fn drop_altname(index: u32, name: &LinkName) -> Message {
     Message::DelLinkProp(message(index, altname(name)))
 }
@@ -146,12 +147,12 @@ mod tests {
         InfoBond, InfoBondPort, InfoData, InfoPortData, LinkInfo, LinkLayerType, MiiStatus,
     };
 
-    use super::super::attributes;
-    use super::super::shown::read_link;
-    use super::super::shown::tests::{name, payload, shown};
+    use super::super::codec::attributes;
+    use super::super::parse_link::read_link;
+    use super::super::parse_link::tests::{name, payload, shown};
     use super::*;
     use crate::bond::table::{self, Kind, Scope};
-    use crate::{BondMode, OptionValue, WrittenValue};
+    use crate::{BondMode, OptionValue, Vlan, VlanProtocol, WrittenValue};
 
     /// All options of this scope, each with its example.
     fn examples(scope: Scope) -> impl Iterator<Item = (&'static BondOption, OptionValue)> {
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bond_option_reads_back_as_sent() {
+    fn every_bond_option_is_read_as_sent() {
         let mac = Mac::new([2, 0, 0, 0, 0, 1]);
         let bond = "net3".parse().unwrap();
         for &mode in BondMode::ALL {
@@ -182,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn the_codec_knows_each_option_by_the_same_number_and_width() {
+    fn codec_has_the_same_attributes() {
         let mut wanted = BondOptions::new(BondMode::Lacp);
-        let known = [
+        let expected = [
             (&table::MIIMON, InfoBond::MiiMon(50)),
             (&table::ARP_MISSED_MAX, InfoBond::MissedMax(3)),
             (&table::AD_ACTOR_SYS_PRIO, InfoBond::AdActorSysPrio(4096)),
@@ -200,14 +201,14 @@ mod tests {
                 data.as_slice().emit(&mut buffer);
             }
         }
-        for (option, expected) in known {
+        for (option, expected) in expected {
             let nla = attributes(&buffer).find(|nla| nla.kind() == option.attribute).unwrap();
             assert_eq!(InfoBond::parse(&nla).unwrap(), expected, "{}", option.name);
         }
     }
 
     #[test]
-    fn every_option_of_a_port_reads_back_as_sent() {
+    fn every_port_option_is_read_as_sent() {
         let mut wanted = PortOptions::default();
         examples(Scope::Port).for_each(|(option, value)| wanted.set(option, value));
         wanted.set(&table::PRIO, OptionValue::Number(-3));
@@ -222,14 +223,26 @@ mod tests {
     }
 
     #[test]
-    fn statistics_are_never_asked_for_and_vfs_only_on_demand() {
-        let mask = |props| match get_link(Which::Index(1), props) {
+    fn vfs_are_asked_for_on_demand_only() {
+        let mask = |detail| match get_link(LinkQuery::Index(1), detail) {
             Message::GetLink(message) => message.attributes,
             _ => panic!("not RTM_GETLINK"),
         };
         let skip = LinkExtentMask::SkipStats;
-        assert_eq!(mask(Props::Link), [LinkAttribute::ExtMask(vec![skip])]);
+        assert_eq!(mask(Detail::Basic), [LinkAttribute::ExtMask(vec![skip])]);
         let both = vec![skip, LinkExtentMask::Vf];
-        assert_eq!(mask(Props::LinkAndVfs), [LinkAttribute::ExtMask(both)]);
+        assert_eq!(mask(Detail::WithVfs), [LinkAttribute::ExtMask(both)]);
+    }
+
+    #[test]
+    fn vlan_interface_is_read_as_sent() {
+        for protocol in [VlanProtocol::Dot1Q, VlanProtocol::Dot1Ad] {
+            let tag = VlanTag { id: 4094, protocol };
+            let message = add_vlan(&"net3".parse().unwrap(), 5, tag, 1400);
+            let Message::NewLink(message) = message else { panic!("not RTM_NEWLINK") };
+            let link = read_link(&payload(&message)).unwrap();
+            assert_eq!((link.name.as_str(), link.mtu), ("net3", 1400));
+            assert_eq!(link.vlan, Some(Vlan { tag, lower: 5 }));
+        }
     }
 }

@@ -1,3 +1,5 @@
+//! A netlink socket: requests, dumps, and buffers that grow as the kernel needs.
+
 use std::fmt::Display;
 use std::io;
 use std::num::NonZeroU64;
@@ -6,8 +8,8 @@ use std::os::fd::AsRawFd;
 use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::Message;
-use super::answer::{End, Exchange, HEADER_BYTES};
+use super::codec::Message;
+use super::response::{End, Exchange, HEADER_BYTES};
 use crate::{Error, Result};
 
 /// What is read at once: the most that the kernel puts into one message of a dump
@@ -16,7 +18,7 @@ const BUFFER_BYTES: usize = 32 * 1024;
 /// How often a dump is asked for again that a change of the links interrupted.
 const DUMP_ATTEMPTS: usize = 8;
 
-/// The size of a u64, as getsockopt(2) is told it.
+/// The size of a u64, for getsockopt(2).
 const U64_BYTES: u32 = u64::BITS / u8::BITS;
 
 /// Flags of recv(2).
@@ -37,24 +39,17 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens a socket in the calling thread's namespace.
     pub(crate) fn open() -> Result<Self> {
-        let open = || {
-            let socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
-            // A connected socket takes nothing from other processes; the kernel binds it.
-            socket.connect(&SocketAddr::new(0, 0))?;
-            socket.set_ext_ack(true)?;
-            Ok(socket)
-        };
-        let inner =
-            open().map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
+        let inner = connect()
+            .map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
         Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES), strict: false })
     }
 
-    /// The kernel's number for the socket's namespace; none from a kernel that gives none.
+    /// Returns the cookie of the socket's namespace (`SO_NETNS_COOKIE`); none before kernel 5.14.
     pub(crate) fn netns_cookie(&self) -> Option<NonZeroU64> {
         let mut cookie = 0_u64;
         let mut length: libc::socklen_t = U64_BYTES;
-        // SAFETY: the kernel writes up to `length` bytes to `cookie`, which is as long and outlives the
-        // call, and the number of those that it wrote to `length`.
+        // SAFETY: the kernel writes up to `length` bytes to `cookie`, which is as long and outlives
+        // the call, and the number of those that it wrote to `length`.
         #[allow(unsafe_code, reason = "no crate has SO_NETNS_COOKIE")]
         let status = unsafe {
             libc::getsockopt(
@@ -78,26 +73,27 @@ impl Socket {
         self.exchange(action, message, NLM_F_ACK | flags, &mut |_| ()).map(|_| ())
     }
 
-    /// Asks for one object and hands its message to `read`.
+    /// Asks for one object and returns what `read` makes of its message.
     pub(crate) fn ask<T>(
         &mut self,
         action: &dyn Display,
         message: &Message,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T> {
-        let mut answer = None;
-        let mut each = |payload: &[u8]| answer = Some(read(payload));
+        let mut object = None;
+        let mut each = |payload: &[u8]| object = Some(read(payload));
         match self.exchange(action, message, 0, &mut each) {
-            // The answer may be among what was lost. Asking again does no harm.
+            // The object may be among what was lost. Asking again does no harm.
             Err(error) if is_lost(&error) => self.exchange(action, message, 0, &mut each)?,
             end => end?,
         };
-        answer
+        object
             .unwrap_or_else(|| Err("there is none".to_owned()))
             .map_err(|reason| Error::Malformed { action: action.to_string(), reason })
     }
 
-    /// Asks for all objects; those that `read` gives none for are left out.
+    /// Asks for all objects and returns what `read` makes of each; those that it returns none for
+    /// are left out.
     pub(crate) fn dump<T>(
         &mut self,
         action: &dyn Display,
@@ -112,12 +108,12 @@ impl Socket {
             self.strict = true;
         }
         for _ in 0..DUMP_ATTEMPTS {
-            let mut answers = Vec::new();
+            let mut objects = Vec::new();
             let end = self.exchange(action, message, NLM_F_DUMP, &mut |payload| {
-                answers.extend(read(payload));
+                objects.extend(read(payload));
             });
             match end {
-                Ok(End::Complete) => return Ok(answers),
+                Ok(End::Complete) => return Ok(objects),
                 Ok(End::Interrupted) => {}
                 Err(error) if is_lost(&error) => {}
                 Err(error) => return Err(error),
@@ -151,7 +147,7 @@ impl Socket {
         }
     }
 
-    /// Makes room for an answer that is known to be large, in bytes.
+    /// Makes room for a large response, in bytes.
     pub(crate) fn expect(&mut self, bytes: usize) {
         self.buffer.clear();
         self.buffer.reserve(bytes);
@@ -172,7 +168,15 @@ impl Socket {
     }
 }
 
-/// The kernel had more to say than fits its queue or our buffer, and some of it is lost.
+fn connect() -> io::Result<netlink_sys::Socket> {
+    let socket = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+    // A connected socket takes nothing from other processes; the kernel binds it.
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.set_ext_ack(true)?;
+    Ok(socket)
+}
+
+/// Returns whether a part of the response is lost: it did not fit the kernel's queue or our buffer.
 fn is_lost(error: &Error) -> bool {
     matches!(error, Error::Socket { source, .. } if source.raw_os_error() == Some(ENOBUFS))
 }

@@ -1,13 +1,14 @@
+//! VF settings in messages about a PF: `IFLA_VFINFO_LIST`.
+
 use netlink_packet_core::{Parseable, parse_u32};
 use netlink_packet_route::link::{
     LinkAttribute, LinkVfInfo, VfInfo, VfInfoLinkState, VfInfoMac, VfInfoRate, VfInfoSpoofCheck,
     VfInfoTrust, VfInfoVlan, VfLinkState as Codec, VfVlan, VfVlanInfo,
-    VlanProtocol as CodecProtocol,
 };
 
+use super::codec::{Message, attributes, link_attributes, read_mac};
 use super::link::set_link;
-use super::shown::{HEADER_BYTES, read_mac};
-use super::{Message, attributes};
+use super::vlan::{read_protocol, write_protocol};
 use crate::{VfLinkState, VfSettings, VlanProtocol};
 
 const IFLA_VFINFO_LIST: u16 = 22;
@@ -21,7 +22,7 @@ const IFLA_VF_BROADCAST: u16 = 13;
 /// `ETH_ALEN`
 const MAC_BYTES: usize = 6;
 
-/// `RTM_SETLINK` of what a PF keeps of one VF. All in one `IFLA_VF_INFO`: the kernel takes its
+/// Returns `RTM_SETLINK` of the settings of one VF. All in one `IFLA_VF_INFO`: the kernel takes its
 /// parts one after the other, and stops at the first that the driver refuses.
 pub(crate) fn set_vf(pf: u32, vf: u16, settings: &VfSettings) -> Message {
     let VfSettings {
@@ -43,8 +44,8 @@ pub(crate) fn set_vf(pf: u32, vf: u16, settings: &VfSettings) -> Message {
         info.push(match vlan_proto {
             // The only way to name another protocol than 802.1q, which every driver understands
             // in the older attribute.
-            Some(VlanProtocol::Dot1Ad) => {
-                let tag = VfVlanInfo::new(vf, id, qos, CodecProtocol::Ieee8021Ad);
+            Some(protocol @ VlanProtocol::Dot1Ad) => {
+                let tag = VfVlanInfo::new(vf, id, qos, write_protocol(protocol));
                 VfInfo::VlanList(vec![VfVlan::Info(tag)])
             }
             Some(VlanProtocol::Dot1Q) | None => VfInfo::Vlan(VfInfoVlan::new(vf, id, qos)),
@@ -67,13 +68,11 @@ pub(crate) fn set_vf(pf: u32, vf: u16, settings: &VfSettings) -> Message {
     set_link(pf, vec![LinkAttribute::VfInfoList(vec![LinkVfInfo(info)])])
 }
 
-/// What an `RTM_NEWLINK` of a PF shows of its VFs: those that `wanted` accepts, with their index.
+/// Reads the settings of VFs from an `RTM_NEWLINK` of a PF: those that `wanted` accepts, with their
+/// index.
 pub(crate) fn read_vfs(payload: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<(u16, VfSettings)> {
     let mut vfs = Vec::new();
-    for list in attributes(payload.get(HEADER_BYTES..).unwrap_or(&[])) {
-        if list.kind() != IFLA_VFINFO_LIST {
-            continue;
-        }
+    for list in link_attributes(payload).filter(|nla| nla.kind() == IFLA_VFINFO_LIST) {
         for entry in attributes(list.value()).filter(|entry| entry.kind() == IFLA_VF_INFO) {
             if let Some(index) = vf_index(entry.value()).filter(|&index| wanted(index)) {
                 vfs.push((index, read_settings(entry.value())));
@@ -83,7 +82,7 @@ pub(crate) fn read_vfs(payload: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<(u16
     vfs
 }
 
-/// The VF's number begins each attribute that is a structure of its own.
+/// Returns the VF's number, with which each attribute begins that is a structure.
 fn vf_index(info: &[u8]) -> Option<u16> {
     let unnumbered = [IFLA_VF_STATS, IFLA_VF_VLAN_LIST, IFLA_VF_BROADCAST];
     let numbered = attributes(info).find(|nla| !unnumbered.contains(&nla.kind()))?;
@@ -107,7 +106,8 @@ fn read_settings(info: &[u8]) -> VfSettings {
     settings
 }
 
-/// `struct ifla_vf_spoofchk`, `struct ifla_vf_trust`: −1 where the driver says nothing of it.
+/// Reads `struct ifla_vf_spoofchk` or `struct ifla_vf_trust`: −1 where the driver does not report
+/// it.
 fn read_switch(value: &[u8]) -> Option<bool> {
     match parse_u32(value.get(4..8)?).ok()? {
         0 => Some(false),
@@ -125,11 +125,7 @@ fn read_item(item: &VfInfo, settings: &mut VfSettings) {
         }
         VfInfo::VlanList(tags) => {
             if let Some(VfVlan::Info(tag)) = tags.first() {
-                settings.vlan_proto = match tag.protocol {
-                    CodecProtocol::Ieee8021Q => Some(VlanProtocol::Dot1Q),
-                    CodecProtocol::Ieee8021Ad => Some(VlanProtocol::Dot1Ad),
-                    _ => None,
-                };
+                settings.vlan_proto = read_protocol(tag.protocol);
             }
         }
         VfInfo::LinkState(state) => {
@@ -180,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_what_is_read() {
+    fn settings_are_read_as_sent() {
         let wanted = settings(5);
         assert_eq!(read_vfs(&payload(&set_vf(3, 6, &wanted)), |_| true), [(6, wanted)]);
     }
 
     #[test]
-    fn a_service_tag_travels_in_the_vlan_list() {
+    fn service_tag_is_sent_in_the_vlan_list() {
         let wanted = VfSettings {
             vlan: Some(100),
             qos: Some(3),
@@ -207,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn minus_one_means_that_the_driver_does_not_say() {
+    fn minus_one_is_not_reported() {
         let mut message =
             payload(&set_vf(3, 0, &VfSettings { trust: Some(true), ..VfSettings::default() }));
         let end = message.len();
@@ -216,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_256_vfs_is_read_whole() {
+    fn list_of_256_vfs_is_read() {
         let mut all = LinkMessage::default();
         let lists = (0..=255_u8).map(|seed| {
             let Message::SetLink(message) = set_vf(3, u16::from(seed), &settings(seed)) else {

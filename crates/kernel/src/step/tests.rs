@@ -6,27 +6,11 @@ fn name(text: &str) -> LinkName {
 }
 
 fn link(index: u32, text: &str) -> Link {
-    Link {
-        index,
-        name: name(text),
-        altnames: Vec::new(),
-        kind: None,
-        mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
-        permanent_mac: None,
-        mtu: 1500,
-        max_mtu: 9216,
-        state: LinkState::Down,
-        carrier: false,
-        master: None,
-        parent: None,
-        vlan: None,
-        bond: None,
-        aggregator: None,
-        port: None,
-    }
+    let mac = Some(Mac::new([2, 0, 0, 0, 0, 1]));
+    Link { mac, mtu: 1500, max_mtu: 9216, ..Link::new(index, name(text)) }
 }
 
-/// A node with one VF, which is also known as net1, and a pod with a bond of one port, a link
+/// A node with one VF, with the altname net1, and a pod with a bond of one port, a link
 /// that is free, and a bond without ports.
 fn view() -> View {
     let bond = Link {
@@ -101,7 +85,7 @@ pub(crate) fn one_of_each() -> Vec<Step> {
 }
 
 #[test]
-fn the_inverse_of_an_inverse_is_the_step() {
+fn inverse_of_inverse_is_the_step() {
     for step in one_of_each() {
         assert_ne!(step.inverse(), step);
         assert_eq!(step.inverse().inverse(), step);
@@ -109,7 +93,7 @@ fn the_inverse_of_an_inverse_is_the_step() {
 }
 
 #[test]
-fn a_step_and_its_inverse_leave_a_view_as_it_was() {
+fn inverse_undoes_the_step_in_a_view() {
     for step in one_of_each() {
         let mut view = view();
         view.apply(&[step.clone(), step.inverse()]);
@@ -118,7 +102,7 @@ fn a_step_and_its_inverse_leave_a_view_as_it_was() {
 }
 
 #[test]
-fn steps_survive_being_written_down() {
+fn steps_are_read_as_written() {
     for step in one_of_each() {
         let text = serde_json::to_string(&step).unwrap();
         assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step, "{text}");
@@ -126,7 +110,7 @@ fn steps_survive_being_written_down() {
 }
 
 #[test]
-fn each_kind_of_step_says_what_it_does() {
+fn step_is_shown_in_words() {
     let lines: Vec<String> = one_of_each().iter().map(ToString::to_string).collect();
     assert_eq!(lines[0], "create bond bond2 (pod) mode active-backup mtu 1500");
     assert_eq!(lines[2], "create vlan 100 proto 802.1ad net3 (pod) on bond0 mtu 1500");
@@ -137,4 +121,11 @@ fn each_kind_of_step_says_what_it_does() {
     assert_eq!(lines[7], "move vf0 (host) to net1 (pod)");
     assert_eq!(lines[8], "rename vf0 (host) to other");
     assert_eq!(lines[12], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
+}
+
+#[test]
+fn kind_is_what_is_serialized() {
+    for step in one_of_each() {
+        assert_eq!(serde_json::to_value(&step).unwrap()["step"], step.kind());
+    }
 }

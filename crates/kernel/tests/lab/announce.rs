@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::pod::{Pod, ip, pod};
 
-const PATIENCE: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A pod with addresses on its net3, which leads to a neighbour that remembers another MAC for them.
 fn neighbours(netns: &str) -> (Pod, Pod) {
@@ -45,23 +45,23 @@ fn remembered(peer: &Pod) -> Vec<String> {
 }
 
 #[test]
-fn neighbours_correct_what_they_remember() {
+fn neighbours_learn_the_mac() {
     let (mut node, peer) = neighbours("kernel-announce");
     let mac = node.shown(&pod("net3")).mac.unwrap().to_string();
     assert_ne!(remembered(&peer), [mac.clone(), mac.clone()]);
-    node.announce(&pod("net3"), &addresses(), PATIENCE).unwrap();
+    node.announce(&pod("net3"), &addresses(), TIMEOUT).unwrap();
     let end = Instant::now() + Duration::from_secs(5);
     while remembered(&peer) != [mac.clone(), mac.clone()] {
         assert!(Instant::now() < end, "{:?}", remembered(&peer));
         sleep(Duration::from_millis(50));
     }
     // The pod has not become a neighbour of its own.
-    let known = node.ip("neigh show dev net3 nud all");
-    assert!(!known.contains("10.56.217.7 "), "{known}");
+    let neighbours = node.ip("neigh show dev net3 nud all");
+    assert!(!neighbours.contains("10.56.217.7 "), "{neighbours}");
 }
 
 #[test]
-fn without_carrier_it_waits_as_long_as_allowed_and_sends_nothing() {
+fn nothing_is_sent_without_carrier() {
     let (mut node, mut peer) = neighbours("kernel-announce-down");
     peer.must(&Step::SetState { at: pod("peer"), to: LinkState::Down });
     // What is sent without carrier is counted as dropped. The kernel itself would send, too, to
@@ -75,7 +75,7 @@ fn without_carrier_it_waits_as_long_as_allowed_and_sends_nothing() {
     let before = sent(&node);
     assert!(before["dropped"].is_u64(), "{before}");
     let begin = Instant::now();
-    node.announce(&pod("net3"), &addresses(), PATIENCE).unwrap();
-    assert!(begin.elapsed() >= PATIENCE);
+    node.announce(&pod("net3"), &addresses(), TIMEOUT).unwrap();
+    assert!(begin.elapsed() >= TIMEOUT);
     assert_eq!(sent(&node), before);
 }

@@ -28,7 +28,7 @@ fn two_dummies(netns: &str) -> Pod {
 }
 
 #[test]
-fn every_mode_is_made_with_its_options_and_shown_as_made() {
+fn every_mode_is_created_with_its_options() {
     let mut node = Pod::new("kernel-modes");
     for &mode in BondMode::ALL {
         let balances = matches!(mode, BondMode::BalanceTlb | BondMode::BalanceAlb);
@@ -49,14 +49,14 @@ fn every_mode_is_made_with_its_options_and_shown_as_made() {
         assert_eq!((bond.mtu, bond.mac, bond.state), (1400, Some(mac), LinkState::Down));
         let shown = bond.bond.unwrap();
         assert_eq!(shown.mode, mode);
-        assert_eq!(options.unlike(&shown), []);
+        assert_eq!(options.mismatches(&shown), []);
         node.must(&add.inverse());
         assert_eq!(node.link(&pod("bond0")).unwrap(), None);
     }
 }
 
 #[test]
-fn enslaving_opens_a_port_and_releasing_closes_it() {
+fn port_is_up_while_enslaved() {
     let mut node = two_dummies("kernel-ports");
     node.must(&add_bond(active_backup()));
     node.must(&enslave("net1"));
@@ -85,7 +85,7 @@ fn enslaving_opens_a_port_and_releasing_closes_it() {
 }
 
 #[test]
-fn the_kernels_own_words_arrive() {
+fn extended_ack_is_reported() {
     let mut node = two_dummies("kernel-extack");
     node.must(&add_bond(active_backup()));
     node.ip("link set net1 up");
@@ -98,19 +98,19 @@ fn the_kernels_own_words_arrive() {
 }
 
 #[test]
-fn a_taken_name_is_refused_and_nothing_else_is_touched() {
+fn taken_name_is_refused() {
     let mut node = two_dummies("kernel-taken");
     let at = pod("net1");
     let options = active_backup();
     let add = Step::AddBond { at: at.clone(), options, mtu: 1500, mac: None };
     assert_eq!(errno(&node.refused(&add)), Some(EEXIST));
-    // Its inverse does not take away what is no bond.
+    // Its inverse does not remove a link that is not a bond.
     assert!(node.refused(&add.inverse()).is_gone());
     assert_eq!(node.shown(&at).kind.as_deref(), Some("dummy"));
 }
 
 #[test]
-fn a_failed_transaction_leaves_the_pod_as_it_was() {
+fn failed_transaction_is_undone() {
     let mut node = two_dummies("kernel-undo");
     node.must(&add_bond(active_backup()));
     node.must(&enslave("net2"));
@@ -126,7 +126,7 @@ fn a_failed_transaction_leaves_the_pod_as_it_was() {
     let failed = transact(&mut *node, |transaction| transaction.apply(steps)).unwrap_err();
     let words = "net2 (pod) is a port of bond0 already: take it out of it first";
     assert_eq!(failed.to_string(), words);
-    assert!(failed.left.is_empty(), "{failed}");
+    assert!(failed.not_undone.is_empty(), "{failed}");
     let after = node.links(Netns::Pod).unwrap();
     assert_eq!(after, before);
 }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use std::time::Duration;
 
-use podbond_kernel::{Dad, Error, LinkState, Route, Settled, Step, undo_all};
+use podbond_kernel::{Dad, DadOutcome, Error, LinkState, Route, Step, undo_all};
 
 use crate::pod::{Pod, errno, ip, pod};
 
@@ -41,7 +41,7 @@ fn route(destination: &str, gateway: Option<&str>) -> Route {
 }
 
 #[test]
-fn addresses_are_usable_at_once_and_go_again() {
+fn addresses_are_added_and_removed() {
     let mut node = two_links("kernel-address");
     let (v4, v6) = (add("10.56.217.7/24"), add("2001:db8::7/64"));
     node.must(&v4);
@@ -58,30 +58,30 @@ fn addresses_are_usable_at_once_and_go_again() {
     node.must(&v4.inverse());
     node.must(&v6.inverse());
     assert!(undo_all(&mut *node, &[v4, v6]).is_empty(), "what is gone counts as undone");
-    let left = node.addresses(&pod("net3")).unwrap();
-    assert!(left.iter().all(|address| address.addr().to_string().starts_with("fe80")), "{left:?}");
+    let rest = node.addresses(&pod("net3")).unwrap();
+    assert!(rest.iter().all(|address| address.addr().to_string().starts_with("fe80")), "{rest:?}");
 }
 
 #[test]
-fn with_duplicate_address_detection_an_address_is_usable_once_it_is_settled() {
+fn address_is_usable_after_dad() {
     let mut node = two_links("kernel-dad");
     node.must(&add_with("2001:db8::7/64", Dad::On));
     let shown = || ip("-n kernel-dad -6 addr show dev net3");
     assert!(line_of(&shown(), "2001:db8::7").contains("tentative"), "{}", shown());
     let wanted = ["2001:db8::7/64".parse().unwrap()];
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
-    assert_eq!(settled.unwrap(), Settled::Usable);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), DadOutcome::Usable);
     assert!(!line_of(&shown(), "2001:db8::7").contains("tentative"), "{}", shown());
 }
 
 #[test]
-fn an_address_that_another_host_has_is_a_duplicate() {
+fn address_of_another_host_is_a_duplicate() {
     let mut node = two_links("kernel-duplicate");
     node.ip("addr add 2001:db8::7/64 dev net3p nodad");
     node.must(&add_with("2001:db8::8/64", Dad::On));
     node.must(&add_with("2001:db8::7/64", Dad::On));
     let wanted = ["2001:db8::8/64", "2001:db8::7/64"].map(|text| text.parse().unwrap());
-    let error = node.settle(&pod("net3"), &wanted, Duration::from_secs(20)).unwrap_err();
+    let error = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20)).unwrap_err();
     assert!(
         matches!(&error, Error::DuplicateAddress { address, .. } if *address == wanted[1]),
         "{error}"
@@ -89,22 +89,22 @@ fn an_address_that_another_host_has_is_a_duplicate() {
     // Without detection it goes unnoticed.
     node.must(&add_with("2001:db8::7/64", Dad::On).inverse());
     node.must(&add("2001:db8::7/64"));
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
-    assert_eq!(settled.unwrap(), Settled::Usable);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), DadOutcome::Usable);
 }
 
 #[test]
-fn a_link_without_carrier_is_not_waited_for_longer_than_said() {
+fn dad_without_carrier_times_out() {
     let mut node = two_links("kernel-dad-carrier");
     node.must(&Step::SetState { at: pod("net3p"), to: LinkState::Down });
     node.must(&add_with("2001:db8::7/64", Dad::On));
     let wanted = ["2001:db8::7/64".parse().unwrap()];
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_millis(300));
-    assert_eq!(settled.unwrap(), Settled::NoCarrier);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_millis(300));
+    assert_eq!(settled.unwrap(), DadOutcome::NoCarrier);
     // The kernel asks once it can, and the wait begins anew.
     node.must(&Step::SetState { at: pod("net3p"), to: LinkState::Up });
-    let settled = node.settle(&pod("net3"), &wanted, Duration::from_secs(20));
-    assert_eq!(settled.unwrap(), Settled::Usable);
+    let settled = node.wait_for_dad(&pod("net3"), &wanted, Duration::from_secs(20));
+    assert_eq!(settled.unwrap(), DadOutcome::Usable);
 }
 
 fn line_of<'a>(text: &'a str, part: &str) -> &'a str {
@@ -112,7 +112,7 @@ fn line_of<'a>(text: &'a str, part: &str) -> &'a str {
 }
 
 #[test]
-fn an_ipv6_address_switches_ipv6_on_for_its_link() {
+fn ipv6_is_enabled_for_an_ipv6_address() {
     let mut node = two_links("kernel-ipv6-off");
     ip("netns exec kernel-ipv6-off sysctl -qw net.ipv6.conf.net3.disable_ipv6=1");
     node.must(&add("2001:db8::7/64"));
@@ -121,7 +121,7 @@ fn an_ipv6_address_switches_ipv6_on_for_its_link() {
 }
 
 #[test]
-fn a_default_route_stands_beside_another_and_goes_alone() {
+fn default_route_is_added_beside_another() {
     let mut node = two_links("kernel-route");
     node.must(&add("10.56.217.7/24"));
     let step = Step::AddRoute { at: pod("net3"), route: route("0.0.0.0/0", Some("10.56.217.1")) };
@@ -139,7 +139,7 @@ fn a_default_route_stands_beside_another_and_goes_alone() {
 }
 
 #[test]
-fn a_routes_details_are_taken_and_shown() {
+fn route_fields_are_read_back() {
     let mut node = two_links("kernel-route-detail");
     node.must(&add("10.56.217.7/24"));
     node.must(&add("2001:db8::7/64"));
@@ -176,7 +176,7 @@ fn a_routes_details_are_taken_and_shown() {
 }
 
 #[test]
-fn a_route_that_somebody_else_made_is_removed_and_put_back_as_it_was() {
+fn foreign_route_is_removed_and_restored() {
     let mut node = two_links("kernel-route-protocol");
     node.must(&add("10.56.217.7/24"));
     node.must(&add("2001:db8::7/64"));
@@ -199,7 +199,7 @@ fn a_route_that_somebody_else_made_is_removed_and_put_back_as_it_was() {
 }
 
 #[test]
-fn a_route_that_is_there_already_is_no_error_unless_it_is_another() {
+fn existing_equal_route_is_no_error() {
     let mut node = two_links("kernel-route-there");
     node.must(&add("10.56.217.7/24"));
     node.must(&add("2001:db8::7/64"));
@@ -212,8 +212,8 @@ fn a_route_that_is_there_already_is_no_error_unless_it_is_another() {
         node.must(&step);
         node.must(&step);
         let routes = node.routes(&pod("net3")).unwrap();
-        let alike = routes.iter().filter(|shown| there.unlike(shown) == Some(vec![]));
-        assert_eq!(alike.count(), 1, "{routes:?}");
+        let same = routes.iter().filter(|shown| there.mismatches(shown) == Some(vec![]));
+        assert_eq!(same.count(), 1, "{routes:?}");
     }
     // Of IPv6 the kernel takes one route to a destination through a gateway for each metric.
     let other = Route { mtu: Some(1400), ..route("::/0", Some("2001:db8::1")) };
@@ -222,7 +222,7 @@ fn a_route_that_is_there_already_is_no_error_unless_it_is_another() {
 }
 
 #[test]
-fn a_gateway_outside_of_the_subnet_is_named_with_the_mend_which_works() {
+fn gateway_outside_the_subnet_is_named_with_a_remedy() {
     let mut node = two_links("kernel-route-gateway");
     node.must(&add("10.56.217.7/24"));
     node.must(&add("2001:db8::7/64"));
@@ -232,11 +232,11 @@ fn a_gateway_outside_of_the_subnet_is_named_with_the_mend_which_works() {
     ] {
         let step = Step::AddRoute { at: pod("net3"), route: route(destination, Some(gateway)) };
         let error = node.refused(&step).to_string();
-        let told = format!(
+        let expected = format!(
             "append route {destination} via {gateway} through net3 (pod): gateway {gateway} is in \
              no subnet of the link"
         );
-        assert!(error.starts_with(&told), "{error}");
+        assert!(error.starts_with(&expected), "{error}");
         let to_gateway = Route { scope: Some(253), ..route(itself, None) };
         node.must(&Step::AddRoute { at: pod("net3"), route: to_gateway });
         node.must(&step);
@@ -244,7 +244,7 @@ fn a_gateway_outside_of_the_subnet_is_named_with_the_mend_which_works() {
 }
 
 #[test]
-fn appended_ipv6_default_routes_are_shown_for_each_link() {
+fn ipv6_default_routes_are_shown_per_link() {
     let mut node = two_links("kernel-route-many");
     node.ip("addr add 2001:db8:1::5/64 dev eth0 nodad");
     node.ip("-6 route add default via 2001:db8:1::1");

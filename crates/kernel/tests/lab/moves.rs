@@ -32,7 +32,7 @@ fn into_pod(link: &str) -> Step {
 }
 
 #[test]
-fn a_link_moves_and_gets_its_name_without_the_node_ever_seeing_it() {
+fn moved_link_is_never_seen_under_its_pod_name() {
     let mut node = Pod::new("kernel-move");
     let _pair = Pair::new("kmove");
     let mut monitor =
@@ -58,7 +58,7 @@ fn a_link_moves_and_gets_its_name_without_the_node_ever_seeing_it() {
 }
 
 #[test]
-fn a_rename_in_place_goes_both_ways() {
+fn rename_is_undone() {
     let mut node = Pod::new("kernel-rename");
     let _pair = Pair::new("krename");
     let step = Step::Move { from: host("krename"), to: host("krenamed") };
@@ -69,13 +69,13 @@ fn a_rename_in_place_goes_both_ways() {
 }
 
 #[test]
-fn an_altname_equal_to_the_new_name_is_no_obstacle_and_comes_back() {
+fn altname_equal_to_the_new_name_is_swapped() {
     let mut node = Pod::new("kernel-altname");
     let _pair = Pair::new("kalt");
     ip("link property add dev kalt altname net1 altname kalt-other-name");
     // Found by its altname alone it is not the link that was asked for.
     assert_eq!(node.link(&host("net1")).unwrap(), None);
-    let called = node.link_called(&host("net1")).unwrap();
+    let called = node.link_by_any_name(&host("net1")).unwrap();
     assert_eq!(called.map(|link| link.name), Some("kalt".parse().unwrap()));
     let step = into_pod("kalt");
     node.must(&step);
@@ -88,7 +88,7 @@ fn an_altname_equal_to_the_new_name_is_no_obstacle_and_comes_back() {
 }
 
 #[test]
-fn a_move_to_a_taken_name_leaves_the_link_where_it_was() {
+fn move_to_a_taken_name_is_undone() {
     let mut node = Pod::new("kernel-taken-name");
     let _pair = Pair::new("ktaken");
     node.ip("link add net1 type veth peer name other");
@@ -106,7 +106,7 @@ fn a_move_to_a_taken_name_leaves_the_link_where_it_was() {
 }
 
 #[test]
-fn what_others_did_to_a_link_is_noticed() {
+fn change_by_others_is_noticed() {
     let mut node = Pod::new("kernel-stale");
     let _pair = Pair::new("kstale");
     node.shown(&host("kstale"));
@@ -119,7 +119,7 @@ fn what_others_did_to_a_link_is_noticed() {
 }
 
 #[test]
-fn mtu_mac_and_state_are_set_and_set_back() {
+fn mtu_mac_and_state_are_set_and_undone() {
     let mut node = Pod::new("kernel-set");
     let _pair = Pair::new("kset");
     let at = host("kset");
@@ -143,7 +143,7 @@ fn mtu_mac_and_state_are_set_and_set_back() {
 }
 
 #[test]
-fn an_answer_of_any_size_is_read_whole() {
+fn large_response_is_read() {
     let mut node = Pod::new("kernel-large");
     node.ip("link add many type veth peer name other");
     // 300 names of 120 bytes: 36 KiB, more than is read at once at first.

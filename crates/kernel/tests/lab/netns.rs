@@ -10,7 +10,7 @@ fn own() -> std::path::PathBuf {
 }
 
 #[test]
-fn a_named_namespace_is_iproute2s_and_has_its_loopback_up() {
+fn named_namespace_is_iproute2s() {
     let before = own();
     let mut node = Pod::new("kernel-netns");
     assert_eq!(own(), before);
@@ -20,7 +20,7 @@ fn a_named_namespace_is_iproute2s_and_has_its_loopback_up() {
 }
 
 #[test]
-fn a_name_is_given_once_and_may_be_given_again_after_its_removal() {
+fn name_is_free_again_after_removal() {
     let netns = NamedNetns::create("kernel-twice").unwrap();
     let error = NamedNetns::create("kernel-twice").unwrap_err().to_string();
     assert_eq!(error, "network namespace /run/netns/kernel-twice: the name is taken");
@@ -39,7 +39,7 @@ fn a_name_is_given_once_and_may_be_given_again_after_its_removal() {
 }
 
 #[test]
-fn a_thread_that_enters_a_namespace_stays_in_it() {
+fn thread_stays_in_an_entered_namespace() {
     let netns = NamedNetns::create("kernel-enter").unwrap();
     let before = own();
     let path = netns.path().to_owned();
@@ -53,7 +53,7 @@ fn a_thread_that_enters_a_namespace_stays_in_it() {
 }
 
 #[test]
-fn a_path_that_is_no_network_namespace_is_named_with_its_reason() {
+fn path_without_namespace_is_named() {
     let reason = |path: &str| match Kernel::with_pod(Path::new(path)) {
         Err(Error::Namespace { reason, .. }) => reason,
         Err(other) => panic!("{path}: {other}"),

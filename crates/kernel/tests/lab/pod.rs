@@ -12,8 +12,8 @@ pub(crate) struct Pod {
 
 impl Pod {
     pub(crate) fn new(netns: &str) -> Self {
-        if let Some(left) = NamedNetns::find(netns).unwrap() {
-            left.remove().unwrap();
+        if let Some(stale) = NamedNetns::find(netns).unwrap() {
+            stale.remove().unwrap();
         }
         let named = NamedNetns::create(netns).unwrap();
         Self { netns: netns.to_owned(), kernel: Kernel::with_pod(named.path()).unwrap() }

@@ -54,7 +54,7 @@ impl Drop for Vfs {
 }
 
 #[test]
-fn vfs_are_made_with_their_links_and_taken_back() {
+fn vfs_are_created_and_removed() {
     let mut node = Vfs::new();
     let vfs = node.kernel.vfs(&name("pf0")).unwrap();
     let indices: Vec<u16> = vfs.iter().map(|vf| vf.index).collect();
@@ -81,7 +81,7 @@ fn vfs_are_made_with_their_links_and_taken_back() {
 }
 
 #[test]
-fn more_vfs_than_the_card_has_are_refused() {
+fn too_many_vfs_are_refused() {
     let mut node = Vfs::new();
     let error = node.kernel.apply(&Step::SetNumVfs { pf: node.pf, from: VFS, to: 99 });
     let text = error.unwrap_err().to_string();
@@ -91,7 +91,7 @@ fn more_vfs_than_the_card_has_are_refused() {
 }
 
 #[test]
-fn all_settings_are_taken_in_one_step_and_put_back_by_its_inverse() {
+fn vf_settings_are_set_and_undone() {
     let mut node = Vfs::new();
     node.await_carrier();
     let before = node.vf(1).settings;
@@ -122,7 +122,7 @@ fn all_settings_are_taken_in_one_step_and_put_back_by_its_inverse() {
 }
 
 #[test]
-fn half_of_what_travels_together_leaves_the_other_half() {
+fn half_of_an_attribute_keeps_the_other_half() {
     let mut node = Vfs::new();
     let vlan = |vlan, qos| VfSettings { vlan, qos, ..VfSettings::default() };
     node.set(vlan(Some(0), Some(0)), vlan(Some(100), Some(3))).unwrap();
@@ -132,7 +132,7 @@ fn half_of_what_travels_together_leaves_the_other_half() {
 }
 
 #[test]
-fn a_setting_that_the_driver_refuses_leaves_none_of_the_others() {
+fn refused_setting_undoes_the_others() {
     let mut node = Vfs::new();
     let before = node.vf(1).settings;
     let trust = before.trust.unwrap();
@@ -161,7 +161,7 @@ fn a_setting_that_the_driver_refuses_leaves_none_of_the_others() {
 }
 
 #[test]
-fn a_vf_moves_into_a_pod_and_back_and_is_known_by_its_function() {
+fn moved_vf_is_found_by_its_function() {
     let mut vfs = Vfs::new();
     let vf = vfs.vf(0);
     let mut node = Pod::new("kernel-vf");
@@ -183,7 +183,7 @@ fn a_vf_moves_into_a_pod_and_back_and_is_known_by_its_function() {
 }
 
 #[test]
-fn a_vf_is_unbound_and_bound_again() {
+fn vf_is_unbound_and_bound() {
     let mut node = Vfs::new();
     let vf = node.vf(2);
     let driver = vf.driver.clone();

@@ -3,7 +3,7 @@ use podbond_kernel::{BondMode, BondOptions, LinkState, Step, Vlan, VlanProtocol,
 use crate::pod::{Pod, name, pod};
 
 #[test]
-fn a_vlan_interface_is_shown_with_its_tag_and_follows_the_link_beneath() {
+fn vlan_interface_follows_its_lower_link() {
     let mut node = Pod::new("kernel-vlan");
     node.ip("link add net1 type dummy");
     let options = BondOptions::new(BondMode::BalanceRr);

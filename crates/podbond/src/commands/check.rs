@@ -1,4 +1,3 @@
-
 use podbond_api::ObjectKey;
 use podbond_attach::Checked;
 use podbond_record::{Record, State};
@@ -41,7 +40,8 @@ pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     require_root("check")?;
     let mut all = Pods::of(node)?;
     if let Some(name) = &args.pod {
-        let key = ObjectKey { namespace: args.namespace.clone().unwrap_or_default(), name: name.clone() };
+        let key =
+            ObjectKey { namespace: args.namespace.clone().unwrap_or_default(), name: name.clone() };
         all.retain(|pod| *pod == key);
         if all.pods.is_empty() {
             return Err(Error::NoSuchPod { key });

@@ -8,9 +8,7 @@ use std::fmt;
 use podbond_api::ObjectKey;
 use podbond_attach::statuses_of;
 use podbond_bond::{Finding, bond_findings};
-use podbond_kernel::{
-    Aggregator, At, Kernel, LacpPort, Link, LinkState, Netns, VlanProtocol,
-};
+use podbond_kernel::{Aggregator, At, Kernel, LacpPort, Link, LinkState, Netns, VlanProtocol};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
 use serde_json::Value;

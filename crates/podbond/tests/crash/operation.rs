@@ -242,8 +242,7 @@ impl Operation {
     /// a pod.
     pub(crate) fn may_leave(&self, closing: Closing, line: &str) -> bool {
         let is_of_pod = self.is_pod() && closing.is_podbond_gc();
-        let is_manifest =
-            is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/");
+        let is_manifest = is_of_pod && line.starts_with("+ file /var/lib/podbond/manifests/pods/");
         // Without a record nobody knows what a link was like; that it is back on the node is compared.
         is_manifest || (closing == Closing::CutShort && !line[2..].starts_with("file "))
     }

@@ -18,8 +18,7 @@ const PFS: [&str; 2] = ["pf0", "pf1"];
 const STATE: [&str; 2] = ["/var/lib/podbond", "/var/lib/cni"];
 
 /// Where the records of attachments are: those that outlive the kernel, and those that do not.
-pub(crate) const RECORDS: [&str; 2] =
-    ["/var/lib/podbond/attachments", "/run/podbond/attachments"];
+pub(crate) const RECORDS: [&str; 2] = ["/var/lib/podbond/attachments", "/run/podbond/attachments"];
 
 /// What tells one boot from another.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";

@@ -387,8 +387,7 @@ impl Drop for Netns {
 }
 
 /// Where the records of attachments are: those with a lease, and those without.
-pub(crate) const RECORDS: [&str; 2] =
-    ["/var/lib/podbond/attachments", "/run/podbond/attachments"];
+pub(crate) const RECORDS: [&str; 2] = ["/var/lib/podbond/attachments", "/run/podbond/attachments"];
 
 /// The records of attachments, by container and interface as their files are named.
 pub(crate) fn records() -> BTreeMap<String, Value> {

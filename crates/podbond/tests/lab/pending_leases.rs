@@ -8,7 +8,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, Netns, Snapshot, WithNetworks, bond_config, failed, ip, podbond, records, succeeded, words,
+    Call, Netns, Snapshot, WithNetworks, bond_config, failed, ip, podbond, records, succeeded,
+    words,
 };
 
 /// Debian's host-local under another name, in a directory of its own. Its DEL fails while a file
@@ -212,7 +213,10 @@ fn pending_lease_is_shown_and_released_by_podbond_gc() {
         assert!(text.contains("`podbond gc`"), "{text}");
     }
     let foreseen = succeeded(&podbond(&["gc", "--dry-run"]));
-    assert!(foreseen.contains("lease of bond-net1 that its IPAM plugin has not taken back"), "{foreseen}");
+    assert!(
+        foreseen.contains("lease of bond-net1 that its IPAM plugin has not taken back"),
+        "{foreseen}"
+    );
     let said = failed(&podbond(&["gc"]));
     assert!(said.contains("bond0 of container c1: ") && said.contains("is away"), "{said}");
     assert_eq!((pending(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));

@@ -182,7 +182,9 @@ fn unreadable_records_go_and_old_leases_are_listed() {
     let found = gc(&[]);
     let expected = [
         format!("{torn}: record that cannot be read: removed"),
-        format!("{old}: lease from before the boot, of no record: remove it if its pod is gone: left"),
+        format!(
+            "{old}: lease from before the boot, of no record: remove it if its pod is gone: left"
+        ),
     ];
     assert_eq!(found, expected);
     assert!(!Path::new(unfinished).exists() && Path::new(being_written).exists());

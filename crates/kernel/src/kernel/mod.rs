@@ -1,15 +1,23 @@
+//! The running kernel: what it shows of links, VFs, addresses and routes of the node and of one
+//! pod.
+
+mod announce;
+mod apply;
+mod bond;
+mod ip;
+mod move_link;
+mod vf;
+
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
 
-use ipnet::IpNet;
 use podbond_names::{LinkName, PciAddress};
 
-use crate::error::told;
-use crate::side::Side;
+use crate::error::with_remedy;
+use crate::netns_handle::NetnsHandle;
 use crate::{
-    At, Error, Link, Netns, NetnsId, NetnsIdentity, NetnsState, Result, Route, Sysfs, Vf,
-    VfSettings, announce, netns,
+    At, Error, Link, Netns, NetnsId, NetnsIdentity, NetnsState, Result, Sysfs, Vf, VfSettings,
+    netns,
 };
 
 /// The running kernel, seen from the node's namespace and, where one is open, from a pod's.
@@ -17,35 +25,37 @@ use crate::{
 /// It holds one netlink socket for each namespace; each question is one round trip.
 pub struct Kernel {
     sysfs: Sysfs,
-    host: Side,
-    pod: Option<Side>,
+    host: NetnsHandle,
+    pod: Option<NetnsHandle>,
 }
 
 impl Kernel {
-    /// The node's side alone: for DEL when the pod's namespace is gone, and for the node's own work.
+    /// Opens the node's namespace alone: for DEL when the pod's namespace is gone, and for the
+    /// node's own work.
     pub fn host() -> Result<Self> {
-        Ok(Self { sysfs: Sysfs::new("/sys"), host: Side::own(Netns::Host)?, pod: None })
+        Ok(Self { sysfs: Sysfs::new("/sys"), host: NetnsHandle::own(Netns::Host)?, pod: None })
     }
 
-    /// The node's side and the pod's namespace at `netns`, the value of `CNI_NETNS`. The node's own
-    /// is refused: what is meant for a pod would befall the node.
+    /// Opens the node's namespace and the pod's at `netns`, the value of `CNI_NETNS`. The node's
+    /// own is refused: what is meant for a pod would befall the node.
     pub fn with_pod(netns: &Path) -> Result<Self> {
         let namespace = netns::open(netns)?;
         let host = Self::host()?;
         if netns::is_same(namespace.as_fd(), host.host.namespace())? {
             return Err(Error::OwnNamespace { path: netns.to_owned() });
         }
-        let pod = Side::other(Netns::Pod, namespace).map_err(|error| Error::Namespace {
-            path: netns.to_owned(),
-            reason: format!("it cannot be entered: {}", told(&error)),
-        })??;
+        let pod =
+            NetnsHandle::other(Netns::Pod, namespace).map_err(|error| Error::Namespace {
+                path: netns.to_owned(),
+                reason: format!("it cannot be entered: {}", with_remedy(&error)),
+            })??;
         Ok(Self { pod: Some(pod), ..host })
     }
 
-    /// The same with the first of these that is a namespace and not the node's own, or the node's side
-    /// alone where none is: for DEL, whose pod may be gone, and whose path may lead to the node's own
-    /// namespace since, as `/proc/<pid>/ns/net` does once the number is another process'. One that
-    /// cannot be looked at is an error: it may be alive.
+    /// Does the same with the first of these that is a namespace and not the node's own, or opens
+    /// the node's alone where none is: for DEL, whose pod may be gone, and whose path may lead to
+    /// the node's own namespace since, as `/proc/<pid>/ns/net` does once the number is another
+    /// process'. One that cannot be looked at is an error: it may be alive.
     pub fn with_pod_if_any<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
         for path in paths.into_iter().filter(|path| !netns::no_netns(path)) {
             match Self::with_pod(path) {
@@ -89,61 +99,62 @@ impl Kernel {
         NetnsIdentity::of_open(path, pod.namespace(), pod.cookie()).map(Some)
     }
 
-    /// The same with the pod's namespace closed.
+    /// Closes the pod's namespace.
     #[must_use]
     pub fn without_pod(self) -> Self {
         Self { pod: None, ..self }
     }
 
-    /// What tells the pod's namespace from all others. None where there is no pod, and from kernels
-    /// before 5.14, which tell nothing.
+    /// Returns what identifies the pod's namespace among all others. None where there is no pod,
+    /// and from kernels before 5.14, which have no such identity.
     pub fn pod_id(&self) -> Result<Option<NetnsId>> {
-        self.pod.as_ref().and_then(Side::cookie).map(NetnsId::of).transpose()
+        self.pod.as_ref().and_then(NetnsHandle::cookie).map(NetnsId::of).transpose()
     }
 
-    /// Whether a pod's namespace is open.
+    /// Returns whether a pod's namespace is open.
     pub fn has_pod(&self) -> bool {
         self.pod.is_some()
     }
 
-    /// sysfs of the node.
+    /// Returns sysfs of the node.
     pub fn sysfs(&self) -> &Sysfs {
         &self.sysfs
     }
 
-    /// The link of this name, or none. One `RTM_GETLINK` without statistics and VFs.
+    /// Returns the link of this name, or none. One `RTM_GETLINK` without statistics and VFs.
     pub fn link(&mut self, at: &At) -> Result<Option<Link>> {
-        self.side(at.netns)?.link(&at.name)
+        self.handle(at.netns)?.link(&at.name)
     }
 
-    /// The link that has this name or altname, or none: while there is one, no other can have it.
-    pub fn link_called(&mut self, at: &At) -> Result<Option<Link>> {
-        self.side(at.netns)?.link_called(&at.name)
+    /// Returns the link that has this name or altname, or none: while there is one, no other can
+    /// have it.
+    pub fn link_by_any_name(&mut self, at: &At) -> Result<Option<Link>> {
+        self.handle(at.netns)?.link_by_any_name(&at.name)
     }
 
-    /// The link of this index, or none.
+    /// Returns the link of this index, or none.
     pub fn link_by_index(&mut self, netns: Netns, index: u32) -> Result<Option<Link>> {
-        self.side(netns)?.link_by_index(index)
+        self.handle(netns)?.link_by_index(index)
     }
 
-    /// All links of a namespace: a dump, for `status` and for links whose name is lost.
+    /// Returns all links of a namespace, by a dump.
     pub fn links(&mut self, netns: Netns) -> Result<Vec<Link>> {
-        self.side(netns)?.links()
+        self.handle(netns)?.links()
     }
 
-    /// The ports of the link of this index, as of a bond or a bridge: a dump that the kernel filters
-    /// (`IFLA_MASTER`).
+    /// Returns the ports of the link of this index, a bond or a bridge, by a dump that the kernel
+    /// filters (`IFLA_MASTER`).
     pub fn ports(&mut self, netns: Netns, master: u32) -> Result<Vec<Link>> {
-        self.side(netns)?.ports(master)
+        self.handle(netns)?.ports(master)
     }
 
-    /// The VF at this address with its PF and what the PF keeps of it; none where the function is
-    /// not there or is no VF. The PF is asked once.
+    /// Returns the VF at this address with its PF and its settings there; none where the function
+    /// is not there or is no VF. The PF is asked once.
     pub fn vf(&mut self, pci: PciAddress) -> Result<Option<Vf>> {
         Ok(self.vf_and_pf(pci)?.map(|(vf, _)| vf))
     }
 
-    /// The VF at this address, and its PF's link, which the same answer shows.
+    /// Returns the VF at this address, and its PF's link, which the same answer shows.
     pub fn vf_and_pf(&mut self, pci: PciAddress) -> Result<Option<(Vf, Link)>> {
         let Some(pf) = self.sysfs.pf_of(pci)? else { return Ok(None) };
         let Some(index) = self.sysfs.vf_index(pf, pci)? else { return Ok(None) };
@@ -153,7 +164,7 @@ impl Kernel {
         Ok(Some((self.describe(pci, pf, &pf_link, index, &shown)?, link)))
     }
 
-    /// All VFs of the PF with this link, in order of their index.
+    /// Returns all VFs of the PF with this link, in order of their index.
     pub fn vfs(&mut self, pf: &LinkName) -> Result<Vec<Vf>> {
         let (link, shown) = self.host.vfs(pf, |_| true)?;
         let Some(function) = link.parent else { return Ok(Vec::new()) };
@@ -182,26 +193,7 @@ impl Kernel {
         })
     }
 
-    /// The addresses of a link, link-local ones included.
-    pub fn addresses(&mut self, at: &At) -> Result<Vec<IpNet>> {
-        let states = self.address_states(at)?;
-        Ok(states.into_iter().map(|(address, _)| address).collect())
-    }
-
-    /// The routes that leave through a link, from every table but `local`. IPv6 routes show the
-    /// metric that the kernel gave them, 1024 where none was wanted.
-    pub fn routes(&mut self, at: &At) -> Result<Vec<Route>> {
-        self.side(at.netns)?.routes(&at.name)
-    }
-
-    /// Announces addresses to the neighbours: a gratuitous ARP for each IPv4 address, an
-    /// unsolicited neighbour advertisement for each IPv6 one. Waits for the link's carrier, at most
-    /// `patience`, and sends nothing when there is none by then.
-    pub fn announce(&mut self, at: &At, addresses: &[IpNet], patience: Duration) -> Result<()> {
-        announce::announce(self.side(at.netns)?, &at.name, addresses, patience)
-    }
-
-    pub(crate) fn side(&mut self, netns: Netns) -> Result<&mut Side> {
+    fn handle(&mut self, netns: Netns) -> Result<&mut NetnsHandle> {
         match netns {
             Netns::Host => Ok(&mut self.host),
             Netns::Pod => self.pod.as_mut().ok_or(Error::NoPodNamespace),
@@ -214,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nodes_own_namespace_is_no_pods() {
+    fn own_namespace_is_refused() {
         let refused = Kernel::with_pod(Path::new("/proc/self/ns/net"));
         assert!(matches!(refused, Err(Error::OwnNamespace { .. })));
         let paths = ["/proc/self/ns/net", "/nowhere"].map(Path::new);

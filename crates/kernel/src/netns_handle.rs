@@ -1,3 +1,5 @@
+//! One network namespace with a netlink socket in it and the link indices seen so far.
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
@@ -9,30 +11,30 @@ use ipnet::IpNet;
 use podbond_names::LinkName;
 use rustix::io::Errno;
 
-use crate::netlink::{self, Attribute, Message, Props, Socket, Which};
+use crate::netlink::{self, Attribute, Detail, LinkQuery, Message, Socket};
 use crate::{AddressState, Error, Link, Netns, Result, Route, VfSettings, netns};
 
 /// Room for what a PF shows of 256 VFs without their statistics.
 const VFS_BYTES: usize = 64 * 1024;
 
-/// One of the two namespaces: a socket in it, and what was learnt of it.
-pub(crate) struct Side {
+/// One of the two namespaces: a descriptor, a socket in it, and the link indices seen so far.
+pub(crate) struct NetnsHandle {
     netns: Netns,
     namespace: OwnedFd,
     /// The own namespace's is opened once something is asked there: many an operation never does.
     socket: Option<Socket>,
-    /// The index of each link that was seen or made, by name. A name is forgotten as soon as this
-    /// process moves or removes its link or the kernel no longer knows the index.
+    /// The index of each link that was seen, by name. An entry is dropped as soon as this process
+    /// moves or removes the link, or the kernel does not know the index any more.
     indices: BTreeMap<LinkName, u32>,
 }
 
-impl Side {
-    /// The calling thread's own namespace.
+impl NetnsHandle {
+    /// Opens the calling thread's own namespace.
     pub(crate) fn own(netns: Netns) -> Result<Self> {
         Ok(Self::new(netns, netns::open_own()?, None))
     }
 
-    /// Another namespace. The outer error says that it cannot be entered.
+    /// Opens a socket in another namespace. The outer error says that it cannot be entered.
     pub(crate) fn other(netns: Netns, namespace: OwnedFd) -> io::Result<Result<Self>> {
         let socket = netns::within(namespace.as_fd(), Socket::open)?;
         Ok(socket.map(|socket| Self::new(netns, namespace, Some(socket))))
@@ -46,7 +48,7 @@ impl Side {
         self.namespace.as_fd()
     }
 
-    /// The namespace's cookie, where a socket of it is open.
+    /// Returns the namespace's cookie, where a socket of it is open.
     pub(crate) fn cookie(&self) -> Option<NonZeroU64> {
         self.socket.as_ref()?.netns_cookie()
     }
@@ -58,11 +60,10 @@ impl Side {
         }
     }
 
-    /// The link of this name, or none. The kernel finds links by their altnames as well: such a
-    /// link is not the one that was asked for.
+    /// Returns the link of this name, or none. The kernel finds links by their altnames as well:
+    /// such a link is not the one that was asked for.
     pub(crate) fn link(&mut self, name: &LinkName) -> Result<Option<Link>> {
-        let found = self.find(Which::Name(name), &format_args!("look for link {name}"))?;
-        let link = found.filter(|link| link.name == *name);
+        let link = self.link_by_any_name(name)?.filter(|link| link.name == *name);
         match &link {
             Some(link) => self.indices.insert(name.clone(), link.index),
             None => self.indices.remove(name),
@@ -70,35 +71,35 @@ impl Side {
         Ok(link)
     }
 
-    /// The link that has this name or altname, or none.
-    pub(crate) fn link_called(&mut self, name: &LinkName) -> Result<Option<Link>> {
-        self.find(Which::Name(name), &format_args!("look for link {name}"))
+    /// Returns the link that has this name or altname, or none.
+    pub(crate) fn link_by_any_name(&mut self, name: &LinkName) -> Result<Option<Link>> {
+        self.find(LinkQuery::Name(name), &format_args!("look for link {name}"))
     }
 
-    /// The link of this index, or none.
+    /// Returns the link of this index, or none.
     pub(crate) fn link_by_index(&mut self, index: u32) -> Result<Option<Link>> {
-        let link = self.find(Which::Index(index), &format_args!("look for link {index}"))?;
+        let link = self.find(LinkQuery::Index(index), &format_args!("look for link {index}"))?;
         if let Some(link) = &link {
             self.indices.insert(link.name.clone(), index);
         }
         Ok(link)
     }
 
-    fn find(&mut self, which: Which<'_>, action: &dyn Display) -> Result<Option<Link>> {
-        let question = netlink::get_link(which, Props::Link);
-        match self.socket()?.ask(action, &question, netlink::read_link) {
+    fn find(&mut self, query: LinkQuery<'_>, action: &dyn Display) -> Result<Option<Link>> {
+        let request = netlink::get_link(query, Detail::Basic);
+        match self.socket()?.ask(action, &request, netlink::read_link) {
             Ok(link) => Ok(Some(link)),
             Err(error) if error.errno() == Some(Errno::NODEV) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The link of this name, which must be there. Always asked for, so that it is as it is now.
+    /// Returns the link of this name, which must be there. The kernel is always asked.
     pub(crate) fn must_have(&mut self, name: &LinkName) -> Result<Link> {
         self.link(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// The index of a link, asked for only if it is not known.
+    /// Returns the index of a link. The kernel is asked only if it was not seen yet.
     pub(crate) fn index(&mut self, name: &LinkName) -> Result<u32> {
         match self.indices.get(name) {
             Some(&index) => Ok(index),
@@ -110,7 +111,7 @@ impl Side {
         Error::NoSuchLink { name: name.clone(), netns: self.netns }
     }
 
-    /// All links, in the kernel's order.
+    /// Returns all links, in the kernel's order.
     pub(crate) fn links(&mut self) -> Result<Vec<Link>> {
         let netns = self.netns;
         let action = format_args!("list the links of the {netns}");
@@ -120,7 +121,7 @@ impl Side {
         Ok(links)
     }
 
-    /// The ports of the link of this index, in the kernel's order.
+    /// Returns the ports of the link of this index, in the kernel's order.
     pub(crate) fn ports(&mut self, master: u32) -> Result<Vec<Link>> {
         let netns = self.netns;
         let action = format_args!("list the ports of link {master} of the {netns}");
@@ -133,18 +134,18 @@ impl Side {
         Ok(ports)
     }
 
-    /// A PF's link, and what it shows of those VFs that are wanted.
+    /// Returns a PF's link, and the settings of those VFs that are wanted.
     pub(crate) fn vfs(
         &mut self,
         pf: &LinkName,
         wanted: impl Fn(u16) -> bool,
     ) -> Result<(Link, Vec<(u16, VfSettings)>)> {
         self.socket()?.expect(VFS_BYTES);
-        let question = netlink::get_link(Which::Name(pf), Props::LinkAndVfs);
+        let request = netlink::get_link(LinkQuery::Name(pf), Detail::WithVfs);
         let read = |payload: &[u8]| {
             netlink::read_link(payload).map(|link| (link, netlink::read_vfs(payload, &wanted)))
         };
-        match self.socket()?.ask(&format_args!("look at the VFs of {pf}"), &question, read) {
+        match self.socket()?.ask(&format_args!("look at the VFs of {pf}"), &request, read) {
             Ok((link, vfs)) if link.name == *pf => Ok((link, vfs)),
             Ok(_) => Err(self.missing(pf)),
             Err(error) if error.errno() == Some(Errno::NODEV) => Err(self.missing(pf)),
@@ -155,9 +156,11 @@ impl Side {
     pub(crate) fn addresses(&mut self, name: &LinkName) -> Result<Vec<(IpNet, AddressState)>> {
         let index = self.index(name)?;
         let action = format_args!("list the addresses of {name}");
-        let question = netlink::addresses_of(index);
+        let request = netlink::addresses_of(index);
         let read = |payload: &[u8]| netlink::read_address(payload, index);
-        self.socket()?.dump(&action, &question, read).map_err(|error| self.gone(name, error))
+        self.socket()?
+            .dump(&action, &request, read)
+            .map_err(|error| self.forget_if_gone(name, error))
     }
 
     pub(crate) fn routes(&mut self, name: &LinkName) -> Result<Vec<Route>> {
@@ -166,14 +169,14 @@ impl Side {
         let read = |payload: &[u8]| netlink::read_route(payload, index);
         let mut routes = Vec::new();
         for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            let question = netlink::routes_of(index, any);
-            let found = self.socket()?.dump(&action, &question, read);
-            routes.extend(found.map_err(|error| self.gone(name, error))?);
+            let request = netlink::routes_of(index, any);
+            let shown = self.socket()?.dump(&action, &request, read);
+            routes.extend(shown.map_err(|error| self.forget_if_gone(name, error))?);
         }
         Ok(routes)
     }
 
-    /// Sends a change of a link that was found by its name.
+    /// Sends a change of the link of this name.
     pub(crate) fn change(
         &mut self,
         action: &dyn Display,
@@ -181,7 +184,20 @@ impl Side {
         message: &Message,
         flags: u16,
     ) -> Result<()> {
-        self.socket()?.change(action, message, flags).map_err(|error| self.gone(name, error))
+        self.socket()?
+            .change(action, message, flags)
+            .map_err(|error| self.forget_if_gone(name, error))
+    }
+
+    /// Sends a change that names the link by its index.
+    pub(crate) fn change_link(
+        &mut self,
+        action: &dyn Display,
+        name: &LinkName,
+        message: impl FnOnce(u32) -> Message,
+    ) -> Result<()> {
+        let message = message(self.index(name)?);
+        self.change(action, name, &message, 0)
     }
 
     /// Sends `RTM_SETLINK` for a link.
@@ -191,24 +207,23 @@ impl Side {
         name: &LinkName,
         attributes: Vec<Attribute>,
     ) -> Result<()> {
-        let message = netlink::set_link(self.index(name)?, attributes);
-        self.change(action, name, &message, 0)
+        self.change_link(action, name, |index| netlink::set_link(index, attributes))
     }
 
-    /// What was known of a name is wrong once the kernel does not know the index.
-    fn gone(&mut self, name: &LinkName, error: Error) -> Error {
+    /// Drops the index of a name once the kernel does not know it.
+    fn forget_if_gone(&mut self, name: &LinkName, error: Error) -> Error {
         if error.errno() == Some(Errno::NODEV) {
             self.forget(name);
         }
         error
     }
 
-    /// The link of this name is moved, renamed or removed.
+    /// Drops the index of a link that is moved, renamed or removed.
     pub(crate) fn forget(&mut self, name: &LinkName) {
         self.indices.remove(name);
     }
 
-    /// Links may have come and gone without being named.
+    /// Drops all indices: links may have come and gone.
     pub(crate) fn forget_all(&mut self) {
         self.indices.clear();
     }

@@ -1,14 +1,12 @@
-//! A link as the kernel shows it.
+//! Reading of links: `RTM_NEWLINK`.
 
-use netlink_packet_core::{NlaBuffer, Parseable, parse_string, parse_u8, parse_u32};
+use netlink_packet_core::{Parseable, parse_string, parse_u8, parse_u32};
 use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkLayerType, Prop};
-use podbond_names::{LinkName, Mac};
+use podbond_names::LinkName;
 
-use super::{attributes, bond, vlan};
+use super::codec::{attributes, link_attributes, read_mac};
+use super::{bond, vlan};
 use crate::{Link, LinkState, Vlan, VlanTag};
-
-/// `sizeof(struct ifinfomsg)`.
-pub(super) const HEADER_BYTES: usize = 16;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -33,34 +31,14 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
     let header = LinkHeader::parse(payload).map_err(|error| error.to_string())?;
     let ethernet = header.link_layer_type == LinkLayerType::Ether;
     let up = header.flags.contains(LinkFlags::Up);
-    let mac = |nla: &NlaBuffer<&[u8]>| read_mac(nla.value()).filter(|_| ethernet);
-    let mut name = None;
     let mut lower = None;
     let mut tag = None;
-    let mut link = Link {
-        index: header.index,
-        // Replaced below: there is no link without IFLA_IFNAME.
-        name: placeholder()?,
-        altnames: Vec::new(),
-        kind: None,
-        mac: None,
-        permanent_mac: None,
-        mtu: 0,
-        max_mtu: 0,
-        state: if up { LinkState::Up } else { LinkState::Down },
-        carrier: false,
-        master: None,
-        parent: None,
-        vlan: None,
-        bond: None,
-        aggregator: None,
-        port: None,
-    };
-    for nla in attributes(payload.get(HEADER_BYTES..).unwrap_or(&[])) {
+    let mut link = Link::new(header.index, read_name(payload)?);
+    link.state = if up { LinkState::Up } else { LinkState::Down };
+    for nla in link_attributes(payload) {
         match nla.kind() {
-            IFLA_IFNAME => name = parse_string(nla.value()).ok(),
-            IFLA_ADDRESS => link.mac = mac(&nla),
-            IFLA_PERM_ADDRESS => link.permanent_mac = mac(&nla),
+            IFLA_ADDRESS if ethernet => link.mac = read_mac(nla.value()),
+            IFLA_PERM_ADDRESS if ethernet => link.permanent_mac = read_mac(nla.value()),
             IFLA_MTU => link.mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_MAX_MTU => link.max_mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_LINK => lower = parse_u32(nla.value()).ok(),
@@ -74,18 +52,15 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
             _ => {}
         }
     }
-    let name = name.ok_or("it has no readable name")?;
     link.vlan = tag.zip(lower).map(|(tag, lower)| Vlan { tag, lower });
-    link.name = name.parse().map_err(|error| format!("{error}"))?;
     Ok(link)
 }
 
-fn placeholder() -> Result<LinkName, String> {
-    "unnamed".parse().map_err(|error| format!("{error}"))
-}
-
-pub(super) fn read_mac(bytes: &[u8]) -> Option<Mac> {
-    bytes.try_into().ok().map(Mac::new)
+fn read_name(payload: &[u8]) -> Result<LinkName, String> {
+    let name = link_attributes(payload).find(|nla| nla.kind() == IFLA_IFNAME);
+    let name =
+        name.and_then(|nla| parse_string(nla.value()).ok()).ok_or("it has no readable name")?;
+    name.parse().map_err(|error| format!("{error}"))
 }
 
 fn read_altnames(list: &[u8]) -> Vec<String> {
@@ -97,7 +72,8 @@ fn read_altnames(list: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Reads `IFLA_LINKINFO` into the link; gives the tag of a VLAN interface, which needs `IFLA_LINK` too.
+/// Reads `IFLA_LINKINFO` into the link and returns the tag of a VLAN interface, which needs
+/// `IFLA_LINK` too.
 fn read_info(info: &[u8], link: &mut Link) -> Option<VlanTag> {
     let mut port_kind = None;
     let mut tag = None;
@@ -129,8 +105,9 @@ pub(super) mod tests {
         MiiStatus,
     };
 
+    use podbond_names::Mac;
+
     use super::*;
-    use crate::VlanProtocol;
 
     pub(in crate::netlink) fn payload(message: &LinkMessage) -> Vec<u8> {
         let mut payload = vec![0; message.buffer_len()];
@@ -152,7 +129,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_port_shows_its_bond_its_state_and_the_function_behind_it() {
+    fn port_is_read() {
         let mac = Mac::new([2, 0, 0, 0, 0, 9]);
         let port = vec![
             InfoBondPort::BondPortState(netlink_packet_route::link::BondPortState::Backup),
@@ -185,7 +162,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_link_that_is_down_has_no_carrier() {
+    fn link_that_is_down_has_no_carrier() {
         let mut message = shown(vec![name("net1"), LinkAttribute::Carrier(1)]);
         message.header.flags = LinkFlags::empty();
         let link = read_link(&payload(&message)).unwrap();
@@ -193,7 +170,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_attribute_that_cannot_be_read_does_not_hide_the_link() {
+    fn unreadable_attribute_is_passed_over() {
         use netlink_packet_core::DefaultNla;
         let message = shown(vec![
             name("net1"),
@@ -205,19 +182,5 @@ pub(super) mod tests {
         assert_eq!((link.name.as_str(), link.mtu), ("net1", 0));
         assert_eq!(link.kind.as_deref(), Some("new"));
         assert!(read_link(&payload(&shown(Vec::new()))).is_err());
-    }
-
-    #[test]
-    fn a_vlan_interface_reads_back_as_sent() {
-        for protocol in [VlanProtocol::Dot1Q, VlanProtocol::Dot1Ad] {
-            let tag = VlanTag { id: 4094, protocol };
-            let message = super::super::link::add_vlan(&"net3".parse().unwrap(), 5, tag, 1400);
-            let super::super::Message::NewLink(message) = message else {
-                panic!("not RTM_NEWLINK")
-            };
-            let link = read_link(&payload(&message)).unwrap();
-            assert_eq!((link.name.as_str(), link.mtu), ("net3", 1400));
-            assert_eq!(link.vlan, Some(Vlan { tag, lower: 5 }));
-        }
     }
 }

@@ -1,3 +1,5 @@
+//! Reading of what the kernel answers: objects, the end of a dump, errors with their extended ack.
+
 use std::fmt::Display;
 use std::io;
 
@@ -6,7 +8,7 @@ use netlink_packet_core::{
     NLMSG_ERROR, NLMSG_NOOP, NetlinkBuffer, parse_i32, parse_string, parse_u32,
 };
 
-use super::attributes;
+use super::codec::attributes;
 use crate::{Error, Result};
 
 /// `sizeof(struct nlmsghdr)`.
@@ -16,7 +18,7 @@ pub(super) const HEADER_BYTES: usize = 16;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 const NLMSGERR_ATTR_OFFS: u16 = 2;
 
-/// How an exchange ended that did not fail.
+/// How an exchange that did not fail ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
     Complete,
@@ -24,7 +26,7 @@ pub(super) enum End {
     Interrupted,
 }
 
-/// What is expected in answer to one request.
+/// One request and what is expected in response to it.
 pub(super) struct Exchange<'a> {
     /// What an error says was tried.
     pub(super) action: &'a dyn Display,
@@ -39,8 +41,8 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Reads one datagram, handing the payload of each object to `each`. None as long as more
-    /// answers are to come.
+    /// Reads one datagram, handing the payload of each object to `each`. Returns none as long as
+    /// more responses are to come.
     pub(super) fn read(
         &mut self,
         datagram: &[u8],
@@ -81,8 +83,8 @@ impl Exchange<'_> {
     }
 }
 
-/// The error that `NLMSG_ERROR` or `NLMSG_DONE` carries, or none: both begin with a negative
-/// errno or 0, and end with attributes where `NLM_F_ACK_TLVS` says so.
+/// Returns the error that `NLMSG_ERROR` or `NLMSG_DONE` carries, or none: both begin with a
+/// negative errno or 0, and end with attributes where `NLM_F_ACK_TLVS` says so.
 fn refusal(action: &dyn Display, request: &[u8], answer: &NetlinkBuffer<&[u8]>) -> Option<Error> {
     let payload = answer.payload();
     let code = payload.get(..4).and_then(|code| parse_i32(code).ok()).unwrap_or(0);
@@ -102,7 +104,7 @@ fn refusal(action: &dyn Display, request: &[u8], answer: &NetlinkBuffer<&[u8]>) 
     Some(Error::Refused { action: action.to_string(), source, extack })
 }
 
-/// The kernel's own words, or at least which attribute it objects to.
+/// Returns the text of the extended ack, or at least which attribute the kernel objects to.
 fn extack(request: &[u8], tlvs: &[u8]) -> Option<String> {
     let mut text = None;
     let mut offset = None;
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_ends_with_its_object_and_stale_answers_are_skipped() {
+    fn stale_responses_are_skipped() {
         let mut datagram = answer(RTM_NEWLINK, 0, SEQUENCE - 1, &[1, 0, 0, 0]);
         datagram.extend(answer(NLMSG_ERROR, 0, SEQUENCE - 1, &(-1_i32).to_ne_bytes()));
         // A length that is no multiple of 4 is followed by padding.
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_ends_with_done_and_says_when_it_was_interrupted() {
+    fn interrupted_dump_is_noticed() {
         let part = |flags, first| {
             answer(RTM_NEWLINK, NLM_F_MULTIPART | flags, SEQUENCE, &[first, 0, 0, 0])
         };
@@ -199,20 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_may_end_in_an_error() {
+    fn dump_may_end_in_an_error() {
         let done = answer(NLMSG_DONE, NLM_F_MULTIPART, SEQUENCE, &(-19_i32).to_ne_bytes());
         assert!(read(false, &done).0.unwrap_err().is_gone());
     }
 
     #[test]
-    fn a_change_ends_with_its_acknowledgement() {
+    fn change_ends_with_its_acknowledgement() {
         let object = answer(RTM_NEWLINK, 0, SEQUENCE, &[1, 0, 0, 0]);
         assert_eq!(read(true, &object).0.unwrap(), None);
         assert_eq!(read(true, &error(0, &[])).0.unwrap(), Some(End::Complete));
     }
 
     #[test]
-    fn an_error_carries_the_kernels_words() {
+    fn error_carries_the_extended_ack() {
         let mut tlvs = 10_u16.to_ne_bytes().to_vec();
         tlvs.extend(NLMSGERR_ATTR_MSG.to_ne_bytes());
         tlvs.extend(b"no so\0\0\0");
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_words_names_the_attribute() {
+    fn error_without_text_names_the_attribute() {
         let mut tlvs = 8_u16.to_ne_bytes().to_vec();
         tlvs.extend(NLMSGERR_ATTR_OFFS.to_ne_bytes());
         // The first attribute follows nlmsghdr and ifinfomsg, 16 bytes each.
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_cut_off_is_an_error() {
+    fn truncated_response_is_an_error() {
         let cut = &error(0, &[])[..20];
         assert!(matches!(read(true, cut).0, Err(Error::Malformed { .. })));
     }

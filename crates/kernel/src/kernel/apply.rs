@@ -1,0 +1,107 @@
+//! Applies a step to the kernel: the dispatch, and the changes that need no file of their own.
+
+use podbond_faults::{Change, around};
+use podbond_names::LinkName;
+use rustix::io::Errno;
+
+use super::Kernel;
+use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
+use crate::{Apply, At, Error, Link, Netns, Result, Step, VlanTag};
+
+/// The extended ack of rtnetlink to an `IFLA_INFO_KIND` that neither it nor modprobe knows.
+const UNKNOWN_KIND: &str = "Unknown device type";
+
+impl Apply for Kernel {
+    fn apply(&mut self, step: &Step) -> Result<()> {
+        let refused = |source| Error::Refused { action: step.to_string(), source, extack: None };
+        around(Change { kind: step.kind(), what: step }, refused, || self.change(step))
+    }
+
+    fn has_link(&mut self, at: &At) -> bool {
+        self.link(at).is_ok_and(|link| link.is_some())
+    }
+}
+
+impl Kernel {
+    fn change(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::AddBond { at, options, mtu, mac } => self.add_bond(step, at, options, *mtu, *mac),
+            Step::RemoveBond { at, .. } => self.remove_if(step, at, |link| link.bond.is_some()),
+            Step::AddVlan { at, lower, tag, mtu } => self.add_vlan(step, at, lower, *tag, *mtu),
+            Step::RemoveVlan { at, .. } => self.remove_if(step, at, |link| link.vlan.is_some()),
+            Step::Enslave { port, bond } => self.enslave(step, port, bond),
+            Step::Release { port, bond } => self.release(step, port, bond),
+            Step::SetPort { port, to, .. } => self.set_port(step, port, to),
+            Step::SetPortRole { bond, role, to, .. } => {
+                self.set_port_role(step, bond, *role, to.as_ref())
+            }
+            Step::Move { from, to } => self.move_link(step, from, to),
+            Step::SetMtu { at, to, .. } => {
+                self.handle(at.netns)?.set(step, &at.name, vec![Attribute::Mtu(*to)])
+            }
+            Step::SetMac { at, to, .. } => {
+                let address = Attribute::Address(to.bytes().to_vec());
+                self.handle(at.netns)?.set(step, &at.name, vec![address])
+            }
+            Step::SetState { at, to } => {
+                let message = |index| netlink::set_state(index, *to);
+                self.handle(at.netns)?.change_link(step, &at.name, message)
+            }
+            Step::SetVf { pf, vf, from, to } => self.set_vf(step, pf, *vf, from, to),
+            Step::SetNumVfs { pf, from, to } => {
+                self.handle(Netns::Host)?.forget_all();
+                self.sysfs().set_num_vfs(*pf, *from, *to)
+            }
+            Step::BindDriver { pci, to, .. } => {
+                self.handle(Netns::Host)?.forget_all();
+                self.sysfs().bind_driver(*pci, to.as_deref())
+            }
+            Step::AddAddress { at, address, dad } => self.add_address(step, at, *address, *dad),
+            Step::RemoveAddress { at, address, .. } => {
+                let message = |index| netlink::remove_address(index, *address);
+                self.handle(at.netns)?.change_link(step, &at.name, message)
+            }
+            Step::AddRoute { at, route } => self.add_route(step, at, route),
+            Step::RemoveRoute { at, route } => {
+                let message = |index| netlink::remove_route(index, route);
+                self.handle(at.netns)?.change_link(step, &at.name, message)
+            }
+        }
+    }
+
+    fn add_vlan(
+        &mut self,
+        step: &Step,
+        at: &At,
+        lower: &LinkName,
+        tag: VlanTag,
+        mtu: u32,
+    ) -> Result<()> {
+        let handle = self.handle(at.netns)?;
+        let message = netlink::add_vlan(&at.name, handle.index(lower)?, tag, mtu);
+        handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
+            if is_unknown_kind(&error) {
+                Error::NoVlans { action: step.to_string() }
+            } else {
+                error
+            }
+        })
+    }
+
+    /// Removes a link if it is of the expected kind: another one that has the name is not ours to
+    /// remove.
+    fn remove_if(&mut self, step: &Step, at: &At, is_expected: fn(&Link) -> bool) -> Result<()> {
+        let handle = self.handle(at.netns)?;
+        let link = handle.must_have(&at.name)?;
+        if !is_expected(&link) {
+            return Err(Error::NoSuchLink { name: at.name.clone(), netns: at.netns });
+        }
+        handle.forget(&at.name);
+        handle.change(step, &at.name, &netlink::remove_link(link.index), 0)
+    }
+}
+
+/// Returns whether the kernel has no driver for links of the kind that was to be created.
+pub(super) fn is_unknown_kind(error: &Error) -> bool {
+    error.errno() == Some(Errno::OPNOTSUPP) && error.extack() == Some(UNKNOWN_KIND)
+}

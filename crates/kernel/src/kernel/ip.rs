@@ -1,0 +1,115 @@
+//! Addresses and routes of a link: listed, added, removed; duplicate address detection awaited.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use rustix::io::Errno;
+
+use super::Kernel;
+use crate::netlink::{self, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+use crate::sysfs::write;
+use crate::{AddressState, At, Dad, DadOutcome, Error, Result, Route, Step, netns};
+
+/// How often addresses are looked at that are tentative.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Kernel {
+    /// Returns the addresses of a link, link-local ones included.
+    pub fn addresses(&mut self, at: &At) -> Result<Vec<IpNet>> {
+        let states = self.address_states(at)?;
+        Ok(states.into_iter().map(|(address, _)| address).collect())
+    }
+
+    /// Returns the addresses of a link with the state of each, link-local ones included.
+    pub fn address_states(&mut self, at: &At) -> Result<Vec<(IpNet, AddressState)>> {
+        self.handle(at.netns)?.addresses(&at.name)
+    }
+
+    /// Returns the routes that leave through a link, from every table but `local`. IPv6 routes show
+    /// the metric that the kernel gave them, 1024 where none was wanted.
+    pub fn routes(&mut self, at: &At) -> Result<Vec<Route>> {
+        self.handle(at.netns)?.routes(&at.name)
+    }
+
+    /// Waits until none of these addresses of a link is tentative, for at most `timeout` from when
+    /// the link has carrier. An address that another host has is an error.
+    pub fn wait_for_dad(
+        &mut self,
+        at: &At,
+        wanted: &[IpNet],
+        timeout: Duration,
+    ) -> Result<DadOutcome> {
+        let mut carrier = false;
+        let mut end = Instant::now() + timeout;
+        loop {
+            if !carrier && self.handle(at.netns)?.must_have(&at.name)?.carrier {
+                carrier = true;
+                end = Instant::now() + timeout;
+            }
+            let mut states = self.address_states(at)?;
+            states.retain(|(address, _)| wanted.contains(address));
+            if let Some(address) = first_in(AddressState::Duplicate, &states) {
+                return Err(Error::DuplicateAddress { address, at: at.clone() });
+            }
+            let Some(address) = first_in(AddressState::Tentative, &states) else {
+                return Ok(DadOutcome::Usable);
+            };
+            if Instant::now() >= end {
+                let tentative = Error::TentativeAddress { address, at: at.clone(), timeout };
+                return if carrier { Err(tentative) } else { Ok(DadOutcome::NoCarrier) };
+            }
+            sleep(POLL_INTERVAL);
+        }
+    }
+
+    pub(super) fn add_address(
+        &mut self,
+        step: &Step,
+        at: &At,
+        address: IpNet,
+        dad: Dad,
+    ) -> Result<()> {
+        let handle = self.handle(at.netns)?;
+        let message = netlink::new_address(handle.index(&at.name)?, address, dad);
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        match handle.change(step, &at.name, &message, flags) {
+            // IPv6 is switched off for the link, as some runtimes do for a whole pod. An address
+            // that IPAM gave is a wish to have it, so it is switched on, as the reference plugins
+            // do.
+            Err(error) if error.errno() == Some(Errno::ACCESS) && address.addr().is_ipv6() => {
+                let switch = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", at.name);
+                match netns::within(handle.namespace(), || write(switch.into(), "0")) {
+                    Ok(Ok(())) => handle.change(step, &at.name, &message, flags),
+                    // The kernel's refusal says more than that there is no such switch.
+                    _ => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    pub(super) fn add_route(&mut self, step: &Step, at: &At, route: &Route) -> Result<()> {
+        let handle = self.handle(at.netns)?;
+        let message = netlink::append_route(handle.index(&at.name)?, route);
+        // Appended: it may stand beside one to the same destination.
+        let added = handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_APPEND);
+        added.or_else(|error| match (error.errno(), route.gateway) {
+            // The very same is there: the kernel made it with an address, or a router advertised
+            // it.
+            (Some(Errno::EXIST), _) => {
+                let shown = handle.routes(&at.name)?;
+                let mut mismatches = shown.iter().filter_map(|shown| route.mismatches(shown));
+                if mismatches.any(|fields| fields.is_empty()) { Ok(()) } else { Err(error) }
+            }
+            (Some(Errno::NETUNREACH | Errno::HOSTUNREACH), Some(gateway)) => {
+                Err(Error::GatewayUnreachable { action: step.to_string(), gateway })
+            }
+            _ => Err(error),
+        })
+    }
+}
+
+fn first_in(state: AddressState, states: &[(IpNet, AddressState)]) -> Option<IpNet> {
+    states.iter().find(|(_, is)| *is == state).map(|(address, _)| *address)
+}
