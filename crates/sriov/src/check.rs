@@ -1,26 +1,71 @@
-use podbond_cni::CniResult;
-use podbond_ipam::Found;
-use podbond_kernel::{Link, Netns, VfSettings, View};
+//! CHECK: whether a pod's VF is still as ADD made it.
+
+use podbond_cni::{CniResult, Delegates, Request};
+use podbond_ipam::Observed;
+use podbond_kernel::{At, Kernel, Link, Netns, VfSettings, View};
 use podbond_names::{LinkName, Mac};
+use podbond_record::Stored;
 
-use crate::plan::{is_userspace, plan};
-use crate::release::Original;
-use crate::settings::limit;
-use crate::{Config, Error};
+use crate::add::plan;
+use crate::observe::{is_userspace, observe};
+use crate::record::VfBefore;
+use crate::vf_settings::limit;
+use crate::{Config, Error, Sriov};
 
-/// Every difference between what an ADD would make and what is there, and between its result and
+impl Sriov {
+    /// CHECK: compares what is with what ADD would make and with what it answered, and asks the IPAM
+    /// plugin.
+    pub(crate) fn check_vf(
+        &self,
+        request: &Request,
+        delegates: &Delegates<'_>,
+    ) -> Result<(), Error> {
+        let mut config = Config::parse(&request.config, &request.args)?;
+        let mut kernel = Kernel::with_pod(request.netns.as_deref().ok_or(Error::NetnsMissing)?)?;
+        let view = observe(&mut kernel, config.device, &request.ifname)?;
+        if let (Some(before), Some(vf)) = (self.before(request)?, view.vf(config.device)) {
+            config.settings = expected_settings(&config, &before, &vf.settings);
+        }
+        let observed = Observed::on(&mut kernel, &At::pod(request.ifname.clone()))?;
+        let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
+        let mut differences = differences(&config, &request.ifname, &view, expected, &observed);
+        match delegates.ipam_check(request) {
+            Err(failure) if differences.is_empty() => return Err(failure.into()),
+            Err(failure) => differences.push(failure.to_string()),
+            Ok(()) => {}
+        }
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Differs { ifname: request.ifname.clone(), differences })
+        }
+    }
+
+    /// Returns what the VF was before, by our record or else by sriov-cni's.
+    fn before(&self, request: &Request) -> Result<Option<VfBefore>, Error> {
+        let attachment = request.attachment();
+        match self.records.read(&attachment)? {
+            Stored::Whole(record) => Ok(VfBefore::recorded(&record)),
+            Stored::Missing | Stored::Unreadable(_) => {
+                Ok(self.files.record(&attachment)?.map(|file| file.before))
+            }
+        }
+    }
+}
+
+/// Returns every difference between what an ADD would make and what is there, and between its result and
 /// what is there. Empty means that all is well. Pure.
 ///
-/// The first kind is the plan itself: its steps are what is left to do.
-pub(crate) fn differences(
+/// The first kind is the plan itself: its steps are what is to be done.
+fn differences(
     config: &Config,
     ifname: &LinkName,
     view: &View,
     expected: &CniResult,
-    found: &Found,
+    observed: &Observed,
 ) -> Vec<String> {
     let mut differences = match plan(config, ifname, view) {
-        Ok(steps) => steps.iter().map(|step| format!("left to do: {step}")).collect(),
+        Ok(steps) => steps.iter().map(|step| format!("to be done: {step}")).collect(),
         // Without its VF an attachment has nothing that could be compared.
         Err(error @ Error::NotAVf { .. }) => return vec![error.to_string()],
         Err(error) => vec![error.to_string()],
@@ -49,22 +94,18 @@ pub(crate) fn differences(
     {
         differences.push(format!("mtu of {ifname} is {is}, not {mtu}"));
     }
-    differences.extend(found.differences(ifname, expected));
+    differences.extend(observed.differences(ifname, expected));
     differences
 }
 
-/// What the PF is to keep of a VF: what was asked for, and of the rest what was there before ADD. But
+/// Returns what the PF is to keep of a VF: what was asked for, and of the rest what was there before ADD. But
 /// for the address, which a trusted VF gives to itself.
-pub(crate) fn expected_settings(
-    config: &Config,
-    original: &Original,
-    shown: &VfSettings,
-) -> VfSettings {
-    let rest = VfSettings { mac: None, ..limit(&original.settings, shown) };
+fn expected_settings(config: &Config, before: &VfBefore, shown: &VfSettings) -> VfSettings {
+    let rest = VfSettings { mac: None, ..limit(&before.settings, shown) };
     rest.with(&config.settings)
 }
 
-/// A link's own address: a bond may lend its port another one.
+/// Returns a link's own address: a bond may lend its port another one.
 fn own_address(link: &Link) -> Option<Mac> {
     link.port.as_ref().and_then(|port| port.permanent_mac).or(link.mac)
 }
@@ -92,35 +133,36 @@ mod tests {
         CniResult { interfaces: vec![interface], ips, ..CniResult::default() }
     }
 
-    fn told(view: &View, addresses: &[&str]) -> Vec<String> {
+    fn texts(view: &View, addresses: &[&str]) -> Vec<String> {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        let found = Found { addresses, ..Found::default() };
-        differences(&config(&json!({"trust": "off"})), &name("net1"), view, &expected(), &found)
+        let observed = Observed { addresses, ..Observed::default() };
+        differences(&config(&json!({"trust": "off"})), &name("net1"), view, &expected(), &observed)
     }
 
     #[test]
-    fn what_add_left_has_no_differences() {
-        assert_eq!(told(&in_pod(), &["10.0.0.2/24"]), Vec::<String>::new());
+    fn what_add_made_has_no_differences() {
+        assert_eq!(texts(&in_pod(), &["10.0.0.2/24"]), Vec::<String>::new());
     }
 
     #[test]
-    fn a_setting_that_nobody_asked_for_is_to_be_as_add_found_it() {
+    fn other_settings_are_to_be_as_before_add() {
         let before = on_host();
-        let original = Original::of(&before.vfs[0], &before);
+        let before_add = VfBefore::observed(&before.vfs[0], &before);
         let mut view = in_pod();
         view.vfs[0].settings.vlan = Some(8);
         view.vfs[0].settings.mac = "02:00:00:00:00:01".parse().ok();
         let config = config(&json!({"trust": "off"}));
-        let settings = expected_settings(&config, &original, &view.vfs[0].settings);
+        let settings = expected_settings(&config, &before_add, &view.vfs[0].settings);
         let config = Config { settings, ..config };
-        let found = Found { addresses: vec!["10.0.0.2/24".parse().unwrap()], ..Found::default() };
-        let told = differences(&config, &name("net1"), &view, &expected(), &found);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with("left to do: set VF 2 of pf0 to vlan 0 "), "{told:?}");
+        let observed =
+            Observed { addresses: vec!["10.0.0.2/24".parse().unwrap()], ..Observed::default() };
+        let texts = differences(&config, &name("net1"), &view, &expected(), &observed);
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert!(texts[0].starts_with("to be done: set VF 2 of pf0 to vlan 0 "), "{texts:?}");
     }
 
     #[test]
-    fn a_port_that_carries_its_bonds_address_and_mtu_has_no_difference() {
+    fn port_with_its_bonds_address_and_mtu_has_no_differences() {
         let mut view = in_pod();
         view.pod[0].mtu = 1400;
         view.pod[0].mac = "02:00:00:00:00:01".parse().ok();
@@ -133,21 +175,21 @@ mod tests {
             lacp: None,
             options: podbond_kernel::PortOptions::default(),
         });
-        assert_eq!(told(&view, &["10.0.0.2/24"]), Vec::<String>::new());
+        assert_eq!(texts(&view, &["10.0.0.2/24"]), Vec::<String>::new());
     }
 
     #[test]
-    fn all_differences_are_told_at_once() {
+    fn all_differences_are_reported_at_once() {
         let mut view = in_pod();
         view.pod[0].mac = "02:00:00:00:00:01".parse().ok();
         view.pod[0].mtu = 1400;
         view.pod[0].state = LinkState::Down;
         view.vfs[0].settings.trust = Some(true);
         assert_eq!(
-            told(&view, &[]),
+            texts(&view, &[]),
             [
-                "left to do: set VF 2 of pf0 to trust off (was trust on)",
-                "left to do: bring net1 (pod) up",
+                "to be done: set VF 2 of pf0 to trust off (was trust on)",
+                "to be done: bring net1 (pod) up",
                 "mac of net1 is 02:00:00:00:00:01, not 02:00:00:00:00:bb",
                 "mtu of net1 is 1400, not 1500",
                 "address 10.0.0.2/24 is gone",
@@ -156,19 +198,24 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_back_on_the_node_or_gone_differs() {
-        let told_of_host = told(&on_host(), &["10.0.0.2/24"]);
-        assert_eq!(told_of_host[0], "left to do: move pf0v2 (host) to net1 (pod)");
+    fn link_on_the_node_or_gone_differs() {
+        let of_host = texts(&on_host(), &["10.0.0.2/24"]);
+        assert_eq!(of_host[0], "to be done: move pf0v2 (host) to net1 (pod)");
         let gone = View { host: Vec::new(), ..on_host() };
-        assert!(told(&gone, &["10.0.0.2/24"])[0].contains("has no network interface"));
-        assert_eq!(told(&View::default(), &[]).len(), 1);
+        assert!(texts(&gone, &["10.0.0.2/24"])[0].contains("has no network interface"));
+        assert_eq!(texts(&View::default(), &[]).len(), 1);
     }
 
     #[test]
-    fn a_result_that_is_not_about_the_interface_differs() {
+    fn result_about_another_interface_differs() {
         let result = CniResult::default();
-        let told =
-            differences(&config(&json!({})), &name("net1"), &in_pod(), &result, &Found::default());
-        assert_eq!(told, ["prevResult: it has no interface net1"]);
+        let texts = differences(
+            &config(&json!({})),
+            &name("net1"),
+            &in_pod(),
+            &result,
+            &Observed::default(),
+        );
+        assert_eq!(texts, ["prevResult: it has no interface net1"]);
     }
 }

@@ -1,11 +1,15 @@
+//! The configuration of the `sriov` plugin: its keys, and what of them is refused.
+
+pub(crate) mod keys;
+
 use std::ops::RangeInclusive;
 
 use podbond_cni::{Args, NetConf};
 use podbond_kernel::{LinkState, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::{Mac, PciAddress};
-use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::config::keys::Keys;
 
 /// VLAN IDs of IEEE 802.1Q; 0 takes the tag away.
 const VLAN: RangeInclusive<u32> = 0..=4094;
@@ -26,14 +30,14 @@ pub struct Config {
     /// What the PF shall keep of the VF, `mac` included. What is absent is left as it is. A VLAN
     /// comes with priority and protocol, and a rate with the other rate, 0 where they are not given.
     pub settings: VfSettings,
-    /// `adminState`, which the incumbent does not know: how ADD leaves the link. Down is for a link
+    /// `adminState`, which sriov-cni does not know: how ADD leaves the link. Down is for a link
     /// that a bond takes next: it could not take one that is up, and opens it itself.
     pub state: LinkState,
 }
 
 impl Config {
-    /// Reads the plugin's keys and checks each. Other keys are let be; `logLevel` and
-    /// `logFile` are the log's.
+    /// Reads the plugin's keys and checks each. Other keys are ignored; `logLevel` and `logFile` are
+    /// the log's.
     pub fn parse(conf: &NetConf, args: &Args) -> Result<Self, Error> {
         let keys = Keys(&conf.raw);
         let device = keys.text("deviceID")?.ok_or(Error::DeviceMissing)?;
@@ -56,6 +60,11 @@ impl Config {
         let states = [("up", LinkState::Up), ("down", LinkState::Down)];
         let state = keys.choice("adminState", &states)?.unwrap_or(LinkState::Up);
         Ok(Self { device, mac, settings, state })
+    }
+
+    /// Returns the VF that a configuration names, whatever else it holds.
+    pub(crate) fn device_of(conf: &NetConf) -> Option<PciAddress> {
+        Keys(&conf.raw).text("deviceID").ok()??.parse().ok()
     }
 }
 
@@ -100,65 +109,11 @@ fn rates(keys: Keys<'_>) -> Result<VfSettings, Error> {
     Ok(VfSettings { min_tx_rate: Some(min), max_tx_rate: Some(max), ..VfSettings::default() })
 }
 
-/// The configuration's keys, found as the incumbent finds them: without regard to case, the exact
-/// spelling first. Null and empty text are absent.
-#[derive(Clone, Copy)]
-struct Keys<'a>(&'a Map<String, Value>);
-
-impl<'a> Keys<'a> {
-    fn get(self, key: &str) -> Option<&'a Value> {
-        let folded = || {
-            let mut entries = self.0.iter();
-            entries.find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-        };
-        self.0.get(key).or_else(folded).filter(|value| !value.is_null() && *value != "")
-    }
-
-    fn text(self, key: &'static str) -> Result<Option<&'a str>, Error> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let text = value.as_str();
-        text.map(Some).ok_or_else(|| Error::NotText { field: key, given: value.to_string() })
-    }
-
-    fn number(self, key: &'static str, range: RangeInclusive<u32>) -> Result<Option<u32>, Error> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let number = match value {
-            Value::String(text) => text.parse().ok(),
-            other => other.as_u64().and_then(|number| u32::try_from(number).ok()),
-        };
-        match number {
-            Some(number) if range.contains(&number) => Ok(Some(number)),
-            _ => Err(Error::OutOfRange {
-                field: key,
-                given: value.to_string(),
-                min: *range.start(),
-                max: *range.end(),
-            }),
-        }
-    }
-
-    fn choice<T: Copy>(
-        self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Result<Option<T>, Error> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let chosen = value
-            .as_str()
-            .and_then(|text| choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)));
-        chosen.map(|(_, value)| Some(*value)).ok_or_else(|| Error::NoChoice {
-            field: key,
-            given: value.to_string(),
-            choices: choices.iter().map(|(name, _)| *name).collect(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -179,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_becomes_the_setting_that_it_names() {
+    fn each_key_becomes_its_setting() {
         let cases = [
             (json!({}), ""),
             (json!({"vlan": 100}), "vlan 100 qos 0 proto 802.1q"),
@@ -195,7 +150,7 @@ mod tests {
             (json!({"min_tx_rate": 50}), "min_tx_rate 50 max_tx_rate 0"),
             (json!({"mac": "02:00:00:00:00:01"}), "mac 02:00:00:00:00:01"),
             (json!({"spoofchk": "", "trust": null, "mac": ""}), ""),
-            // The incumbent's JSON reader does not look at case.
+            // sriov-cni's JSON reader does not look at case.
             (json!({"spoofChk": "on", "VLAN": 5}), "vlan 5 qos 0 proto 802.1q spoofchk on"),
             (json!({"logLevel": "debug", "logFile": "/var/log/sriov", "foo": [1]}), ""),
         ];
@@ -205,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mac_of_the_runtime_goes_before_that_of_args_and_config() {
+    fn mac_of_runtime_takes_precedence_over_args_and_config() {
         let runtime =
             json!({"runtimeConfig": {"mac": "02:00:00:00:00:01"}, "mac": "02:00:00:00:00:03"});
         let config = json!({"mac": "02:00:00:00:00:03"});
@@ -217,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_with_its_field_and_the_mend() {
+    fn wrong_value_is_refused_with_its_field_and_remedy() {
         let cases = [
             (json!({"deviceID": null}), "deviceID is missing: give the VF's PCI address"),
             (json!({"deviceID": 7}), "deviceID: 7 is no text: put it in quotes"),

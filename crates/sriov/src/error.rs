@@ -1,7 +1,12 @@
+//! Why a VF cannot be given to a pod, checked or taken back.
+
 use std::path::PathBuf;
 
 use podbond_cni::{Code, Failure, MacError};
 use podbond_names::{LinkName, NameError, PciAddress};
+use podbond_record::Record;
+
+use crate::holder::Holder;
 
 /// Why a VF cannot be given to a pod, checked or taken back.
 #[derive(Debug, thiserror::Error)]
@@ -107,13 +112,13 @@ pub enum Error {
         /// Its link.
         link: LinkName,
     },
-    /// Another pod that is alive has the VF.
-    #[error("deviceID: VF {pci} is held by the pod whose network namespace is {}: use another VF, or delete that pod", netns.display())]
+    /// Another pod has the VF, or may have it.
+    #[error("deviceID: VF {pci} is held by {holder}: use another VF, or delete that pod")]
     Held {
         /// The VF.
         pci: PciAddress,
-        /// `CNI_NETNS` of its holder.
-        netns: PathBuf,
+        /// That pod.
+        holder: Box<Holder>,
     },
     /// The name is in use in the pod.
     #[error("the pod has a link {name} already: choose another name for this attachment")]
@@ -122,20 +127,30 @@ pub enum Error {
         name: LinkName,
     },
     /// There is a record of this attachment already.
-    #[error("interface {ifname} of this container has been added already: delete it first; its record is {}", path.display())]
+    #[error("{attachment} has been added already: delete it first; its record is {}", path.display())]
     AlreadyAdded {
-        /// The interface.
-        ifname: LinkName,
+        /// The attachment, as its record shows it.
+        attachment: String,
         /// The file.
         path: PathBuf,
     },
-    /// The VF could not be put back as it was.
-    #[error("VF {pci} is not yet as it was before: {}", .left.join("; "))]
+    /// An earlier attachment of the same container and interface has a lease still.
+    #[error(
+        "the lease of {attachment} is not given back yet: {problem}; repeat this, or run `podbond gc`, once its IPAM plugin works"
+    )]
+    LeasePending {
+        /// The attachment, as its record shows it.
+        attachment: String,
+        /// What the IPAM plugin said.
+        problem: String,
+    },
+    /// The VF could not be restored.
+    #[error("VF {pci} is not yet as it was before: {}", .problems.join("; "))]
     NotRestored {
         /// The VF.
         pci: PciAddress,
-        /// What is left to do, and why it was not done.
-        left: Vec<String>,
+        /// What is to be done, and why it was not done.
+        problems: Vec<String>,
     },
     /// What CHECK found.
     #[error("interface {ifname} is not as ADD left it: {}", .differences.join("; "))]
@@ -151,10 +166,16 @@ pub enum Error {
     /// What the IPAM plugin said, or what went wrong while the VF was given to the pod.
     #[error(transparent)]
     Attaching(#[from] Failure),
-    /// A record or a claim could not be kept, or another process works on the VF and does not end.
+    /// The attachment cannot be recorded.
+    #[error("the attachment cannot be recorded: {0}")]
+    Unrecorded(String),
+    /// The record, or its lock.
+    #[error(transparent)]
+    Record(#[from] podbond_record::Error),
+    /// A file of sriov-cni, or the VF's lock.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
-    /// Several things went wrong, all of them told.
+    /// Several things went wrong, all of them reported.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Error>),
     /// The kernel refused.
@@ -168,14 +189,34 @@ fn missing_link(driver: Option<&str>) -> String {
             "has no driver, and so no network interface: bind it to its network driver".to_owned()
         }
         Some(driver) => format!(
-            "(driver {driver}) has no network interface on the node: another network namespace has \
-             it; look there with `ip -all netns exec ip link`"
+            "(driver {driver}) has no network interface on the node: it is held by a network \
+             namespace that is not in any record; look for it with `ip -all netns exec ip link`"
         ),
     }
 }
 
 impl Error {
-    /// Success when nothing went wrong, one error as it is, and more in one.
+    pub(crate) fn held(pci: PciAddress, holder: Holder) -> Self {
+        Self::Held { pci, holder: Box::new(holder) }
+    }
+
+    /// Returns what a record tells of a lease that is pending.
+    pub(crate) fn pending(record: &Record) -> Option<Self> {
+        let problem = record.ipam_problem.clone()?;
+        Some(Self::LeasePending { attachment: record.to_string(), problem })
+    }
+
+    /// Returns whether another process holds a lock.
+    pub(crate) fn is_locked(&self) -> bool {
+        match self {
+            Self::State(error) | Self::Record(podbond_record::Error::State(error)) => {
+                error.is_locked()
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns success when nothing went wrong, one error as it is, and several in one.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),
@@ -184,7 +225,7 @@ impl Error {
         }
     }
 
-    /// The answer to the runtime, naming the network.
+    /// Returns the answer to the runtime, naming the network.
     pub fn into_failure(self, network: &str) -> Failure {
         let code = match &self {
             Self::Attaching(failure) => return failure.clone(),
@@ -194,10 +235,11 @@ impl Error {
             | Self::Held { .. }
             | Self::NameTaken { .. }
             | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
+            Self::LeasePending { .. } => Code::TryAgain,
+            error if error.is_locked() => Code::TryAgain,
             Self::NotRestored { .. } | Self::Several(_) => Code::KERNEL,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::State(_) => Code::Io,
+            Self::State(_) | Self::Record(_) | Self::Unrecorded(_) => Code::Io,
             Self::NetnsMissing => Code::InvalidEnvironment,
             _ => Code::InvalidConfig,
         };

@@ -1,14 +1,14 @@
-//! Records that neither ADD nor the incumbent wrote: whatever they hold, DEL reads them or takes
-//! them for none.
+//! Records in sriov-cni's place, whoever wrote them: whatever they hold, they are read or treated as
+//! missing.
 
-use crate::state::Record;
+use crate::sriov_cni::SriovCniRecord;
 
 /// Reads a record.
 ///
 /// # Panics
 /// When a record that can be read is not the same once it is written again.
 pub fn record(bytes: &[u8]) {
-    let Some(record) = Record::read(bytes) else { return };
-    let _ = (record.network(), record.config());
-    assert_eq!(Record::read(&record.to_json()), Some(record));
+    let Some(record) = SriovCniRecord::read(bytes) else { return };
+    let _ = record.conf();
+    assert_eq!(SriovCniRecord::read(&record.to_json()), Some(record));
 }

@@ -1,158 +1,92 @@
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+//! GC: deletes the attachments of a network that are not valid any more.
 
 use podbond_cni::{Delegates, NodeRequest};
-use podbond_ipam::{Ipam, Lease, collect};
-use podbond_kernel::no_netns;
+use podbond_record::{Record, Stored};
 
-use crate::left::del_of;
-use crate::state::Record;
+use crate::record::PLUGIN;
 use crate::{Error, Sriov};
 
-/// What becomes of a record's VF and of the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It is valid, another network's, or may be in use: both stay.
-    Stays,
-    /// It is deleted.
-    Goes,
-    /// A valid attachment has the VF by now: the lease and the record alone go.
-    IsOver,
-}
-
 impl Sriov {
-    /// GC: deletes this network's attachments that are not valid any more, from their records, and has
-    /// the IPAM plugin do the same. Goes on past errors.
-    pub(crate) fn sweep(
+    /// GC: the DEL of each recorded attachment of the network that is not valid, and the IPAM plugin's
+    /// GC. Goes on past errors.
+    pub(crate) fn delete_invalid(
         &self,
         request: &NodeRequest,
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
-        let valid: BTreeSet<PathBuf> = request
-            .valid_attachments
-            .iter()
-            .map(|attachment| self.store.record_path(&attachment.container_id, &attachment.ifname))
-            .collect();
+        let (records, _) = self.records.all()?;
         let mut errors = Vec::new();
-        let mut kept = |error| errors.push(error);
-        let records = self.store.records().map_err(&mut kept).unwrap_or_default();
-        let torn = self.store.torn().map_err(&mut kept).unwrap_or_default();
-        let abandoned = self.store.abandoned().map_err(&mut kept).unwrap_or_default();
-        for (path, record) in &records {
-            let outcome = match fate((path, record), &records, &request.config.name, &valid) {
-                Fate::Stays => Ok(()),
-                Fate::Goes => match del_of(path, record, &request.path) {
-                    Some(del) => self.remove(&del, delegates),
-                    None => self.take_back(path, record),
-                },
-                Fate::IsOver => self.forget_attachment(path, record, request, delegates),
-            };
+        for record in records.iter().filter(|record| is_invalid(record, request)) {
+            let Some(del) = record.del(&request.path) else { continue };
+            let outcome = self.del_vf(&del, delegates).and_then(|()| self.expect_ended(record));
             errors.extend(outcome.err());
         }
-        for path in torn.iter().filter(|path| !valid.contains(*path)) {
-            errors.extend(self.store.remove_record(path).err());
-        }
-        for path in &abandoned {
-            errors.extend(podbond_state::remove(path).err().map(Error::State));
-        }
-        errors.extend(collect(request, delegates, &self.debts).into_iter().map(Error::Attaching));
+        errors.extend(delegates.ipam_gc(request).map_err(Error::Attaching).err());
         Error::all(errors)
     }
 
-    /// Of an attachment of which only the VF is known.
-    fn take_back(&self, path: &Path, record: &Record) -> Result<(), Error> {
-        let _lock = self.store.lock(record.device)?;
-        self.bring_back_if_held(None, path, record)?;
-        self.store.remove_record(path)
-    }
-
-    /// Gives the lease back of an attachment whose VF another has, and removes its record.
-    fn forget_attachment(
-        &self,
-        path: &Path,
-        record: &Record,
-        gc: &NodeRequest,
-        delegates: &Delegates<'_>,
-    ) -> Result<(), Error> {
-        if let Some(del) = del_of(path, record, &gc.path) {
-            let ipam = Ipam { request: &del, delegates, debts: &self.debts };
-            ipam.give_back(Lease::Possible).map_err(Error::Attaching)?;
+    /// Returns an error where an attachment's lease is still pending after its DEL.
+    fn expect_ended(&self, record: &Record) -> Result<(), Error> {
+        match self.records.read(&record.attachment())? {
+            Stored::Whole(record) => Error::pending(&record).map_or(Ok(()), Err),
+            Stored::Missing | Stored::Unreadable(_) => Ok(()),
         }
-        self.store.remove_record(path)
     }
 }
 
-fn fate(
-    (path, record): (&PathBuf, &Record),
-    all: &[(PathBuf, Record)],
-    network: &str,
-    valid: &BTreeSet<PathBuf>,
-) -> Fate {
-    let ours = match record.network() {
-        Some(name) => name == network,
-        // Nobody knows whose it is: it goes once nobody can use it.
-        None => record.netns.as_deref().is_some_and(no_netns),
-    };
-    if !ours || valid.contains(path) {
-        return Fate::Stays;
-    }
-    let mut of_valid = all.iter().filter(|(path, _)| valid.contains(path));
-    if of_valid.any(|(_, other)| other.device == record.device) {
-        return Fate::IsOver;
-    }
-    Fate::Goes
+/// Returns whether GC deletes an attachment. One of a chain is its maker's.
+fn is_invalid(record: &Record, request: &NodeRequest) -> bool {
+    record.chain.is_none()
+        && record.network == request.config.name
+        && record.add.as_ref().is_some_and(|add| add.config.plugin == PLUGIN)
+        && !request.valid_attachments.contains(&record.attachment())
 }
 
 #[cfg(test)]
 mod tests {
+    use podbond_cni::NetConf;
+    use podbond_record::ChainPart;
     use serde_json::json;
 
     use super::*;
-    use crate::testing::PCI;
+    use crate::testing::{net_conf, record};
 
-    /// The record of an attachment to a network, in a namespace.
-    fn record(network: Option<&str>, netns: &str) -> Record {
-        let own = json!({"version": 1, "netns": netns, "original": {"settings": {}}});
-        let record = json!({"deviceID": PCI, "name": network, "podbond": own});
-        Record::read(record.to_string().as_bytes()).unwrap()
-    }
-
-    fn judged(record: Record, others: &[Record], valid: &[&str]) -> Fate {
-        let mut all = vec![(PathBuf::from("c1-net1"), record)];
-        let others = others.iter().zip(2..);
-        all.extend(others.map(|(other, n)| (PathBuf::from(format!("c{n}-net1")), other.clone())));
-        let valid = valid.iter().map(PathBuf::from).collect();
-        fate((&all[0].0, &all[0].1), &all, "n", &valid)
-    }
-
-    const ALIVE: &str = "/proc/self/ns/net";
-    const DEAD: &str = "/run/netns/dead";
-
-    #[test]
-    fn gc_touches_its_own_networks_attachments_that_are_not_valid() {
-        for netns in [ALIVE, DEAD] {
-            assert_eq!(judged(record(Some("n"), netns), &[], &["c1-net1"]), Fate::Stays);
-            assert_eq!(judged(record(Some("other"), netns), &[], &[]), Fate::Stays);
-            assert_eq!(judged(record(Some("n"), netns), &[], &["c2-net1"]), Fate::Goes);
-        }
+    fn gc(network: &str, valid: &serde_json::Value) -> NodeRequest {
+        let conf = json!({
+            "cniVersion": "1.1.0", "name": network, "type": "sriov",
+            "cni.dev/valid-attachments": valid,
+        });
+        let conf = NetConf::parse(conf.to_string().as_bytes()).unwrap();
+        NodeRequest::gc(Vec::new(), conf).unwrap()
     }
 
     #[test]
-    fn what_is_nobodys_goes_only_with_its_namespace() {
-        assert_eq!(judged(record(None, ALIVE), &[], &[]), Fate::Stays);
-        assert_eq!(judged(record(None, DEAD), &[], &[]), Fate::Goes);
-        assert_eq!(judged(record(None, DEAD), &[], &["c1-net1"]), Fate::Stays);
-        // What cannot be looked at may be alive.
-        let dir = tempfile::tempdir().unwrap();
-        let circle = dir.path().join("circle");
-        std::os::unix::fs::symlink(&circle, &circle).unwrap();
-        assert_eq!(judged(record(None, circle.to_str().unwrap()), &[], &[]), Fate::Stays);
+    fn attachments_of_the_network_that_are_not_valid_are_deleted() {
+        let record = record("c1", &net_conf(&json!({})));
+        assert!(is_invalid(&record, &gc("sriovnet1", &json!([]))));
+        let other = json!([{"containerID": "c2", "ifname": "net1"}]);
+        assert!(is_invalid(&record, &gc("sriovnet1", &other)));
+        let own = json!([{"containerID": "c1", "ifname": "net1"}]);
+        assert!(!is_invalid(&record, &gc("sriovnet1", &own)));
+        assert!(!is_invalid(&record, &gc("another", &json!([]))));
     }
 
     #[test]
-    fn a_vf_that_a_valid_attachment_has_by_now_is_not_taken_back() {
-        let later = [record(Some("other"), ALIVE)];
-        assert_eq!(judged(record(Some("n"), ALIVE), &later, &["c2-net1"]), Fate::IsOver);
-        assert_eq!(judged(record(Some("n"), ALIVE), &later, &[]), Fate::Goes);
+    fn attachments_of_a_chain_or_of_another_plugin_are_left() {
+        let mut of_chain = record("c1", &net_conf(&json!({})));
+        of_chain.chain = Some(ChainPart {
+            position: 0,
+            nad: None,
+            resource: None,
+            device: None,
+            configs: Vec::new(),
+            args: podbond_cni::Args::default(),
+            called: 1,
+            so_far: None,
+            result: None,
+        });
+        assert!(!is_invalid(&of_chain, &gc("sriovnet1", &json!([]))));
+        let bond = record("c1", &net_conf(&json!({"type": "bond"})));
+        assert!(!is_invalid(&bond, &gc("sriovnet1", &json!([]))));
     }
 }

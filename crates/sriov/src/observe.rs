@@ -1,15 +1,15 @@
-use podbond_kernel::{At, Kernel, Link, Netns, Result, View};
+//! What the kernel shows of a VF and its link.
+
+use podbond_kernel::{At, Kernel, Link, Netns, Result, Vf, View, is_userspace_driver};
 use podbond_names::{LinkName, PciAddress};
 
-use crate::plan::find;
-
-/// What the kernel shows of a VF that shall be the pod's link `ifname`, or is: what [`crate::plan`]
-/// needs to see, and no more.
+/// Returns what the kernel shows of a VF that is or shall be the pod's link `ifname`: what
+/// [`plan`](crate::plan) needs to see, and no more.
 pub fn observe(kernel: &mut Kernel, pci: PciAddress, ifname: &LinkName) -> Result<View> {
     look(kernel, pci, &[At::pod(ifname.clone())])
 }
 
-/// The VF, its link wherever it is, and the links of these names.
+/// Returns the VF, its link wherever it is, and the links of these names.
 ///
 /// The pod's links are listed only when the VF's is neither on the node nor has one of the names.
 pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result<View> {
@@ -20,8 +20,8 @@ pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result
         view.host.extend(link.map(|link| Link { parent: Some(pci), ..link }));
     }
     for at in names {
-        let known = view.link(at.netns, &at.name).is_some();
-        if known || (at.netns == Netns::Pod && !kernel.has_pod()) {
+        let is_seen = view.link(at.netns, &at.name).is_some();
+        if is_seen || (at.netns == Netns::Pod && !kernel.has_pod()) {
             continue;
         }
         let link = kernel.link_by_any_name(at)?;
@@ -34,8 +34,31 @@ pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result
             Netns::Pod => view.pod.extend(link),
         }
     }
-    if find(&view, pci).is_none() && kernel.has_pod() {
+    if link_of(&view, pci).is_none() && kernel.has_pod() {
         view.pod = kernel.links(Netns::Pod)?;
     }
     Ok(view)
+}
+
+/// Returns the link of a PCI function, in the pod or on the node, with its place.
+pub(crate) fn link_of(view: &View, pci: PciAddress) -> Option<(At, &Link)> {
+    [Netns::Pod, Netns::Host].into_iter().find_map(|netns| {
+        let link = view.links(netns).iter().find(|link| link.parent == Some(pci))?;
+        Some((At { netns, name: link.name.clone() }, link))
+    })
+}
+
+/// Returns whether a link has this name or altname.
+pub(crate) fn has_name(link: &Link, name: &LinkName) -> bool {
+    link.name == *name || link.altnames.iter().any(|other| other == name.as_str())
+}
+
+/// Returns whether the VF is bound to a driver that gives it no link.
+pub(crate) fn is_userspace(vf: &Vf) -> bool {
+    vf.driver.as_deref().is_some_and(is_userspace_driver)
+}
+
+/// Returns whether the VF's driver gives it a link, in whatever namespace that is.
+pub(crate) fn has_link(vf: &Vf) -> bool {
+    vf.driver.is_some() && !is_userspace(vf)
 }

@@ -1,8 +1,9 @@
 //! Situations that the unit tests share: VF 2 of pf0 and its link, as igb shows them.
 
-use podbond_cni::{Args, NetConf};
+use podbond_cni::{Args, Attachment, ContainerId, NetConf, Request};
 use podbond_kernel::{Link, LinkState, Vf, VfLinkState, VfSettings, View, VlanProtocol};
 use podbond_names::{LinkName, PciAddress};
+use podbond_record::{Record, State};
 use serde_json::{Value, json};
 
 use crate::Config;
@@ -17,6 +18,11 @@ pub(crate) fn pci() -> PciAddress {
 
 pub(crate) fn name(text: &str) -> LinkName {
     text.parse().unwrap()
+}
+
+pub(crate) fn attachment(container: &str, ifname: &str) -> Attachment {
+    let container_id = ContainerId::try_from(container.to_owned()).unwrap();
+    Attachment { container_id, ifname: name(ifname) }
 }
 
 pub(crate) fn net_conf(keys: &Value) -> NetConf {
@@ -78,6 +84,20 @@ pub(crate) fn vf() -> Vf {
             max_tx_rate: Some(0),
         },
     }
+}
+
+/// The record of `net1` of a container, without namespace.
+pub(crate) fn record(container: &str, conf: &NetConf) -> Record {
+    let attachment = attachment(container, "net1");
+    let request = Request {
+        container_id: attachment.container_id,
+        netns: None,
+        ifname: attachment.ifname,
+        args: Args::default(),
+        path: Vec::new(),
+        config: conf.clone(),
+    };
+    Record { state: State::Active, ..Record::of_del(&request) }
 }
 
 /// The VF's link on the node, down.

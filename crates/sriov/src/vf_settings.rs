@@ -1,5 +1,9 @@
+//! What a PF keeps of a VF (MAC, VLAN, trust, rates …): the steps from what is to what is wanted.
+
 use podbond_kernel::{At, Link, Step, Vf, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::Mac;
+
+use crate::igb;
 
 /// A change to what a PF keeps of a VF: both sides hold the fields that change, and no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +23,7 @@ impl Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotShown(pub(crate) &'static str);
 
-/// Settings of which only those remain that the driver shows in `shown`.
+/// Returns those settings that the driver shows in `shown`.
 pub(crate) fn limit(wanted: &VfSettings, shown: &VfSettings) -> VfSettings {
     VfSettings {
         mac: shown.mac.and(wanted.mac),
@@ -29,16 +33,14 @@ pub(crate) fn limit(wanted: &VfSettings, shown: &VfSettings) -> VfSettings {
     }
 }
 
-/// The steps that take a VF to `wanted`, and its link, where it has one, to the address `own`.
+/// Returns the steps that take a VF to `wanted`, and its link, where it has one, to the address `own`.
 ///
-/// A driver refuses an address that the VF gives to itself when the PF has given it another one,
-/// unless the VF is trusted; with some drivers (igb) the VF does not even learn of the PF's
-/// until it is reset. So the VF is trusted for the moment in which its link takes the address. It
-/// is on the node then, out of a pod's reach. The PF's own entry, where it is to have one, is written
-/// after it, since a trusted VF's address may overwrite it. Where it is to have none it is emptied
-/// before, since igb puts into it what the VF tells, and keeps from the VF what is sent to it while
-/// it is empty. Undone in reverse the same holds.
-pub(crate) fn settle(
+/// A driver refuses an address that the VF gives to itself when the PF has given it another one, unless
+/// the VF is trusted, and with some drivers (igb) the VF does not even learn of the PF's until it is
+/// reset. So the VF is trusted while its link takes the address. It is on the node then, out of a pod's
+/// reach. The PF's own entry is written after it, since a trusted VF's address may overwrite it; for an
+/// entry that is to be empty see [`igb`]. Undone in reverse the same holds.
+pub(crate) fn plan_settings(
     vf: &Vf,
     link: Option<(&At, &Link)>,
     own: Option<Mac>,
@@ -47,7 +49,7 @@ pub(crate) fn settle(
     let target = vf.settings.with(wanted);
     let mut is = vf.settings.clone();
     let mut steps = Vec::new();
-    let mut address = Change::none();
+    let mut overwritten = Change::none();
     if let Some((at, link)) = link
         && let Some(to) = own
         && let Some(from) = link.mac.filter(|from| *from != to)
@@ -57,7 +59,7 @@ pub(crate) fn settle(
             (before.from.trust, before.to.trust) = (is.trust, Some(true));
             is.trust = Some(true);
         }
-        if wanted.mac == Some(Mac::ZERO) && is.mac != wanted.mac {
+        if igb::is_emptied_first(&is, wanted) {
             (before.from.mac, before.to.mac) = (is.mac, wanted.mac);
             is.mac = wanted.mac;
         }
@@ -66,11 +68,12 @@ pub(crate) fn settle(
         }
         steps.push(Step::SetMac { at: at.clone(), from, to });
         if is.mac.is_some() && wanted.mac.is_some_and(|mac| mac != Mac::ZERO) {
-            (address.from.mac, address.to.mac) = (is.mac, wanted.mac);
+            (overwritten.from.mac, overwritten.to.mac) = (is.mac, wanted.mac);
         }
     }
     let change = difference(&is, &target)?;
-    let change = Change { from: address.from.with(&change.from), to: address.to.with(&change.to) };
+    let change =
+        Change { from: overwritten.from.with(&change.from), to: overwritten.to.with(&change.to) };
     if !change.to.is_empty() {
         steps.push(set(vf, change));
     }
@@ -81,7 +84,7 @@ fn set(vf: &Vf, change: Change) -> Step {
     Step::SetVf { pf: vf.pf_link.clone(), vf: vf.index, from: change.from, to: change.to }
 }
 
-/// What of `target` differs from `is`. The parts of a VLAN travel together, and so do the rates;
+/// Returns what of `target` differs from `is`. The parts of a VLAN travel together, and so do the rates;
 /// what of them a driver does not show is the kernel's default.
 fn difference(is: &VfSettings, target: &VfSettings) -> Result<Change, NotShown> {
     let (mac, to_mac) = differing("mac", is.mac, target.mac)?;

@@ -1,16 +1,14 @@
-use podbond_kernel::{At, Link, LinkState, Netns, Step, Vf, VfSettings, View, is_userspace_driver};
-use podbond_names::{LinkName, PciAddress};
+//! The plan of ADD: the steps that give a pod its VF.
 
-use crate::settings::{NotShown, settle};
+use podbond_kernel::{At, LinkState, Netns, Step, Vf, VfSettings, View};
+use podbond_names::LinkName;
+
+use crate::observe::{has_name, is_userspace, link_of};
+use crate::vf_settings::{NotShown, plan_settings};
 use crate::{Config, Error};
 
-/// Whether the VF is bound to a driver that gives it no link.
-pub(crate) fn is_userspace(vf: &Vf) -> bool {
-    vf.driver.as_deref().is_some_and(is_userspace_driver)
-}
-
-/// The steps that give a pod its VF under the name `ifname`, set as `config` asks. What is so
-/// already makes no step, so that the plan of an attachment that is as it should be is empty.
+/// Returns the steps that give a pod its VF under the name `ifname`, set as `config` asks. What is so
+/// already makes no step, so that the plan of an attachment that is as it should be is empty. Pure.
 ///
 /// The view holds the VF, and its link in `host` or `pod`, wherever it is.
 ///
@@ -18,15 +16,14 @@ pub(crate) fn is_userspace(vf: &Vf) -> bool {
 /// nothing.
 pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>, Error> {
     let vf = view.vf(config.device).ok_or(Error::NotAVf { pci: config.device })?;
-    let not_kept =
-        |NotShown(setting)| Error::NotKept { setting, pf: vf.pf_link.clone(), vf: vf.index };
     if is_userspace(vf) {
-        return settle(vf, None, None, &config.settings).map_err(not_kept);
+        let steps = plan_settings(vf, None, None, &config.settings);
+        return steps.map_err(|setting| not_kept(vf, setting));
     }
-    let (at, link) = find(view, config.device)
+    let (at, link) = link_of(view, config.device)
         .ok_or_else(|| Error::NoLink { pci: config.device, driver: vf.driver.clone() })?;
-    let home = At::pod(ifname.clone());
-    if at != home && view.pod.iter().any(|other| has_name(other, ifname)) {
+    let target = At::pod(ifname.clone());
+    if at != target && view.pod.iter().any(|other| has_name(other, ifname)) {
         return Err(Error::NameTaken { name: ifname.clone() });
     }
     if at.netns == Netns::Host && link.master.is_some() {
@@ -35,7 +32,7 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
 
     let mut steps = Vec::new();
     let mut state = link.state;
-    if at != home && state == LinkState::Up {
+    if at != target && state == LinkState::Up {
         steps.push(Step::SetState { at: at.clone(), to: LinkState::Down });
         state = LinkState::Down;
     }
@@ -45,30 +42,24 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
     } else {
         (config.mac, config.settings.clone())
     };
-    steps.extend(settle(vf, Some((&at, link)), own, &settings).map_err(not_kept)?);
-    if at != home {
-        steps.push(Step::Move { from: at, to: home.clone() });
+    let set = plan_settings(vf, Some((&at, link)), own, &settings);
+    steps.extend(set.map_err(|setting| not_kept(vf, setting))?);
+    if at != target {
+        steps.push(Step::Move { from: at, to: target.clone() });
     }
     if state == LinkState::Down && config.state == LinkState::Up {
-        steps.push(Step::SetState { at: home, to: LinkState::Up });
+        steps.push(Step::SetState { at: target, to: LinkState::Up });
     }
     Ok(steps)
 }
 
-/// The link of a PCI function, in the pod or on the node.
-pub(crate) fn find(view: &View, pci: PciAddress) -> Option<(At, &Link)> {
-    [Netns::Pod, Netns::Host].into_iter().find_map(|netns| {
-        let link = view.links(netns).iter().find(|link| link.parent == Some(pci))?;
-        Some((At { netns, name: link.name.clone() }, link))
-    })
-}
-
-pub(crate) fn has_name(link: &Link, name: &LinkName) -> bool {
-    link.name == *name || link.altnames.iter().any(|other| other == name.as_str())
+fn not_kept(vf: &Vf, NotShown(setting): NotShown) -> Error {
+    Error::NotKept { setting, pf: vf.pf_link.clone(), vf: vf.index }
 }
 
 #[cfg(test)]
 mod tests {
+    use podbond_kernel::{Link, USERSPACE_DRIVERS};
     use serde_json::{Value, json};
 
     use super::*;
@@ -78,7 +69,7 @@ mod tests {
         plan(&config(keys), &name("net1"), view)
     }
 
-    fn said(keys: &Value, view: &View) -> Vec<String> {
+    fn texts(keys: &Value, view: &View) -> Vec<String> {
         planned(keys, view).unwrap().iter().map(ToString::to_string).collect()
     }
 
@@ -87,49 +78,49 @@ mod tests {
     }
 
     #[test]
-    fn a_vf_that_needs_no_setting_is_moved_and_brought_up() {
+    fn vf_is_moved_and_brought_up() {
         assert_eq!(
-            said(&json!({"vlan": 0, "vlanQoS": 0, "trust": "off", "spoofchk": "on"}), &on_host()),
+            texts(&json!({"vlan": 0, "vlanQoS": 0, "trust": "off", "spoofchk": "on"}), &on_host()),
             ["move pf0v2 (host) to net1 (pod)", "bring net1 (pod) up"]
         );
     }
 
     #[test]
-    fn a_link_that_is_up_is_taken_down_first() {
+    fn link_that_is_up_is_brought_down_first() {
         let mut view = on_host();
         view.host[0].state = LinkState::Up;
-        assert_eq!(said(&json!({}), &view)[0], "bring pf0v2 (host) down");
+        assert_eq!(texts(&json!({}), &view)[0], "bring pf0v2 (host) down");
     }
 
     #[test]
-    fn a_link_that_a_bond_takes_next_is_left_down_and_as_its_port_it_may_be_up() {
+    fn link_for_a_bond_stays_down_and_its_port_may_be_up() {
         let (keys, mut view) = (json!({"adminState": "down"}), on_host());
         view.host[0].state = LinkState::Up;
-        let steps = said(&keys, &view);
+        let steps = texts(&keys, &view);
         assert_eq!(steps, ["bring pf0v2 (host) down", "move pf0v2 (host) to net1 (pod)"]);
         view = in_pod();
         view.pod[0].state = LinkState::Up;
-        assert_eq!(said(&keys, &view), Vec::<String>::new());
+        assert_eq!(texts(&keys, &view), Vec::<String>::new());
     }
 
     #[test]
-    fn only_what_changes_is_set_and_parts_of_one_thing_travel_together() {
+    fn only_changes_are_set_and_parts_of_one_attribute_together() {
         let keys = json!({
             "vlan": 100, "vlanQoS": 3, "trust": "on", "spoofchk": "on", "link_state": "auto",
             "max_tx_rate": 50,
         });
         assert_eq!(
-            said(&keys, &on_host())[0],
+            texts(&keys, &on_host())[0],
             "set VF 2 of pf0 to vlan 100 qos 3 proto 802.1q trust on min_tx_rate 0 max_tx_rate 50 \
              (was vlan 0 qos 0 proto 802.1q trust off min_tx_rate 0 max_tx_rate 0)"
         );
     }
 
     #[test]
-    fn a_vf_takes_an_address_while_it_is_trusted_for_a_moment() {
+    fn vf_is_trusted_while_it_takes_an_address() {
         let keys = json!({"mac": "02:00:00:00:00:cc", "spoofchk": "off"});
         assert_eq!(
-            said(&keys, &on_host()),
+            texts(&keys, &on_host()),
             [
                 "set VF 2 of pf0 to trust on (was trust off)",
                 "set mac of pf0v2 (host) to 02:00:00:00:00:cc (was 02:00:00:00:00:bb)",
@@ -142,21 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn a_vf_that_stays_trusted_is_trusted_once() {
-        let steps = said(&json!({"mac": "02:00:00:00:00:cc", "trust": "on"}), &on_host());
+    fn vf_that_stays_trusted_is_trusted_once() {
+        let steps = texts(&json!({"mac": "02:00:00:00:00:cc", "trust": "on"}), &on_host());
         assert_eq!(steps.iter().filter(|step| step.contains("trust")).count(), 1, "{steps:?}");
     }
 
     #[test]
-    fn an_address_that_the_link_has_already_is_only_written_to_the_pf() {
+    fn address_that_the_link_has_is_only_written_to_the_pf() {
         assert_eq!(
-            said(&json!({"mac": crate::testing::OWN_MAC}), &on_host())[0],
+            texts(&json!({"mac": crate::testing::OWN_MAC}), &on_host())[0],
             "set VF 2 of pf0 to mac 02:00:00:00:00:bb (was mac 02:00:00:00:00:aa)"
         );
     }
 
     #[test]
-    fn carried_out_a_plan_leaves_nothing_to_do_and_undone_nothing_changed() {
+    fn applied_plan_leaves_no_step_and_undone_no_change() {
         let everything = json!({
             "vlan": 100, "vlanProto": "802.1ad", "trust": "on", "spoofchk": "off",
             "link_state": "enable", "max_tx_rate": 50, "mac": "02:00:00:00:00:cc",
@@ -167,7 +158,7 @@ mod tests {
             let before = view.clone();
             let steps = planned(&keys, &view).unwrap();
             view.apply(&steps);
-            assert_eq!(said(&keys, &view), Vec::<String>::new(), "{keys}");
+            assert_eq!(texts(&keys, &view), Vec::<String>::new(), "{keys}");
             let back: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
             view.apply(&back);
             assert_eq!(view, before, "{keys}");
@@ -175,20 +166,20 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_a_bonds_port_is_let_be() {
+    fn address_of_a_bond_port_is_left_unchanged() {
         let mut view = in_pod();
         view.pod[0].master = Some(12);
-        assert_eq!(said(&json!({"mac": "02:00:00:00:00:cc"}), &view), Vec::<String>::new());
+        assert_eq!(texts(&json!({"mac": "02:00:00:00:00:cc"}), &view), Vec::<String>::new());
     }
 
     #[test]
-    fn a_vf_of_a_userspace_driver_is_set_and_nothing_else() {
-        for driver in podbond_kernel::USERSPACE_DRIVERS {
+    fn vf_of_a_userspace_driver_is_only_set() {
+        for driver in USERSPACE_DRIVERS {
             let mut view = on_host();
             view.host.clear();
             view.vfs[0].driver = Some(driver.to_owned());
             assert_eq!(
-                said(&json!({"vlan": 7, "mac": "02:00:00:00:00:cc"}), &view),
+                texts(&json!({"vlan": 7, "mac": "02:00:00:00:00:cc"}), &view),
                 ["set VF 2 of pf0 to mac 02:00:00:00:00:cc vlan 7 qos 0 proto 802.1q \
                   (was mac 02:00:00:00:00:aa vlan 0 qos 0 proto 802.1q)"]
             );
@@ -196,22 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_vf_is_refused_with_the_way_to_find_vfs() {
+    fn device_that_is_no_vf_is_refused_with_how_to_find_vfs() {
         let message = refused(&View { vfs: Vec::new(), ..on_host() });
         assert!(message.contains("0000:02:10.4 is no SR-IOV VF of this node"), "{message}");
         assert!(message.contains("/sys/bus/pci/devices/*/physfn"), "{message}");
     }
 
     #[test]
-    fn a_vf_without_link_is_refused_with_the_reason() {
+    fn vf_without_link_is_refused_with_the_reason() {
         let mut view = View { host: Vec::new(), ..on_host() };
-        assert!(refused(&view).contains("another network namespace has it"));
+        assert!(refused(&view).contains("a network namespace that is not in any record"));
         view.vfs[0].driver = None;
         assert!(refused(&view).contains("has no driver"));
     }
 
     #[test]
-    fn a_name_that_is_taken_in_the_pod_is_refused_also_when_it_is_a_second_name() {
+    fn name_or_altname_taken_in_the_pod_is_refused() {
         let mut view = on_host();
         view.pod.push(stranger("net1"));
         assert!(refused(&view).contains("the pod has a link net1 already"));
@@ -222,20 +213,20 @@ mod tests {
     }
 
     #[test]
-    fn a_port_of_the_nodes_bond_is_refused() {
+    fn port_of_a_bond_of_the_node_is_refused() {
         let mut view = on_host();
         view.host[0] = Link { master: Some(4), ..link("pf0v2") };
         assert!(refused(&view).contains("pf0v2, a port of a bond or bridge of the node"));
     }
 
     #[test]
-    fn a_setting_that_the_driver_does_not_show_is_refused() {
+    fn setting_that_the_driver_does_not_show_is_refused() {
         let mut view = on_host();
         view.vfs[0].settings.trust = None;
         let error = planned(&json!({"trust": "on"}), &view).unwrap_err().to_string();
         assert!(error.contains("trust: the driver of pf0 keeps none for VF 2"), "{error}");
         // Without trust to lend, the address is asked for as it is.
-        let steps = said(&json!({"mac": "02:00:00:00:00:cc"}), &view);
+        let steps = texts(&json!({"mac": "02:00:00:00:00:cc"}), &view);
         assert!(steps[0].starts_with("set mac of pf0v2"), "{steps:?}");
     }
 }

@@ -1,13 +1,17 @@
-use std::path::PathBuf;
+//! STATUS: whether a VF can be given to a pod, with every reason against it.
 
 use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest};
 use podbond_ipam::readiness;
-use podbond_kernel::{Sysfs, is_userspace_driver, no_netns};
+use podbond_kernel::{Sysfs, is_userspace_driver};
 use podbond_names::PciAddress;
+use podbond_record::Record;
 
+use crate::holder::Holder;
+use crate::ownership::holder_of;
+use crate::record::has_vf;
 use crate::{Config, Error, Sriov};
 
-/// Why no VF can be given to a pod at this moment.
+/// Why no VF can be given to a pod.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Unready {
     #[error("this node has no VF: make some with a policy, or write sriov_numvfs of a PF")]
@@ -20,21 +24,18 @@ enum Unready {
     #[error(
         "deviceID: {pci} is no VF of this node: bring its card or its PF's VFs back, or name another"
     )]
-    Gone { pci: PciAddress },
+    NoSuchVf { pci: PciAddress },
+    #[error("deviceID: VF {pci} is held by {holder}: use another VF, or delete that pod")]
+    Held { pci: PciAddress, holder: Holder },
     #[error(
-        "deviceID: VF {pci} is held by the pod whose network namespace is {}: use another VF, or \
-         delete that pod", netns.display()
+        "VF {pci} is gone, which was given to {holder}: bring its card or its PF's VFs back, or \
+         delete that pod"
     )]
-    Held { pci: PciAddress, netns: PathBuf },
-    #[error(
-        "VF {pci} is gone, which the pod with the network namespace {} was given: bring its card or \
-         its PF's VFs back, or delete the pod", netns.display()
-    )]
-    Lost { pci: PciAddress, netns: PathBuf },
+    Gone { pci: PciAddress, holder: Holder },
     #[error(
         "what ADD does cannot be recorded: {0}: make room, or mount the filesystem for writing"
     )]
-    Unrecorded(podbond_state::Error),
+    Unrecorded(String),
 }
 
 impl Unready {
@@ -42,7 +43,7 @@ impl Unready {
     /// connectivity" (section "STATUS"); 50 else.
     fn code(&self) -> Code {
         match self {
-            Self::Lost { .. } => Code::LimitedConnectivity,
+            Self::Gone { .. } => Code::LimitedConnectivity,
             _ => Code::NotAvailable,
         }
     }
@@ -50,38 +51,39 @@ impl Unready {
 
 /// What the node shows.
 #[derive(Default)]
-struct Seen {
+struct NodeState {
     /// `deviceID`, where the configuration names one.
     device: Option<PciAddress>,
     /// The VFs that are there.
     vfs: Vec<Function>,
-    /// VFs of this network's pods that are alive, with their namespaces.
-    given: Vec<(PciAddress, PathBuf)>,
-    records: Option<podbond_state::Error>,
+    /// VFs of this network's pods that are alive.
+    given: Vec<(PciAddress, Holder)>,
+    /// Why what ADD does cannot be recorded.
+    unwritable: Option<String>,
 }
 
 struct Function {
     pci: PciAddress,
-    /// The namespace of the pod that has it.
-    holder: Option<PathBuf>,
+    /// The pod that has it.
+    holder: Option<Holder>,
     /// Whether it is on the node: with a link, or with a driver that gives it none.
     on_node: bool,
 }
 
-/// Every reason that what is seen gives. Pure.
-fn reasons(seen: Seen) -> Vec<Unready> {
-    let Seen { device, vfs, given, records } = seen;
+/// Returns every reason that the node gives. Pure.
+fn reasons(node: NodeState) -> Vec<Unready> {
+    let NodeState { device, vfs, given, unwritable } = node;
     let find = |pci| vfs.iter().find(|vf| vf.pci == pci);
     let device = match (device, device.and_then(find)) {
-        (Some(pci), None) => Some(Unready::Gone { pci }),
-        (Some(pci), Some(vf)) => vf.holder.clone().map(|netns| Unready::Held { pci, netns }),
+        (Some(pci), None) => Some(Unready::NoSuchVf { pci }),
+        (Some(pci), Some(vf)) => vf.holder.clone().map(|holder| Unready::Held { pci, holder }),
         (None, _) if vfs.is_empty() => Some(Unready::NoVf),
         (None, _) if vfs.iter().any(|vf| vf.holder.is_none() && vf.on_node) => None,
         (None, _) => Some(Unready::NoneFree { vfs: vfs.len() }),
     };
-    let lost = given.iter().filter(|(pci, _)| find(*pci).is_none());
-    let lost = lost.map(|(pci, netns)| Unready::Lost { pci: *pci, netns: netns.clone() });
-    device.into_iter().chain(lost).chain(records.map(Unready::Unrecorded)).collect()
+    let gone = given.iter().filter(|(pci, _)| find(*pci).is_none());
+    let gone = gone.map(|(pci, holder)| Unready::Gone { pci: *pci, holder: holder.clone() });
+    device.into_iter().chain(gone).chain(unwritable.map(Unready::Unrecorded)).collect()
 }
 
 impl Sriov {
@@ -94,33 +96,51 @@ impl Sriov {
     ) -> Result<(), Failure> {
         let refused = |error: Error| error.into_failure(&request.config.name);
         let device = device(&request.config).map_err(refused)?;
-        let seen = self.see(device, &request.config.name).map_err(refused)?;
-        let own = reasons(seen).into_iter().map(|reason| Failure::new(reason.code(), reason));
+        let node = self.look_at_node(device, &request.config.name).map_err(refused)?;
+        let own = reasons(node).into_iter().map(|reason| Failure::new(reason.code(), reason));
         readiness(own.collect(), request, delegates)
     }
 
-    fn see(&self, device: Option<PciAddress>, network: &str) -> Result<Seen, Error> {
+    fn look_at_node(&self, device: Option<PciAddress>, network: &str) -> Result<NodeState, Error> {
         let sysfs = Sysfs::new("/sys");
+        let (records, _) = self.records.all()?;
         let mut vfs = Vec::new();
         for pf in sysfs.network_functions()? {
             for (_, pci) in sysfs.vfs_of(pf)? {
                 let driver = sysfs.driver(pci)?;
                 let is_userspace = driver.as_deref().is_some_and(is_userspace_driver);
                 let on_node = is_userspace || !sysfs.links_of(pci)?.is_empty();
-                vfs.push(Function { pci, holder: self.store.holder(pci)?, on_node });
+                vfs.push(Function { pci, holder: self.holder_by(&records, pci)?, on_node });
             }
         }
-        let records = self.store.records()?.into_iter();
-        let given = records
-            .filter(|(_, record)| record.network() == Some(network))
-            .filter_map(|(_, record)| Some((record.device, record.netns?)))
-            .filter(|(_, netns)| !no_netns(netns));
-        let given = given.collect();
-        Ok(Seen { device, vfs, given, records: self.store.writable().err() })
+        let of_network = records.iter().filter(|record| {
+            has_vf(record) && record.network == network && !record.netns_state().is_over()
+        });
+        let given = of_network
+            .filter_map(|record| Some((*record.devices.first()?, holder_of(record)?)))
+            .collect();
+        let written = self.records.writable().map_err(Error::from);
+        let unwritable = written.and_then(|()| self.files.writable()).err();
+        Ok(NodeState { device, vfs, given, unwritable: unwritable.map(|it| it.to_string()) })
+    }
+
+    /// Returns who has a VF: by its claim, and by the record of that namespace.
+    fn holder_by(&self, records: &[Record], pci: PciAddress) -> Result<Option<Holder>, Error> {
+        let Some(netns) = self.files.claim(pci)? else { return Ok(None) };
+        let mut of_claim = records.iter().filter(|record| {
+            has_vf(record)
+                && record.holds(pci)
+                && record.netns.as_ref().is_some_and(|it| it.path == netns)
+        });
+        if let Some(record) = of_claim.next() {
+            return Ok(holder_of(record).filter(|_| !record.netns_state().is_over()));
+        }
+        let holder = self.holder(pci)?;
+        Ok(holder.map(|netns| Holder { attachment: None, netns }))
     }
 }
 
-/// The `deviceID` of a configuration, all of which is checked.
+/// Returns the `deviceID` of a configuration, all of which is checked.
 fn device(config: &NetConf) -> Result<Option<PciAddress>, Error> {
     match Config::parse(config, &Args::default()) {
         Err(Error::DeviceMissing) => {
@@ -140,7 +160,7 @@ mod tests {
     use crate::testing::net_conf;
 
     #[test]
-    fn a_configuration_without_device_is_checked_as_one_with() {
+    fn configuration_without_device_is_checked_as_one_with() {
         let of = |keys| device(&net_conf(&keys)).map_err(|error| error.to_string());
         assert_eq!(of(json!({"deviceID": "0000:02:10.1"})), Ok(Some(pci(1))));
         assert_eq!(of(json!({"deviceID": null, "vlan": 7})), Ok(None));
@@ -151,19 +171,28 @@ mod tests {
         format!("0000:02:10.{function}").parse().unwrap()
     }
 
+    fn by_claim(netns: &str) -> Holder {
+        Holder { attachment: None, netns: netns.into() }
+    }
+
     fn vf(function: u8, holder: Option<&str>, on_node: bool) -> Function {
-        Function { pci: pci(function), holder: holder.map(PathBuf::from), on_node }
+        Function { pci: pci(function), holder: holder.map(by_claim), on_node }
     }
 
     #[test]
-    fn each_reason_is_told_with_its_code_and_its_mend() {
+    fn each_reason_has_its_code_and_remedy() {
         let free = || vf(0, None, true);
         let held = || vf(1, Some("/run/netns/p"), false);
         let elsewhere = || vf(2, None, false);
-        let given = |function| vec![(pci(function), PathBuf::from("/run/netns/p"))];
+        let given = |function| vec![(pci(function), by_claim("/run/netns/p"))];
         let full = podbond_state::writable("/proc/none".as_ref()).err();
-        let of = |device: Option<u8>, vfs| Seen { device: device.map(pci), vfs, ..Seen::default() };
-        let table: Vec<(Seen, &[(u32, &str)])> = vec![
+        let full = full.map(|error| error.to_string());
+        let of = |device: Option<u8>, vfs| NodeState {
+            device: device.map(pci),
+            vfs,
+            ..NodeState::default()
+        };
+        let table: Vec<(NodeState, &[(u32, &str)])> = vec![
             (of(None, vec![free(), held()]), &[]),
             (of(Some(0), vec![free(), held()]), &[]),
             (of(None, vec![]), &[(50, "this node has no VF: ")]),
@@ -176,13 +205,13 @@ mod tests {
                     "deviceID: VF 0000:02:10.1 is held by the pod whose network namespace is /run/netns/p: ",
                 )],
             ),
-            (Seen { given: given(0), ..of(None, vec![free()]) }, &[]),
+            (NodeState { given: given(0), ..of(None, vec![free()]) }, &[]),
             (
-                Seen { given: given(7), records: full, ..of(None, vec![free()]) },
+                NodeState { given: given(7), unwritable: full, ..of(None, vec![free()]) },
                 &[
                     (
                         51,
-                        "VF 0000:02:10.7 is gone, which the pod with the network namespace /run/netns/p was given: ",
+                        "VF 0000:02:10.7 is gone, which was given to the pod whose network namespace is /run/netns/p: ",
                     ),
                     (
                         50,
@@ -191,12 +220,12 @@ mod tests {
                 ],
             ),
         ];
-        for (seen, expected) in table {
-            let told = reasons(seen);
-            assert_eq!(told.len(), expected.len(), "{told:?}");
-            for (told, (code, start)) in told.iter().zip(expected) {
-                assert_eq!(told.code().number(), *code);
-                assert!(told.to_string().starts_with(start), "{told}");
+        for (node, expected) in table {
+            let texts = reasons(node);
+            assert_eq!(texts.len(), expected.len(), "{texts:?}");
+            for (text, (code, start)) in texts.iter().zip(expected) {
+                assert_eq!(text.code().number(), *code);
+                assert!(text.to_string().starts_with(start), "{text}");
             }
         }
     }

@@ -1,0 +1,100 @@
+//! Finishing a VF whose last holder is gone without a DEL, so that the next pod gets none of its
+//! settings.
+
+use podbond_cni::Request;
+use podbond_kernel::{Kernel, NetnsState};
+use podbond_names::PciAddress;
+use podbond_record::Record;
+
+use crate::del::{may_restore, restore};
+use crate::holder::Holder;
+use crate::observe::{has_link, look};
+use crate::ownership::{EarlierHolder, earlier_holder, holder_of, is_claim_of, others_with};
+use crate::record::VfBefore;
+use crate::{Error, Sriov};
+
+impl Sriov {
+    /// Makes sure that nobody has the VF of an ADD, and finishes what its last holder has left. The VF's
+    /// lock is held.
+    pub(super) fn free_vf(
+        &self,
+        kernel: &mut Kernel,
+        pci: PciAddress,
+        request: &Request,
+    ) -> Result<(), Error> {
+        let claim = self.files.claim(pci)?;
+        let view = look(kernel, pci, &[])?;
+        let may_be_away = view.host.is_empty() && view.vf(pci).is_some_and(has_link);
+        let mut is_claim_recorded = false;
+        let mut ended = Vec::new();
+        for record in others_with(&self.records, pci, &request.attachment())? {
+            let Some(netns) = &record.netns else { continue };
+            is_claim_recorded |= is_claim_of(claim.as_deref(), &netns.path);
+            let state = record.netns_state();
+            match earlier_holder(&netns.path, state, claim.as_deref(), may_be_away) {
+                EarlierHolder::Holds => {
+                    let holder = holder_of(&record);
+                    return Err(holder.map_or(Error::NotAVf { pci }, |it| Error::held(pci, it)));
+                }
+                EarlierHolder::IsOver => ended.push((record, true)),
+                EarlierHolder::EndedBySriovCni => ended.push((record, false)),
+            }
+        }
+        if let Some(netns) = &claim
+            && !is_claim_recorded
+            && !NetnsState::of_path(netns).is_over()
+        {
+            return Err(Error::held(pci, Holder { attachment: None, netns: netns.clone() }));
+        }
+        for (record, is_ours) in ended {
+            self.end_earlier_holder(kernel, pci, record, is_ours)?;
+        }
+        if claim.is_some() {
+            if !is_claim_recorded {
+                self.finish_for_sriov_cni(kernel, pci)?;
+            }
+            self.files.remove_claim(pci)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the part of the VF in the record of an earlier holder. Its lease is left to its own DEL, and
+    /// to `podbond gc`.
+    fn end_earlier_holder(
+        &self,
+        kernel: &mut Kernel,
+        pci: PciAddress,
+        record: Record,
+        is_ours: bool,
+    ) -> Result<(), Error> {
+        if is_ours && let Some(before) = VfBefore::recorded(&record) {
+            restore(kernel, pci, &before)?;
+        }
+        let mut record = record;
+        self.files.remove_record(&record.attachment())?;
+        (record.link, record.devices) = (None, Vec::new());
+        if !record.has_ipam() {
+            Ok(self.records.end_plugin(record, None)?)
+        } else if is_ours {
+            Ok(self.records.end_plugin(record, Some("its pod is gone without a DEL"))?)
+        } else {
+            Ok(self.records.write(&record)?)
+        }
+    }
+
+    /// Restores a VF by what sriov-cni recorded of it, and removes that record. The namespace that it was
+    /// claimed for is over.
+    fn finish_for_sriov_cni(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
+        for (attachment, record) in self.files.records()? {
+            if record.device != pci {
+                continue;
+            }
+            let view = look(kernel, pci, &[])?;
+            if may_restore(&view, pci, &attachment.ifname, &record.before, true) {
+                restore(kernel, pci, &record.before)?;
+            }
+            self.files.remove_record(&attachment)?;
+        }
+        Ok(())
+    }
+}

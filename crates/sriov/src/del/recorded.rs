@@ -1,0 +1,86 @@
+//! DEL by the record.
+
+use podbond_cni::{Delegates, Request};
+use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_kernel::{At, Kernel, Netns, NetnsState};
+use podbond_names::PciAddress;
+use podbond_record::{Record, State};
+
+use super::restore;
+use crate::observe::{link_of, look};
+use crate::ownership::{is_claim_of, others_with};
+use crate::record::{VfBefore, device};
+use crate::{Error, Sriov};
+
+impl Sriov {
+    /// DEL of a recorded attachment, with the configuration of its ADD.
+    ///
+    /// The lease is given back once the VF is out of the pod, so that no address is given out while it is
+    /// still in use, unless it can only be given back through the link.
+    pub(super) fn del_recorded(
+        &self,
+        record: Record,
+        request: &Request,
+        delegates: &Delegates<'_>,
+    ) -> Result<(), Error> {
+        let mut record = record;
+        if record.state != State::IpamPending {
+            record.state = State::Releasing;
+            // On a full disk too a pod is deleted.
+            let _ = self.records.write(&record);
+        }
+        let del = del_request(&record, request);
+        let ipam = Ipam { request: &del, delegates };
+        let early = lease_needs_link(&del.config).then(|| ipam.release());
+        let claim = self.restore_recorded(&record)?;
+        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
+        let released = early.unwrap_or_else(|| ipam.release());
+        let file = self.files.remove_record(&record.attachment());
+        Error::all([claim, file].into_iter().filter_map(Result::err).collect())?;
+        Ok(ipam.end(&self.records, Some(record), released)?)
+    }
+
+    /// Restores the VF of a record where it is still the record's. Returns the VF whose claim is to be
+    /// removed.
+    fn restore_recorded(&self, record: &Record) -> Result<Option<PciAddress>, Error> {
+        let (Some(pci), Some(netns)) = (device(record), &record.netns) else { return Ok(None) };
+        let claim = self.files.claim(pci)?;
+        let is_claimed = is_claim_of(claim.as_deref(), &netns.path);
+        let Some(before) = VfBefore::recorded(record) else {
+            // The VF of an earlier boot is no more; its claim, which knows no boot, is still there.
+            let is_of_earlier_boot = !netns.is_of_this_boot() && is_claimed;
+            let is_over = is_of_earlier_boot && NetnsState::of_path(&netns.path).is_over();
+            return Ok(is_over.then_some(pci));
+        };
+        let own = record.attachment();
+        let is_of_another = match netns.state() {
+            // Whoever has the path may have the VF.
+            NetnsState::Another => self.is_of_another(pci, &own)?,
+            _ => {
+                let others = others_with(&self.records, pci, &own)?;
+                others.iter().any(|other| !other.netns_state().is_over())
+            }
+        };
+        if is_of_another {
+            return Ok(None);
+        }
+        let mut kernel = Kernel::with_recorded(netns)?;
+        let view = look(&mut kernel, pci, &[At::pod(record.ifname.clone())])?;
+        let is_in_pod = link_of(&view, pci).is_some_and(|(at, _)| at.netns == Netns::Pod);
+        if !is_in_pod && !is_claimed {
+            // sriov-cni has taken it back.
+            return Ok(None);
+        }
+        restore(&mut kernel, pci, &before)?;
+        Ok(is_claimed.then_some(pci))
+    }
+}
+
+/// Returns the DEL that undoes a record's ADD, with the runtime's `prevResult` where it gives one.
+fn del_request(record: &Record, request: &Request) -> Request {
+    let Some(mut del) = record.del(&request.path) else { return request.clone() };
+    if let Some(result) = &request.config.prev_result {
+        del.config.set_prev_result(Some(result.clone()));
+    }
+    del
+}

@@ -1,0 +1,141 @@
+//! DEL without a record: by the configuration, and by what the kernel and the claim show.
+
+use podbond_cni::{Command, Delegates, NetConf, Request};
+use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_kernel::{At, Link, Netns, VfLinkState, VfSettings, VlanProtocol};
+use podbond_names::PciAddress;
+
+use super::kernel_of;
+use super::restore::{kernel_made_name, look_for_link, restore};
+use crate::config::keys::Keys;
+use crate::observe::link_of;
+use crate::ownership::is_claim_of;
+use crate::record::VfBefore;
+use crate::{Error, Sriov};
+
+impl Sriov {
+    /// DEL of an attachment of which nothing is recorded.
+    pub(super) fn del_unrecorded(
+        &self,
+        device: Option<PciAddress>,
+        request: &Request,
+        delegates: &Delegates<'_>,
+    ) -> Result<(), Error> {
+        let ipam = Ipam { request, delegates };
+        let early = lease_needs_link(&request.config).then(|| ipam.release_unrecorded());
+        let claim = match device {
+            Some(pci) => self.restore_unrecorded(pci, request, delegates)?,
+            None => None,
+        };
+        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
+        let released = early.unwrap_or_else(|| ipam.release_unrecorded());
+        let removed = self.files.remove_record(&request.attachment());
+        Error::all([claim, removed].into_iter().filter_map(Result::err).collect())?;
+        Ok(ipam.end(&self.records, None, released)?)
+    }
+
+    /// Restores the VF that a configuration names where it is plain that this attachment has it: its
+    /// link is in the namespace under the interface's name, or the claim is that namespace's. Returns the
+    /// VF whose claim is to be removed.
+    fn restore_unrecorded(
+        &self,
+        pci: PciAddress,
+        request: &Request,
+        delegates: &Delegates<'_>,
+    ) -> Result<Option<PciAddress>, Error> {
+        let Some(netns) = request.netns.as_deref() else { return Ok(None) };
+        if self.is_of_another(pci, &request.attachment())? {
+            return Ok(None);
+        }
+        let claim = self.files.claim(pci)?;
+        let is_claimed = claim.as_deref() == Some(netns);
+        let mut kernel = kernel_of(request)?;
+        let view = look_for_link(&mut kernel, pci, &request.ifname, is_claimed)?;
+        let link = link_of(&view, pci);
+        let target = At::pod(request.ifname.clone());
+        if !is_claimed && link.as_ref().is_none_or(|(at, _)| *at != target) {
+            return Ok(None);
+        }
+        let before = assumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
+        let mac = link.as_ref().and_then(|(_, link)| unknown_mac(link)).unwrap_or_default();
+        let warning = format_args!(
+            "nothing is recorded of {}: VF {pci} is reset as its card makes it, perhaps under another \
+             name and with another MTU than before{mac}",
+            request.ifname
+        );
+        delegates.warn(Command::Del, request, "warning", &warning);
+        restore(&mut kernel, pci, &before)?;
+        Ok(is_claim_of(claim.as_deref(), netns).then_some(pci))
+    }
+}
+
+/// Returns what a VF was before an ADD with this configuration, as far as that can be assumed: what the
+/// configuration sets was as a card makes its VFs.
+fn assumed(conf: &NetConf, link: Option<(&At, &Link)>) -> VfBefore {
+    let keys = Keys(&conf.raw);
+    let has_vlan = keys.is_given("vlan");
+    let has_rate = keys.is_given("min_tx_rate") || keys.is_given("max_tx_rate");
+    let permanent = link.and_then(|(_, link)| link.permanent_mac);
+    let has_other_mac = link.is_some_and(|(_, link)| link.mac != permanent);
+    let settings = VfSettings {
+        mac: permanent.filter(|_| has_other_mac),
+        vlan: has_vlan.then_some(0),
+        qos: has_vlan.then_some(0),
+        vlan_proto: has_vlan.then_some(VlanProtocol::Dot1Q),
+        spoofchk: keys.is_given("spoofchk").then_some(true),
+        trust: keys.is_given("trust").then_some(false),
+        link_state: keys.is_given("link_state").then_some(VfLinkState::Auto),
+        min_tx_rate: has_rate.then_some(0),
+        max_tx_rate: has_rate.then_some(0),
+    };
+    let name = link.and_then(|(at, link)| match at.netns {
+        Netns::Host => Some(link.name.clone()),
+        Netns::Pod => kernel_made_name(link),
+    });
+    VfBefore { link: name, mac: permanent, mtu: None, state: None, settings }
+}
+
+/// Returns what to say of a link's address where nobody knows the one that it had before, as with
+/// igbvf, which makes one up: the rest of a sentence.
+fn unknown_mac(link: &Link) -> Option<String> {
+    let mac = link.mac.filter(|_| link.permanent_mac.is_none())?;
+    Some(format!(
+        "; its driver shows no MAC address of its own, so that it keeps {mac}: where that was the \
+         pod's, make the PF's VFs anew (sriov_numvfs to 0, then apply its policy)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_kernel::Link;
+    use serde_json::json;
+
+    use super::*;
+    use crate::add::plan;
+    use crate::testing::{OWN_MAC, config, link, name, net_conf, on_host};
+
+    #[test]
+    fn what_the_configuration_sets_is_reset() {
+        let keys = json!({
+            "vlan": 100, "vlanProto": "802.1ad", "trust": "on", "max_tx_rate": 50,
+        });
+        let mut view = on_host();
+        let steps = plan(&config(&keys), &name("net1"), &view).unwrap();
+        let before = view.vfs[0].settings.clone();
+        view.apply(&steps);
+        let at = At::pod(name("net1"));
+        let link = view.link(Netns::Pod, &at.name).unwrap();
+        let assumed = assumed(&net_conf(&keys), Some((&at, link)));
+        assert_eq!(assumed.link, Some(name(&format!("dev{}", link.index))));
+        assert_eq!(view.vfs[0].settings.with(&assumed.settings), before);
+        assert_eq!((assumed.settings.spoofchk, assumed.settings.mac), (None, None));
+    }
+
+    #[test]
+    fn address_that_nobody_knows_is_reported_with_a_remedy() {
+        let text = unknown_mac(&link("net1")).unwrap();
+        assert!(text.contains(OWN_MAC) && text.contains("make the PF's VFs anew"), "{text}");
+        let known = Link { permanent_mac: OWN_MAC.parse().ok(), ..link("net1") };
+        assert_eq!(unknown_mac(&known), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! VF ownership: whose VF it is, by the namespace that its link is in, sriov-cni's claim, and the
+//! records. A late or repeated DEL must not take a VF that another pod has been given since.
+
+use std::path::Path;
+
+use podbond_cni::Attachment;
+use podbond_kernel::NetnsState;
+use podbond_names::PciAddress;
+use podbond_record::{Record, Records};
+
+use crate::Error;
+use crate::holder::Holder;
+use crate::record::has_vf;
+
+/// What an ADD does with the record of an earlier holder of its VF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EarlierHolder {
+    /// It has the VF, or may have it: the ADD is refused.
+    Holds,
+    /// Its namespace is over: the VF is restored by the record, whose part of the VF then ends.
+    IsOver,
+    /// sriov-cni has taken the VF back: the record's part of the VF ends, the VF is left as it is.
+    EndedBySriovCni,
+}
+
+/// Returns what an ADD does with a record that names its VF. `claim` is that on the VF, and `may_be_away`
+/// tells that the VF's link is in some other namespace than the node's. Pure.
+pub(crate) fn earlier_holder(
+    netns: &Path,
+    state: NetnsState,
+    claim: Option<&Path>,
+    may_be_away: bool,
+) -> EarlierHolder {
+    // Its link is nowhere on the node: it may be in this namespace, whatever the claim says.
+    let may_have_it = is_claim_of(claim, netns) || (claim.is_none() && may_be_away);
+    match (may_have_it, state.is_over()) {
+        (true, false) => EarlierHolder::Holds,
+        (true, true) => EarlierHolder::IsOver,
+        (false, _) => EarlierHolder::EndedBySriovCni,
+    }
+}
+
+/// Returns whether a claim is that of a namespace. One that is damaged says nothing against it.
+pub(crate) fn is_claim_of(claim: Option<&Path>, netns: &Path) -> bool {
+    claim.is_some_and(|claim| claim == netns || !claim.is_absolute())
+}
+
+/// Returns the records of other attachments that have been given a VF.
+pub(crate) fn others_with(
+    records: &Records,
+    pci: PciAddress,
+    own: &Attachment,
+) -> Result<Vec<Record>, Error> {
+    let mut others = records.holding(pci)?;
+    others.retain(|record| has_vf(record) && record.attachment() != *own);
+    Ok(others)
+}
+
+/// Returns who holds a VF by a record.
+pub(crate) fn holder_of(record: &Record) -> Option<Holder> {
+    let netns = record.netns.as_ref()?.path.clone();
+    Some(Holder { attachment: Some(record.to_string()), netns })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/run/netns/p1";
+    const OTHER: &str = "/run/netns/p2";
+
+    fn judged(state: NetnsState, claim: Option<&str>, may_be_away: bool) -> EarlierHolder {
+        earlier_holder(Path::new(PATH), state, claim.map(Path::new), may_be_away)
+    }
+
+    #[test]
+    fn record_holds_its_vf_until_its_namespace_is_over() {
+        for state in [NetnsState::Alive, NetnsState::Unknown] {
+            assert_eq!(judged(state, Some(PATH), false), EarlierHolder::Holds);
+            assert_eq!(judged(state, None, true), EarlierHolder::Holds, "its claim is lost");
+        }
+        for state in [NetnsState::Gone, NetnsState::Another] {
+            assert_eq!(judged(state, Some(PATH), false), EarlierHolder::IsOver);
+        }
+    }
+
+    #[test]
+    fn record_without_claim_or_with_anothers_was_ended_by_sriov_cni() {
+        for state in [NetnsState::Alive, NetnsState::Gone] {
+            assert_eq!(judged(state, None, false), EarlierHolder::EndedBySriovCni);
+            assert_eq!(judged(state, Some(OTHER), true), EarlierHolder::EndedBySriovCni);
+        }
+    }
+
+    #[test]
+    fn damaged_claim_leaves_it_to_the_record() {
+        for claim in ["", "\0\0"] {
+            assert_eq!(judged(NetnsState::Alive, Some(claim), false), EarlierHolder::Holds);
+            assert_eq!(judged(NetnsState::Gone, Some(claim), false), EarlierHolder::IsOver);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What the plugin records of an attachment: the VF as it was before ADD changed anything.
+
+use podbond_kernel::{LinkState, Vf, VfSettings, View};
+use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_record::{LinkPart, Record};
+use serde::{Deserialize, Serialize};
+
+use crate::Config;
+
+/// The plugin's name, in configurations and records.
+pub(crate) const PLUGIN: &str = "sriov";
+
+/// A VF as it was before ADD. What is absent is not known and is left unchanged by DEL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct VfBefore {
+    /// The name of its link on the node; none where it had no link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<LinkName>,
+    /// The link's own address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mac: Option<Mac>,
+    /// The link's MTU in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mtu: Option<u32>,
+    /// Whether the link was up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<LinkState>,
+    /// What the PF kept of it.
+    pub(crate) settings: VfSettings,
+}
+
+impl VfBefore {
+    /// Returns what a view shows of a VF on the node.
+    pub(crate) fn observed(vf: &Vf, view: &View) -> Self {
+        let link = view.host.iter().find(|link| link.parent == Some(vf.pci));
+        Self {
+            link: link.map(|link| link.name.clone()),
+            mac: link.and_then(|link| link.mac),
+            mtu: link.map(|link| link.mtu),
+            state: link.map(|link| link.state),
+            settings: vf.settings.clone(),
+        }
+    }
+
+    /// Returns what a record tells of its VF; none where its link half is void or ended.
+    pub(crate) fn recorded(record: &Record) -> Option<Self> {
+        record.link(PLUGIN)
+    }
+
+    /// Returns the plugin's part of a record.
+    pub(crate) fn to_link_part(&self) -> serde_json::Result<LinkPart> {
+        LinkPart::new(PLUGIN, self)
+    }
+}
+
+/// Returns whether this plugin has given a VF to the record's pod, and has not taken it back.
+pub(crate) fn has_vf(record: &Record) -> bool {
+    record.link.as_ref().is_some_and(|link| link.plugin == PLUGIN)
+}
+
+/// Returns the VF of the ADD of this plugin that a record is about.
+pub(crate) fn device(record: &Record) -> Option<PciAddress> {
+    let add = record.add.as_ref().filter(|add| add.config.plugin == PLUGIN)?;
+    Config::device_of(&add.config)
+}
