@@ -1,23 +1,81 @@
+//! CHECK: every difference between a bond and what its ADD made, and the IPAM plugin's CHECK.
+
 use std::iter::once;
 
-use podbond_cni::CniResult;
-use podbond_ipam::Found;
+use podbond_cni::{Args, CniResult, Delegates, NetConf, Request};
+use podbond_ipam::Observed;
 use podbond_kernel::bond::OptionMismatch;
-use podbond_kernel::{BondMode, BondOptions, FailOverMac, Link, LinkState, Netns, View, VlanTag};
+use podbond_kernel::{
+    At, BondMode, BondOptions, FailOverMac, Kernel, Link, LinkState, Netns, View, VlanTag,
+};
 use podbond_names::LinkName;
 
+use crate::Error;
 use crate::config::Config;
+use crate::pod_links::{open_pod, read_pod_links};
 
-/// Every difference between the bond that the configuration and the result of its ADD describe,
-/// and what is there. Empty means that all is well. Pure.
+/// Compares the bond and the lease of an attachment with its ADD.
+pub(crate) fn check(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+    let mut kernel = open_pod(request)?;
+    let mut differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
+    match delegates.ipam_check(request) {
+        Err(failure) if differences.is_empty() => return Err(failure.into()),
+        Err(failure) => differences.push(failure.to_string()),
+        Ok(()) => {}
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Differs { ifname: request.ifname.clone(), differences })
+}
+
+/// Returns every difference between the bond `ifname` of the pod and what its ADD made of a
+/// configuration, whose result is its `prevResult`; none when all is well.
+pub fn compare(
+    kernel: &mut Kernel,
+    conf: &NetConf,
+    args: &Args,
+    ifname: &LinkName,
+) -> Result<Vec<String>, Error> {
+    let config = Config::parse(conf, args)?;
+    let view = observe(kernel, &config, ifname)?;
+    let observed = Observed::on(kernel, &At::pod(ifname.clone()))?;
+    let expected = conf.prev_result.clone().unwrap_or_default();
+    Ok(differences(&config, ifname, &view, &expected, &observed))
+}
+
+/// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were asked
+/// for, and all that the bond has, which may have any name.
+fn observe(
+    kernel: &mut Kernel,
+    config: &Config,
+    ifname: &LinkName,
+) -> podbond_kernel::Result<View> {
+    let bond = config.bond_name(ifname);
+    let mut view = View::default();
+    read_pod_links(kernel, config.interfaces(ifname), &mut view)?;
+    if let Some(bond) = view.link(Netns::Pod, &bond) {
+        let ports = kernel.ports(Netns::Pod, bond.index)?;
+        view.pod.extend(ports);
+    }
+    for name in &config.ports {
+        if view.link(Netns::Pod, name).is_none() {
+            read_pod_links(kernel, [name.clone()], &mut view)?;
+        }
+    }
+    Ok(view)
+}
+
+/// Returns every difference between the bond that the configuration and the result of its ADD
+/// describe, and what is there. Pure.
 ///
-/// Carrier is not looked at: a bond that is waiting for its links is as it was asked to be.
-pub(crate) fn differences(
+/// Carrier is not compared: a bond that is waiting for its links is as it was asked to be.
+fn differences(
     config: &Config,
     ifname: &LinkName,
     view: &View,
     expected: &CniResult,
-    found: &Found,
+    observed: &Observed,
 ) -> Vec<String> {
     let bond = config.bond_name(ifname);
     let Some(link) = view.link(Netns::Pod, &bond) else {
@@ -40,7 +98,7 @@ pub(crate) fn differences(
     let others = others.filter(|other| !config.ports.contains(&other.name));
     differences
         .extend(others.map(|other| format!("{} is a port of {bond}, not asked for", other.name)));
-    differences.extend(found.differences(ifname, expected));
+    differences.extend(observed.differences(ifname, expected));
     differences
 }
 
@@ -63,10 +121,10 @@ fn port_differences(config: &Config, name: &LinkName, bond: &Link, view: &View) 
     let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
     let wanted = config.port_options.get(name);
     let unlike = wanted.map(|wanted| wanted.mismatches(&shown)).unwrap_or_default();
-    down.into_iter().chain(mtu).chain(told(&format!("{name} "), unlike)).collect()
+    down.into_iter().chain(mtu).chain(option_texts(&format!("{name} "), unlike)).collect()
 }
 
-/// The address that was asked for, or else the one that ADD answered with. A bond with
+/// Compares the address that was asked for, or else the one that ADD answered with. A bond with
 /// `fail_over_mac` active has its active port's, which changes.
 fn mac_difference(
     config: &Config,
@@ -88,7 +146,7 @@ fn mac_difference(
     Some(format!("mac of {object} is {shown}, not {wanted}"))
 }
 
-/// What the bond and the VLAN interface on it have in common.
+/// Compares what the bond and the VLAN interface on it have in common.
 fn link_differences(
     config: &Config,
     link: &Link,
@@ -96,9 +154,9 @@ fn link_differences(
 ) -> impl Iterator<Item = String> {
     let (name, is) = (&link.name, link.mtu);
     let down = (link.state == LinkState::Down).then(|| format!("{name} is down"));
-    // A plugin that follows in the chain may have changed it, and told so in its result.
-    let told = expected.interfaces.iter().find(|it| it.name == *name).and_then(|it| it.mtu);
-    let mtu = told.or(config.mtu).filter(|mtu| *mtu != is);
+    // A plugin that follows in the chain may have changed it, and says so in its result.
+    let answered = expected.interfaces.iter().find(|it| it.name == *name).and_then(|it| it.mtu);
+    let mtu = answered.or(config.mtu).filter(|mtu| *mtu != is);
     down.into_iter().chain(mtu.map(|mtu| format!("mtu of {name} is {is}, not {mtu}")))
 }
 
@@ -124,11 +182,11 @@ fn vlan_differences(
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {
     let mode =
         (wanted.mode != shown.mode).then(|| format!("mode is {}, not {}", shown.mode, wanted.mode));
-    mode.into_iter().chain(told("", wanted.mismatches(shown))).collect()
+    mode.into_iter().chain(option_texts("", wanted.mismatches(shown))).collect()
 }
 
-/// A sentence for each option that is not as wanted, `whose` being the port's name and a space.
-fn told(whose: &str, unlike: Vec<OptionMismatch>) -> impl Iterator<Item = String> {
+/// Returns a sentence for each option that is not as wanted, `whose` being the port's name and a space.
+fn option_texts(whose: &str, unlike: Vec<OptionMismatch>) -> impl Iterator<Item = String> {
     unlike.into_iter().map(move |OptionMismatch { option, wanted, shown }| {
         let shown = shown.unwrap_or_else(|| "not known to this kernel".to_owned());
         format!("{whose}{} is {shown}, not {wanted}", option.key)
@@ -184,18 +242,18 @@ mod tests {
         View { pod: ports.into_iter().chain([bond]).collect(), ..View::default() }
     }
 
-    fn told(view: &View) -> Vec<String> {
+    fn differences_of(view: &View) -> Vec<String> {
         let name = "net3".parse().unwrap();
-        differences(&config(), &name, view, &CniResult::default(), &Found::default())
+        differences(&config(), &name, view, &CniResult::default(), &Observed::default())
     }
 
     #[test]
-    fn a_bond_as_it_was_made_has_no_differences_even_without_carrier() {
-        assert_eq!(told(&as_made()), Vec::<String>::new());
+    fn unchanged_bond_has_no_differences() {
+        assert_eq!(differences_of(&as_made()), Vec::<String>::new());
     }
 
     #[test]
-    fn all_differences_are_told_at_once() {
+    fn all_differences_are_reported_at_once() {
         let mut view = as_made();
         view.pod.remove(0);
         view.pod[0].master = None;
@@ -204,7 +262,7 @@ mod tests {
         bond.mtu = 1400;
         bond.bond = Some(BondOptions::new(BondMode::BalanceRr).with(&table::MIIMON, 50));
         assert_eq!(
-            told(&view),
+            differences_of(&view),
             [
                 "mode is balance-rr, not balance-xor",
                 "miimon is 50, not 100",
@@ -217,13 +275,13 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_did_to_the_ports_is_told() {
+    fn changed_ports_are_reported() {
         let mut view = as_made();
         view.pod[0].mtu = 1400;
         view.pod[1].state = LinkState::Down;
         view.pod.push(link(9, "net9", Some(4), None));
         assert_eq!(
-            told(&view),
+            differences_of(&view),
             [
                 "mtu of port net1 is 1400, not 1500 as the bond's",
                 "port net2 is down",
@@ -233,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_add_answered_with_is_kept_but_by_a_bond_that_has_its_active_ports() {
+    fn mac_of_the_result_is_compared_unless_it_follows_the_active_port() {
         let answered: CniResult = CniResult {
             interfaces: vec![Interface {
                 name: "net3".parse().unwrap(),
@@ -249,7 +307,7 @@ mod tests {
         view.pod[2].mac = "02:00:00:00:00:02".parse().ok();
         let told = |config: &Config, view: &View| {
             let name = "net3".parse().unwrap();
-            differences(config, &name, view, &answered, &Found::default())
+            differences(config, &name, view, &answered, &Observed::default())
         };
         let expected = ["mac of net3 is 02:00:00:00:00:02, not 02:00:00:00:00:01"];
         assert_eq!(told(&config(), &view), expected);
@@ -263,24 +321,24 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_bond_and_another_link_in_its_place_are_told() {
+    fn missing_bond_is_reported() {
         assert_eq!(
-            told(&View::default()),
+            differences_of(&View::default()),
             ["net3 is gone", "port net1 is gone", "port net2 is gone"]
         );
         let mut view = as_made();
         view.pod[2].bond = None;
-        assert_eq!(told(&view), ["net3 is no bond"]);
+        assert_eq!(differences_of(&view), ["net3 is no bond"]);
     }
 
     #[test]
-    fn a_vlan_interface_is_compared_with_its_tag_and_the_bond_beneath() {
+    fn vlan_interface_is_compared() {
         let conf = br#"{"type": "bond", "cniVersion": "1.0.0", "name": "n", "mode": "balance-xor",
             "mac": "02:00:00:00:00:01", "vlan": 100, "mtu": 1500, "linksInContainer": true,
             "links": [{"name": "net1"}, {"name": "net2"}]}"#;
         let config = Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap();
         let told = |view: &View| {
-            let (name, found) = ("net3".parse().unwrap(), Found::default());
+            let (name, found) = ("net3".parse().unwrap(), Observed::default());
             differences(&config, &name, view, &CniResult::default(), &found)
         };
         let mut view = as_made();
@@ -301,7 +359,7 @@ mod tests {
         };
         view.pod[2].mac = Some("02:00:00:00:00:09".parse().unwrap());
         assert_eq!(
-            told(&view),
+            differences_of(&view),
             [
                 "mac of net3-bond is 02:00:00:00:00:09, not 02:00:00:00:00:01",
                 "net3 is vlan 7 proto 802.1ad, not vlan 100",

@@ -1,292 +1,198 @@
-mod form;
+//! Write-ahead data of a bond in the attachment's record: the planned steps, and each port as ADD
+//! found it.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use podbond_cni::{Attachment, ContainerId};
-use podbond_names::LinkName;
-use podbond_state::Lock;
+use podbond_kernel::{At, BondMode, Link, LinkState, Netns, Step, View};
+use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_record::{LinkPart, Record, Records};
+use serde::{Deserialize, Serialize};
 
-use self::form::VERSION;
-pub(crate) use self::form::{Content, parse, to_bytes};
-use crate::Error;
-use crate::made::{Made, Place};
+use crate::config::{Config, LinksAre};
 
-/// Where the locks of attachments are, for as long as a process works on one of them.
-const LOCKS: &str = "/run/podbond/bond";
+/// The plugin's name, in configurations and in records.
+pub(crate) const PLUGIN: &str = "bond";
 
-/// How long another process is waited for that works on the same attachment: an IPAM plugin may ask
-/// a server.
-const LOCK_PATIENCE: Duration = Duration::from_mins(1);
-
-/// Where ADD notes, before it changes anything, which steps it will take and what its ports are like,
-/// so that DEL can put them back as they were, whoever has changed or removed the bond meanwhile;
-/// links of the node also when the pod's namespace is gone.
-#[derive(Debug, Clone)]
-pub(crate) struct Records {
-    pub(crate) dir: PathBuf,
+/// What ADD set out to do, and what was there before. Empty where nothing is recorded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BondRecord {
+    /// The steps of the plan.
+    pub(crate) steps: Vec<Step>,
+    /// The ports as they were, in the order of the configuration.
+    pub(crate) ports: Vec<PortBefore>,
 }
 
-/// What is recorded of an attachment.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Reading {
-    /// There is no record.
-    Nothing,
-    /// What ADD did.
-    Whole(Box<Made>),
-    /// Why the record that is there cannot be understood, and what may help.
-    Damaged(String),
+/// A port as ADD found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortBefore {
+    pub(crate) name: LinkName,
+    pub(crate) mac: Option<Mac>,
+    /// Bytes.
+    pub(crate) mtu: u32,
+    /// The PCI function behind it: whatever becomes of the name, it identifies the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) function: Option<PciAddress>,
+    /// The permanent address, where its function may have other links. A VF has one link, and its driver
+    /// may change the address that it calls permanent, as igbvf does whenever the VF is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) permanent_mac: Option<Mac>,
 }
 
-/// What a record says; its file where it cannot be read as one.
-pub(crate) type Recorded = Result<Made, PathBuf>;
+/// Returns whether an attachment's record is of an ADD of this plugin.
+pub(crate) fn is_of_bond(record: &Record) -> bool {
+    record.add.as_ref().is_some_and(|add| add.config.plugin == PLUGIN)
+}
 
-impl Records {
-    pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+impl PortBefore {
+    /// Returns whether a link has this port's function, and its permanent address where that is recorded:
+    /// a representor, whose hardware has none, is not the port. False where no function is recorded.
+    pub(crate) fn may_be(&self, link: &Link) -> bool {
+        let has_mac = self.permanent_mac.is_none() || link.permanent_mac == self.permanent_mac;
+        self.function.is_some() && link.parent == self.function && has_mac
+    }
+}
+
+impl BondRecord {
+    /// Returns what is to be recorded of a plan with these steps for the links in a view.
+    /// `may_have_several_links` answers for a PCI function; it is asked for links of the node only.
+    pub(crate) fn of<E>(
+        steps: Vec<Step>,
+        config: &Config,
+        view: &View,
+        may_have_several_links: impl Fn(PciAddress) -> Result<bool, E>,
+    ) -> Result<Self, E> {
+        let mut ports = Vec::new();
+        for name in &config.ports {
+            let Some(link) = view.link(config.links_are.netns(), name) else { continue };
+            let is_ambiguous = match link.parent.filter(|_| config.links_are == LinksAre::OnHost) {
+                Some(function) => may_have_several_links(function)?,
+                None => false,
+            };
+            ports.push(PortBefore {
+                name: name.clone(),
+                mac: link.mac,
+                mtu: link.mtu,
+                function: link.parent,
+                permanent_mac: link.permanent_mac.filter(|_| is_ambiguous),
+            });
+        }
+        Ok(Self { steps, ports })
     }
 
-    /// Waits until no other process works on the attachment.
-    pub(crate) fn lock(
-        container: &ContainerId,
-        ifname: &LinkName,
-    ) -> Result<Lock, podbond_state::Error> {
-        let path = Path::new(LOCKS).join(name(container, ifname));
-        Lock::take_passing(&path, LOCK_PATIENCE)
+    /// Returns the bond's part of an attachment's record; none where it has none, or where the bond
+    /// went with an earlier boot.
+    pub(crate) fn read(record: &Record) -> Option<Self> {
+        record.link(PLUGIN)
     }
 
-    /// Writes the record whole: another process sees it complete or not at all.
-    pub(crate) fn write(
+    /// Writes itself into an attachment's record, with the functions of its ports as devices.
+    pub(crate) fn put_into(
         &self,
-        container: &ContainerId,
-        ifname: &LinkName,
-        made: &Made,
-    ) -> Result<(), Error> {
-        let path = self.path(container, ifname);
-        let record = to_bytes(made)
-            .map_err(|error| Error::Unwritten { path: path.clone(), problem: error.to_string() })?;
-        Ok(podbond_state::write(&path, &record)?)
+        record: &mut Record,
+        records: &Records,
+    ) -> Result<(), podbond_record::Error> {
+        let link = LinkPart::new(PLUGIN, self).map_err(|error| {
+            let (path, problem) = (records.path(record), error.to_string());
+            podbond_record::Error::Unwritten { path, problem }
+        })?;
+        record.link = Some(link);
+        let functions = self.ports.iter().filter_map(|port| port.function);
+        let devices: BTreeSet<PciAddress> =
+            record.devices.iter().copied().chain(functions).collect();
+        record.devices = devices.into_iter().collect();
+        Ok(())
     }
 
-    /// What is recorded of an attachment.
-    pub(crate) fn read(
-        &self,
-        container: &ContainerId,
-        ifname: &LinkName,
-    ) -> Result<Reading, Error> {
-        let path = self.path(container, ifname);
-        Ok(match content(&path)? {
-            None => Reading::Nothing,
-            Some(Content::Whole(made)) => Reading::Whole(made),
-            Some(Content::Of { version }) => Reading::Damaged(format!(
-                "the record {} is of version {version}, of which this podbond knows {VERSION} \
-                 alone (the podbond that made it knows more)",
-                path.display()
-            )),
-            Some(Content::Damaged) => {
-                Reading::Damaged(format!("the record {} is damaged", path.display()))
-            }
+    /// Returns the mode of the bond that ADD was to make.
+    pub(crate) fn mode(&self) -> Option<BondMode> {
+        self.steps.iter().find_map(|step| match step {
+            Step::AddBond { options, .. } => Some(options.mode),
+            _ => None,
         })
     }
 
-    /// Where the bonds of all attachments but this one are, as far as their records tell.
-    pub(crate) fn others(
+    /// Returns whether nothing is recorded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns the port of this name, as ADD found it.
+    pub(crate) fn port(&self, name: &LinkName) -> Option<&PortBefore> {
+        self.ports.iter().find(|port| port.name == *name)
+    }
+
+    /// Returns the PCI function behind the port of this name.
+    pub(crate) fn function(&self, name: &LinkName) -> Option<PciAddress> {
+        self.port(name)?.function
+    }
+
+    /// Returns whether ADD was to make this link of the pod a port; a link of the node is one from the
+    /// time when it is moved into the pod.
+    pub(crate) fn has_taken(&self, name: &LinkName, are: LinksAre) -> bool {
+        let in_pod = At::pod(name.clone());
+        self.steps.iter().any(|step| match step {
+            Step::Move { from, to } => *from == At::host(name.clone()) && *to == in_pod,
+            Step::Enslave { port, .. } => are == LinksAre::InPod && *port == in_pod,
+            _ => false,
+        })
+    }
+
+    /// Returns whether ADD was to make the pod's bond of this name.
+    pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
+        let bond = At::pod(name.clone());
+        self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
+    }
+
+    /// Returns whether ADD found this link up.
+    pub(crate) fn was_up(&self, at: &At) -> bool {
+        self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })
+    }
+
+    /// Returns whether this link of the node is a port that ADD found up.
+    pub(crate) fn was_up_on_host(&self, link: &Link) -> bool {
+        self.ports.iter().any(|port| {
+            let is_port =
+                if port.function.is_some() { port.may_be(link) } else { port.name == link.name };
+            is_port && self.was_up(&At::host(port.name.clone()))
+        })
+    }
+
+    /// Returns the link that ADD took from the node by this name, if the view shows it in this namespace.
+    ///
+    /// A hardware link is identified by its function: the pod may have renamed it, and on the node its
+    /// name may be another link's, so that the kernel gave it another one when it came back from a
+    /// namespace that is gone. Only where no function is recorded the name decides.
+    pub(crate) fn find_port<'v>(
         &self,
-        own: Option<(&ContainerId, &LinkName)>,
-    ) -> Result<Vec<Place>, Error> {
-        let own = own.map(|(container, ifname)| self.path(container, ifname));
-        let paths = podbond_state::names(&self.dir)?.into_iter().map(|name| self.dir.join(name));
-        let mut places = Vec::new();
-        for path in paths.filter(|path| Some(path) != own.as_ref()) {
-            places.extend(read(&path)?.and_then(|made| made.place));
+        netns: Netns,
+        name: &LinkName,
+        view: &'v View,
+    ) -> Option<&'v Link> {
+        let named = view.link(netns, name);
+        let Some(port) = self.port(name).filter(|port| port.function.is_some()) else {
+            return named;
+        };
+        if named.is_some_and(|link| port.may_be(link)) {
+            return named;
         }
-        places.sort_by(|a: &Place, b| a.name.cmp(&b.name));
-        Ok(places)
-    }
-
-    /// The attachments that have a record, with what it says. Goes on past errors.
-    pub(crate) fn all(&self, errors: &mut Vec<Error>) -> Vec<(Attachment, Recorded)> {
-        let mut all = Vec::new();
-        let mut keep = |error: Error| errors.push(error);
-        let names = podbond_state::names(&self.dir).map_err(Error::State).map_err(&mut keep);
-        for name in names.unwrap_or_default() {
-            let Some(attachment) = attachment(&name) else { continue };
-            let path = self.dir.join(name);
-            if let Ok(made) = read(&path).map_err(&mut keep) {
-                all.push((attachment, made.ok_or(path)));
-            }
+        // A function may have several links: all of them ports, or a PF's representors of its VFs.
+        let links: Vec<&Link> = view
+            .links(netns)
+            .iter()
+            .filter(|link| port.may_be(link) && !self.is_named_port(link))
+            .collect();
+        match links.as_slice() {
+            [link] => Some(link),
+            links => links.iter().copied().find(|link| has_mac(link, port.mac)),
         }
-        all
     }
 
-    /// Removes the record; success when there is none.
-    pub(crate) fn remove(&self, container: &ContainerId, ifname: &LinkName) -> Result<(), Error> {
-        Ok(podbond_state::remove(&self.path(container, ifname))?)
-    }
-
-    /// The file that holds an attachment's record.
-    pub(crate) fn path(&self, container: &ContainerId, ifname: &LinkName) -> PathBuf {
-        self.dir.join(name(container, ifname))
+    /// Returns whether a link is the port whose name it has.
+    fn is_named_port(&self, link: &Link) -> bool {
+        self.port(&link.name).is_some_and(|port| port.may_be(link))
     }
 }
 
-/// Both parts are validated names without `/`, so that a path stays in its directory, and without
-/// `:`, so that no two attachments share it.
-fn name(container: &ContainerId, ifname: &LinkName) -> String {
-    format!("{container}:{ifname}")
-}
-
-/// The attachment of a record's file.
-fn attachment(name: &str) -> Option<Attachment> {
-    let (container, ifname) = name.rsplit_once(':')?;
-    let container_id = ContainerId::try_from(container.to_owned()).ok()?;
-    Some(Attachment { container_id, ifname: ifname.parse().ok()? })
-}
-
-/// What is there and whole, and of a version that is known.
-fn read(path: &Path) -> Result<Option<Made>, Error> {
-    Ok(match content(path)? {
-        Some(Content::Whole(made)) => Some(*made),
-        _ => None,
-    })
-}
-
-fn content(path: &Path) -> Result<Option<Content>, Error> {
-    match podbond_state::read(path) {
-        Err(podbond_state::Error::TooLarge { .. }) => Ok(Some(Content::Damaged)),
-        bytes => Ok(bytes?.as_deref().map(parse)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use podbond_kernel::{At, BondMode, LinkState, Step};
-    use podbond_names::Mac;
-
-    use super::*;
-    use crate::made::PortBefore;
-
-    fn container() -> ContainerId {
-        ContainerId::try_from("c1".to_owned()).unwrap()
-    }
-
-    #[test]
-    fn a_record_is_read_back_as_written_until_it_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(&dir.path().join("bond"));
-        let (id, name) = (container(), "bond0".parse().unwrap());
-        assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
-        let steps =
-            vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
-        let port = |mac| PortBefore {
-            name: "eth1".parse().unwrap(),
-            mac,
-            mtu: 9000,
-            function: None,
-            permanent_mac: None,
-        };
-        let ports = vec![port(None), port(Some(Mac::new([2, 0, 0, 0, 0, 1])))];
-        let place = Place {
-            name: "bond0 of pod demo/p".to_owned(),
-            netns: "/run/netns/p".into(),
-            mode: BondMode::Lacp,
-            functions: vec!["0000:01:10.0".parse().unwrap()],
-        };
-        let made = Made {
-            steps,
-            ports,
-            place: Some(place.clone()),
-            netns_id: serde_json::from_str("\"boot:7\"").unwrap(),
-            add: None,
-        };
-        records.write(&id, &name, &made).unwrap();
-        assert_eq!(records.read(&id, &name).unwrap(), Reading::Whole(Box::new(made)));
-        assert_eq!(records.others(None).unwrap(), [place]);
-        assert_eq!(records.others(Some((&id, &name))).unwrap(), []);
-        records.remove(&id, &name).unwrap();
-        records.remove(&id, &name).unwrap();
-        assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
-    }
-
-    #[test]
-    fn all_records_are_listed_with_their_attachments() {
-        let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
-        let (id, name) = (container(), "bond0".parse().unwrap());
-        records.write(&id, &name, &Made::default()).unwrap();
-        fs::write(dir.path().join("c2:bond0"), "torn").unwrap();
-        fs::write(dir.path().join("no-record"), "{}").unwrap();
-        let huge = fs::File::create(dir.path().join("c3:bond0")).unwrap();
-        huge.set_len(podbond_state::MAX_SIZE + 1).unwrap();
-        let mut errors = Vec::new();
-        let all = records.all(&mut errors);
-        let attachment = |id: &str| Attachment {
-            container_id: ContainerId::try_from(id.to_owned()).unwrap(),
-            ifname: name.clone(),
-        };
-        let unread = |id: &str| (attachment(id), Err(dir.path().join(format!("{id}:bond0"))));
-        let expected = [(attachment("c1"), Ok(Made::default())), unread("c2"), unread("c3")];
-        assert_eq!(all, expected);
-        assert!(errors.is_empty(), "{errors:?}");
-    }
-
-    #[test]
-    fn no_two_attachments_share_a_record() {
-        let records = Records::new(Path::new("/state"));
-        let path = |id: &str, name: &str| {
-            records.path(&ContainerId::try_from(id.to_owned()).unwrap(), &name.parse().unwrap())
-        };
-        assert_ne!(path("a-b", "c"), path("a", "b-c"));
-    }
-
-    #[test]
-    fn the_longest_names_make_a_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
-        let id = (1..).map(|n| ContainerId::try_from("c".repeat(n))).take_while(Result::is_ok);
-        let (id, name) = (id.last().unwrap().unwrap(), "n".repeat(15).parse().unwrap());
-        records.write(&id, &name, &Made::default()).unwrap();
-        assert_eq!(records.read(&id, &name).unwrap(), Reading::Whole(Box::default()));
-        let file = records.path(&id, &name);
-        assert_eq!(attachment(file.file_name().unwrap().to_str().unwrap()).unwrap().ifname, name);
-    }
-
-    #[test]
-    fn a_record_without_ports_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
-        let (id, name) = (container(), "bond0".parse().unwrap());
-        let text = r#"{"version":1,"steps":[{"step":"set-state","at":{"netns":"host","name":"a"},"to":"down"}]}"#;
-        fs::write(records.path(&id, &name), text).unwrap();
-        let Reading::Whole(made) = records.read(&id, &name).unwrap() else { panic!("it is whole") };
-        assert!(made.brought_down(&At::host("a".parse().unwrap())) && made.ports.is_empty());
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_understood_counts_as_none_and_says_why() {
-        let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
-        let (id, name) = (container(), "bond0".parse().unwrap());
-        let damaged = ["", "{\"version\":1,\"st", "{\"version\":1}", "[]", "\0\0\0"];
-        for (text, why) in damaged.map(|text| (text, "is damaged")).into_iter().chain([
-            (r#"{"version":2,"steps":"other"}"#, "is of version 2, of which this podbond knows 1"),
-            (r#"{"version":1,"steps":[],"later":7}"#, ""),
-        ]) {
-            fs::write(records.path(&id, &name), text).unwrap();
-            match records.read(&id, &name).unwrap() {
-                Reading::Damaged(said) => {
-                    assert!(said.contains(why) && !why.is_empty(), "{text}: {said}");
-                }
-                Reading::Whole(_) => assert!(why.is_empty(), "{text}"),
-                Reading::Nothing => panic!("{text}"),
-            }
-        }
-        records.remove(&id, &name).unwrap();
-        fs::create_dir(records.path(&id, &name)).unwrap();
-        assert!(matches!(records.read(&id, &name).unwrap(), Reading::Damaged(_)));
-        records.remove(&id, &name).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
+fn has_mac(link: &Link, mac: Option<Mac>) -> bool {
+    mac.is_some() && (link.mac == mac || link.permanent_mac == mac)
 }

@@ -3,7 +3,7 @@
 use podbond_kernel::bond::table::{self, Scope};
 use serde_json::{Map, Value};
 
-use crate::findings::{Finding, Object, Reason};
+use crate::finding::{Finding, Object, Reason};
 
 /// A key of the plugin's own.
 pub struct Key {
@@ -50,7 +50,7 @@ pub static KEYS: &[Key] = &[
         default: "the smallest MTU of the links",
         example: "1500",
         what: "The MTU of the bond, its ports and the VLAN interface on it, in bytes: 68 to 65535, and \
-               no more than each port has. 0 is as good as absent. After DEL each port has the MTU that \
+               no more than each port has. 0 counts as absent. After DEL each port has the MTU that \
                it had before.",
     },
     Key {
@@ -58,8 +58,8 @@ pub static KEYS: &[Key] = &[
         schema: r#"{"type": "string", "pattern": "^([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5})?$"}"#,
         default: "the first port's address, or with failOverMac active the active port's",
         example: "\"02:00:00:56:d9:01\"",
-        what: "The MAC address of the bond: one station's, not all zeros. The capability mac \
-               (runtimeConfig.mac) goes before it, and so does MAC of CNI_ARGS. The driver gives the \
+        what: "The MAC address of the bond: a unicast address, not all zeros. The capability mac \
+               (runtimeConfig.mac) takes precedence over it, and so does MAC of CNI_ARGS. The driver gives the \
                address to every port that sends, so that VFs need trust. Refused in active-backup \
                with failOverMac active, where the bond always carries the active port's address. \
                After DEL each port has the address that it had before, unless two would have the \
@@ -72,7 +72,7 @@ pub static KEYS: &[Key] = &[
         example: "100",
         what: "The VLAN ID, 1 to 4094, of a VLAN interface on the bond. It is the pod's interface \
                then: it has the name of the attachment, the addresses and the routes, and the MTU and \
-               MAC address of the bond. The bond beneath is named for it: net3-bond beneath net3, so \
+               MAC address of the bond. The bond below is named after it: net3-bond below net3, so \
                that ip link shows net3@net3-bond. An attachment with more than ten letters keeps six \
                of them, followed by four hexadecimal digits. A tag that the VFs get from their own \
                network's vlan stands around this one.",
@@ -116,7 +116,7 @@ pub static KEYS: &[Key] = &[
         default: "false",
         example: "true",
         what: "Whether the bond is refused when two of its ports run over one PF \
-               (ports-share-a-pf) instead of told of in a finding.",
+               (ports-share-a-pf) instead of reported in a finding.",
     },
     Key {
         name: "requireDistinctCards",
@@ -153,7 +153,7 @@ pub static KEYS: &[Key] = &[
     },
 ];
 
-/// Keys of the CNI specification, and those that meta-plugins and the incumbent put beside them.
+/// Keys of the CNI specification, and those that meta-plugins and bond-cni put beside them.
 const OTHERS: &[&str] = &[
     "args",
     "capabilities",
@@ -175,7 +175,7 @@ const OTHERS: &[&str] = &[
     "type",
 ];
 
-/// A finding for each key that nobody knows. Those with a domain, like `cni.dev/…`, belong to others.
+/// Returns a finding for each unknown key. Those with a domain, like `cni.dev/…`, belong to others.
 pub(super) fn unknown(raw: &Map<String, Value>) -> Vec<Finding> {
     let own = KEYS.iter().map(|key| key.name);
     let mut known: Vec<&str> = own.chain(of_options(Scope::Bond)).collect();
@@ -204,38 +204,26 @@ fn unknown_of(
     let unknown = object.keys().filter(|key| {
         !known.contains(&key.as_str()) && !others.contains(&key.as_str()) && !key.contains('/')
     });
-    let finding = |key: &String| {
-        let nearest = nearest(key, known).map(str::to_owned);
-        Finding::new(Object::Key(format!("{place}{key}")), Reason::UnknownKey { nearest })
-    };
-    unknown.map(finding).collect()
+    unknown
+        .map(|key| {
+            let nearest = nearest(key, known).map(str::to_owned);
+            Finding::new(Object::Key(format!("{place}{key}")), Reason::UnknownKey { nearest })
+        })
+        .collect()
 }
 
-/// The known key that was meant, when one is near: the kernel's own spelling, another case, or up
-/// to a third of the letters wrong.
+/// Returns the known key that was meant, when one is near: the kernel's own spelling, another case, or
+/// up to a third of the letters wrong.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let plain = |text: &str| -> Vec<char> {
-        let letters = text.chars().filter(|c| !matches!(c, '_' | '-'));
-        letters.flat_map(char::to_lowercase).collect()
-    };
     let key = plain(key);
-    let near = known.iter().map(|known| (distance(&key, &plain(known)), *known));
+    let near = known.iter().map(|known| (strsim::levenshtein(&key, &plain(known)), *known));
     let (distance, known) = near.min()?;
     (distance <= known.len() / 3).then_some(known)
 }
 
-/// The edit distance: how many letters are to be put in, taken away or replaced.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+fn plain(key: &str) -> String {
+    let letters = key.chars().filter(|c| !matches!(c, '_' | '-'));
+    letters.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -243,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_that_was_meant_is_found() {
+    fn nearest_key_is_found() {
         let known: Vec<&str> = of_options(Scope::Bond).chain(KEYS.iter().map(|k| k.name)).collect();
         for (key, meant) in [
             ("failoverMac", Some("failOverMac")),
@@ -255,14 +243,5 @@ mod tests {
         ] {
             assert_eq!(nearest(key, &known), meant, "{key}");
         }
-    }
-
-    #[test]
-    fn the_distance_counts_edits() {
-        let distance = |a: &str, b: &str| {
-            super::distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
-        };
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!((distance("", "abc"), distance("abc", "abc")), (3, 0));
     }
 }

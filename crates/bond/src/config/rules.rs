@@ -3,9 +3,9 @@
 use podbond_kernel::bond::table::{self, BondOption, Elsewhere};
 use podbond_kernel::{BondMode, FailOverMac, OptionValue};
 
-use super::{Draft, Given};
-use crate::Error;
-use crate::findings::{Finding, Object, Reason};
+use super::draft::{Draft, Given};
+use crate::error::Error;
+use crate::finding::{Finding, Object, Reason};
 
 /// The delays that the driver keeps as multiples of miimon.
 const DELAYS: [&BondOption; 3] = [&table::UPDELAY, &table::DOWNDELAY, &table::PEER_NOTIF_DELAY];
@@ -31,7 +31,7 @@ pub(super) fn check(draft: &Draft, wrong: &mut Vec<Error>, found: &mut Vec<Findi
     address(draft, wrong);
 }
 
-/// Whether an option is one of the mode's; so long as there is no mode, of any.
+/// Returns whether an option is one of the mode's; so long as there is no mode, of any.
 fn fits(draft: &Draft, option: &BondOption) -> bool {
     draft.mode.is_none_or(|mode| option.modes.contains(&mode))
 }
@@ -51,23 +51,27 @@ fn monitoring(draft: &Draft, wrong: &mut Vec<Error>) {
     if !fits(draft, &table::ARP_INTERVAL) {
         return;
     }
-    let given = |option: &&BondOption| draft.given(option).is_some();
     match draft.number(&table::ARP_INTERVAL) {
         Some(interval) if interval > 0 => {
             if draft.number(&table::MIIMON).is_some_and(|ms| ms > 0) {
                 wrong.push(Error::TwoMonitors);
             }
-            if ![&table::ARP_IP_TARGET, &table::NS_IP6_TARGET].iter().any(given) {
+            let has_target = [&table::ARP_IP_TARGET, &table::NS_IP6_TARGET]
+                .into_iter()
+                .any(|option| draft.given(option).is_some());
+            if !has_target {
                 wrong.push(Error::NoTarget);
             }
         }
-        // Its value is wrong, which is told already.
+        // Its value is wrong, which is reported already.
         None if draft.given(&table::ARP_INTERVAL).is_some() => {}
         _ => {
             let off = Some(OptionValue::Number(0));
             let idle = OF_ARP.iter().filter_map(|option| draft.given(option));
             let idle = idle.filter(|given| given.value != off && fits(draft, given.option));
-            wrong.extend(idle.map(|given| Error::NeedsArpInterval { key: given.key.clone() }));
+            wrong.extend(
+                idle.map(|given| Error::Needs { key: given.key.clone(), needed: "arpInterval" }),
+            );
         }
     }
 }
@@ -78,7 +82,7 @@ fn delays(draft: &Draft, wrong: &mut Vec<Error>) {
         let Some(delay) = draft.number(option) else { continue };
         let key = option.key;
         if miimon == 0 {
-            wrong.push(Error::NeedsMiimon { key });
+            wrong.push(Error::Needs { key: key.to_owned(), needed: "miimon" });
         } else if delay % miimon != 0 {
             wrong.push(Error::NoMultiple { key, delay, miimon });
         }
@@ -128,6 +132,6 @@ fn partner(draft: &Draft, wrong: &mut Vec<Error>) {
         None => true,
     };
     if strict && none_is_enough {
-        wrong.push(Error::StrictWithoutMinLinks);
+        wrong.push(Error::Needs { key: "lacpStrict".to_owned(), needed: "minLinks" });
     }
 }

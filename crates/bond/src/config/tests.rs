@@ -1,7 +1,11 @@
+use podbond_cni::Args;
 use podbond_kernel::VlanProtocol;
-use serde_json::{Value, json};
+use podbond_kernel::bond::table::{self, Kind, Scope};
+use serde_json::json;
 
+use super::draft::DEFAULT_MIIMON;
 use super::*;
+use crate::error::Error;
 
 /// The documented configuration with keys replaced, or taken away by null.
 fn parse(changes: Value) -> Result<Config, Error> {
@@ -24,7 +28,7 @@ fn parse(changes: Value) -> Result<Config, Error> {
 }
 
 #[test]
-fn the_documented_configuration_is_read_as_it_is_meant() {
+fn documented_configuration_is_read() {
     let config = parse(json!({})).unwrap();
     assert_eq!(config.options.mode, BondMode::ActiveBackup);
     assert_eq!(config.options.number(&table::MIIMON), Some(100));
@@ -35,7 +39,7 @@ fn the_documented_configuration_is_read_as_it_is_meant() {
 }
 
 #[test]
-fn modes_are_read_by_name_and_by_number_in_both_spellings() {
+fn modes_are_read_by_name_and_number() {
     for mode in BondMode::ALL {
         for given in [json!(mode.name()), json!(mode.number()), json!(mode.number().to_string())] {
             let config = parse(json!({ "mode": given })).unwrap();
@@ -45,7 +49,7 @@ fn modes_are_read_by_name_and_by_number_in_both_spellings() {
 }
 
 #[test]
-fn absent_keys_take_their_defaults() {
+fn absent_keys_have_defaults() {
     let config =
         parse(json!({"miimon": null, "mtu": null, "failOverMac": null, "linksInContainer": null}))
             .unwrap();
@@ -56,7 +60,7 @@ fn absent_keys_take_their_defaults() {
 }
 
 #[test]
-fn the_incumbents_spellings_are_read() {
+fn spellings_of_bond_cni_are_read() {
     let config = parse(json!({
         "mode": "balance-tlb", "miimon": 50, "mtu": 0, "failOverMac": "follow",
         "allSlavesActive": 1, "tlbDynamicLb": 0, "xmitHashPolicy": "layer3+4"
@@ -71,7 +75,7 @@ fn the_incumbents_spellings_are_read() {
 }
 
 #[test]
-fn each_wrong_value_is_refused_with_its_field_and_the_value() {
+fn wrong_value_is_refused_with_its_field() {
     let cases = [
         (json!({"mode": null}), "mode is missing"),
         (json!({"mode": "active_backup"}), "mode: \"active_backup\""),
@@ -107,8 +111,8 @@ fn each_wrong_value_is_refused_with_its_field_and_the_value() {
         (json!({"vlan": -1}), "vlan: -1 is no VLAN ID"),
         (json!({"vlan": "ten"}), "vlan: \"ten\" is no VLAN ID"),
         (json!({"vlan": 7, "vlanProto": "qinq"}), "vlanProto: \"qinq\" is unknown: give 802.1q or"),
-        (json!({"vlanProto": "802.1q"}), "vlanProto needs a vlan"),
-        (json!({"vlan": 0, "vlanProto": "802.1ad"}), "vlanProto needs a vlan"),
+        (json!({"vlanProto": "802.1q"}), "vlanProto has no effect without vlan"),
+        (json!({"vlan": 0, "vlanProto": "802.1ad"}), "vlanProto has no effect without vlan"),
     ];
     for (changes, expected) in cases {
         let message = parse(changes.clone()).unwrap_err().to_string();
@@ -117,7 +121,7 @@ fn each_wrong_value_is_refused_with_its_field_and_the_value() {
 }
 
 #[test]
-fn the_links_are_read_from_a_configuration_that_is_refused() {
+fn links_are_read_from_a_refused_configuration() {
     let conf = |links: Value| {
         let conf = json!({"type": "bond", "name": "n", "mode": "none", "miimon": [],
                           "linksInContainer": true, "links": links});
@@ -129,24 +133,24 @@ fn the_links_are_read_from_a_configuration_that_is_refused() {
     assert_eq!(conf(json!("net1")).names, []);
 }
 
-/// What is told of a configuration with these changes, one by one.
-fn told(changes: Value) -> Vec<String> {
+/// The errors of a configuration with these changes, one by one.
+fn errors(changes: Value) -> Vec<String> {
     match parse(changes) {
         Ok(_) => Vec::new(),
-        Err(Error::Wrong(errors)) => errors.iter().map(ToString::to_string).collect(),
+        Err(Error::Several(errors)) => errors.iter().map(ToString::to_string).collect(),
         Err(error) => vec![error.to_string()],
     }
 }
 
 #[test]
-fn every_violation_is_told_at_once() {
-    let told = told(json!({
+fn all_violations_are_reported_at_once() {
+    let errors = errors(json!({
         "mode": "802.3ad", "failOverMac": null, "arpInterval": 100, "primary": "net9",
         "updelay": 250, "minLinks": 3, "lacpRate": "medium",
         "links": [{"name": "net1", "queueId": 1, "prio": 1}, {"name": "net2", "queueId": 1}]
     }));
     assert_eq!(
-        told,
+        errors,
         [
             "lacpRate: \"medium\" is unknown: give slow (0) or fast (1)",
             "arpInterval belongs to balance-rr, active-backup, balance-xor, broadcast, not to \
@@ -156,7 +160,7 @@ fn every_violation_is_told_at_once() {
             "links[0].prio belongs to active-backup, balance-tlb, balance-alb, not to 802.3ad: \
              leave it out, or change the mode",
             "updelay: 250 ms is no multiple of miimon, 100 ms: give 200 or 300",
-            "primary: net9 is none of the links: name one of them",
+            "primary: net9 is not one of the links: name one of them",
             "links[1].queueId: 1 is another link's already: give each link a queue of its own",
             "minLinks: 3 ports are never up, there are 2 links: give 2 or less",
         ]
@@ -164,19 +168,19 @@ fn every_violation_is_told_at_once() {
 }
 
 #[test]
-fn each_rule_between_options_is_kept() {
+fn rules_between_options() {
     let cases = [
         (json!({"arpInterval": 100, "arpIpTarget": "10.0.0.1"}), "exclude each other"),
         (json!({"miimon": null, "arpInterval": 100}), "needs an address to ask for"),
-        (json!({"arpIpTarget": ["10.0.0.1"]}), "arpIpTarget has no effect without ARP"),
-        (json!({"missedMax": 3}), "missedMax has no effect without ARP"),
-        (json!({"miimon": 0, "downdelay": 100}), "downdelay is counted in intervals of miimon"),
+        (json!({"arpIpTarget": ["10.0.0.1"]}), "arpIpTarget has no effect without arpInterval"),
+        (json!({"missedMax": 3}), "missedMax has no effect without arpInterval"),
+        (json!({"miimon": 0, "downdelay": 100}), "downdelay has no effect without miimon"),
         (
             json!({"miimon": null, "arpInterval": 100, "arpIpTarget": "10.0.0.1", "updelay": 100}),
-            "updelay is counted in intervals of miimon",
+            "updelay has no effect without miimon",
         ),
         (json!({"numGratArp": 2, "numUnsolNa": 3}), "numGratArp and numUnsolNa are one option"),
-        (json!({"activeSlave": "net3"}), "activeSlave: net3 is none of the links"),
+        (json!({"activeSlave": "net3"}), "activeSlave: net3 is not one of the links"),
         (json!({"mode": "balance-rr", "lacpRate": 1}), "lacpRate belongs to 802.3ad"),
         (
             json!({"mode": 4, "failOverMac": null, "lacpStrict": true}),
@@ -185,8 +189,8 @@ fn each_rule_between_options_is_kept() {
         (json!({"linksInContainer": 1}), "linksInContainer: 1 is neither true nor false"),
     ];
     for (changes, expected) in cases {
-        let told = told(changes.clone());
-        assert!(told.len() == 1 && told[0].contains(expected), "{changes}: {told:?}");
+        let errors = errors(changes.clone());
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{changes}: {errors:?}");
     }
     for changes in [
         json!({"mode": 4, "failOverMac": null, "lacpStrict": true, "minLinks": 1}),
@@ -194,12 +198,12 @@ fn each_rule_between_options_is_kept() {
         // The priorities rule while the primary is down.
         json!({"primary": "net1", "links": [{"name": "net1"}, {"name": "net2", "prio": 2}]}),
     ] {
-        assert_eq!(told(changes.clone()), [""; 0], "{changes}");
+        assert_eq!(errors(changes.clone()), [""; 0], "{changes}");
     }
 }
 
 #[test]
-fn the_tag_of_a_vlan_interface_is_read_in_both_spellings() {
+fn vlan_tag_is_read_in_both_spellings() {
     let tag = |changes| parse(changes).unwrap().vlan.map(|tag| (tag.id, tag.protocol));
     let (dot1q, dot1ad) = (VlanProtocol::Dot1Q, VlanProtocol::Dot1Ad);
     assert_eq!(tag(json!({})), None);
@@ -210,7 +214,7 @@ fn the_tag_of_a_vlan_interface_is_read_in_both_spellings() {
 }
 
 #[test]
-fn an_address_of_its_own_is_refused_where_the_bond_carries_the_active_ports() {
+fn mac_is_refused_with_fail_over_mac_active() {
     let wish = json!({"mac": "02:00:00:00:00:03"});
     let message = parse(wish.clone()).unwrap_err().to_string();
     assert!(message.starts_with("mac: with failOverMac 1 (active)"), "{message}");
@@ -230,16 +234,16 @@ fn an_address_of_its_own_is_refused_where_the_bond_carries_the_active_ports() {
 }
 
 #[test]
-fn arp_monitoring_takes_the_place_of_miimon() {
+fn arp_monitoring_replaces_miimon() {
     let config = parse(json!({"miimon": null, "arpInterval": 100, "arpIpTarget": "10.0.0.1"}));
     assert_eq!(config.unwrap().options.number(&table::MIIMON), Some(0));
 }
 
 #[test]
-fn strict_refuses_what_has_no_effect() {
+fn strict_refuses_keys_without_effect() {
     let changes = json!({"strict": true, "failoverMac": 1, "cni.dev/x": 1, "lpInterval": 2});
     assert_eq!(
-        told(changes),
+        errors(changes),
         [
             "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct the \
              key, or leave it out (unknown-key), which strict forbids",
@@ -250,7 +254,7 @@ fn strict_refuses_what_has_no_effect() {
 }
 
 #[test]
-fn every_option_of_the_table_is_read_by_its_key() {
+fn every_option_is_read_by_its_key() {
     for option in table::all().filter(|option| option.kind != Kind::Port) {
         let value: Value = serde_json::from_str(option.example).unwrap();
         let mut changes = json!({

@@ -1,14 +1,16 @@
+//! LACP of a bond that is there: ports without a partner that does its part.
+
 use podbond_kernel::{BondMode, LacpPort, Link};
 use podbond_names::LinkName;
 
-use super::{Finding, LacpBond, Object, Reason};
+use crate::finding::{Finding, LacpBond, Object, Reason};
 
-/// What keeps `bond`, one of `links`, from aggregating those of them that are its ports: a partner
+/// Returns what keeps `bond`, one of `links`, from aggregating those of them that are its ports: a partner
 /// that does not do its part. Nothing for a bond in another mode than 802.3ad, and of ports without
 /// carrier, which lack more than a partner. Pure.
 ///
 /// The kernel does not tell for how long it has been so: a bond that was made just now has heard
-/// nothing yet, and what is found of it then is no trouble.
+/// nothing yet.
 pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
     if bond.bond.as_ref().is_none_or(|options| options.mode != BondMode::Lacp) {
         return Vec::new();
@@ -22,14 +24,14 @@ pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
     let in_use = bond.aggregator.as_ref();
     let mut silent = Vec::new();
     let mut unheard = Vec::new();
-    let mut apart = Vec::new();
+    let mut idle = Vec::new();
     for (name, lacp) in &ports {
         let into = match lacp {
             // A port that is in no aggregator yet has heard nothing either.
             None => &mut silent,
             Some(lacp) if lacp.actor.is_defaulted() || lacp.actor.is_expired() => &mut silent,
             Some(lacp) if lacp.partner.is_defaulted() || lacp.partner.is_expired() => &mut unheard,
-            Some(lacp) if in_use.is_some_and(|in_use| in_use.id != lacp.aggregator) => &mut apart,
+            Some(lacp) if in_use.is_some_and(|in_use| in_use.id != lacp.aggregator) => &mut idle,
             Some(_) => continue,
         };
         into.push((*name).clone());
@@ -39,7 +41,7 @@ pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
     let of_ports = [
         (silent, Reason::LacpSilent { bond: becomes }),
         (unheard, Reason::LacpUnheard),
-        (apart, Reason::LacpApart),
+        (idle, Reason::LacpApart),
     ];
     of_ports
         .into_iter()
@@ -93,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bond_whose_ports_all_carry_traffic_has_no_trouble() {
+    fn aggregated_ports_have_no_findings() {
         let ports = [port("net1", 1, WELL), port("net2", 1, [61, 63])];
         assert_eq!(lacp_findings(&bond(SWITCH), &ports), []);
     }
 
     #[test]
-    fn a_switch_that_does_not_speak_lacp_is_silent_on_all_ports() {
+    fn switch_without_lacp_is_silent() {
         // As Linux shows it: the default partner, and a port of its own for each aggregator.
         let ports = [port("net2", 2, [0x45, 1]), port("net1", 1, [0x4d, 1])];
         let mut bond = bond(SWITCH);
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn one_port_may_be_silent_while_others_are_well() {
+    fn one_silent_port_is_reported() {
         let ports = [port("net1", 1, WELL), port("net2", 2, [0x87, 1])];
         let found = lacp_findings(&bond(SWITCH), &ports);
         let silent = of_ports(["net2"], Reason::LacpSilent { bond: LacpBond::GoesOn });
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_without_carrier_and_a_link_that_is_no_port_are_not_looked_at() {
+    fn only_ports_with_carrier_are_judged() {
         let mut fallen = port("net1", 1, [0x45, 1]);
         fallen.carrier = false;
         let mut stranger = port("net9", 1, [0x45, 1]);
@@ -137,21 +139,21 @@ mod tests {
     }
 
     #[test]
-    fn a_partner_that_does_not_hear_is_told_apart_from_one_that_says_nothing() {
+    fn deaf_partner_is_distinguished_from_silent_one() {
         let ports = [port("net1", 1, WELL), port("net2", 1, [0x0d, 0x45])];
         let found = lacp_findings(&bond(SWITCH), &ports);
         assert_eq!(found, [of_ports(["net2"], Reason::LacpUnheard)]);
     }
 
     #[test]
-    fn a_port_that_joined_another_aggregator_stands_apart() {
+    fn port_in_another_aggregator_is_reported() {
         let ports = [port("net1", 1, WELL), port("net2", 2, [13, 13])];
         let found = lacp_findings(&bond(SWITCH), &ports);
         assert_eq!(found, [of_ports(["net2"], Reason::LacpApart)]);
     }
 
     #[test]
-    fn bonds_of_other_modes_have_no_lacp() {
+    fn other_modes_have_no_lacp_findings() {
         let mut bond = bond(SWITCH);
         bond.bond = Some(BondOptions::new(BondMode::BalanceXor));
         assert_eq!(lacp_findings(&bond, &[port("net1", 1, [0x45, 1])]), []);

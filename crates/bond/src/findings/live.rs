@@ -1,10 +1,12 @@
+//! What a bond that is there shows of what it does not do.
+
 use podbond_kernel::{BondMode, Link};
 use podbond_names::LinkName;
 
 use super::lacp::lacp_findings;
-use super::{Finding, Object, Reason};
+use crate::finding::{Finding, Object, Reason};
 
-/// What `bond`, a bond that is there, shows of what it does not do. `links` are those of its
+/// Returns what `bond`, a bond that is there, shows of what it does not do. `links` are those of its
 /// namespace, in any order. Pure.
 ///
 /// It is a look at one moment: a bond that was made just now has no LACP partner yet.
@@ -22,15 +24,16 @@ fn equal_macs(bond: &Link, links: &[Link]) -> Option<Finding> {
         return None;
     }
     let ports: Vec<&Link> = links.iter().filter(|link| link.master == Some(bond.index)).collect();
-    let is_shared = |port: &&&Link| {
-        let alike = ports.iter().filter(|other| other.mac.is_some() && other.mac == port.mac);
-        alike.count() > 1
-    };
     let mut shared: Vec<LinkName> =
-        ports.iter().filter(is_shared).map(|port| port.name.clone()).collect();
+        ports.iter().filter(|port| has_twin(port, &ports)).map(|port| port.name.clone()).collect();
     shared.sort_unstable();
     let some = !shared.is_empty();
     some.then(|| Finding::new(Object::Ports(shared), Reason::PortsShareAMac { mode }))
+}
+
+fn has_twin(port: &Link, ports: &[&Link]) -> bool {
+    let equal = ports.iter().filter(|other| other.mac.is_some() && other.mac == port.mac);
+    equal.count() > 1
 }
 
 #[cfg(test)]
@@ -64,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_balance_need_an_address_each() {
+    fn balancing_ports_need_distinct_macs() {
         for mode in [BondMode::BalanceTlb, BondMode::BalanceAlb] {
             let found = bond_findings(&bond(mode), &links("02:00:00:00:00:01"));
             let ports = ["net1", "net2"].map(|name| name.parse().unwrap()).to_vec();
@@ -77,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn in_other_modes_all_ports_have_the_bonds_address() {
+    fn other_modes_share_one_mac() {
         for mode in [BondMode::BalanceRr, BondMode::BalanceXor, BondMode::ActiveBackup] {
             assert_eq!(bond_findings(&bond(mode), &links("02:00:00:00:00:01")), []);
         }

@@ -1,34 +1,26 @@
-use podbond_kernel::{Kernel, Netns, View, is_netns};
+//! Reads what stands below the ports of a bond: their VFs, PFs and the PFs' masters.
+
+use podbond_kernel::{Kernel, Netns, View};
 use podbond_names::PciAddress;
 
 use super::{OtherBond, Surroundings};
 use crate::Error;
 use crate::config::Config;
-use crate::made::Place;
 
-/// Sees what is below the ports of a view: their VFs, and the PFs' links with their masters. One
-/// question to each VF's PF, which shows both; the rest is sysfs. Speeds are looked at only where
-/// the mode wants equal ones. What the view holds already is not asked for. `others` are the bonds
-/// beside this one.
-pub(crate) fn look_around(
+/// Adds the VFs of a view's ports to it, and their PFs' links with their masters. One question to each
+/// VF's PF, which shows both; the rest is sysfs. Speeds are read only where the mode wants equal ones.
+/// What the view holds already is not asked for. `bonds` are those of other attachments.
+pub(crate) fn observe_surroundings(
     kernel: &mut Kernel,
     config: &Config,
-    others: &[Place],
+    bonds: Vec<OtherBond>,
     view: &mut View,
 ) -> Result<Surroundings, Error> {
-    let mut around = Surroundings::default();
-    for other in others.iter().filter(|other| is_netns(&other.netns)) {
-        let mut pfs = Vec::new();
-        for &function in &other.functions {
-            pfs.push(kernel.sysfs().pf_of(function)?.unwrap_or(function));
-        }
-        let name = other.name.clone();
-        around.bonds.push(OtherBond { name, mode: other.mode, pfs });
-    }
+    let mut around = Surroundings { bonds, ..Surroundings::default() };
     let netns = config.links_are.netns();
     let ports = config.ports.iter().filter_map(|name| view.link(netns, name)?.parent);
     for pci in ports.collect::<Vec<_>>() {
-        let function = see_vf(kernel, pci, view)?;
+        let function = read_vf(kernel, pci, view)?;
         if !config.needs_equal_speeds() {
             continue;
         }
@@ -41,8 +33,8 @@ pub(crate) fn look_around(
     Ok(around)
 }
 
-/// Sees the VF at this address, if it is one; gives its PF, or the function itself.
-fn see_vf(kernel: &mut Kernel, pci: PciAddress, view: &mut View) -> Result<PciAddress, Error> {
+/// Adds the VF at this address to a view, if it is one. Returns its PF, or the function itself.
+fn read_vf(kernel: &mut Kernel, pci: PciAddress, view: &mut View) -> Result<PciAddress, Error> {
     if let Some(vf) = view.vf(pci)
         && view.link(Netns::Host, &vf.pf_link).is_some()
     {
@@ -58,12 +50,15 @@ fn see_vf(kernel: &mut Kernel, pci: PciAddress, view: &mut View) -> Result<PciAd
     if view.vf(pci).is_none() {
         view.vfs.push(vf);
     }
-    let is_known = |view: &View, index| view.host.iter().any(|link| link.index == index);
-    if let Some(master) = link.master.filter(|master| !is_known(view, *master)) {
+    if let Some(master) = link.master.filter(|master| !has_host_link(view, *master)) {
         view.host.extend(kernel.link_by_index(Netns::Host, master)?);
     }
-    if !is_known(view, link.index) {
+    if !has_host_link(view, link.index) {
         view.host.push(link);
     }
     Ok(pf)
+}
+
+fn has_host_link(view: &View, index: u32) -> bool {
+    view.host.iter().any(|link| link.index == index)
 }

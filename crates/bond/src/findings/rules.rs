@@ -1,3 +1,5 @@
+//! The rules that find what a bond will not do, or will not survive. Pure.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use podbond_kernel::bond::table;
@@ -6,8 +8,8 @@ use podbond_kernel::{
 };
 use podbond_names::{LinkName, Mac, PciAddress};
 
-use super::{Finding, Object, Reason, Severity};
 use crate::config::{Config, UntrustedPorts};
+use crate::finding::{Finding, Object, Reason, Severity};
 
 /// The drivers of VFs whose cards check source addresses against those that the VF has by leave of
 /// its PF, and not against the one that the PF gave it: Intel's.

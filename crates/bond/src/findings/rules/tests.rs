@@ -2,7 +2,7 @@ use podbond_kernel::VfSettings;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plan::tests::{config, link, name, pci, two_vfs};
+use crate::add::plan::tests::{config, link, name, pci, two_vfs};
 
 /// A bond of two trusted VFs of two PFs, in order in every respect, with changes.
 struct Case {

@@ -1,0 +1,240 @@
+//! DEL: the bond goes, its ports are restored by the attachment's record, and its lease is released.
+
+mod host_name;
+mod restore_ports;
+mod teardown_plan;
+#[cfg(test)]
+mod tests;
+mod wait_for_links;
+
+use std::path::PathBuf;
+
+use podbond_cni::{Code, Command, Delegates, Failure, Request};
+use podbond_ipam::{Ipam, Released, lease_needs_link};
+use podbond_kernel::{At, Kernel, Netns, NetnsState, Step, View, undo_all};
+use podbond_names::PciAddress;
+use podbond_record::{Record, Records, State, Stored};
+
+use self::restore_ports::{may_be_refused, restore_ports};
+use self::teardown_plan::remove_bond;
+use self::wait_for_links::read_host_links;
+use crate::config::{Links, LinksAre, bond_below_vlan};
+use crate::error::Error;
+use crate::pod_links::read_pod_links;
+use crate::record::{BondRecord, is_of_bond};
+
+/// Deletes an attachment. Success when there is nothing left to delete.
+pub(crate) fn del(
+    request: &Request,
+    delegates: &Delegates<'_>,
+    records: &Records,
+) -> Result<(), Error> {
+    let _lock = match records.lock(&request.attachment()) {
+        // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
+        Err(error) if !is_locked(&error) => None,
+        lock => Some(lock?),
+    };
+    del_locked(request, delegates, records)
+}
+
+/// Deletes an attachment by its record alone, whose lock is held. Fails where its lease is pending still.
+pub(crate) fn del_recorded(
+    record: &Record,
+    path: &[PathBuf],
+    delegates: &Delegates<'_>,
+    records: &Records,
+) -> Result<(), Error> {
+    let Some(request) = record.del(path) else { return Ok(()) };
+    del_locked(&request, delegates, records)?;
+    lease_is_released(record, records)
+}
+
+/// Fails where the lease of an attachment is pending after its DEL.
+pub(crate) fn lease_is_released(record: &Record, records: &Records) -> Result<(), Error> {
+    match records.read(&record.attachment())? {
+        Stored::Whole(left) => match &left.ipam_problem {
+            Some(problem) => {
+                Err(Error::LeasePending { problem: problem.clone(), record: left.to_string() })
+            }
+            None => Ok(()),
+        },
+        Stored::Missing | Stored::Unreadable(_) => Ok(()),
+    }
+}
+
+fn is_locked(error: &podbond_record::Error) -> bool {
+    matches!(error, podbond_record::Error::State(error) if error.is_locked())
+}
+
+/// The links go before the lease, so that no address is given out while it is in use, unless the
+/// lease needs the link. An error of the links does not keep the lease; nothing is changed and
+/// nothing freed where nobody can tell whether the pod's namespace is alive.
+fn del_locked(
+    request: &Request,
+    delegates: &Delegates<'_>,
+    records: &Records,
+) -> Result<(), Error> {
+    let mut errors: Vec<Error> = Vec::new();
+    let record = match records.read(&request.attachment()) {
+        Ok(Stored::Whole(record)) => Some(*record),
+        Ok(Stored::Missing) => None,
+        Ok(Stored::Unreadable(file)) => {
+            let ifname = &request.ifname;
+            let (path, problem) = (file.path.display(), file.problem);
+            let unreadable = format_args!(
+                "the record {path} {problem}: {ifname} and its ports are restored by the \
+                 configuration and by what the kernel shows of them"
+            );
+            delegates.warn(Command::Del, request, "warning", &unreadable);
+            None
+        }
+        // It keeps nothing else from being restored.
+        Err(error) => {
+            errors.push(error.into());
+            None
+        }
+    };
+    if record.as_ref().is_some_and(|record| !is_of_bond(record)) {
+        // Its ADD has changed nothing.
+        return Ok(());
+    }
+    let request = &match &record {
+        Some(record) => recorded_request(record, request),
+        None => unrecorded_request(request, records),
+    };
+    let mut kernel = open(request, record.as_ref())?;
+    let ipam = Ipam { request, delegates };
+    let was_never_made = record.is_none() && ipam.was_never_made();
+    let are_links_back = record.as_ref().is_some_and(|record| record.state == State::IpamPending);
+    let mut released = lease_needs_link(&request.config).then(|| ipam.release());
+    if !are_links_back {
+        if let Some(record) = &record {
+            // For people; a DEL needs no state.
+            let _ = records.write(&Record { state: State::Releasing, ..record.clone() });
+        }
+        let bond = record.as_ref().and_then(BondRecord::read).unwrap_or_default();
+        let is_anothers = |function| is_held(records, request, function);
+        let restored = restore_links(&mut kernel, &bond, request, delegates, is_anothers);
+        errors.extend(restored.unwrap_or_else(|error| vec![error.into()]));
+    }
+    let released = released.take().unwrap_or_else(|| ipam.release());
+    let released = if was_never_made { Released::Done } else { released };
+    match released {
+        released if errors.is_empty() => Ok(ipam.end(records, record, released)?),
+        Released::Done => Error::all(errors),
+        Released::Pending(problem) => {
+            errors.push(Error::Config(Failure::new(Code::TryAgain, problem)));
+            Error::all(errors)
+        }
+    }
+}
+
+/// Returns the DEL of a recorded ADD, whose configuration today's may not be, with the result that the
+/// runtime passes on where it does.
+fn recorded_request(record: &Record, request: &Request) -> Request {
+    let Some(mut del) = record.del(&request.path) else { return request.clone() };
+    if let Some(result) = &request.config.prev_result {
+        del.config.set_prev_result(Some(result.clone()));
+    }
+    del
+}
+
+/// Returns the DEL of an attachment of which nothing is recorded: without its namespace where another
+/// container has the interface in that one.
+fn unrecorded_request(request: &Request, records: &Records) -> Request {
+    let (all, _) = records.all().unwrap_or_default();
+    let is_anothers = all.iter().any(|record| {
+        let netns =
+            record.netns.as_ref().filter(|netns| Some(&netns.path) == request.netns.as_ref());
+        record.container_id != request.container_id
+            && record.ifname == request.ifname
+            && netns.is_some_and(|netns| netns.state() == NetnsState::Alive)
+    });
+    let netns = request.netns.clone().filter(|_| !is_anothers);
+    Request { netns, ..request.clone() }
+}
+
+/// Opens the pod's namespace, or the node's alone where that is over.
+fn open(request: &Request, record: Option<&Record>) -> podbond_kernel::Result<Kernel> {
+    match (record, &request.netns) {
+        (Some(Record { netns: Some(netns), .. }), _) => Kernel::with_recorded(netns),
+        (None, Some(path)) => Kernel::with_path_of_del(path),
+        (_, _) => Kernel::host(),
+    }
+}
+
+/// Returns whether another attachment has a PCI function, by the records.
+fn is_held(records: &Records, request: &Request, function: PciAddress) -> bool {
+    let holders = records.holding(function).unwrap_or_default();
+    holders.iter().any(|holder| {
+        holder.attachment() != request.attachment() && !holder.netns_state().is_over()
+    })
+}
+
+/// Takes the bond out of the pod and restores its ports. Returns what went wrong.
+fn restore_links(
+    kernel: &mut Kernel,
+    bond: &BondRecord,
+    request: &Request,
+    delegates: &Delegates<'_>,
+    is_anothers: impl Fn(PciAddress) -> bool,
+) -> podbond_kernel::Result<Vec<Error>> {
+    let (links, ifname) = (Links::of(&request.config), &request.ifname);
+    // With the namespace the bond is gone too, and what the kernel gives back of its ports can be told
+    // by a record alone.
+    if !kernel.has_pod() && (links.are == LinksAre::InPod || bond.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let mut before = View::default();
+    if kernel.has_pod() {
+        let names = [ifname.clone(), bond_below_vlan(ifname)];
+        read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut before)?;
+    }
+    let mut errors = apply(kernel, &remove_bond(ifname, &before, bond));
+    // Read again: what the driver has given its ports back is for the kernel to say.
+    let mut now = View::default();
+    match links.are {
+        LinksAre::InPod => read_pod_links(kernel, links.names.iter().cloned(), &mut now)?,
+        LinksAre::OnHost => {
+            if kernel.has_pod() {
+                now.pod = kernel.links(Netns::Pod)?;
+            }
+            for missing in read_host_links(kernel, &links.names, bond, &mut now, is_anothers)? {
+                delegates.warn(Command::Del, request, "warning", &missing);
+            }
+        }
+    }
+    for step in restore_ports(&links, ifname, &before, &now, bond) {
+        let failed = apply(kernel, std::slice::from_ref(&step));
+        if failed.is_empty() {
+            warn_of_other_name(&step, &links, request, delegates);
+        } else if may_be_refused(&step) {
+            for error in failed {
+                delegates.warn(Command::Del, request, "warning", &error);
+            }
+        } else {
+            errors.extend(failed);
+        }
+    }
+    Ok(errors)
+}
+
+fn warn_of_other_name(step: &Step, links: &Links, request: &Request, delegates: &Delegates<'_>) {
+    if let Step::Move { from: At { netns: Netns::Pod, name }, to } = step
+        && !links.names.contains(&to.name)
+    {
+        let renamed = format_args!(
+            "{name} is {} on the node now, where another link has its name: rename that one, and then \
+             this one",
+            to.name
+        );
+        delegates.warn(Command::Del, request, "warning", &renamed);
+    }
+}
+
+/// Applies steps and goes on past errors, which it returns; what is gone is none. It is the undoing of
+/// their inverses.
+fn apply(kernel: &mut Kernel, steps: &[Step]) -> Vec<Error> {
+    let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
+    undo_all(kernel, &inverses).into_iter().map(Error::Kernel).collect()
+}

@@ -1,0 +1,405 @@
+use std::convert::Infallible;
+
+use podbond_cni::{Args, NetConf};
+use podbond_kernel::{Link, LinkState, VlanProtocol, VlanTag};
+use podbond_names::{LinkName, Mac};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::add::plan::plan;
+use crate::config::Config;
+use crate::findings::Surroundings;
+
+fn name(text: &str) -> LinkName {
+    text.parse().unwrap()
+}
+
+fn mac(last: u8) -> Mac {
+    Mac::new([2, 0, 0, 0, 0, last])
+}
+
+fn config(changes: &Value) -> Config {
+    let mut conf = json!({
+        "type": "bond", "name": "bond-net1", "mode": "active-backup", "failOverMac": 1,
+        "linksInContainer": true, "links": [{"name": "net1"}, {"name": "net2"}]
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        conf[key] = value.clone();
+    }
+    let conf = NetConf::parse(conf.to_string().as_bytes()).unwrap();
+    Config::parse(&conf, &Args::default()).unwrap()
+}
+
+fn link(index: u32, text: &str) -> Link {
+    Link {
+        index,
+        name: name(text),
+        altnames: Vec::new(),
+        kind: None,
+        mac: Some(mac(u8::try_from(index).unwrap())),
+        permanent_mac: None,
+        mtu: 1500,
+        max_mtu: 0,
+        state: LinkState::Up,
+        carrier: true,
+        master: None,
+        parent: None,
+        vlan: None,
+        bond: None,
+        aggregator: None,
+        port: None,
+    }
+}
+
+fn in_pod() -> View {
+    View { pod: vec![link(2, "net1"), link(3, "net2")], ..View::default() }
+}
+
+fn on_host() -> View {
+    let mut view = in_pod();
+    std::mem::swap(&mut view.host, &mut view.pod);
+    view.host[1].state = LinkState::Down;
+    view
+}
+
+fn links(are: LinksAre) -> Links {
+    Links { names: vec![name("net1"), name("net2")], are }
+}
+
+/// What the ADD of `net3` records.
+fn recorded(changes: &Value, view: &View) -> BondRecord {
+    recorded_where(changes, view, false)
+}
+
+fn recorded_where(changes: &Value, view: &View, may_have_several_links: bool) -> BondRecord {
+    let config = config(changes);
+    let plan = plan(&config, &name("net3"), view, &Surroundings::default()).unwrap();
+    let is_ambiguous = |_| Ok::<_, Infallible>(may_have_several_links);
+    BondRecord::of(plan.steps, &config, view, is_ambiguous).unwrap()
+}
+
+/// DEL laid over a view, `meanwhile` standing for what the driver does when the bond goes; gives
+/// what was done.
+fn remove_with(
+    are: LinksAre,
+    view: &mut View,
+    bond: &BondRecord,
+    meanwhile: impl Fn(&mut View),
+) -> Vec<String> {
+    let (before, ifname) = (view.clone(), name("net3"));
+    let mut steps = remove_bond(&ifname, &before, bond);
+    view.apply(&steps);
+    meanwhile(view);
+    let back = restore_ports(&links(are), &ifname, &before, view, bond);
+    view.apply(&back);
+    view.host.sort_by_key(|link| link.index);
+    steps.extend(back);
+    steps.iter().map(ToString::to_string).collect()
+}
+
+fn remove(are: LinksAre, view: &mut View, bond: &BondRecord) -> Vec<String> {
+    remove_with(are, view, bond, |_| {})
+}
+
+fn from_host() -> (View, BondRecord) {
+    let before = on_host();
+    let bond = recorded(&json!({"linksInContainer": false}), &before);
+    (before, bond)
+}
+
+#[test]
+fn host_links_return_as_they_were() {
+    let (before, bond) = from_host();
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    remove(LinksAre::OnHost, &mut view, &bond);
+    assert_eq!(view, before);
+    let again = remove(LinksAre::OnHost, &mut view, &bond);
+    assert!(again.is_empty(), "a second removal has nothing to do: {again:?}");
+}
+
+#[test]
+fn killed_add_and_bond_of_another_plugin_are_undone() {
+    let (before, bond) = from_host();
+    // The incumbent keeps no record: that it is the bond's port tells enough.
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    remove(LinksAre::OnHost, &mut view, &BondRecord::default());
+    assert_eq!((view.host.len(), view.pod.len()), (2, 0));
+    // After each step that an ADD may have come to.
+    for reached in 0..bond.steps.len() {
+        let mut view = before.clone();
+        view.apply(&bond.steps[..reached]);
+        remove(LinksAre::OnHost, &mut view, &bond);
+        assert_eq!(view, before, "after {reached} steps");
+    }
+}
+
+#[test]
+fn port_returned_by_the_kernel_is_brought_up() {
+    let (mut view, bond) = from_host();
+    view.host[0].state = LinkState::Down;
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), ["bring net1 (host) up"]);
+}
+
+#[test]
+fn port_is_renamed_when_its_host_name_is_taken() {
+    let altname = Link { altnames: vec!["net1".to_owned()], ..link(9, "eth9") };
+    for mut stranger in [link(9, "net1"), altname] {
+        stranger.state = LinkState::Down;
+        let (mut before, bond) = from_host();
+        let mut view = before.clone();
+        view.apply(&bond.steps);
+        view.host.push(stranger.clone());
+        let said = remove(LinksAre::OnHost, &mut view, &bond);
+        assert!(said.contains(&"move net1 (pod) to dev2 (host)".to_owned()), "{said:?}");
+        before.host[0].name = name("dev2");
+        before.host.push(stranger);
+        assert_eq!(view, before);
+    }
+}
+
+#[test]
+fn port_gets_a_free_host_name() {
+    let (before, bond) = from_host();
+    let mut view = before;
+    view.apply(&bond.steps);
+    view.host.extend([link(8, "dev2"), link(9, "net1")]);
+    let said = remove(LinksAre::OnHost, &mut view, &bond);
+    assert!(said.contains(&"move net1 (pod) to dev3 (host)".to_owned()), "{said:?}");
+}
+
+#[test]
+fn port_returned_under_another_name_is_found_by_function() {
+    let function = Some("0000:03:10.0".parse().unwrap());
+    let mut before = on_host();
+    before.host[0].parent = function;
+    let bond = recorded(&json!({"linksInContainer": false}), &before);
+    let came_back = Link { parent: function, state: LinkState::Down, ..link(7, "dev2") };
+    let stranger = Link { state: LinkState::Down, ..link(9, "net1") };
+    let mut view = before.clone();
+    view.host[0] = came_back.clone();
+    view.host.push(stranger.clone());
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), ["bring dev2 (host) up"]);
+    // Once the name is free, it is the port's again.
+    view.host = vec![came_back];
+    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
+    // Somebody works with it.
+    view.host = vec![Link { parent: function, ..link(7, "dev2") }];
+    assert!(remove(LinksAre::OnHost, &mut view, &bond).is_empty());
+    // It is not there, and another link has its name.
+    view.host = vec![stranger];
+    assert!(remove(LinksAre::OnHost, &mut view, &bond).is_empty());
+}
+
+#[test]
+fn port_among_links_of_a_function_is_found_by_mac() {
+    let function = Some("0000:03:00.0".parse().unwrap());
+    let mut before = on_host();
+    before.host[0].parent = function;
+    let bond = recorded(&json!({"linksInContainer": false}), &before);
+    let of_pf =
+        |index, text| Link { parent: function, state: LinkState::Down, ..link(index, text) };
+    let mut view = View { host: vec![of_pf(7, "pf0vf0"), of_pf(8, "pf0vf1")], ..View::default() };
+    assert!(remove(LinksAre::OnHost, &mut view, &bond).is_empty());
+    view.host.push(Link { mac: Some(mac(2)), ..of_pf(9, "dev2") });
+    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
+}
+
+#[test]
+fn port_among_links_of_a_function_is_found_by_permanent_mac() {
+    let function = Some("0000:03:00.0".parse().unwrap());
+    let mut before = on_host();
+    before.host[0].parent = function;
+    before.host[0].permanent_mac = Some(mac(2));
+    let changes = json!({"linksInContainer": false});
+    // Alone of its function, it is the port whatever its driver calls permanent.
+    let closed = Link { permanent_mac: Some(mac(7)), ..before.host[0].clone() };
+    assert!(recorded(&changes, &before).ports[0].may_be(&closed));
+    let bond = recorded_where(&changes, &before, true);
+    assert!(!bond.ports[0].may_be(&closed));
+    let of_card = |index, text, permanent_mac| Link {
+        parent: function,
+        permanent_mac,
+        state: LinkState::Down,
+        ..link(index, text)
+    };
+    // The second port of a card with one function for both, alone and by the first one's name.
+    for name in ["eth2", "net1"] {
+        let sibling = of_card(7, name, Some(mac(7)));
+        let mut view = View { host: vec![sibling], ..View::default() };
+        assert!(remove(LinksAre::OnHost, &mut view, &bond).is_empty(), "{name}");
+    }
+    // A representor beside it, which has none.
+    let its = of_card(8, "dev2", Some(mac(2)));
+    let mut view = View { host: vec![of_card(7, "pf0vf0", None), its], ..View::default() };
+    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
+}
+
+#[test]
+fn port_renamed_in_the_pod_returns_under_its_name() {
+    let mut before = on_host();
+    before.host[0].parent = Some("0000:03:10.0".parse().unwrap());
+    before.host[1].parent = Some("0000:03:10.1".parse().unwrap());
+    let bond = recorded(&json!({"linksInContainer": false, "mtu": 1400}), &before);
+    for names in [["other", "net2"], ["net2", "net1"]] {
+        let mut view = before.clone();
+        view.apply(&bond.steps);
+        let ports = view.pod.iter_mut().filter(|link| link.parent.is_some());
+        for (port, new) in ports.zip(names) {
+            port.name = name(new);
+        }
+        remove(LinksAre::OnHost, &mut view, &bond);
+        assert_eq!(view, before, "{names:?}");
+    }
+}
+
+#[test]
+fn other_links_are_left_unchanged() {
+    for are in [LinksAre::InPod, LinksAre::OnHost] {
+        let mut view = in_pod();
+        view.pod.push(link(4, "net3"));
+        // Another attachment's bond.
+        let bond = Some(config(&json!({})).options);
+        view.pod.push(Link { bond, ..link(5, "net3-bond") });
+        let said = remove(are, &mut view, &BondRecord::default());
+        assert!(said.is_empty(), "{said:?}");
+    }
+}
+
+#[test]
+fn ports_in_the_pod_are_up_again() {
+    let before = in_pod();
+    for known in [recorded(&json!({}), &before), BondRecord::default()] {
+        let mut view = before.clone();
+        view.apply(&recorded(&json!({}), &before).steps);
+        remove(LinksAre::InPod, &mut view, &known);
+        assert_eq!(view, before);
+    }
+}
+
+#[test]
+fn ports_that_were_down_stay_down() {
+    let mut before = in_pod();
+    before.pod[1].state = LinkState::Down;
+    let bond = recorded(&json!({}), &before);
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    remove(LinksAre::InPod, &mut view, &bond);
+    assert_eq!(view, before);
+}
+
+#[test]
+fn ports_are_restored_when_the_bond_is_gone() {
+    let before = in_pod();
+    let bond = recorded(&json!({}), &before);
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    view.apply(&remove_bond(&name("net3"), &view, &bond));
+    view.pod[0].mac = Some(mac(9));
+    assert_eq!(
+        remove(LinksAre::InPod, &mut view, &bond),
+        [
+            "set mac of net1 (pod) to 02:00:00:00:00:02 (was 02:00:00:00:00:09)",
+            "bring net1 (pod) up",
+            "bring net2 (pod) up",
+        ]
+    );
+    assert_eq!(view, before);
+}
+
+#[test]
+fn mtu_and_mac_are_restored() {
+    for (are, before) in [(LinksAre::InPod, in_pod()), (LinksAre::OnHost, on_host())] {
+        let in_container = are == LinksAre::InPod;
+        let changes = json!({"linksInContainer": in_container, "mtu": 1400});
+        let bond = recorded(&changes, &before);
+        let mut view = before.clone();
+        view.apply(&bond.steps);
+        let ill = |view: &mut View| view.pod[1].mac = Some(mac(2));
+        remove_with(are, &mut view, &bond, ill);
+        assert_eq!(view, before);
+    }
+}
+
+#[test]
+fn ports_never_keep_equal_macs() {
+    let mut before = in_pod();
+    before.pod[1].mac = before.pod[0].mac;
+    for mode in ["balance-xor", "balance-alb"] {
+        let bond = recorded(&json!({"mode": mode, "failOverMac": 0}), &before);
+        let mut view = before.clone();
+        view.apply(&bond.steps);
+        remove(LinksAre::InPod, &mut view, &bond);
+        let given = view.pod[1].mac.unwrap();
+        assert_eq!(view.pod[0].mac, before.pod[0].mac);
+        assert_eq!(given.bytes()[0] & 3, 2, "{given}");
+        // The same as in the bond, where the mode wanted another one.
+        let in_bond = bond.steps.iter().find_map(|step| match step {
+            Step::SetMac { to, .. } => Some(*to),
+            _ => None,
+        });
+        assert!(in_bond.is_none_or(|mac| mac == given), "{in_bond:?} {given}");
+
+        let mut of_hardware = before.clone();
+        of_hardware.pod[1].permanent_mac = Some(mac(7));
+        let mut view = of_hardware.clone();
+        view.apply(&bond.steps);
+        remove(LinksAre::InPod, &mut view, &bond);
+        assert_eq!(view.pod[1].mac, Some(mac(7)));
+    }
+}
+
+#[test]
+fn port_of_another_bond_is_left_unchanged() {
+    let (before, bond) = from_host();
+    let mut view = before;
+    view.apply(&bond.steps);
+    view.pod.push(link(9, "other"));
+    let taken = |view: &mut View| {
+        for port in view.pod.iter_mut().filter(|link| link.name.as_str() == "net1") {
+            port.master = Some(9);
+        }
+    };
+    let said = remove_with(LinksAre::OnHost, &mut view, &bond, taken);
+    assert_eq!(said, ["remove bond net3 (pod)", "move net2 (pod) to net2 (host)"]);
+}
+
+#[test]
+fn vlan_interface_is_removed_with_its_bond() {
+    let changes = json!({"vlan": 100, "vlanProto": "802.1ad"});
+    let before = in_pod();
+    let bond = recorded(&changes, &before);
+    // After each step that an ADD may have come to.
+    for reached in 0..=bond.steps.len() {
+        let mut view = before.clone();
+        view.apply(&bond.steps[..reached]);
+        remove(LinksAre::InPod, &mut view, &bond);
+        assert_eq!(view, before, "after {reached} steps");
+    }
+    // Without a record.
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    let said = remove(LinksAre::InPod, &mut view, &BondRecord::default());
+    let gone = ["remove vlan 100 proto 802.1ad net3 (pod)", "remove bond net3-bond (pod)"];
+    assert_eq!(said[..2], gone);
+    assert_eq!(view, before);
+    // Somebody has removed the VLAN interface.
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    view.pod.retain(|link| link.vlan.is_none());
+    remove(LinksAre::InPod, &mut view, &bond);
+    assert_eq!(view, before);
+}
+
+#[test]
+fn vlan_interface_on_another_link_is_left_unchanged() {
+    let mut view = in_pod();
+    let tag = VlanTag { id: 100, protocol: VlanProtocol::Dot1Q };
+    let vlan = Some(podbond_kernel::Vlan { tag, lower: 2 });
+    view.pod.push(Link { vlan, ..link(4, "net3") });
+    assert!(remove(LinksAre::InPod, &mut view, &BondRecord::default()).is_empty());
+}

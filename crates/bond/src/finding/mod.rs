@@ -1,0 +1,13 @@
+//! What is legal and will not do what it is meant to do: severity, object, reason and remedy.
+
+// `finding::Finding` is what the module is about.
+#[allow(clippy::module_inception, reason = "the type's own file in the module of its parts")]
+mod finding;
+mod reason;
+mod require;
+mod table;
+
+pub use finding::{Finding, Object, Severity};
+pub use reason::{LacpBond, Reason};
+pub use require::{Refused, Requirement};
+pub use table::{Kind, TABLE};

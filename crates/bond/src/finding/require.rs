@@ -1,0 +1,114 @@
+use std::fmt;
+
+use super::finding::listed;
+use super::{Finding, Reason};
+
+/// A key of the configuration that turns findings into refusals: the pod is not made rather than
+/// made with a bond that will not survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement {
+    /// `requireDistinctPFs`.
+    DistinctPfs,
+    /// `requireDistinctCards`.
+    DistinctCards,
+    /// `requireCarrier`.
+    Carrier,
+    /// `requireEqualSpeeds`.
+    EqualSpeeds,
+    /// `requireUnsharedPFs`.
+    UnsharedPfs,
+}
+
+impl Requirement {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::DistinctPfs,
+        Self::DistinctCards,
+        Self::Carrier,
+        Self::EqualSpeeds,
+        Self::UnsharedPfs,
+    ];
+
+    /// Its key.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::DistinctPfs => "requireDistinctPFs",
+            Self::DistinctCards => "requireDistinctCards",
+            Self::Carrier => "requireCarrier",
+            Self::EqualSpeeds => "requireEqualSpeeds",
+            Self::UnsharedPfs => "requireUnsharedPFs",
+        }
+    }
+
+    /// The codes of the findings that it refuses.
+    pub const fn codes(self) -> &'static [&'static str] {
+        match self {
+            Self::DistinctPfs => &["ports-share-a-pf"],
+            Self::DistinctCards => &["ports-share-a-pf", "ports-share-a-card"],
+            Self::Carrier => {
+                &["pf-down", "pf-without-carrier", "link-state-enable", "link-state-disable"]
+            }
+            Self::EqualSpeeds => &["unequal-speeds", "unequal-duplex"],
+            Self::UnsharedPfs => &["pf-has-a-master", "lacp-twice-on-a-pf"],
+        }
+    }
+
+    /// Whether it refuses a finding.
+    pub(crate) fn refuses(self, finding: &Finding) -> bool {
+        self.codes().contains(&finding.code())
+    }
+}
+
+impl Finding {
+    /// Whether it is refused where no key allows it.
+    pub(crate) fn is_of_trust(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::SharedMacOverUntrusted { .. }
+                | Reason::FailOverOverUntrusted { .. }
+                | Reason::SwapOverUntrusted { .. }
+        )
+    }
+}
+
+/// A finding for which a bond is not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What was found.
+    pub finding: Finding,
+    /// The keys of the configuration that refuse it; none where it is refused unless a key allows it.
+    pub keys: Vec<Requirement>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.finding)?;
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", which {} forbids", listed(&self.keys))
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::TABLE;
+
+    #[test]
+    fn requirements_name_documented_findings() {
+        for requirement in Requirement::ALL {
+            let key = crate::KEYS.iter().find(|key| key.name == requirement.key()).unwrap();
+            for code in requirement.codes() {
+                assert!(TABLE.iter().any(|kind| kind.code == *code), "{code}");
+                assert!(key.what.contains(code), "{}: {code}", key.name);
+            }
+        }
+    }
+}
