@@ -75,7 +75,7 @@ impl Orphans {
         // Each pod's in reverse: what was made last goes first.
         over.sort_by(|a, b| (&b.container_id, place(b)).cmp(&(&a.container_id, place(a))));
         found.orphans.extend(over.into_iter().map(|record| Orphan::Attachment(Box::new(record))));
-        match Sriov::default().foreign_orphans(&node.records) {
+        match Sriov::default().foreign_orphans() {
             Ok(foreign) => found.orphans.extend(foreign.into_iter().map(Orphan::OfSriovCni)),
             Err(error) => found.errors.push(Error::Failed(error.into_failure("sriov"))),
         }
@@ -151,7 +151,7 @@ impl Orphan {
         let (object, what) = match self {
             Self::Attachment(record) => (record.to_string(), what_is_left(record)),
             Self::OfSriovCni(orphan) => {
-                (format!("VF {}", orphan.device()), format!("{orphan}, whose namespace is gone"))
+                (format!("VF {}", orphan.device), what_sriov_cni_left(orphan))
             }
             Self::Unreadable { file, may_be_alive } => {
                 let then = if *may_be_alive { ": its pod's DEL makes up for it" } else { "" };
@@ -184,6 +184,15 @@ fn what_is_left(record: &Record) -> String {
         State::Prepared | State::Active | State::Releasing => {
             format!("attachment to {network}, whose namespace is gone")
         }
+    }
+}
+
+fn what_sriov_cni_left(orphan: &ForeignOrphan) -> String {
+    match &orphan.attachment {
+        Some(attachment) => {
+            format!("{} by sriov-cni, whose namespace is gone", attachment.ifname)
+        }
+        None => "claimed by sriov-cni for a namespace that is gone".to_owned(),
     }
 }
 

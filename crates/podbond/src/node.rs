@@ -89,8 +89,9 @@ impl<'a> Node<'a> {
     /// Undoes a sandbox's attachments, from their records. One that cannot be read is made up for by the
     /// pod's networks as they would be today.
     pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
-        let attached = self.attacher(&NodeDevices(self));
-        let errors = attached.delete(container_id, || self.chain_of(container_id));
+        let devices = NodeDevices(self);
+        let attacher = self.attacher(&devices);
+        let errors = attacher.delete(container_id, || self.chain_of(container_id));
         errors.into_iter().map(|error| Error::Failed(error.into())).collect()
     }
 

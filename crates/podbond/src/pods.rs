@@ -39,8 +39,8 @@ impl Pods {
     pub(crate) fn of(node: &Node<'_>) -> Result<Self, Error> {
         let (records, unreadable) = node.records.all()?;
         let mut pods: Vec<Pod> = Vec::new();
-        for (key, applied) in node.store.pods(None)? {
-            pods.push(Pod::applied(key, applied)?);
+        for stored in node.store.pods(None)? {
+            pods.push(Pod::applied(stored)?);
         }
         for record in records {
             match pods.iter_mut().find(|pod| pod.has(&record)) {

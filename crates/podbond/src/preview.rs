@@ -219,8 +219,8 @@ fn call(
             let plan = podbond_bond::Config::parse(config, &Args::default())
                 .and_then(|wanted| {
                     let bond = Bond::default();
-                    bond.guard(kernel, &wanted)?;
-                    let mut around = bond.look_around(kernel, &wanted, view)?;
+                    bond.refuse_host_links(kernel, &wanted)?;
+                    let mut around = bond.surroundings(kernel, &wanted, view)?;
                     around.bonds.extend(bonds.iter().cloned());
                     let plan = podbond_bond::plan(&wanted, ifname, view, &around)?;
                     let name = format!("{ifname} of pod {pod}");
@@ -244,7 +244,7 @@ fn call(
 /// A runtime gets all that is wrong with a configuration in one line; people get a line for each.
 fn line_by_line(error: podbond_bond::Error, network: &str) -> Failure {
     let lines = match &error {
-        podbond_bond::Error::Wrong(all) => {
+        podbond_bond::Error::Several(all) => {
             let each: Vec<String> = all.iter().map(|error| format!("  {error}")).collect();
             format!("network {network}: {} things are wrong:\n{}", all.len(), each.join("\n"))
         }

@@ -6,7 +6,7 @@ mod host_link;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
-use podbond_cni::{Failure, MacSource, MacError};
+use podbond_cni::{Failure, MacError, MacSource};
 use podbond_kernel::{BondMode, Netns};
 use podbond_names::{LinkName, NameError};
 use podbond_record::Record;

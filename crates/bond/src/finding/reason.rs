@@ -145,8 +145,8 @@ pub enum Reason {
     },
     /// A VF that no record tells of.
     HeldByUnknown,
-    /// An IPAM plugin did not take a lease back when its attachment went.
-    LeaseOwed {
+    /// An IPAM plugin has not taken back a lease when its attachment was deleted.
+    LeasePending {
         /// The plugin.
         ipam: String,
         /// What it said.
@@ -207,7 +207,7 @@ impl Reason {
             Self::PodGone => &table::POD_GONE,
             Self::HolderGone { .. } => &table::HOLDER_GONE,
             Self::HeldByUnknown => &table::HELD_BY_UNKNOWN,
-            Self::LeaseOwed { .. } => &table::LEASE_OWED,
+            Self::LeasePending { .. } => &table::LEASE_PENDING,
             Self::RecordDamaged { .. } => &table::RECORD_DAMAGED,
             Self::BondingMissing { .. } => &table::BONDING_MISSING,
             Self::BondingNotLoaded => &table::BONDING_NOT_LOADED,
@@ -335,7 +335,7 @@ impl fmt::Display for Reason {
                 write!(f, "its record names {holder}, whose network namespace is gone")
             }
             Self::HeldByUnknown => f.write_str("its link is in a namespace that no record tells of"),
-            Self::LeaseOwed { ipam, problem } => {
+            Self::LeasePending { ipam, problem } => {
                 write!(f, "IPAM plugin {ipam:?} has not taken it back: {problem}")
             }
             Self::RecordDamaged { problem } => {

@@ -141,16 +141,15 @@ kinds! {
         "A VF with a network driver has no link on the node, and no record says who has it: another \
          plugin gave it away, or someone by hand.",
         "find it with `ip netns` and `ip link`, if it should be free";
-    LEASE_OWED: "lease-owed", Warning,
+    LEASE_PENDING: "lease-pending", Warning,
         "An IPAM plugin failed, or was gone, when an attachment was deleted. All else of it is gone, \
          and its address stays taken.",
-        "mend what the IPAM plugin complains of, then `podbond gc`; the next operations of the \
-         network try again, too";
+        "correct what the IPAM plugin complains of, then `podbond gc`";
     RECORD_DAMAGED: "record-damaged", Warning,
-        "A record of podbond's is empty, torn or of another version. Whatever it tells of is put back \
-         by what the kernel shows; what it was before may be lost.",
-        "delete its pod, or apply its manifest again: both do without it; where nobody knows whose it \
-         is, remove the file";
+        "A record of podbond's is empty, torn or of another version. It is treated as missing: its pod \
+         is deleted by the configuration and by what the kernel shows.",
+        "delete its pod, or apply its manifest again: both do without it; `podbond gc` removes the file \
+         once its pod is gone";
     BONDING_MISSING: "bonding-missing", Error,
         "The kernel has no bonding driver, neither built in nor as a module: no bond can be made.",
         "install the kernel's modules (Debian: linux-image-*, Red Hat: kernel-modules)";

@@ -107,8 +107,9 @@ impl Look {
         let links = kernel.links(Netns::Pod)?;
         for bond in bonds_of(&links) {
             let live = bond_findings(bond, &links).into_iter();
-            let place = || Some(place(pod, &bond.name));
-            self.found.extend(live.map(|finding| Located { place: place(), finding }));
+            let of_bond = place(pod, &bond.name);
+            self.found
+                .extend(live.map(|finding| Located { place: Some(of_bond.clone()), finding }));
             let Some(options) = bond.bond.clone() else { continue };
             let ports = ports_of(bond, &links).map(|port| port.name.clone()).collect();
             let mut config = Config::of_existing(options, ports);
@@ -120,9 +121,9 @@ impl Look {
                 config.untrusted = asked.untrusted;
             }
             let mut view = View { pod: links.clone(), ..node.clone() };
-            let around = Bond::default().look_around(&mut kernel, &config, &mut view)?;
+            let around = Bond::default().surroundings(&mut kernel, &config, &mut view)?;
             self.reports.push(report(Some(pod), bond, &links, &view));
-            self.seen.push(Seen { place: place(pod, &bond.name), config, view, around });
+            self.seen.push(Seen { place: of_bond, config, view, around });
         }
         for (bond, conf) in bonds_in(records) {
             let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
