@@ -168,7 +168,7 @@ mod tests {
                     held_by: holder.map(str::to_owned),
                 })
                 .collect(),
-            owed_leases: Vec::new(),
+            pending_leases: Vec::new(),
             bonds: vec![BondReport {
                 pod: Some("demo/bondpod1".to_owned()),
                 name: "net3".parse().unwrap(),
