@@ -15,7 +15,7 @@ const STATE: [&str; 5] = [
     "/var/lib/podbond",
     "/var/lib/cni/sriov",
     "/var/lib/cni/networks",
-    "/run/podbond/vfs",
+    "/run/podbond/attachments",
     "/run/netns",
 ];
 

@@ -19,7 +19,7 @@ const STATE: [&str; 5] = [
     "/var/lib/cni/sriov",
     "/var/lib/cni/networks",
     "/run/netns",
-    "/run/podbond/vfs",
+    "/run/podbond/attachments",
 ];
 
 /// Files that stay for good: locks, and where the next search for an address begins.
