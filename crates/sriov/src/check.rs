@@ -65,7 +65,7 @@ fn differences(
     observed: &Observed,
 ) -> Vec<String> {
     let mut differences = match plan(config, ifname, view) {
-        Ok(steps) => steps.iter().map(|step| format!("to be done: {step}")).collect(),
+        Ok(steps) => steps.iter().map(|step| format!("left to do: {step}")).collect(),
         // Without its VF an attachment has nothing that could be compared.
         Err(error @ Error::NotAVf { .. }) => return vec![error.to_string()],
         Err(error) => vec![error.to_string()],
@@ -158,7 +158,7 @@ mod tests {
             Observed { addresses: vec!["10.0.0.2/24".parse().unwrap()], ..Observed::default() };
         let texts = differences(&config, &name("net1"), &view, &expected(), &observed);
         assert_eq!(texts.len(), 1, "{texts:?}");
-        assert!(texts[0].starts_with("to be done: set VF 2 of pf0 to vlan 0 "), "{texts:?}");
+        assert!(texts[0].starts_with("left to do: set VF 2 of pf0 to vlan 0 "), "{texts:?}");
     }
 
     #[test]
@@ -188,8 +188,8 @@ mod tests {
         assert_eq!(
             texts(&view, &[]),
             [
-                "to be done: set VF 2 of pf0 to trust off (was trust on)",
-                "to be done: bring net1 (pod) up",
+                "left to do: set VF 2 of pf0 to trust off (was trust on)",
+                "left to do: bring net1 (pod) up",
                 "mac of net1 is 02:00:00:00:00:01, not 02:00:00:00:00:bb",
                 "mtu of net1 is 1400, not 1500",
                 "address 10.0.0.2/24 is gone",
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn link_on_the_node_or_gone_differs() {
         let of_host = texts(&on_host(), &["10.0.0.2/24"]);
-        assert_eq!(of_host[0], "to be done: move pf0v2 (host) to net1 (pod)");
+        assert_eq!(of_host[0], "left to do: move pf0v2 (host) to net1 (pod)");
         let gone = View { host: Vec::new(), ..on_host() };
         assert!(texts(&gone, &["10.0.0.2/24"])[0].contains("has no network interface"));
         assert_eq!(texts(&View::default(), &[]).len(), 1);

@@ -16,7 +16,7 @@ use crate::ownership::others_with;
 use crate::{Config, Error, Sriov, record};
 
 pub(crate) use of_sriov_cni::may_restore;
-pub(crate) use restore::restore;
+pub(crate) use restore::{look_for_link, restore};
 
 impl Sriov {
     /// DEL. It succeeds when nothing is left to remove.
@@ -57,21 +57,23 @@ impl Sriov {
         }
     }
 
-    /// Returns whether a VF is another attachment's: by a record whose namespace is not over, or by
-    /// sriov-cni's file where no record says that it is over.
-    fn is_of_another(&self, pci: PciAddress, own: &Attachment) -> Result<bool, Error> {
+    /// Returns whether a VF is another attachment's by its record: its namespace is not over.
+    fn is_recorded_of_another(&self, pci: PciAddress, own: &Attachment) -> Result<bool, Error> {
         let others = others_with(&self.records, pci, own)?;
-        let (over, alive): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|record| record.netns_state().is_over());
-        if !alive.is_empty() {
+        Ok(others.iter().any(|record| !record.netns_state().is_over()))
+    }
+
+    /// Returns whether a VF is another attachment's by its record, or by sriov-cni's where no record says
+    /// that it is over.
+    fn is_of_another(&self, pci: PciAddress, own: &Attachment) -> Result<bool, Error> {
+        if self.is_recorded_of_another(pci, own)? {
             return Ok(true);
         }
-        let mut files = self.files.records()?.into_iter();
-        Ok(files.any(|(attachment, file)| {
-            file.device == pci
-                && attachment != *own
-                && over.iter().all(|record| record.attachment() != attachment)
-        }))
+        let over = others_with(&self.records, pci, own)?;
+        let files = self.files.records()?;
+        let mut others =
+            files.iter().filter(|(attachment, file)| file.device == pci && attachment != own);
+        Ok(others.any(|(attachment, _)| over.iter().all(|it| it.attachment() != *attachment)))
     }
 }
 

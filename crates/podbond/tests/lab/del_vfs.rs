@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -10,7 +9,9 @@ use crate::damage::Damage;
 use crate::del::ReadOnly;
 use crate::node::{Call, Netns, Snapshot, WithNetworks, has_links, ip, vf, wait_for, words};
 
-const RECORD: &str = "/var/lib/cni/sriov/c-del-net7";
+/// What podbond remembers, and what it writes for sriov-cni.
+const RECORD: &str = "/var/lib/podbond/attachments/c-del:net7";
+const OF_SRIOV_CNI: &str = "/var/lib/cni/sriov/c-del-net7";
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "sriov", command, container: "c-del", netns, ifname: "net7" }
@@ -28,6 +29,9 @@ fn config(vf: &str) -> Value {
 fn claim(vf: &str) -> PathBuf {
     Path::new("/var/lib/cni/sriov/pci").join(vf)
 }
+
+/// What leaves no path of a namespace in a claim.
+const UNREADABLE: [Damage; 4] = [Damage::Empty, Damage::Garbage, Damage::Huge, Damage::Directory];
 
 /// The name on the node of a VF's link.
 fn link_of(vf: &str) -> String {
@@ -47,25 +51,26 @@ fn networks() -> WithNetworks {
 /// Adds a VF to a pod, lets something happen to it, and deletes it, once with the pod's namespace and
 /// once without. Gives the node before and after.
 fn deleted(config: &Value, meanwhile: impl Fn()) -> Vec<(Snapshot, Snapshot)> {
-    let run = |is_gone: bool| {
-        let before = Snapshot::take();
-        let netns = Netns::with_links("del-vfs");
-        let path = netns.path();
-        call("ADD", &path).run(config).unwrap();
-        meanwhile();
-        let mut netns = Some(netns).filter(|_| !is_gone);
-        assert_eq!(call("DEL", &path).run(config), Ok(Value::Null), "gone: {is_gone}");
-        assert_eq!(call("DEL", &path).run(config), Ok(Value::Null), "gone: {is_gone}");
-        if let Some(netns) = netns.take() {
-            assert_eq!(netns.links().len(), 3, "a link stays in the pod");
-        }
-        (before, Snapshot::take())
-    };
-    [false, true].map(run).into()
+    [false, true].map(|is_gone| deleted_once(is_gone, config, &meanwhile)).into()
+}
+
+fn deleted_once(is_gone: bool, config: &Value, meanwhile: impl Fn()) -> (Snapshot, Snapshot) {
+    let before = Snapshot::take();
+    let netns = Netns::with_links("del-vfs");
+    let path = netns.path();
+    call("ADD", &path).run(config).unwrap();
+    meanwhile();
+    let mut netns = Some(netns).filter(|_| !is_gone);
+    assert_eq!(call("DEL", &path).run(config), Ok(Value::Null), "gone: {is_gone}");
+    assert_eq!(call("DEL", &path).run(config), Ok(Value::Null), "gone: {is_gone}");
+    if let Some(netns) = netns.take() {
+        assert_eq!(netns.links().len(), 3, "a link stays in the pod");
+    }
+    (before, Snapshot::take())
 }
 
 #[test]
-fn a_vf_whose_record_is_damaged_is_put_back_as_it_was() {
+fn vf_is_restored_by_sriov_cnis_record_when_ours_is_damaged() {
     let networks = networks();
     let vf = vf(0);
     for damage in Damage::ALL {
@@ -77,7 +82,19 @@ fn a_vf_whose_record_is_damaged_is_put_back_as_it_was() {
 }
 
 #[test]
-fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
+fn vf_is_restored_by_our_record_when_sriov_cnis_is_damaged() {
+    let networks = networks();
+    let vf = vf(0);
+    for damage in Damage::ALL {
+        for (before, after) in deleted(&config(&vf), || damage.befall(Path::new(OF_SRIOV_CNI))) {
+            assert_eq!(after, before, "{damage:?}");
+        }
+    }
+    networks.end();
+}
+
+#[test]
+fn vf_without_any_record_is_restored_but_for_its_name() {
     let networks = networks();
     let vf = vf(0);
     // Which address igbvf made up for it at first nobody else tells.
@@ -86,7 +103,7 @@ fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
     for damage in [Damage::Empty, Damage::Removed] {
         let lose = || {
             damage.befall(Path::new(RECORD));
-            fs::remove_file("/run/podbond/vfs/c-del-net7").unwrap();
+            damage.befall(Path::new(OF_SRIOV_CNI));
         };
         for (before, after) in deleted(&config, lose) {
             assert_eq!(after.without_names(), before.without_names(), "{damage:?}");
@@ -96,7 +113,7 @@ fn a_vf_whose_record_and_its_copy_are_lost_is_put_back_but_for_its_name() {
 }
 
 #[test]
-fn a_path_that_leads_to_the_nodes_own_namespace_keeps_no_vf() {
+fn path_of_the_nodes_own_namespace_keeps_no_vf() {
     let networks = networks();
     let config = config(&vf(0));
     let netns = Netns::with_links("del-vfs");
@@ -114,7 +131,7 @@ fn a_path_that_leads_to_the_nodes_own_namespace_keeps_no_vf() {
 }
 
 #[test]
-fn a_vf_whose_name_another_link_has_by_now_comes_home_under_another() {
+fn vf_whose_name_is_taken_gets_another_on_the_node() {
     let networks = networks();
     let vf = vf(0);
     let config = config(&vf);
@@ -136,36 +153,48 @@ fn a_vf_whose_name_another_link_has_by_now_comes_home_under_another() {
 }
 
 #[test]
-fn a_vf_whose_claim_is_damaged_is_put_back_as_it_was() {
+fn vf_is_restored_when_its_claim_is_damaged() {
     let networks = networks();
     let vf = vf(0);
     for damage in Damage::ALL {
-        for (before, after) in deleted(&config(&vf), || damage.befall(&claim(&vf))) {
-            assert_eq!(after, before, "{damage:?}");
-        }
+        let (before, after) = deleted_once(false, &config(&vf), || damage.befall(&claim(&vf)));
+        assert_eq!(after, before, "{damage:?}");
+    }
+    // Without the namespace a claim that is gone, or names another, is sriov-cni's word.
+    for damage in UNREADABLE {
+        let (before, after) = deleted_once(true, &config(&vf), || damage.befall(&claim(&vf)));
+        assert_eq!(after, before, "{damage:?}");
     }
     networks.end();
 }
 
+/// A record that outlives the kernel, after sriov-cni's DEL of its attachment.
 #[test]
-fn a_vf_of_an_older_podbond_is_put_back_as_it_was() {
+fn vf_that_sriov_cni_has_taken_back_is_left() {
     let networks = networks();
-    let older = || {
-        let mut record: Value = serde_json::from_slice(&fs::read(RECORD).unwrap()).unwrap();
-        let own = record["podbond"].as_object_mut().unwrap();
-        assert!(own.remove("netns").is_some());
-        assert!(own["original"].as_object_mut().unwrap().remove("state").is_some());
-        fs::write(RECORD, record.to_string()).unwrap();
-    };
-    for (before, after) in deleted(&config(&vf(0)), older) {
-        assert_eq!(after, before);
-    }
+    let (vf, config) = (vf(0), config(&vf(0)));
+    let before = Snapshot::take();
+    let netns = Netns::with_links("taken-back");
+    call("ADD", &netns.path()).run(&config).unwrap();
+    let whole = fs::read(RECORD).unwrap();
+    call("DEL", &netns.path()).run(&config).unwrap();
+    fs::create_dir_all(Path::new(RECORD).parent().unwrap()).unwrap();
+    fs::write(RECORD, whole).unwrap();
+    // The node uses it since.
+    let link = link_of(&vf);
+    ip("link set pf0 vf 0 vlan 7");
+    call("DEL", &netns.path()).run(&config).unwrap();
+    assert_eq!(link_of(&vf), link);
+    assert!(ip("link show pf0").contains("vlan 7"));
+    ip("link set pf0 vf 0 vlan 0");
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
     networks.end();
 }
 
 /// As sriov-cni leaves it: its two files, and the VF under its name in the pod.
 #[test]
-fn the_incumbents_vf_is_put_back_as_it_was() {
+fn vf_of_sriov_cni_is_restored() {
     let networks = networks();
     let (vf, keys) = (vf(0), config(&vf(0)));
     for is_gone in [false, true] {
@@ -186,17 +215,17 @@ fn the_incumbents_vf_is_put_back_as_it_was() {
             "Vlan": 0, "VlanQoS": 0, "VlanProto": 0x8100, "MinTxRate": 0, "MaxTxRate": 0,
             "LinkState": 0, "MTU": 1500,
         });
-        let netns = Netns::with_links("incumbents");
+        let netns = Netns::with_links("sriov-cni");
         let path = netns.path();
         fs::create_dir_all("/var/lib/cni/sriov/pci").unwrap();
-        fs::write(RECORD, record.to_string()).unwrap();
+        fs::write(OF_SRIOV_CNI, record.to_string()).unwrap();
         fs::write(claim(&vf), &path).unwrap();
         for set in ["vlan 100", "trust on", "spoofchk off", "max_tx_rate 100"] {
             ip(&format!("link set pf0 vf 0 {set}"));
         }
         ip(&format!("link set {link} address {}", words(&keys["mac"])));
         ip(&format!("link set pf0 vf 0 mac {}", words(&keys["mac"])));
-        ip(&format!("link set {link} netns incumbents name net7"));
+        ip(&format!("link set {link} netns sriov-cni name net7"));
         netns.ip("link set net7 up");
         let mut netns = Some(netns).filter(|_| !is_gone);
         call("DEL", &path).run(&keys).unwrap();
@@ -208,7 +237,7 @@ fn the_incumbents_vf_is_put_back_as_it_was() {
 
 /// A DEL whose ADD was refused, since the VF was another's, touches nothing of the other's.
 #[test]
-fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
+fn vf_of_another_pod_is_left_with_its_record_or_without() {
     let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     let [holder, other] = ["holder", "other"].map(Netns::with_links);
@@ -221,8 +250,10 @@ fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
     let whole = fs::read(RECORD).unwrap();
     Damage::Torn.befall(Path::new(RECORD));
     stranger("DEL").run(&config(&vf)).unwrap();
-    fs::write("/var/lib/cni/sriov/c-other-net7", "{").unwrap();
-    stranger("DEL").run(&config(&vf)).unwrap();
+    for torn in ["/var/lib/cni/sriov/c-other-net7", "/var/lib/podbond/attachments/c-other:net7"] {
+        fs::write(torn, "{").unwrap();
+        stranger("DEL").run(&config(&vf)).unwrap();
+    }
     assert_eq!(holder.links(), links);
     fs::write(RECORD, whole).unwrap();
     call("DEL", &held).run(&config(&vf)).unwrap();
@@ -233,8 +264,8 @@ fn the_vf_of_another_pod_is_let_be_with_its_record_or_without() {
 
 /// A runtime may call DEL as often as it likes, and give the next pod a namespace of the same path.
 #[test]
-fn a_late_del_takes_no_vf_from_the_next_pod_in_a_namespace_of_the_same_path() {
-    const NEXT: &str = "/var/lib/cni/sriov/c-next-net7";
+fn late_del_takes_no_vf_from_the_next_pod_at_the_same_path() {
+    const NEXT: &str = "/var/lib/podbond/attachments/c-next:net7";
     let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     let netns = Netns::with_links("same-path");
@@ -252,8 +283,6 @@ fn a_late_del_takes_no_vf_from_the_next_pod_in_a_namespace_of_the_same_path() {
     };
     late_del("again");
     fs::write(RECORD, stale).unwrap();
-    let long_ago = SystemTime::now() - Duration::from_mins(1);
-    fs::File::options().write(true).open(RECORD).unwrap().set_modified(long_ago).unwrap();
     late_del("the first did not come to its end");
     let whole = fs::read(NEXT).unwrap();
     Damage::Torn.befall(Path::new(NEXT));
@@ -266,7 +295,7 @@ fn a_late_del_takes_no_vf_from_the_next_pod_in_a_namespace_of_the_same_path() {
 }
 
 #[test]
-fn a_read_only_state_directory_keeps_no_vf_in_the_pod() {
+fn read_only_state_directory_keeps_no_vf_in_the_pod() {
     let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     let netns = Netns::with_links("read-only");
@@ -284,12 +313,12 @@ fn a_read_only_state_directory_keeps_no_vf_in_the_pod() {
     networks.end();
 }
 
-/// Its DEL never came, and the claim on the VF is lost too.
+/// Its DEL never came, and the claim on the VF is damaged too.
 #[test]
-fn the_next_pod_gets_the_vf_of_a_dead_one_as_it_was() {
+fn next_pod_gets_the_vf_without_the_last_ones_settings() {
     let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
-    for damage in Damage::ALL {
+    for damage in UNREADABLE {
         let dead = Netns::with_links("dead");
         let path = dead.path();
         call("ADD", &path).run(&config(&vf)).unwrap();

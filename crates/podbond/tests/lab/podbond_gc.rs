@@ -120,7 +120,7 @@ fn what_plugins_made_for_a_runtime_is_removed() {
         call("sriov", ifname).run(&config).unwrap();
     }
     call("bond", "net3").run(&bond_config(&json!({}))).unwrap();
-    // As sriov-cni leaves it, which keeps no record of ours.
+    // What is left of it is as sriov-cni leaves it.
     fs::remove_file("/var/lib/podbond/attachments/c1:net2").unwrap();
 
     assert_eq!(gc(&[]), [""; 0], "its namespace is there");

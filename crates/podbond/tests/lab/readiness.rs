@@ -107,14 +107,19 @@ fn a_vf_must_be_free_and_there() {
     let held: Vec<&String> = held.collect();
     assert_eq!(held.len(), 1);
     let taken = sriov(&json!({"deviceID": held[0]}));
-    not_ready("sriov", &taken, 50, &[held[0], "is held by net1 of pod demo/ready"]);
+    not_ready(
+        "sriov",
+        &taken,
+        50,
+        &[held[0], "is held by net1 of pod demo/ready", "/run/netns/demo.ready"],
+    );
     status("sriov", &sriov(&json!({}))).unwrap();
 
     // As when somebody takes the PF's VFs away: those of its pods are cut off.
     let numvfs = "/sys/class/net/pf0/device/sriov_numvfs";
     let before = fs::read_to_string(numvfs).unwrap();
     fs::write(numvfs, "0").unwrap();
-    not_ready("sriov", &sriov(&json!({})), 51, &[held[0], "is gone, which net1 of pod demo/ready"]);
+    not_ready("sriov", &sriov(&json!({})), 51, &[held[0], "is gone, which was given to net1 of pod demo/ready"]);
     fs::write(numvfs, before.trim()).unwrap();
     ip("link set pf0 up");
     succeeded(&podbond(&["delete", "pod", "ready", "-n", "demo"]));

@@ -6,7 +6,7 @@ use podbond_kernel::{Kernel, NetnsState};
 use podbond_names::PciAddress;
 use podbond_record::Record;
 
-use crate::del::{may_restore, restore};
+use crate::del::{look_for_link, may_restore, restore};
 use crate::holder::Holder;
 use crate::observe::{has_link, look};
 use crate::ownership::{EarlierHolder, earlier_holder, holder_of, is_claim_of, others_with};
@@ -89,7 +89,7 @@ impl Sriov {
             if record.device != pci {
                 continue;
             }
-            let view = look(kernel, pci, &[])?;
+            let view = look_for_link(kernel, pci, &attachment.ifname, true)?;
             if may_restore(&view, pci, &attachment.ifname, &record.before, true) {
                 restore(kernel, pci, &record.before)?;
             }

@@ -8,7 +8,7 @@ use podbond_record::{Record, State};
 
 use super::restore;
 use crate::observe::{link_of, look};
-use crate::ownership::{is_claim_of, others_with};
+use crate::ownership::is_claim_of;
 use crate::record::{VfBefore, device};
 use crate::{Error, Sriov};
 
@@ -53,15 +53,11 @@ impl Sriov {
             return Ok(is_over.then_some(pci));
         };
         let own = record.attachment();
-        let is_of_another = match netns.state() {
-            // Whoever has the path may have the VF.
-            NetnsState::Another => self.is_of_another(pci, &own)?,
-            _ => {
-                let others = others_with(&self.records, pci, &own)?;
-                others.iter().any(|other| !other.netns_state().is_over())
-            }
-        };
-        if is_of_another {
+        // Whoever has the path of the namespace may have the VF too.
+        let may_be_sriov_cnis = netns.state() == NetnsState::Another;
+        if self.is_recorded_of_another(pci, &own)?
+            || (may_be_sriov_cnis && self.is_of_another(pci, &own)?)
+        {
             return Ok(None);
         }
         let mut kernel = Kernel::with_recorded(netns)?;
@@ -72,7 +68,8 @@ impl Sriov {
             return Ok(None);
         }
         restore(&mut kernel, pci, &before)?;
-        Ok(is_claimed.then_some(pci))
+        // Whatever else it says is wrong: the VF was here.
+        Ok(Some(pci))
     }
 }
 

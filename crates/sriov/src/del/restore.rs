@@ -49,7 +49,7 @@ pub(crate) fn restore(
         }
         if start.elapsed() > RESTORE_TIMEOUT {
             let problems = if errors.is_empty() {
-                steps.iter().map(|step| format!("to be done: {step}")).collect()
+                steps.iter().map(|step| format!("left to do: {step}")).collect()
             } else {
                 errors
             };
@@ -61,7 +61,7 @@ pub(crate) fn restore(
 
 /// Returns the VF, its link wherever it is, and the pod's link of this name. Of a VF that is claimed for
 /// the pod the link is waited for which the kernel gives back from a namespace that is gone.
-pub(super) fn look_for_link(
+pub(crate) fn look_for_link(
     kernel: &mut Kernel,
     pci: PciAddress,
     ifname: &LinkName,
@@ -161,7 +161,6 @@ fn settings(vf: &Vf, link: Option<(&At, &Link)>, before: &VfBefore) -> Vec<Step>
 
 #[cfg(test)]
 mod tests {
-    use podbond_kernel::VfSettings;
     use podbond_names::Mac;
     use serde_json::json;
 

@@ -9,7 +9,6 @@ use super::kernel_of;
 use super::restore::{kernel_made_name, look_for_link, restore};
 use crate::config::keys::Keys;
 use crate::observe::link_of;
-use crate::ownership::is_claim_of;
 use crate::record::VfBefore;
 use crate::{Error, Sriov};
 
@@ -65,7 +64,7 @@ impl Sriov {
         );
         delegates.warn(Command::Del, request, "warning", &warning);
         restore(&mut kernel, pci, &before)?;
-        Ok(is_claim_of(claim.as_deref(), netns).then_some(pci))
+        Ok(Some(pci))
     }
 }
 

@@ -19,10 +19,13 @@ use serde_json::{Value, json};
 const PF: &str = "/sys/class/net/pf0/device";
 const VFS: usize = 2;
 
+/// Records of attachments with an IPAM plugin, in the directory of the plugin's files.
+pub(crate) const RECORDS: &str = "podbond/lib/attachments";
+
 /// One test at a time: they share the card.
 pub(crate) static CARD: Mutex<()> = Mutex::new(());
 
-/// All that DEL has to put back.
+/// All that DEL has to restore.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Seen {
     name: LinkName,
@@ -76,7 +79,7 @@ impl Lab {
             kernel.apply(&Step::SetState { at, to: state }).unwrap();
         }
         let files = tempfile::tempdir().unwrap();
-        let sriov = Sriov::with_files_in(files.path()).with_debts_in(files.path().join("debts"));
+        let sriov = Sriov::with_files_in(files.path());
         Self { pci, files, sriov, ipam: Ipam::default(), before: seen(pci).unwrap() }
     }
 
@@ -123,7 +126,8 @@ impl Lab {
             let entries = fs::read_dir(self.files.path().join(dir)).into_iter().flatten();
             entries.flatten().filter(|entry| entry.path().is_file()).count()
         };
-        assert_eq!([".", "pci", "copies"].map(files), [0; 3], "files stay behind");
+        let dirs = [".", "pci", RECORDS, "podbond/run/attachments"];
+        assert_eq!(dirs.map(files), [0; 4], "files stay behind");
         assert_eq!(self.ipam.leased(), 0, "a lease stays behind");
     }
 }

@@ -13,7 +13,7 @@ use podbond_kernel::{Apply, At, Dad, Kernel, LinkState, Netns, Step, VfSettings}
 use podbond_names::Mac;
 use serde_json::{Value, json};
 
-use crate::card::{CARD, Ipam, Lab, Pod, seen};
+use crate::card::{CARD, Ipam, Lab, Pod, RECORDS, seen};
 
 const MAC: &str = "02:00:00:00:00:cc";
 
@@ -29,7 +29,7 @@ fn in_pod() -> At {
 }
 
 #[test]
-fn add_gives_the_pod_its_vf_as_asked_and_del_puts_everything_back() {
+fn add_gives_the_vf_as_asked_and_del_restores_all() {
     let _card = CARD.lock();
     for state in [LinkState::Down, LinkState::Up] {
         let lab = Lab::new(state);
@@ -69,7 +69,7 @@ fn add_gives_the_pod_its_vf_as_asked_and_del_puts_everything_back() {
 }
 
 #[test]
-fn an_untrusted_vf_takes_an_address_once_and_again() {
+fn untrusted_vf_takes_an_address_again_and_again() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     for mac in [MAC, "02:00:00:00:00:dd"] {
@@ -84,7 +84,7 @@ fn an_untrusted_vf_takes_an_address_once_and_again() {
 }
 
 #[test]
-fn a_pf_that_knew_no_address_of_a_vf_knows_it_after_the_pod() {
+fn pf_without_the_vfs_address_has_it_after_the_pod() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let mac = |mac| VfSettings { mac, ..VfSettings::default() };
@@ -104,7 +104,7 @@ fn a_pf_that_knew_no_address_of_a_vf_knows_it_after_the_pod() {
 }
 
 #[test]
-fn check_tells_what_was_changed_since() {
+fn check_names_what_was_changed() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let pod = Pod::new("sriov-check");
@@ -135,7 +135,7 @@ fn check_tells_what_was_changed_since() {
 }
 
 #[test]
-fn a_vf_whose_namespace_is_gone_comes_back_as_it_was() {
+fn vf_is_restored_when_its_namespace_is_gone() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Up);
     let pod = Pod::new("sriov-gone");
@@ -152,7 +152,7 @@ fn a_vf_whose_namespace_is_gone_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_vf_is_found_in_the_pod_also_under_another_name_and_without_the_namespaces_path() {
+fn renamed_vf_is_restored_without_cni_netns() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let pod = Pod::new("sriov-renamed");
@@ -172,7 +172,7 @@ fn a_vf_is_found_in_the_pod_also_under_another_name_and_without_the_namespaces_p
 }
 
 #[test]
-fn the_next_pod_gets_a_dead_pods_vf_without_its_settings() {
+fn next_pod_gets_the_vf_without_the_last_ones_settings() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let dead = Pod::new("sriov-dead");
@@ -193,7 +193,7 @@ fn the_next_pod_gets_a_dead_pods_vf_without_its_settings() {
 }
 
 #[test]
-fn a_failed_add_leaves_nothing() {
+fn failed_add_leaves_nothing() {
     let _card = CARD.lock();
     let mut lab = Lab::new(LinkState::Up);
     let pod = Pod::new("sriov-fails");
@@ -226,7 +226,7 @@ fn a_failed_add_leaves_nothing() {
 }
 
 #[test]
-fn a_vf_is_given_to_one_pod_and_held_until_its_del() {
+fn vf_is_held_by_one_pod_until_its_del() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let pods = [Pod::new("sriov-one"), Pod::new("sriov-two")];
@@ -251,23 +251,44 @@ fn a_vf_is_given_to_one_pod_and_held_until_its_del() {
 }
 
 #[test]
-fn what_the_incumbent_added_is_deleted() {
+fn vf_of_sriov_cni_is_restored_by_its_record() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
-    let pod = Pod::new("sriov-incumbent");
+    let pod = Pod::new("sriov-cni");
     let request = lab.request(&pod, &everything());
     lab.add(&request).unwrap();
-    // Its record is ours without our own part.
-    let path = lab.files.path().join("sriov-incumbent-net1");
-    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    assert!(record.as_object_mut().unwrap().remove("podbond").is_some());
-    fs::write(&path, record.to_string()).unwrap();
+    // What is left is in sriov-cni's format.
+    fs::remove_dir_all(lab.files.path().join(RECORDS)).unwrap();
     lab.del(&request).unwrap();
     lab.assert_as_before();
 }
 
 #[test]
-fn gc_takes_back_what_no_valid_attachment_of_the_network_has() {
+fn record_that_sriov_cni_ended_takes_no_vf() {
+    let _card = CARD.lock();
+    let lab = Lab::new(LinkState::Down);
+    let pods = [Pod::new("sriov-ended"), Pod::new("sriov-new")];
+    let [ended, new] = pods.each_ref().map(|pod| lab.request(pod, &everything()));
+    let record = lab.files.path().join(RECORDS).join("sriov-ended:net1");
+    lab.add(&ended).unwrap();
+    let whole = fs::read(&record).unwrap();
+    lab.del(&ended).unwrap();
+    lab.assert_as_before();
+    // As after sriov-cni's DEL, which removes its own files alone.
+    fs::create_dir_all(lab.files.path().join(RECORDS)).unwrap();
+    fs::write(&record, whole).unwrap();
+    lab.add(&new).unwrap();
+    let settings = lab.settings();
+    lab.del(&ended).unwrap();
+    assert!(pods[1].kernel().link(&in_pod()).unwrap().is_some());
+    assert_eq!(lab.settings(), settings);
+    lab.del(&new).unwrap();
+    *lab.ipam.leased.lock().unwrap() = 0;
+    lab.assert_as_before();
+}
+
+#[test]
+fn gc_deletes_what_is_not_valid_in_its_network() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let pod = Pod::new("sriov-gc");
