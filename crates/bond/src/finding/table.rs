@@ -1,6 +1,6 @@
 //! What is the same for all findings of one reason. `cargo xtask docs` makes docs/findings.md of it.
 
-use super::Severity;
+use super::severity::Severity;
 
 /// A kind of finding.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,13 +12,13 @@ pub struct Kind {
     /// What it means.
     pub what: &'static str,
     /// What to do about it.
-    pub mend: &'static str,
+    pub remedy: &'static str,
 }
 
 macro_rules! kinds {
-    ($($name:ident: $code:literal, $severity:ident, $what:literal, $mend:literal;)*) => {
+    ($($name:ident: $code:literal, $severity:ident, $what:literal, $remedy:literal;)*) => {
         $(pub(super) static $name: Kind =
-            Kind { code: $code, severity: Severity::$severity, what: $what, mend: $mend };)*
+            Kind { code: $code, severity: Severity::$severity, what: $what, remedy: $remedy };)*
 
         /// All kinds of findings, those about the ports of a bond first.
         pub static TABLE: &[&Kind] = &[$(&$name),*];
@@ -95,7 +95,7 @@ kinds! {
          it the bond's: a VF's card drops them while spoofchk is on.",
         "set spoofchk to off in their networks, and see whether the PF or its firmware keeps LACPDUs \
          back";
-    LACP_APART: "lacp-apart", Warning,
+    LACP_IDLE: "lacp-idle", Warning,
         "A port negotiates LACP with another partner than the ports in use, in another group of the \
          switch, or at another speed or duplex. An 802.3ad bond uses one such group at a time.",
         "bring all ports to one LACP group of one switch, or of switches that act as one, at one \
@@ -141,14 +141,13 @@ kinds! {
         "A VF with a network driver has no link on the node, and no record says who has it: another \
          plugin gave it away, or someone by hand.",
         "find it with `ip netns` and `ip link`, if it should be free";
-    LEASE_OWED: "lease-owed", Warning,
+    LEASE_PENDING: "lease-pending", Warning,
         "An IPAM plugin failed, or was gone, when an attachment was deleted. All else of it is gone, \
          and its address stays taken.",
-        "mend what the IPAM plugin complains of, then `podbond gc`; the next operations of the \
-         network try again, too";
+        "remedy what the IPAM plugin complains of, then `podbond gc`, or delete the attachment again";
     RECORD_DAMAGED: "record-damaged", Warning,
-        "A record of podbond's is empty, torn or of another version. Whatever it tells of is put back \
-         by what the kernel shows; what it was before may be lost.",
+        "A record of podbond's is empty, cut short or of another version. It is treated as missing: DEL \
+         restores by the configuration and by what the kernel shows; what was there before may be lost.",
         "delete its pod, or apply its manifest again: both do without it; where nobody knows whose it \
          is, remove the file";
     BONDING_MISSING: "bonding-missing", Error,
@@ -173,9 +172,9 @@ mod tests {
 
     #[test]
     fn texts_read_on_in_a_line() {
-        for Kind { code, what, mend, .. } in TABLE {
-            assert!(what.ends_with('.') && !mend.ends_with('.'), "{code}");
-            assert!(mend.starts_with(char::is_lowercase), "{code}");
+        for Kind { code, what, remedy, .. } in TABLE {
+            assert!(what.ends_with('.') && !remedy.ends_with('.'), "{code}");
+            assert!(remedy.starts_with(char::is_lowercase), "{code}");
         }
     }
 }

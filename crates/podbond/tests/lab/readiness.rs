@@ -48,11 +48,12 @@ fn a_bond_needs_its_driver_its_records_and_its_ipam_plugin() {
     let absent = bond_config(&json!({"ipam": {"type": "not-installed"}}));
     not_ready("bond", &absent, 50, &["network bond-net1: not ready for ADD", "not-installed"]);
 
-    fs::create_dir_all("/var/lib/podbond/bond").unwrap();
-    run("mount -t tmpfs -o ro none /var/lib/podbond/bond");
-    not_ready("bond", &config, 50, &["cannot be recorded: cannot write /var/lib/podbond/bond/"]);
-    not_ready("bond", &absent, 50, &["cannot be recorded", "not-installed"]);
-    run("umount /var/lib/podbond/bond");
+    fs::create_dir_all("/var/lib/podbond/attachments").unwrap();
+    run("mount -t tmpfs -o ro none /var/lib/podbond/attachments");
+    let unwritten = "records cannot be written: cannot write /var/lib/podbond/attachments/";
+    not_ready("bond", &config, 50, &[unwritten]);
+    not_ready("bond", &absent, 50, &["records cannot be written", "not-installed"]);
+    run("umount /var/lib/podbond/attachments");
 
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let modules = format!("/lib/modules/{}/modules.dep", release.trim());
