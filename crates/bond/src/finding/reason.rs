@@ -145,7 +145,7 @@ pub enum Reason {
     },
     /// A VF in a namespace that no record names.
     HeldByUnknown,
-    /// An IPAM plugin did not take a lease back when its attachment went.
+    /// An IPAM plugin has not taken back a lease when its attachment was deleted.
     LeasePending {
         /// The plugin.
         ipam: String,

@@ -144,12 +144,12 @@ kinds! {
     LEASE_PENDING: "lease-pending", Warning,
         "An IPAM plugin failed, or was gone, when an attachment was deleted. All else of it is gone, \
          and its address stays taken.",
-        "remedy what the IPAM plugin complains of, then `podbond gc`, or delete the attachment again";
+        "correct what the IPAM plugin complains of, then `podbond gc`";
     RECORD_DAMAGED: "record-damaged", Warning,
-        "A record of podbond's is empty, cut short or of another version. It is treated as missing: DEL \
-         restores by the configuration and by what the kernel shows; what was there before may be lost.",
-        "delete its pod, or apply its manifest again: both do without it; where nobody knows whose it \
-         is, remove the file";
+        "A record of podbond's is empty, torn or of another version. It is treated as missing: its pod \
+         is deleted by the configuration and by what the kernel shows.",
+        "delete its pod, or apply its manifest again: both do without it; `podbond gc` removes the file \
+         once its pod is gone";
     BONDING_MISSING: "bonding-missing", Error,
         "The kernel has no bonding driver, neither built in nor as a module: no bond can be made.",
         "install the kernel's modules (Debian: linux-image-*, Red Hat: kernel-modules)";
