@@ -334,7 +334,7 @@ impl fmt::Display for Reason {
             Self::HolderGone { holder } => {
                 write!(f, "its record names {holder}, whose network namespace is gone")
             }
-            Self::HeldByUnknown => f.write_str("its link is in a namespace that no record names"),
+            Self::HeldByUnknown => f.write_str("its link is in a namespace that no record tells of"),
             Self::LeasePending { ipam, problem } => {
                 write!(f, "IPAM plugin {ipam:?} has not taken it back: {problem}")
             }

@@ -50,9 +50,13 @@ fn a_bond_needs_its_driver_its_records_and_its_ipam_plugin() {
 
     fs::create_dir_all("/var/lib/podbond/attachments").unwrap();
     run("mount -t tmpfs -o ro none /var/lib/podbond/attachments");
-    let unwritten = "records cannot be written: cannot write /var/lib/podbond/attachments/";
-    not_ready("bond", &config, 50, &[unwritten]);
-    not_ready("bond", &absent, 50, &["records cannot be written", "not-installed"]);
+    not_ready(
+        "bond",
+        &config,
+        50,
+        &["cannot be recorded: cannot write /var/lib/podbond/attachments/"],
+    );
+    not_ready("bond", &absent, 50, &["cannot be recorded", "not-installed"]);
     run("umount /var/lib/podbond/attachments");
 
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
