@@ -305,19 +305,19 @@ mod tests {
         };
         let mut view = as_made();
         view.pod[2].mac = "02:00:00:00:00:02".parse().ok();
-        let told = |config: &Config, view: &View| {
+        let of = |config: &Config, view: &View| {
             let name = "net3".parse().unwrap();
             differences(config, &name, view, &answered, &Observed::default())
         };
         let expected = ["mac of net3 is 02:00:00:00:00:02, not 02:00:00:00:00:01"];
-        assert_eq!(told(&config(), &view), expected);
+        assert_eq!(of(&config(), &view), expected);
         let options = BondOptions::new(BondMode::ActiveBackup)
             .with(&table::FAIL_OVER_MAC, FailOverMac::Active);
         view.pod[2].bond = Some(options.clone());
-        assert_eq!(told(&Config { options, ..config() }, &view), [""; 0]);
+        assert_eq!(of(&Config { options, ..config() }, &view), [""; 0]);
         view.pod[2].bond = Some(config().options);
         view.pod[2].mac = "02:00:00:00:00:01".parse().ok();
-        assert_eq!(told(&config(), &view), [""; 0]);
+        assert_eq!(of(&config(), &view), [""; 0]);
     }
 
     #[test]
@@ -337,18 +337,18 @@ mod tests {
             "mac": "02:00:00:00:00:01", "vlan": 100, "mtu": 1500, "linksInContainer": true,
             "links": [{"name": "net1"}, {"name": "net2"}]}"#;
         let config = Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap();
-        let told = |view: &View| {
-            let (name, found) = ("net3".parse().unwrap(), Observed::default());
-            differences(&config, &name, view, &CniResult::default(), &found)
+        let of = |view: &View| {
+            let (name, observed) = ("net3".parse().unwrap(), Observed::default());
+            differences(&config, &name, view, &CniResult::default(), &observed)
         };
         let mut view = as_made();
         view.pod[2].name = "net3-bond".parse().unwrap();
         view.pod[2].mac = config.mac;
-        assert_eq!(told(&view), ["net3 is gone"]);
+        assert_eq!(of(&view), ["net3 is gone"]);
         view.pod.push(link(5, "net3", None, None));
-        assert_eq!(told(&view), ["net3 is no VLAN interface"]);
+        assert_eq!(of(&view), ["net3 is no VLAN interface"]);
         view.pod[3].vlan = config.vlan.map(|tag| Vlan { tag, lower: 4 });
-        assert_eq!(told(&view), Vec::<String>::new());
+        assert_eq!(of(&view), Vec::<String>::new());
 
         let tag = VlanTag { id: 7, protocol: VlanProtocol::Dot1Ad };
         view.pod[3] = Link {
@@ -359,7 +359,7 @@ mod tests {
         };
         view.pod[2].mac = Some("02:00:00:00:00:09".parse().unwrap());
         assert_eq!(
-            differences_of(&view),
+            of(&view),
             [
                 "mac of net3-bond is 02:00:00:00:00:09, not 02:00:00:00:00:01",
                 "net3 is vlan 7 proto 802.1ad, not vlan 100",
@@ -369,6 +369,6 @@ mod tests {
             ]
         );
         view.pod.remove(2);
-        assert_eq!(told(&view), ["net3-bond is gone"]);
+        assert_eq!(of(&view), ["net3-bond is gone"]);
     }
 }

@@ -81,3 +81,6 @@ impl Plugin for Bond {
             .map_err(|error| error.into_failure(&request.config.name))
     }
 }
+
+#[cfg(test)]
+mod tests;

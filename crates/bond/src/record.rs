@@ -1,5 +1,5 @@
-//! Write-ahead data of a bond in the attachment's record: the planned steps, and each port as ADD
-//! found it.
+//! Write-ahead data of a bond in the attachment's record: the planned steps, and the original state of
+//! each port.
 
 use std::collections::BTreeSet;
 
@@ -195,4 +195,50 @@ impl BondRecord {
 
 fn has_mac(link: &Link, mac: Option<Mac>) -> bool {
     mac.is_some() && (link.mac == mac || link.permanent_mac == mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_cni::{Args, ContainerId, NetConf, Request};
+    use podbond_kernel::NetnsIdentity;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bond_record_is_read_back_as_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(&dir.path().join("lib"), &dir.path().join("run"));
+        let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond"});
+        let request = Request {
+            container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
+            netns: None,
+            ifname: "net3".parse().unwrap(),
+            args: Args::default(),
+            path: Vec::new(),
+            config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+        };
+        let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
+        let mut record = Record::of_add(&request, netns);
+        let function: PciAddress = "0000:03:10.0".parse().unwrap();
+        let at = At::host("eth1".parse().unwrap());
+        let bond = BondRecord {
+            steps: vec![Step::SetState { at: at.clone(), to: LinkState::Down }],
+            ports: vec![PortBefore {
+                name: at.name.clone(),
+                mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
+                mtu: 9000,
+                function: Some(function),
+                permanent_mac: None,
+            }],
+        };
+        bond.put_into(&mut record, &records).unwrap();
+        records.write(&record).unwrap();
+        let (all, _) = records.all().unwrap();
+        assert_eq!(BondRecord::read(&all[0]), Some(bond.clone()));
+        assert_eq!(all[0].devices, [function]);
+        assert!(is_of_bond(&all[0]) && bond.was_up(&at));
+        record.link = Some(LinkPart::new("sriov", &bond).unwrap());
+        assert_eq!(BondRecord::read(&record), None);
+    }
 }

@@ -15,7 +15,9 @@ enum Unready {
          of this kernel, or start one that has it (CONFIG_BONDING)"
     )]
     NoBonding { release: String },
-    #[error("records cannot be written: {0}: make room, or mount the filesystem for writing")]
+    #[error(
+        "what ADD does cannot be recorded: {0}: make room, or mount the filesystem for writing"
+    )]
     Unrecorded(podbond_record::Error),
 }
 
@@ -61,7 +63,7 @@ mod tests {
         let fine = || writable(temporary.path().to_str().unwrap());
         let full = || writable("/proc/none");
         let no_bonding = "kernel 6.12 has no bonding driver, neither loaded nor as a module: ";
-        let unrecorded = "records cannot be written: cannot make the directory /proc/none";
+        let unrecorded = "what ADD does cannot be recorded: cannot make the directory /proc/none";
         let table: [(Module, Result<(), podbond_record::Error>, &[&str]); 7] = [
             (Module::BuiltIn, fine(), &[]),
             (Module::Loaded, fine(), &[]),

@@ -15,7 +15,7 @@ const HANG: usize = 4;
 pub(crate) fn lines(finding: &Finding, whose: Option<&str>, indent: usize) -> Vec<String> {
     let whose = whose.map(|whose| format!("{whose}: ")).unwrap_or_default();
     let what = format!("{whose}{}: {}", finding.object, finding.reason);
-    let mend = format!("{} ({})", finding.mend(), finding.code());
+    let mend = format!("{} ({})", finding.remedy(), finding.code());
     let severity = finding.severity.as_str();
     let mut lines = wrapped(&format!("{severity}: {what}"), indent, indent + HANG);
     if let Some(first) = lines.first_mut() {

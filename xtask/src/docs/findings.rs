@@ -56,7 +56,7 @@ pub(super) fn page() -> String {
             kind.code,
             kind.severity,
             kind.what,
-            sentence(kind.mend)
+            sentence(kind.remedy)
         );
     }
     page

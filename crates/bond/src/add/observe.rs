@@ -134,3 +134,100 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
     }
     Ok(view)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use podbond_cni::{Args, ContainerId, NetConf};
+    use podbond_kernel::NetnsIdentity;
+    use podbond_record::Record;
+    use serde_json::json;
+
+    use super::*;
+    use crate::add::plan::tests::link;
+    use crate::findings::Surroundings;
+
+    fn records() -> (tempfile::TempDir, Records) {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(&dir.path().join("lib"), &dir.path().join("run"));
+        (dir, records)
+    }
+
+    fn request(container: &str, mode: &str) -> Request {
+        let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond", "mode": mode,
+            "linksInContainer": false, "links": [{"name": "net1"}, {"name": "net2"}]});
+        Request {
+            container_id: ContainerId::try_from(container.to_owned()).unwrap(),
+            netns: None,
+            ifname: "net3".parse().unwrap(),
+            args: Args::default(),
+            path: Vec::new(),
+            config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+        }
+    }
+
+    /// Records the ADD of a container over the links of a view, in a namespace that is alive or over.
+    fn write(records: &Records, container: &str, mode: &str, view: &View, is_alive: bool) {
+        let request = request(container, mode);
+        let config = Config::parse(&request.config, &request.args).unwrap();
+        let around = Surroundings::default();
+        let plan = plan(&config, &request.ifname, view, &around).unwrap();
+        let bond = BondRecord::of(plan.steps, &config, view, |_| Ok::<_, Error>(false)).unwrap();
+        let netns = NetnsIdentity::of(Path::new("/proc/self/ns/net")).unwrap();
+        let netns = if is_alive { netns } else { moved(netns) };
+        let mut record = Record::of_add(&request, netns);
+        bond.put_into(&mut record, records).unwrap();
+        records.write(&record).unwrap();
+    }
+
+    /// The identity of a namespace that is certainly over: another one is at its path.
+    fn moved(netns: NetnsIdentity) -> NetnsIdentity {
+        let mut value = serde_json::to_value(netns).unwrap();
+        value["inode"] = json!(1);
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn up() -> View {
+        View { host: vec![link(2, "net1"), link(3, "net2")], ..View::default() }
+    }
+
+    #[test]
+    fn link_brought_down_by_an_orphaned_bond_counts_as_up() {
+        let (_dir, records) = records();
+        let mut down = up();
+        down.host[0].state = LinkState::Down;
+        let own = request("c1", "active-backup").attachment();
+        let ports = ["net1", "net2"].map(|name| name.parse().unwrap());
+        let counted = |view: &View| {
+            let mut view = view.clone();
+            count_as_up(&mut view, &ports, &records, &own);
+            view
+        };
+        assert_eq!(counted(&down), down);
+        // One's own, and one whose pod is alive, have their own DEL.
+        write(&records, "c1", "active-backup", &up(), false);
+        write(&records, "c2", "active-backup", &up(), true);
+        assert_eq!(counted(&down), down);
+        write(&records, "c3", "active-backup", &up(), false);
+        let is_over = records.all().unwrap().0.iter().any(Record::is_orphan);
+        // A test in a container may not see the node's namespaces.
+        assert_eq!(counted(&down), if is_over { up() } else { down.clone() });
+        // Another link has the name.
+        down.host[0].parent = None;
+        assert_eq!(counted(&down), down);
+    }
+
+    #[test]
+    fn other_bonds_are_those_of_records_that_may_be_alive() {
+        let (_dir, records) = records();
+        write(&records, "c1", "802.3ad", &up(), true);
+        write(&records, "c2", "802.3ad", &up(), true);
+        let own = request("c1", "802.3ad").attachment();
+        let root = tempfile::tempdir().unwrap();
+        let bonds = other_bonds(&Sysfs::new(root.path()), &records, Some(&own)).unwrap();
+        let [bond] = bonds.as_slice() else { panic!("{bonds:?}") };
+        assert_eq!((bond.name.as_str(), bond.mode), ("net3 of container c2", BondMode::Lacp));
+        assert_eq!(bond.pfs.len(), 2);
+    }
+}

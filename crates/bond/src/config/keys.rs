@@ -9,7 +9,7 @@ use crate::finding::{Finding, Object, Reason};
 pub struct Key {
     /// The key.
     pub name: &'static str,
-    /// What JSON it takes, as a JSON Schema says it.
+    /// The JSON that it takes, as a JSON Schema says it.
     pub schema: &'static str,
     /// What it means when it is absent.
     pub default: &'static str,

@@ -1,4 +1,4 @@
-//! Reads a configuration: each key, and what they mean together. The error tells all that is wrong.
+//! Reads a configuration: each key, and what they mean together. The error has all that is wrong.
 
 use std::collections::BTreeMap;
 

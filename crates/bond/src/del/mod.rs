@@ -102,12 +102,12 @@ fn del_locked(
         Some(record) => recorded_request(record, request),
         None => unrecorded_request(request, records),
     };
-    let mut kernel = open(request, record.as_ref())?;
+    let are_links_back = record.as_ref().is_some_and(|record| record.state == State::IpamPending);
+    let pod = if are_links_back { None } else { Some(open(request, record.as_ref())?) };
     let ipam = Ipam { request, delegates };
     let was_never_made = record.is_none() && ipam.was_never_made();
-    let are_links_back = record.as_ref().is_some_and(|record| record.state == State::IpamPending);
-    let mut released = lease_needs_link(&request.config).then(|| ipam.release());
-    if !are_links_back {
+    let released = lease_needs_link(&request.config).then(|| ipam.release());
+    if let Some(mut kernel) = pod {
         if let Some(record) = &record {
             // For people; a DEL needs no state.
             let _ = records.write(&Record { state: State::Releasing, ..record.clone() });
@@ -117,7 +117,7 @@ fn del_locked(
         let restored = restore_links(&mut kernel, &bond, request, delegates, is_anothers);
         errors.extend(restored.unwrap_or_else(|error| vec![error.into()]));
     }
-    let released = released.take().unwrap_or_else(|| ipam.release());
+    let released = released.unwrap_or_else(|| ipam.release());
     let released = if was_never_made { Released::Done } else { released };
     match released {
         released if errors.is_empty() => Ok(ipam.end(records, record, released)?),
@@ -180,8 +180,8 @@ fn restore_links(
     is_anothers: impl Fn(PciAddress) -> bool,
 ) -> podbond_kernel::Result<Vec<Error>> {
     let (links, ifname) = (Links::of(&request.config), &request.ifname);
-    // With the namespace the bond is gone too, and what the kernel gives back of its ports can be told
-    // by a record alone.
+    // With the namespace the bond is gone too, and a record alone says what the kernel gives back of its
+    // ports.
     if !kernel.has_pod() && (links.are == LinksAre::InPod || bond.is_empty()) {
         return Ok(Vec::new());
     }

@@ -175,15 +175,26 @@ fn port_returned_under_another_name_is_found_by_function() {
     let mut before = on_host();
     before.host[0].parent = function;
     let bond = recorded(&json!({"linksInContainer": false}), &before);
-    let came_back = Link { parent: function, state: LinkState::Down, ..link(7, "dev2") };
+    let came_back = Link { parent: function, state: LinkState::Down, mtu: 1400, ..link(7, "dev2") };
     let stranger = Link { state: LinkState::Down, ..link(9, "net1") };
     let mut view = before.clone();
     view.host[0] = came_back.clone();
     view.host.push(stranger.clone());
-    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), ["bring dev2 (host) up"]);
+    let mac = "(host) to 02:00:00:00:00:02 (was 02:00:00:00:00:07)";
+    let said = [
+        "set mtu of dev2 (host) to 1500 (was 1400)".to_owned(),
+        format!("set mac of dev2 {mac}"),
+        "bring dev2 (host) up".to_owned(),
+    ];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
     // Once the name is free, it is the port's again.
     view.host = vec![came_back];
-    let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
+    let said = [
+        "rename dev2 (host) to net1".to_owned(),
+        "set mtu of net1 (host) to 1500 (was 1400)".to_owned(),
+        format!("set mac of net1 {mac}"),
+        "bring net1 (host) up".to_owned(),
+    ];
     assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
     // Somebody works with it.
     view.host = vec![Link { parent: function, ..link(7, "dev2") }];
@@ -233,8 +244,8 @@ fn port_among_links_of_a_function_is_found_by_permanent_mac() {
         assert!(remove(LinksAre::OnHost, &mut view, &bond).is_empty(), "{name}");
     }
     // A representor beside it, which has none.
-    let its = of_card(8, "dev2", Some(mac(2)));
-    let mut view = View { host: vec![of_card(7, "pf0vf0", None), its], ..View::default() };
+    let port = Link { mac: Some(mac(2)), ..of_card(8, "dev2", Some(mac(2))) };
+    let mut view = View { host: vec![of_card(7, "pf0vf0", None), port], ..View::default() };
     let said = ["rename dev2 (host) to net1", "bring net1 (host) up"];
     assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use podbond_kernel::{BondMode, FailOverMac};
 use podbond_names::{LinkName, Mac};
 
-use super::finding::listed;
+use super::object::listed;
 use super::table::{self, Kind};
 
 /// Why something will not do what it is meant to do. Displayed, it is the part of a sentence that
@@ -92,7 +92,7 @@ pub enum Reason {
     /// The LACP partner says that it does not hear these ports.
     LacpUnheard,
     /// Ports that negotiated, but in another aggregator than the one in use.
-    LacpApart,
+    LacpIdle,
     /// Ports with one address in a mode that wants one for each.
     PortsShareAMac {
         /// The mode.
@@ -143,7 +143,7 @@ pub enum Reason {
         /// The pod, as the record has it.
         holder: String,
     },
-    /// A VF that no record tells of.
+    /// A VF in a namespace that no record names.
     HeldByUnknown,
     /// An IPAM plugin has not taken back a lease when its attachment was deleted.
     LeasePending {
@@ -152,7 +152,7 @@ pub enum Reason {
         /// What it said.
         problem: String,
     },
-    /// A record that says nothing.
+    /// A record that cannot be read.
     RecordDamaged {
         /// What is wrong with it.
         problem: String,
@@ -176,7 +176,7 @@ pub enum LacpBond {
 }
 
 impl Reason {
-    /// What is the same for all findings of this reason.
+    /// Returns what is the same for all findings of this reason.
     pub fn kind(&self) -> &'static Kind {
         match self {
             Self::PortsShareAPf { .. } => &table::PORTS_SHARE_A_PF,
@@ -195,7 +195,7 @@ impl Reason {
             Self::LacpTwiceOnAPf { .. } => &table::LACP_TWICE_ON_A_PF,
             Self::LacpSilent { .. } => &table::LACP_SILENT,
             Self::LacpUnheard => &table::LACP_UNHEARD,
-            Self::LacpApart => &table::LACP_APART,
+            Self::LacpIdle => &table::LACP_IDLE,
             Self::PortsShareAMac { .. } => &table::PORTS_SHARE_A_MAC,
             Self::UnequalSpeeds { .. } => &table::UNEQUAL_SPEEDS,
             Self::UnequalDuplex { .. } => &table::UNEQUAL_DUPLEX,
@@ -299,7 +299,7 @@ impl fmt::Display for Reason {
             Self::LacpUnheard => f.write_str(
                 "the LACP partner says that it does not hear their LACPDUs: it sends nothing there",
             ),
-            Self::LacpApart => f.write_str(
+            Self::LacpIdle => f.write_str(
                 "they negotiated LACP, but not for the aggregator in use, and stand idle: their \
                  partner, or their speed or duplex, is not that of the other ports",
             ),
@@ -357,7 +357,9 @@ fn are(ports: &[LinkName]) -> String {
 
 fn speed_effect(mode: BondMode) -> &'static str {
     match mode {
-        BondMode::Lacp => "only ports that are alike are aggregated, the others stand idle",
+        BondMode::Lacp => {
+            "only ports with equal speed and duplex are aggregated, the others stand idle"
+        }
         _ => "the slowest port slows the whole bond, and frames arrive out of order",
     }
 }

@@ -1,7 +1,10 @@
+//! Keys of the configuration that turn findings into refusals.
+
 use std::fmt;
 
-use super::finding::listed;
-use super::{Finding, Reason};
+use super::finding::Finding;
+use super::object::listed;
+use super::reason::Reason;
 
 /// A key of the configuration that turns findings into refusals: the pod is not made rather than
 /// made with a bond that will not survive.
@@ -29,7 +32,7 @@ impl Requirement {
         Self::UnsharedPfs,
     ];
 
-    /// Its key.
+    /// Returns its key.
     pub const fn key(self) -> &'static str {
         match self {
             Self::DistinctPfs => "requireDistinctPFs",
@@ -40,7 +43,7 @@ impl Requirement {
         }
     }
 
-    /// The codes of the findings that it refuses.
+    /// Returns the codes of the findings that it refuses.
     pub const fn codes(self) -> &'static [&'static str] {
         match self {
             Self::DistinctPfs => &["ports-share-a-pf"],
@@ -53,14 +56,14 @@ impl Requirement {
         }
     }
 
-    /// Whether it refuses a finding.
+    /// Returns whether it refuses a finding.
     pub(crate) fn refuses(self, finding: &Finding) -> bool {
         self.codes().contains(&finding.code())
     }
 }
 
 impl Finding {
-    /// Whether it is refused where no key allows it.
+    /// Returns whether it is refused where no key allows it.
     pub(crate) fn is_of_trust(&self) -> bool {
         matches!(
             self.reason,

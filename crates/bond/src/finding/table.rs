@@ -1,6 +1,6 @@
 //! What is the same for all findings of one reason. `cargo xtask docs` makes docs/findings.md of it.
 
-use super::Severity;
+use super::severity::Severity;
 
 /// A kind of finding.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,13 +12,13 @@ pub struct Kind {
     /// What it means.
     pub what: &'static str,
     /// What to do about it.
-    pub mend: &'static str,
+    pub remedy: &'static str,
 }
 
 macro_rules! kinds {
-    ($($name:ident: $code:literal, $severity:ident, $what:literal, $mend:literal;)*) => {
+    ($($name:ident: $code:literal, $severity:ident, $what:literal, $remedy:literal;)*) => {
         $(pub(super) static $name: Kind =
-            Kind { code: $code, severity: Severity::$severity, what: $what, mend: $mend };)*
+            Kind { code: $code, severity: Severity::$severity, what: $what, remedy: $remedy };)*
 
         /// All kinds of findings, those about the ports of a bond first.
         pub static TABLE: &[&Kind] = &[$(&$name),*];
@@ -95,7 +95,7 @@ kinds! {
          it the bond's: a VF's card drops them while spoofchk is on.",
         "set spoofchk to off in their networks, and see whether the PF or its firmware keeps LACPDUs \
          back";
-    LACP_APART: "lacp-apart", Warning,
+    LACP_IDLE: "lacp-idle", Warning,
         "A port negotiates LACP with another partner than the ports in use, in another group of the \
          switch, or at another speed or duplex. An 802.3ad bond uses one such group at a time.",
         "bring all ports to one LACP group of one switch, or of switches that act as one, at one \
@@ -172,9 +172,9 @@ mod tests {
 
     #[test]
     fn texts_read_on_in_a_line() {
-        for Kind { code, what, mend, .. } in TABLE {
-            assert!(what.ends_with('.') && !mend.ends_with('.'), "{code}");
-            assert!(mend.starts_with(char::is_lowercase), "{code}");
+        for Kind { code, what, remedy, .. } in TABLE {
+            assert!(what.ends_with('.') && !remedy.ends_with('.'), "{code}");
+            assert!(remedy.starts_with(char::is_lowercase), "{code}");
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
     let of_ports = [
         (silent, Reason::LacpSilent { bond: becomes }),
         (unheard, Reason::LacpUnheard),
-        (idle, Reason::LacpApart),
+        (idle, Reason::LacpIdle),
     ];
     of_ports
         .into_iter()
@@ -149,7 +149,7 @@ mod tests {
     fn port_in_another_aggregator_is_reported() {
         let ports = [port("net1", 1, WELL), port("net2", 2, [13, 13])];
         let found = lacp_findings(&bond(SWITCH), &ports);
-        assert_eq!(found, [of_ports(["net2"], Reason::LacpApart)]);
+        assert_eq!(found, [of_ports(["net2"], Reason::LacpIdle)]);
     }
 
     #[test]

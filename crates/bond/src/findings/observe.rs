@@ -3,7 +3,7 @@
 use podbond_kernel::{Kernel, Netns, View};
 use podbond_names::PciAddress;
 
-use super::{OtherBond, Surroundings};
+use super::rules::{OtherBond, Surroundings};
 use crate::Error;
 use crate::config::Config;
 

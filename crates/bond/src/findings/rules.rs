@@ -36,7 +36,7 @@ pub struct OtherBond {
 }
 
 impl OtherBond {
-    /// The bond that a configuration asks for, over the links and VFs of a view.
+    /// Returns the bond that a configuration asks for, over the links and VFs of a view.
     pub fn of(name: String, config: &Config, view: &View) -> Self {
         let pfs = ports(config, view).iter().filter_map(|port| port.pf).collect();
         Self { name, mode: config.options.mode, pfs }
@@ -61,7 +61,7 @@ impl Port<'_> {
     }
 }
 
-/// All that a bond will not do although it was asked for, or will not survive. Pure.
+/// Returns all that a bond will not do although it was asked for, or will not survive. Pure.
 ///
 /// The view holds what it holds for a plan, and the links of the ports' PFs on the node with their
 /// masters. What it does not hold is not judged: a port that is no VF has no PF to fail.
@@ -109,7 +109,7 @@ fn monitoring(config: &Config) -> Option<Finding> {
     blind.then(|| Finding::new(Object::Key("miimon".to_owned()), Reason::NoMonitoring))
 }
 
-/// The ports that fail together: with a PF, or with a card.
+/// Returns findings about the ports that fail together: with a PF, or with a card.
 fn shared(ports: &[Port<'_>], view: &View) -> Vec<Finding> {
     let mut by_pf: BTreeMap<PciAddress, Vec<&Port<'_>>> = BTreeMap::new();
     let mut by_card: BTreeMap<String, (BTreeSet<PciAddress>, Vec<LinkName>)> = BTreeMap::new();
@@ -131,7 +131,7 @@ fn shared(ports: &[Port<'_>], view: &View) -> Vec<Finding> {
     on_pf.chain(on_card).collect()
 }
 
-/// A PF's name, as far as a VF or a link of the node tells it.
+/// Returns a PF's name, as far as a VF or a link of the node tells it.
 fn label(pf: PciAddress, view: &View) -> String {
     let by_vf = view.vfs.iter().find(|vf| vf.pf == pf).map(|vf| &vf.pf_link);
     let by_link = || {
@@ -141,7 +141,7 @@ fn label(pf: PciAddress, view: &View) -> String {
     by_vf.or_else(by_link).map_or_else(|| pf.to_string(), ToString::to_string)
 }
 
-/// The address of the bond, where it is one for all ports: its own, or the first port's.
+/// Returns the address of the bond, where it is one for all ports: its own, or the first port's.
 fn shared_mac(config: &Config, ports: &[Port<'_>]) -> Option<Mac> {
     config.mac.or_else(|| ports.first()?.link.mac)
 }
@@ -174,14 +174,14 @@ fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     Some(Finding { severity, ..found })
 }
 
-/// The address that a VF was given by its PF; where it was given none, the one that it has. In a
+/// Returns the address that a VF was given by its PF; where it was given none, the one that it has. In a
 /// bond that is there, the port may show another one.
 fn given_mac(port: &Port<'_>) -> Option<Mac> {
     let given = port.vf.and_then(|vf| vf.settings.mac).filter(|mac| *mac != Mac::ZERO);
     given.or(port.link.mac)
 }
 
-/// Whether a port that was given the address `own` may have to send with another one.
+/// Returns whether a port that was given the address `own` may have to send with another one.
 fn changes_address(config: &Config, ports: &[Port<'_>], own: Option<Mac>) -> bool {
     match config.options.mode {
         BondMode::ActiveBackup => config.fail_over_mac() != FailOverMac::Active,
@@ -228,7 +228,7 @@ fn link_states(config: &Config, ports: &[Port<'_>]) -> Vec<Finding> {
     found.collect()
 }
 
-/// The ports that are VFs, below each PF's link on the node.
+/// Returns the ports that are VFs, below each PF's link on the node.
 fn by_pf_link<'p>(ports: &'p [Port<'p>]) -> Vec<(&'p LinkName, Vec<LinkName>)> {
     let mut all: Vec<(&LinkName, Vec<LinkName>)> = Vec::new();
     for port in ports {
@@ -241,7 +241,7 @@ fn by_pf_link<'p>(ports: &'p [Port<'p>]) -> Vec<(&'p LinkName, Vec<LinkName>)> {
     all
 }
 
-/// What is the matter with a PF itself.
+/// Returns findings about a PF itself.
 fn of_pf(pf: &LinkName, ports: &[LinkName], view: &View) -> Vec<Finding> {
     let Some(link) = view.link(Netns::Host, pf) else { return Vec::new() };
     let ports = ports.to_vec();
@@ -310,11 +310,14 @@ fn unequal(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Fi
 /// A port of a bond that is there, and has no carrier although its VF and PF could have it. That it
 /// has none before ADD means nothing: the driver opens it, and a VF finds its carrier later.
 fn is_dead(port: &Port<'_>, view: &View) -> bool {
-    let is_told = port.vf.is_some_and(|vf| {
+    let is_reported = port.vf.is_some_and(|vf| {
         let pf = view.link(Netns::Host, &vf.pf_link);
         vf.settings.link_state == Some(VfLinkState::Disable) || pf.is_some_and(|pf| !pf.carrier)
     });
-    port.link.master.is_some() && port.link.state == LinkState::Up && !port.link.carrier && !is_told
+    port.link.master.is_some()
+        && port.link.state == LinkState::Up
+        && !port.link.carrier
+        && !is_reported
 }
 
 #[cfg(test)]

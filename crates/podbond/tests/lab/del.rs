@@ -15,7 +15,7 @@ fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
 }
 
 fn record() -> PathBuf {
-    PathBuf::from("/var/lib/podbond/bond/c-del:bond0")
+    PathBuf::from("/var/lib/podbond/attachments/c-del:bond0")
 }
 
 /// Two dummy links of the node.
@@ -185,22 +185,6 @@ fn links_of_the_node_whose_names_were_taken_meanwhile_come_home_under_others() {
     drop((links, netns));
 }
 
-#[test]
-fn a_record_of_an_older_podbond_serves() {
-    let _links = HostLinks::new();
-    ip("link set port1 up");
-    let before = Snapshot::take();
-    let netns = Netns::with_links("older");
-    call("ADD", &netns.path()).run(&over_host_links()).unwrap();
-    let mut older: Value = serde_json::from_slice(&fs::read(record()).unwrap()).unwrap();
-    let keys = older.as_object_mut().unwrap();
-    assert!(keys.remove("ports").is_some() && keys.remove("place").is_some());
-    fs::write(record(), older.to_string()).unwrap();
-    call("DEL", &netns.path()).run(&over_host_links()).unwrap();
-    drop(netns);
-    assert_eq!(Snapshot::take(), before);
-}
-
 /// As bond-cni makes it: without a record, its ports up, and links of the node moved in.
 #[test]
 fn the_incumbents_bond_is_deleted() {
@@ -230,7 +214,7 @@ fn the_incumbents_bond_is_deleted() {
     }
 }
 
-/// All that is in the kernel is put back; what cannot be written is told, and done once it can.
+/// All that is in the kernel is restored; what cannot be written is reported, and done once it can.
 #[test]
 fn a_read_only_state_directory_keeps_no_link_in_the_pod() {
     let _links = HostLinks::new();
@@ -238,7 +222,13 @@ fn a_read_only_state_directory_keeps_no_link_in_the_pod() {
     let netns = Netns::with_links("read-only");
     let links = netns.links();
     call("ADD", &netns.path()).run(&over_host_links()).unwrap();
+    // With a lease that cannot be given back, which stays recorded.
     let mounts = ReadOnly::new(&["/var/lib/podbond", "/var/lib/cni"]);
+    assert_eq!(call("DEL", &netns.path()).run(&over_host_links()), Ok(Value::Null));
+    assert_eq!(netns.links(), links);
+    drop(mounts);
+    assert!(record().exists());
+    let mounts = ReadOnly::new(&["/var/lib/podbond"]);
     let error = call("DEL", &netns.path()).run(&over_host_links()).unwrap_err();
     assert!(words(&error["msg"]).contains("Read-only file system"), "{error}");
     assert_eq!(netns.links(), links);

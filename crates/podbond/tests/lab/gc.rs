@@ -74,24 +74,15 @@ fn links_of_the_node_come_back_as_they_were_from_a_namespace_that_is_gone() {
     let before = Snapshot::take();
     let links: Vec<Value> = vfs.iter().map(|vf| json!({ "name": vf })).collect();
     let config = network("ours", &json!({"linksInContainer": false, "links": links}));
-    // With a record that tells its network, and with one of an earlier podbond.
-    for known in [true, false] {
-        let netns = Netns::with_links("gone");
-        call("ADD", "c1", &netns.path(), &config).unwrap();
-        let record = Path::new("/var/lib/podbond/bond/c1:bond0");
-        if !known {
-            let mut old: Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
-            assert!(old.as_object_mut().unwrap().remove("add").is_some());
-            fs::write(record, old.to_string()).unwrap();
-            gc(&config, &[]).unwrap();
-            assert_eq!(netns.link(&vfs[0])["master"], "bond0", "its namespace is alive");
-        }
-        drop(netns);
-        gc(&config, &["c1"]).unwrap();
-        assert!(record.exists());
-        gc(&config, &[]).unwrap();
-        assert_eq!(Snapshot::take(), before, "{known}");
-    }
+    let netns = Netns::with_links("gone");
+    call("ADD", "c1", &netns.path(), &config).unwrap();
+    let record = Path::new("/var/lib/podbond/attachments/c1:bond0");
+    drop(netns);
+    gc(&config, &["c1"]).unwrap();
+    assert!(record.exists());
+    gc(&config, &[]).unwrap();
+    assert!(!record.exists());
+    assert_eq!(Snapshot::take(), before);
     for vf in &vfs {
         ip(&format!("link set {vf} down"));
     }
@@ -147,7 +138,7 @@ fn a_record_that_cannot_be_read_is_let_be_and_keeps_nothing_else_from_being_coll
         call("ADD", id, &pod.path(), &config).unwrap();
     }
     // A record that the kernel does not let be read.
-    let record = Path::new("/var/lib/podbond/bond/c1:bond0");
+    let record = Path::new("/var/lib/podbond/attachments/c1:bond0");
     let whole = fs::read(record).unwrap();
     fs::remove_file(record).unwrap();
     fs::create_dir(record).unwrap();

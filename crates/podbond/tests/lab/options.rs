@@ -174,7 +174,7 @@ fn all_violations_among_options_are_told_and_nothing_is_changed() {
         "lacpRate belongs to 802.3ad",
         "updelay: 250 ms is no multiple",
         "primary: net9",
-        "arpIpTarget has no effect without ARP",
+        "arpIpTarget has no effect without arpInterval",
     ] {
         assert!(text.contains(words), "{text}");
     }

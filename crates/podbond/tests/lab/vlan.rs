@@ -119,7 +119,7 @@ fn an_add_that_fails_leaves_neither_bond_nor_vlan_interface() {
     call("ADD", &path).run(&failing).unwrap_err();
     assert_eq!((netns.links(), Snapshot::take()), (links.clone(), node));
 
-    // The name of the bond beneath is another link's: that link is not taken away either.
+    // The name of the bond below is another link's: that link is not taken away either.
     netns.ip("link add net3-bond type bond mode balance-rr");
     let (links, node) = (netns.links(), Snapshot::take());
     let error = call("ADD", &path).run(&config(&json!({}))).unwrap_err();

@@ -43,13 +43,13 @@ impl Case {
     }
 
     /// Severity, object and code of each.
-    fn told(&self) -> Vec<String> {
-        let told = |found: Finding| {
+    fn reported(&self) -> Vec<String> {
+        let reported = |found: Finding| {
             // Each is a sentence without holes.
             assert!(!found.to_string().contains("  "), "{found}");
             format!("{} {}: {}", found.severity, found.object, found.code())
         };
-        self.findings().into_iter().map(told).collect()
+        self.findings().into_iter().map(reported).collect()
     }
 
     fn reason(&self) -> String {
@@ -62,56 +62,57 @@ impl Case {
 const NOTHING: [&str; 0] = [];
 
 #[test]
-fn a_bond_that_is_in_order_has_no_findings_in_any_mode() {
+fn sound_bond_has_no_findings() {
     for &any in BondMode::ALL {
-        assert_eq!(mode(any.name()).told(), NOTHING, "{any}");
+        assert_eq!(mode(any.name()).reported(), NOTHING, "{any}");
     }
 }
 
 #[test]
-fn ports_over_one_pf_are_told_and_ports_over_two_are_not() {
+fn ports_over_one_pf_are_reported() {
     let shared = case(json!({})).seen(|view| {
         view.vfs[1].pf = view.vfs[0].pf;
         view.vfs[1].pf_link = view.vfs[0].pf_link.clone();
     });
-    assert_eq!(shared.told(), ["warning PF pf2: ports-share-a-pf"]);
+    assert_eq!(shared.reported(), ["warning PF pf2: ports-share-a-pf"]);
     assert!(shared.reason().starts_with("net1, net2 all run over it"));
     let with_the_pf_itself = case(json!({})).seen(|view| {
         view.vfs.remove(1);
         view.pod[1].parent = Some(view.vfs[0].pf);
     });
-    assert_eq!(with_the_pf_itself.told(), ["warning PF pf2: ports-share-a-pf"]);
+    assert_eq!(with_the_pf_itself.reported(), ["warning PF pf2: ports-share-a-pf"]);
 }
 
 #[test]
-fn pfs_of_one_card_are_a_note_and_neighbouring_slots_are_none() {
+fn pfs_of_one_card_are_a_note() {
     let second = |address: &str| {
         let address: PciAddress = address.parse().unwrap();
         case(json!({})).seen(|view| view.vfs[1].pf = address)
     };
     // The first is 0000:02:00.0.
-    assert_eq!(second("0000:02:00.1").told(), ["note card 0000:02:00: ports-share-a-card"]);
-    assert_eq!(second("0000:02:01.0").told(), NOTHING);
+    assert_eq!(second("0000:02:00.1").reported(), ["note card 0000:02:00: ports-share-a-card"]);
+    assert_eq!(second("0000:02:01.0").reported(), NOTHING);
 }
 
 #[test]
-fn links_without_hardware_and_whole_pfs_have_no_findings() {
+fn links_without_vf_have_no_findings() {
     for &any in BondMode::ALL {
         let case = mode(any.name()).seen(|view| {
             view.vfs.clear();
             view.pod[0].parent = None;
             view.pod[1].parent = None;
         });
-        assert_eq!(case.told(), NOTHING, "{any}");
+        assert_eq!(case.reported(), NOTHING, "{any}");
         let case = mode(any.name()).seen(|view| view.vfs.clear());
-        assert_eq!(case.told(), NOTHING, "{any}");
+        assert_eq!(case.reported(), NOTHING, "{any}");
     }
 }
 
 #[test]
-fn trust_matters_where_the_mode_changes_addresses() {
+fn trust_matters_where_the_mode_changes_macs() {
     let untrusted = |case: Case| {
-        case.seen(|view| view.vfs.iter_mut().for_each(|vf| vf.settings.trust = Some(false))).told()
+        case.seen(|view| view.vfs.iter_mut().for_each(|vf| vf.settings.trust = Some(false)))
+            .reported()
     };
     for any in ["balance-rr", "balance-xor", "broadcast", "802.3ad"] {
         assert_eq!(untrusted(mode(any)), ["error port net2: untrusted-shared-mac"], "{any}");
@@ -120,8 +121,8 @@ fn trust_matters_where_the_mode_changes_addresses() {
         assert_eq!(untrusted(mode(any)), ["error ports net1, net2: untrusted-swap"], "{any}");
     }
     for number in [0, 2] {
-        let told = untrusted(case(json!({ "failOverMac": number })));
-        assert_eq!(told, ["error ports net1, net2: untrusted-fail-over"]);
+        let reported = untrusted(case(json!({ "failOverMac": number })));
+        assert_eq!(reported, ["error ports net1, net2: untrusted-fail-over"]);
         let allowed = json!({ "failOverMac": number, "allowUntrusted": true });
         assert_eq!(untrusted(case(allowed)), ["warning ports net1, net2: untrusted-fail-over"]);
     }
@@ -132,14 +133,14 @@ fn trust_matters_where_the_mode_changes_addresses() {
         view.vfs[1].settings.trust = Some(false);
         view.pod[1].mac = view.pod[0].mac;
     };
-    let told = mode("balance-xor").seen(there).told();
-    assert_eq!(told, ["error port net2: untrusted-shared-mac"]);
+    let reported = mode("balance-xor").seen(there).reported();
+    assert_eq!(reported, ["error port net2: untrusted-shared-mac"]);
     let unknown = mode("balance-rr").second_vf(|vf| vf.trust = None);
-    assert_eq!(unknown.told(), NOTHING);
+    assert_eq!(unknown.reported(), NOTHING);
 }
 
 #[test]
-fn spoofchk_matters_where_a_port_sends_with_another_address_than_its_vf_was_given() {
+fn spoofchk_matters_where_a_port_sends_with_another_mac() {
     let given = |mac: Option<Mac>| {
         move |view: &mut View| {
             view.vfs[1].driver = Some("mlx5_core".to_owned());
@@ -147,7 +148,7 @@ fn spoofchk_matters_where_a_port_sends_with_another_address_than_its_vf_was_give
             view.vfs[1].settings.mac = mac;
         }
     };
-    let told = ["warning port net2: spoof-check"];
+    let reported = ["warning port net2: spoof-check"];
     let zero = Some(Mac::ZERO);
     for any in ["balance-rr", "balance-xor", "broadcast", "802.3ad"] {
         // The port has the bond's address already, but was given another.
@@ -155,58 +156,58 @@ fn spoofchk_matters_where_a_port_sends_with_another_address_than_its_vf_was_give
             given(Some(Mac::new([2, 0, 0, 0, 0, 9])))(view);
             view.pod[1].mac = view.pod[0].mac;
         };
-        assert_eq!(mode(any).seen(own).told(), told, "{any}");
-        assert_eq!(mode(any).seen(given(zero)).told(), told, "{any}");
-        assert_eq!(mode(any).seen(given(link(2, "net1").mac)).told(), NOTHING, "{any}");
+        assert_eq!(mode(any).seen(own).reported(), reported, "{any}");
+        assert_eq!(mode(any).seen(given(zero)).reported(), reported, "{any}");
+        assert_eq!(mode(any).seen(given(link(2, "net1").mac)).reported(), NOTHING, "{any}");
     }
     for number in [0, 2] {
         let case = case(json!({ "failOverMac": number }));
-        assert_eq!(case.seen(given(None)).told(), told);
+        assert_eq!(case.seen(given(None)).reported(), reported);
     }
-    assert_eq!(case(json!({ "failOverMac": 1 })).seen(given(None)).told(), NOTHING);
+    assert_eq!(case(json!({ "failOverMac": 1 })).seen(given(None)).reported(), NOTHING);
     let followed = mode("balance-xor").seen(given(None)).seen(|view| {
         view.vfs[1].driver = Some("iavf".to_owned());
     });
-    assert_eq!(followed.told(), NOTHING);
+    assert_eq!(followed.reported(), NOTHING);
     let off = mode("balance-xor").seen(given(None)).second_vf(|vf| vf.spoofchk = Some(false));
-    assert_eq!(off.told(), NOTHING);
+    assert_eq!(off.reported(), NOTHING);
 }
 
 #[test]
-fn a_bond_that_watches_nothing_is_told() {
-    let told = ["warning miimon: no-monitoring"];
-    assert_eq!(case(json!({ "miimon": 0 })).told(), told);
+fn bond_without_monitoring_is_reported() {
+    let reported = ["warning miimon: no-monitoring"];
+    assert_eq!(case(json!({ "miimon": 0 })).reported(), reported);
     let arp = json!({ "miimon": 0, "arpInterval": 100, "arpIpTarget": "10.0.0.1" });
-    assert_eq!(case(arp).told(), NOTHING);
-    assert_eq!(case(json!({ "miimon": null })).told(), NOTHING);
+    assert_eq!(case(arp).reported(), NOTHING);
+    assert_eq!(case(json!({ "miimon": null })).reported(), NOTHING);
 }
 
 #[test]
-fn a_link_state_that_hides_the_pfs_is_told_unless_neighbours_are_asked() {
+fn link_state_that_hides_the_pf_is_reported() {
     let enabled = |changes| case(changes).second_vf(|vf| vf.link_state = Some(VfLinkState::Enable));
-    assert_eq!(enabled(json!({})).told(), ["warning port net2: link-state-enable"]);
+    assert_eq!(enabled(json!({})).reported(), ["warning port net2: link-state-enable"]);
     assert!(enabled(json!({})).reason().contains("when PF pf3 has none"));
     let arp = json!({ "arpInterval": 100, "arpIpTarget": "10.0.0.1" });
-    assert_eq!(enabled(arp).told(), NOTHING);
-    let set = |state| case(json!({})).second_vf(|vf| vf.link_state = Some(state)).told();
+    assert_eq!(enabled(arp).reported(), NOTHING);
+    let set = |state| case(json!({})).second_vf(|vf| vf.link_state = Some(state)).reported();
     assert_eq!(set(VfLinkState::Disable), ["warning port net2: link-state-disable"]);
     assert_eq!(set(VfLinkState::Auto), NOTHING);
 }
 
 #[test]
-fn a_pf_that_is_down_or_without_carrier_is_told_once() {
+fn pf_without_carrier_is_reported_once() {
     let pf = |change: fn(&mut Link)| case(json!({})).seen(|view| change(&mut view.host[1]));
     let no_carrier = pf(|pf| pf.carrier = false);
-    assert_eq!(no_carrier.told(), ["warning PF pf3: pf-without-carrier"]);
+    assert_eq!(no_carrier.reported(), ["warning PF pf3: pf-without-carrier"]);
     let down = pf(|pf| (pf.state, pf.carrier) = (LinkState::Down, false));
-    assert_eq!(down.told(), ["warning PF pf3: pf-down"]);
+    assert_eq!(down.reported(), ["warning PF pf3: pf-down"]);
     assert_eq!(down.reason(), "it is down, so that net2 can carry nothing");
     let unseen = case(json!({})).seen(|view| view.host.clear());
-    assert_eq!(unseen.told(), NOTHING);
+    assert_eq!(unseen.reported(), NOTHING);
 }
 
 #[test]
-fn a_pf_below_a_link_of_the_node_is_told_with_that_link() {
+fn pf_with_a_master_is_reported() {
     let below = |kind: &str| {
         case(json!({})).seen(|view| {
             view.host[1].master = Some(8);
@@ -215,12 +216,12 @@ fn a_pf_below_a_link_of_the_node_is_told_with_that_link() {
             view.host.push(master);
         })
     };
-    assert_eq!(below("bond").told(), ["warning PF pf3: pf-has-a-master"]);
+    assert_eq!(below("bond").reported(), ["warning PF pf3: pf-has-a-master"]);
     assert_eq!(below("bridge").reason(), "it is itself a port of the node's bridge uplink");
 }
 
 #[test]
-fn a_second_lacp_bond_on_a_pf_is_told_and_other_bonds_are_not() {
+fn second_lacp_bond_on_a_pf_is_reported() {
     let beside = |own: &str, other: BondMode, pfs: Vec<PciAddress>| {
         let mut case = mode(own);
         case.around.bonds.push(OtherBond {
@@ -228,18 +229,18 @@ fn a_second_lacp_bond_on_a_pf_is_told_and_other_bonds_are_not() {
             mode: other,
             pfs,
         });
-        case.told()
+        case.reported()
     };
     let of_second = || vec![case(json!({})).view.vfs[1].pf];
-    let told = beside("802.3ad", BondMode::Lacp, of_second());
-    assert_eq!(told, ["error PF pf3: lacp-twice-on-a-pf"]);
+    let reported = beside("802.3ad", BondMode::Lacp, of_second());
+    assert_eq!(reported, ["error PF pf3: lacp-twice-on-a-pf"]);
     assert_eq!(beside("802.3ad", BondMode::ActiveBackup, of_second()), NOTHING);
     assert_eq!(beside("balance-xor", BondMode::Lacp, of_second()), NOTHING);
     assert_eq!(beside("802.3ad", BondMode::Lacp, vec![pci(9)]), NOTHING);
 }
 
 #[test]
-fn unequal_ports_are_told_where_the_mode_wants_equal_ones() {
+fn unequal_ports_are_reported_where_it_matters() {
     let second = |any: &str, speed: Speed| {
         let mut case = mode(any);
         let pf = case.view.vfs[1].pf;
@@ -249,31 +250,31 @@ fn unequal_ports_are_told_where_the_mode_wants_equal_ones() {
     let slow = Speed { mbits: 10_000, duplex: Duplex::Full };
     let half = Speed { mbits: 25_000, duplex: Duplex::Half };
     for any in ["802.3ad", "balance-rr"] {
-        let told = second(any, slow).told();
-        assert_eq!(told, ["warning ports net1, net2: unequal-speeds"], "{any}");
-        let told = second(any, half).told();
-        assert_eq!(told, ["warning ports net1, net2: unequal-duplex"], "{any}");
+        let reported = second(any, slow).reported();
+        assert_eq!(reported, ["warning ports net1, net2: unequal-speeds"], "{any}");
+        let reported = second(any, half).reported();
+        assert_eq!(reported, ["warning ports net1, net2: unequal-duplex"], "{any}");
     }
     assert!(second("802.3ad", half).reason().starts_with("net2 is alone half-duplex"));
-    assert_eq!(second("balance-xor", slow).told(), NOTHING);
+    assert_eq!(second("balance-xor", slow).reported(), NOTHING);
     let mut unknown = mode("802.3ad");
     unknown.around.speeds.pop_first();
-    assert_eq!(unknown.told(), NOTHING);
+    assert_eq!(unknown.reported(), NOTHING);
 }
 
 #[test]
-fn a_port_without_carrier_is_told_of_a_bond_that_is_there() {
+fn port_without_carrier_is_reported() {
     let dead = |master| {
         case(json!({})).seen(|view| (view.pod[1].carrier, view.pod[1].master) = (false, master))
     };
-    assert_eq!(dead(Some(9)).told(), ["warning port net2: port-without-carrier"]);
-    assert_eq!(dead(None).told(), NOTHING, "before ADD it means nothing");
+    assert_eq!(dead(Some(9)).reported(), ["warning port net2: port-without-carrier"]);
+    assert_eq!(dead(None).reported(), NOTHING, "before ADD it means nothing");
     let with_its_pf = dead(Some(9)).seen(|view| view.host[1].carrier = false);
-    assert_eq!(with_its_pf.told(), ["warning PF pf3: pf-without-carrier"]);
+    assert_eq!(with_its_pf.reported(), ["warning PF pf3: pf-without-carrier"]);
 }
 
 #[test]
-fn each_key_refuses_what_it_is_for_and_all_of_it() {
+fn each_requirement_refuses_its_findings() {
     let shared = |changes: Value| {
         let case = case(changes).seen(|view| {
             view.vfs[1].pf = view.vfs[0].pf;
