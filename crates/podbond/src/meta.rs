@@ -62,7 +62,7 @@ impl Plugin for Meta {
         let differ: Vec<Failure> = checked.filter_map(|(_, checked)| failure_of(checked)).collect();
         // What cannot be read may be of any of them.
         let lost = if unreadable.is_empty() { unrecorded(request, &records) } else { Vec::new() };
-        all(unreadable.into_iter().map(cannot_be_read).chain(lost).chain(differ))
+        all(unreadable.iter().map(cannot_be_read).chain(lost).chain(differ))
     }
 
     /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
@@ -101,7 +101,7 @@ fn failure_of(checked: Checked) -> Option<Failure> {
     }
 }
 
-fn cannot_be_read(file: Unreadable) -> Failure {
+fn cannot_be_read(file: &Unreadable) -> Failure {
     let msg = format!("record {} {}: make the pod anew", file.path.display(), file.problem);
     Failure::new(Code::Decode, msg)
 }
