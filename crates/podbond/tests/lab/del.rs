@@ -1,7 +1,6 @@
 //! DEL succeeds, whatever has become of what ADD made, and leaves nothing: for bonds, over links of
 //! the pod and of the node.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
