@@ -9,11 +9,13 @@
 mod error;
 mod link_name;
 mod mac;
+mod one_line;
 mod pci;
 
 pub use error::NameError;
 pub use link_name::LinkName;
 pub use mac::Mac;
+pub use one_line::OneLine;
 pub use pci::PciAddress;
 
 /// Gives a name type its string conversions and serde by way of `FromStr` and `Display`.
