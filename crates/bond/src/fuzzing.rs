@@ -1,7 +1,7 @@
 //! Records that ADD did not write, which DEL reads or takes for none, and what an administrator may
 //! have written.
 
-use podbond_settings::Settings;
+use podbond_state::settings::Settings;
 
 use crate::record::{Content, parse, to_bytes};
 use crate::rules::Rules;

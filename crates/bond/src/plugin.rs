@@ -41,7 +41,9 @@ impl Bond {
     /// and a link on which the node depends is not theirs.
     pub fn guard(&self, kernel: &mut Kernel, config: &Config) -> Result<(), Error> {
         match config.links_are {
-            LinksAre::OnHost => guard(kernel, &config.ports, Path::new(podbond_settings::PATH)),
+            LinksAre::OnHost => {
+                guard(kernel, &config.ports, Path::new(podbond_state::settings::PATH))
+            }
             LinksAre::InPod => Ok(()),
         }
     }

@@ -27,7 +27,7 @@ pub struct Operation<'o> {
 
 /// What an operation is about, as far as that is known: a call can fail for what is missing. The
 /// text is what the caller gave, not all of it checked. None of it is secret: of `CNI_ARGS` there
-/// is the pod, and of the configuration what names the network, the device and the log.
+/// is the pod, and of the configuration what names the network and the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     /// The plugin's name.
@@ -48,11 +48,6 @@ pub struct Subject {
     pub netns: Option<String>,
     /// `deviceID`: the VF's PCI address.
     pub device: Option<String>,
-    /// `logFile` of a configuration that is this plugin's own, not one of which it is the IPAM
-    /// plugin.
-    pub log_file: Option<String>,
-    /// `logLevel`, likewise.
-    pub log_level: Option<String>,
 }
 
 impl Subject {
@@ -75,14 +70,11 @@ impl Subject {
 
     fn on_network(plugin: &str, command: Command, config: &crate::NetConf) -> Self {
         let text = |key: &str| config.raw.get(key).and_then(Value::as_str).map(str::to_owned);
-        let own = |key: &str| text(key).filter(|_| text("type").as_deref() == Some(plugin));
         Self {
             plugin: plugin.to_owned(),
             command: command.to_string(),
             network: Some(config.name.clone()),
             device: text("deviceID"),
-            log_file: own("logFile"),
-            log_level: own("logLevel"),
             ..Self::default()
         }
     }
@@ -156,17 +148,9 @@ mod tests {
             interface: some("net1"),
             netns: some("/run/netns/c1"),
             device: some("0000:03:10.0"),
-            log_file: some("/var/log/a.log"),
-            log_level: some("debug"),
         };
         assert_eq!(subject, expected);
         assert!(!format!("{subject:?}").contains("hush"));
-    }
-
-    #[test]
-    fn a_delegate_does_not_write_into_the_log_of_its_caller() {
-        let subject = Subject::of("host-local", Command::Del, &request(""));
-        assert_eq!((subject.log_file, subject.log_level, subject.pod), (None, None, None));
     }
 
     #[test]

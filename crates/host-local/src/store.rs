@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use podbond_cni::ContainerId;
 use podbond_names::LinkName;
-use podbond_state::{Lock, create, is_unfinished, remove, writable, write};
+use podbond_state::{Lock, create, remove, unfinished_of, writable, write};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -260,13 +260,9 @@ pub(crate) fn read_lease(path: &Path) -> Result<Option<Holder>, Error> {
 /// Whether this is what one who was killed has left of writing one of our files: `dataDir` may have
 /// those of others in it.
 fn is_ours_unfinished(name: &str) -> bool {
-    let of = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new"));
-    let ours = |of: &str| {
-        of.parse::<IpAddr>().is_ok()
-            || of.starts_with("last_reserved_ip.")
-            || of.starts_with("probe-")
-    };
-    is_unfinished(name) && of.is_some_and(ours)
+    unfinished_of(name).is_some_and(|of| {
+        of.parse::<IpAddr>().is_ok() || of.starts_with("last_reserved_ip.") || of == "probe"
+    })
 }
 
 fn is_empty(path: &Path) -> bool {

@@ -257,7 +257,7 @@ mod tests {
         let claim = dir.path().join("pci").join(PCI);
         fs::create_dir_all(&claim).unwrap();
         assert_eq!(store.holder(pci()).unwrap(), None);
-        store.remove_claim(pci()).unwrap();
+        fs::remove_dir(&claim).unwrap();
         fs::File::create(&claim).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
         assert_eq!(store.holder(pci()).unwrap(), None);
         for torn in ["", "\0\0\0", "\0{]\0", "proc/self/ns/net"] {
@@ -336,7 +336,7 @@ mod tests {
         let path = dir.path().join("c1-net1");
         fs::create_dir(&path).unwrap();
         assert_eq!(Store::load(&path).unwrap(), None);
-        podbond_state::remove(&path).unwrap();
+        fs::remove_dir(&path).unwrap();
         fs::File::create(&path).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
         assert_eq!(Store::load(&path).unwrap(), None);
         assert_eq!(store.records().unwrap(), []);

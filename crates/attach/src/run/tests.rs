@@ -232,9 +232,6 @@ fn a_damaged_record_is_made_up_for_by_the_chain_of_today() {
         node.add(&sandbox, &chain).unwrap();
         node.script.take();
         fs::write(node.path("attachments/c/net1.json"), text).unwrap();
-        let bond = node.path("attachments/c/bond0.json");
-        fs::remove_file(&bond).unwrap();
-        fs::create_dir(&bond).unwrap();
         assert_eq!(node.with(|attacher| attacher.delete_as(&sandbox, &chain)), [], "{text}");
         assert_eq!(node.script.take(), dels(ADDS.len()), "{text}");
         // The device that only the record knew is for the caller to give back.

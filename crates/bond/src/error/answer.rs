@@ -28,8 +28,8 @@ impl Error {
             Self::Differs { .. } => Code::DIFFERS,
             Self::State(_)
             | Self::Unwritten { .. }
-            | Self::Rules(podbond_settings::Error::Unread { .. }) => Code::Io,
-            Self::Rules(podbond_settings::Error::Malformed { .. }) => Code::Decode,
+            | Self::Rules(podbond_state::settings::Error::Unread { .. }) => Code::Io,
+            Self::Rules(podbond_state::settings::Error::Malformed { .. }) => Code::Decode,
             Self::Several(errors) => of_several(errors),
             _ => Code::InvalidConfig,
         }

@@ -44,13 +44,14 @@ fn what_the_reference_plugin_wrote_is_read() {
 #[test]
 fn what_was_not_written_to_its_end_is_no_lease_and_goes() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = [".10.0.0.9.new", ".fd00::5.new", ".last_reserved_ip.0.new", ".probe-7.new"];
-    for name in ours.into_iter().chain([".profile.new"]) {
+    let ours =
+        [".10.0.0.9.aX81Kd.new", ".fd00::5.b.new", ".last_reserved_ip.0.c.new", ".probe.d.new"];
+    for name in ours.into_iter().chain([".profile.e.new"]) {
         fs::write(dir.path().join(name), "c1\r\nnet3").unwrap();
     }
     assert_eq!(store(dir.path()).leases().unwrap(), []);
     assert!(ours.iter().all(|name| !dir.path().join(name).exists()));
-    assert!(dir.path().join(".profile.new").exists(), "what is another's is left alone");
+    assert!(dir.path().join(".profile.e.new").exists(), "what is another's is left alone");
 }
 
 #[test]

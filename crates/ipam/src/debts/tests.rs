@@ -233,7 +233,7 @@ fn what_cannot_be_noted_is_an_error() {
 #[test]
 fn the_longest_names_make_a_file() {
     let node = Node::new();
-    let mut request = request("not-installed", &"c".repeat(234));
+    let mut request = request("not-installed", &"c".repeat(227));
     request.ifname = "a-long-name-net".parse().unwrap();
     node.give_back(false, &request, Lease::Possible);
     assert!(node.debts.of(&request).unwrap().is_some());
