@@ -1,6 +1,8 @@
 //! The names that configuration, kernel and cluster share, each a type whose constructor
 //! validates: a wrong name cannot exist past the place where it was read.
 //!
+//! [`OneLine`] shows any other text from outside.
+//!
 //! Pure, and the lowest crate: every other one may use it, it uses none.
 
 // They panic where nobody reads.
