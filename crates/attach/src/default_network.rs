@@ -27,7 +27,7 @@ pub struct DefaultNetwork {
 /// pod's networks again.
 pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
     for file in configuration_files(conf_dir)? {
-        let bytes = podbond_state::read(&file)?.unwrap_or_default();
+        let bytes = podbond_state::read_following_links(&file)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let wrong = |reason| Error::DefaultConfig { file: file.clone(), reason };
         let network = Network::parse(&text, None).map_err(wrong)?;

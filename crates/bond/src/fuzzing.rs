@@ -1,6 +1,6 @@
 //! What an administrator may have written.
 
-use podbond_settings::Settings;
+use podbond_state::settings::Settings;
 
 use crate::add::host_link_policy::Rules;
 

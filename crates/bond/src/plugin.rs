@@ -29,9 +29,11 @@ impl Bond {
     /// and a link on which the node depends is not theirs.
     pub fn refuse_host_links(&self, kernel: &mut Kernel, config: &Config) -> Result<(), Error> {
         match config.links_are {
-            LinksAre::OnHost => {
-                host_link_policy::refuse(kernel, &config.ports, Path::new(podbond_settings::PATH))
-            }
+            LinksAre::OnHost => host_link_policy::refuse(
+                kernel,
+                &config.ports,
+                Path::new(podbond_state::settings::PATH),
+            ),
             LinksAre::InPod => Ok(()),
         }
     }

@@ -30,7 +30,7 @@ pub struct Operation<'o> {
 
 /// What an operation is about, as far as that is known: a call can fail for what is missing. The
 /// text is what the caller gave, not all of it checked. None of it is secret: of `CNI_ARGS` there
-/// is the pod, and of the configuration what names the network, the device and the log.
+/// is the pod, and of the configuration what names the network and the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     /// The plugin's name.
@@ -51,11 +51,6 @@ pub struct Subject {
     pub netns: Option<String>,
     /// `deviceID`: the VF's PCI address.
     pub device: Option<String>,
-    /// `logFile` of a configuration that is this plugin's own, not one of which it is the IPAM
-    /// plugin.
-    pub log_file: Option<String>,
-    /// `logLevel`, likewise.
-    pub log_level: Option<String>,
 }
 
 impl Subject {
@@ -76,14 +71,11 @@ impl Subject {
     }
 
     fn on_network(plugin: &str, command: Command, config: &NetConf) -> Self {
-        let is_own = config.raw.get("type").is_some_and(|name| name == plugin);
         Self {
             plugin: plugin.to_owned(),
             command: command.to_string(),
             network: Some(config.name.clone()),
             device: text(config, "deviceID"),
-            log_file: text(config, "logFile").filter(|_| is_own),
-            log_level: text(config, "logLevel").filter(|_| is_own),
             ..Self::default()
         }
     }
@@ -155,17 +147,9 @@ mod tests {
             interface: some("net1"),
             netns: some("/run/netns/c1"),
             device: some("0000:03:10.0"),
-            log_file: some("/var/log/a.log"),
-            log_level: some("debug"),
         };
         assert_eq!(subject, expected);
         assert!(!format!("{subject:?}").contains("hush"));
-    }
-
-    #[test]
-    fn delegate_does_not_use_its_callers_log_file() {
-        let subject = Subject::of("host-local", Command::Del, &request(""));
-        assert_eq!((subject.log_file, subject.log_level, subject.pod), (None, None, None));
     }
 
     #[test]

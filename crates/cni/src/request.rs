@@ -69,8 +69,8 @@ impl fmt::Display for Command {
 pub struct ContainerId(String);
 
 /// The longest container ID, in bytes: of the 255 of a file name made of it there is room for a
-/// character between, an interface name, and the five that a file has while it is being written.
-const MAX_ID_BYTES: usize = 255 - 1 - 15 - 5;
+/// character between, an interface name, and the twelve that a temporary file has beside them.
+const MAX_ID_BYTES: usize = 255 - 1 - 15 - 12;
 
 impl ContainerId {
     /// Returns the ID as the runtime gave it.

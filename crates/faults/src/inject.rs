@@ -1,4 +1,4 @@
-//! What befalls the process, by `PODBOND_FAULT`.
+//! Kills the process, or fails or skips a change, as the variable `PODBOND_FAULT` says.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -11,27 +11,40 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use crate::Change;
 
-/// Where the process is killed.
+/// At which change the process is killed, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Death {
     Before(usize),
     After(usize),
 }
 
+/// The words of `PODBOND_FAULT`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Fault {
+    /// The file to which changes are appended.
     list: Option<PathBuf>,
-    /// The process whose children alone do as told.
+    /// The process to whose children the rest applies.
     parent: Option<u32>,
     death: Option<Death>,
     /// Which change fails, and its error number.
     fail: Option<(usize, i32)>,
-    /// From which change on files fail, and their error number.
+    /// From which change on files cannot be changed, and the error number.
     disk: Option<(usize, i32)>,
+    /// The kind of change that is skipped.
     ignore: Option<String>,
 }
 
 impl Fault {
+    /// Returns the fault that the variable asks for, if it concerns this process.
+    fn of_environment() -> Self {
+        let text = std::env::var("PODBOND_FAULT").unwrap_or_default();
+        // A test whose words are not understood must not pass.
+        let fault =
+            Self::parse(&text).unwrap_or_else(|| panic!("PODBOND_FAULT is malformed: {text:?}"));
+        let parent = std::os::unix::process::parent_id();
+        if fault.parent.is_none_or(|wanted| wanted == parent) { fault } else { Self::default() }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut fault = Self::default();
         for word in text.split_whitespace() {
@@ -51,14 +64,14 @@ impl Fault {
     }
 }
 
-/// `K:ERRNO`.
+/// Reads `K:ERRNO`.
 fn failure(value: &str) -> Option<(usize, i32)> {
     let (position, errno) = value.split_once(':')?;
     Some((position.parse().ok()?, errno.parse().ok()?))
 }
 
-/// Whether a disk in this state refuses a change: nothing can be written to one that is full, and
-/// nothing be done to one that is read-only.
+/// Returns true if a file system with this error refuses a change: nothing can be written to a full
+/// one (`ENOSPC`), and nothing changed on one that is read-only.
 fn refuses(errno: i32, kind: &str) -> bool {
     match kind {
         "write" | "rename" => true,
@@ -76,15 +89,7 @@ pub(crate) fn around<E>(
     refused: impl FnOnce(io::Error) -> E,
     make: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
-    let fault = FAULT.get_or_init(|| {
-        let text = std::env::var("PODBOND_FAULT").unwrap_or_default();
-        // A test that is misunderstood must not pass.
-        let fault = Fault::parse(&text);
-        let fault = fault.unwrap_or_else(|| panic!("PODBOND_FAULT is malformed: {text:?}"));
-        let is_meant =
-            fault.parent.is_none_or(|parent| parent == std::os::unix::process::parent_id());
-        if is_meant { fault } else { Fault::default() }
-    });
+    let fault = FAULT.get_or_init(Fault::of_environment);
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     if let Some(path) = &fault.list {
         note(path, change);
@@ -125,7 +130,7 @@ fn note(path: &PathBuf, change: Change<'_>) {
     }
 }
 
-/// As `kill -9` does it: nothing is cleaned up.
+/// Ends the process as `kill -9` does: nothing is cleaned up.
 fn die() -> ! {
     let _ = kill_process(getpid(), Signal::KILL);
     unreachable!("SIGKILL cannot be survived")
@@ -136,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_refuses_what_needs_room_and_a_read_only_one_everything() {
+    fn full_disk_refuses_writes_and_read_only_one_removals_too() {
         let (full, read_only) = (28, 30);
         for kind in ["write", "rename"] {
             assert!(refuses(full, kind) && refuses(read_only, kind));
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_read_whole_or_not_at_all() {
+    fn malformed_fault_is_refused() {
         assert_eq!(Fault::parse(""), Some(Fault::default()));
         let fault =
             Fault::parse("list=/tmp/l child-of=7 die-after=3 fail=2:16 disk=4:30 ignore=set-mac")

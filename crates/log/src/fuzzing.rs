@@ -1,27 +1,27 @@
-//! What an administrator may have written of the log, and lines of what anybody may have named.
+//! For fuzzing: the table `[log]`, and lines of operations with values from outside.
 
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Code, Failure, Operation, Subject};
-use podbond_settings::Settings;
+use podbond_state::settings::Settings;
 
-use crate::config::Config;
+use crate::config::log_file;
 use crate::line::{of_operation, of_warning};
 
 /// What a pipe takes at once (`PIPE_BUF`), in bytes.
-const MOST: usize = 4096;
+const MAX_LINE: usize = 4096;
 
-/// Reads what the administrator's file says of the log.
+/// Reads the table `[log]`.
 pub fn config(settings: &Settings) {
-    if let Err(error) = Config::of(settings) {
+    if let Err(error) = log_file(settings) {
         let _ = error.to_string();
     }
 }
 
-/// Writes the lines of an operation of which each part is a part of the text, up to a NUL.
+/// Formats the lines of an operation and a warning whose values are the parts of a text between NULs.
 ///
 /// # Panics
-/// When it is more than one line, or one that may mix with those of others.
+/// If a line has a control character or is longer than `PIPE_BUF`.
 pub fn line(text: &str) {
     let mut parts = text.split('\0').map(str::to_owned);
     let mut subject = Subject {
@@ -46,7 +46,7 @@ pub fn line(text: &str) {
     let operation = Operation { subject: &subject, duration: Duration::ZERO, outcome };
     let now = SystemTime::UNIX_EPOCH;
     for line in [of_operation(now, &operation), of_warning(now, &subject, &said)] {
-        assert!(line.len() <= MOST, "{} bytes", line.len());
+        assert!(line.len() <= MAX_LINE, "{} bytes", line.len());
         assert!(line.ends_with('\n'));
         assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
         assert_eq!(line.matches('\n').count(), 1);

@@ -1,18 +1,15 @@
-//! The log of a node: one line for each operation of a plugin, for people and for machines.
+//! The operation log: one logfmt line for each CNI operation, on standard error and in a file.
 //!
-//! Where it goes is the administrator's to say, in `[log]` of `/etc/podbond/config.toml`
-//! (`docs/log.md`). Nothing that goes wrong with it is an operation's failure.
+//! Which file is said by `[log]` of the administrator's `/etc/podbond/config.toml`
+//! (`docs/log.md`). A failure of the log is never a failure of an operation.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod config;
-mod file;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod level;
 mod line;
 mod log;
-mod time;
 
 pub use log::{Caller, Log};

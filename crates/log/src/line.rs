@@ -1,18 +1,15 @@
+//! The logfmt line of an operation or a warning: keys, limits on values, and quoting.
+
 use std::fmt::{Display, Write};
 use std::time::SystemTime;
 
 use podbond_cni::{Failure, Operation, Subject};
+use podbond_names::OneLine;
 
-use crate::level::Level;
-use crate::time::rfc3339;
-
-/// How a line begins, and so a log.
-pub(crate) const BEGIN: &str = "time=";
-
-/// How long the values may be, in bytes as written. Together they keep a line below 4096 bytes: what
-/// a pipe takes at once (`PIPE_BUF`), so that the lines of two processes do not mix in one.
+/// How long values may be, in bytes as written. Together they keep a line below 4096 bytes: what a
+/// pipe takes at once (`PIPE_BUF`), so that the lines of two processes do not mix.
 mod limit {
-    /// A word: a command, a link, a PCI address.
+    /// A command, a link, a PCI address.
     pub(super) const WORD: usize = 64;
     /// A name or a path.
     pub(super) const NAME: usize = 250;
@@ -22,12 +19,12 @@ mod limit {
     pub(super) const DETAILS: usize = 600;
 }
 
-/// What stands for the rest of a value that is longer.
+/// Stands for the rest of a value that is longer than its limit.
 const CUT: char = '\u{2026}';
 
-/// The line of an operation that has ended at `now`, with a line feed.
+/// Returns the line of an operation that ended at `now`, with a line feed.
 pub(crate) fn of_operation(now: SystemTime, operation: &Operation<'_>) -> String {
-    let level = if operation.outcome.is_ok() { Level::Info } else { Level::Error };
+    let level = if operation.outcome.is_ok() { "info" } else { "error" };
     let mut line = begin(now, level, operation.subject);
     let ms = operation.duration.as_micros();
     let _ = write!(line, " duration_ms={}.{:03}", ms / 1000, ms % 1000);
@@ -45,17 +42,20 @@ pub(crate) fn of_operation(now: SystemTime, operation: &Operation<'_>) -> String
     line
 }
 
-/// The line of something that will not do what it is meant to do.
+/// Returns the line of a warning, with a line feed.
 pub(crate) fn of_warning(now: SystemTime, subject: &Subject, warning: &dyn Display) -> String {
-    let mut line = begin(now, Level::Warning, subject);
+    let mut line = begin(now, "warning", subject);
     pair(&mut line, "msg", &warning.to_string(), limit::MSG);
     line.push('\n');
     line
 }
 
-fn begin(now: SystemTime, level: Level, subject: &Subject) -> String {
+/// Returns what the lines of operations and warnings have in common: time, level and subject.
+fn begin(now: SystemTime, level: &str, subject: &Subject) -> String {
     let mut line = String::with_capacity(512);
-    let _ = write!(line, "{BEGIN}{} level={}", rfc3339(now), level.as_str());
+    // Time before 1970 cannot be formatted: such a clock is wrong.
+    let now = humantime::format_rfc3339_millis(now.max(SystemTime::UNIX_EPOCH));
+    let _ = write!(line, "time={now} level={level}");
     pair(&mut line, "plugin", &subject.plugin, limit::NAME);
     for (key, value, max) in [
         ("program", &subject.program, limit::NAME),
@@ -74,26 +74,17 @@ fn begin(now: SystemTime, level: Level, subject: &Subject) -> String {
     line
 }
 
-/// Adds a key and its value, of which no more than `max` bytes are written. One that is not plain is
-/// quoted as JSON quotes it, so that no value can end its line or pass for another key, and no
-/// terminal obeys it.
+/// Adds a key and its value, of which at most `max` bytes are written. A value that is not plain
+/// ASCII is quoted and escaped as in JSON: no value ends its line, passes for another key or is
+/// obeyed by a terminal.
 fn pair(line: &mut String, key: &str, value: &str, max: usize) {
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\');
-    let quote = if !value.is_empty() && value.chars().all(plain) { "" } else { "\"" };
+    let quote = if is_plain(value) { "" } else { "\"" };
     let _ = write!(line, " {key}={quote}");
     let start = line.len();
     for c in value.chars() {
         let before = line.len();
-        match c {
-            '"' | '\\' => line.extend(['\\', c]),
-            '\n' => line.push_str("\\n"),
-            '\t' => line.push_str("\\t"),
-            '\r' => line.push_str("\\r"),
-            c if is_unseen(c) => {
-                let _ = write!(line, "\\u{:04x}", u32::from(c));
-            }
-            c => line.push(c),
-        }
+        let backslash = if matches!(c, '"' | '\\') { "\\" } else { "" };
+        let _ = write!(line, "{backslash}{}", OneLine(c));
         if line.len() - start > max {
             line.truncate(before);
             line.push(CUT);
@@ -103,10 +94,10 @@ fn pair(line: &mut String, key: &str, value: &str, max: usize) {
     line.push_str(quote);
 }
 
-/// Characters that end a line, turn it round or are commands to a terminal. All are below U+10000.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Returns true for a value that stands without quotes.
+fn is_plain(value: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\');
+    !value.is_empty() && value.chars().all(is_plain)
 }
 
 #[cfg(test)]
@@ -136,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn each_outcome_has_its_line() {
+    fn line_has_the_outcome() {
         let about = "plugin=bond command=ADD pod=demo/bondpod1 container=c1 network=bond-net1 \
                      interface=net3 netns=/run/netns/c1 duration_ms=12.345";
         let time = "time=2026-11-21T21:55:46.123Z";
@@ -159,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out_and_what_is_more_is_told() {
+    fn key_without_value_is_left_out() {
         let subject = Subject {
             plugin: "whereabouts".to_owned(),
             program: Some("/opt/cni/bin/whereabouts".to_owned()),
@@ -174,14 +165,20 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_has_no_outcome() {
+    fn warning_has_no_outcome() {
         let line = of_warning(UNIX_EPOCH, &subject(), &"ports share a PF");
         assert!(line.contains(" level=warning plugin=bond "), "{line}");
         assert!(line.ends_with(" msg=\"ports share a PF\"\n"), "{line}");
     }
 
     #[test]
-    fn no_value_can_be_another_line_or_key_or_a_terminals_command() {
+    fn clock_before_1970_is_not_fatal() {
+        let line = of_warning(UNIX_EPOCH - Duration::from_secs(1), &subject(), &"x");
+        assert!(line.starts_with("time=1970-01-01T00:00:00.000Z level=warning "), "{line}");
+    }
+
+    #[test]
+    fn value_is_quoted_and_escaped() {
         for (value, expected) in [
             ("a/b:c-1.0_x", "a/b:c-1.0_x"),
             ("", "\"\""),
@@ -205,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_never_longer_than_a_pipe_takes_at_once() {
+    fn line_is_at_most_4096_bytes() {
         for hostile in ["\n", "\u{1b}", "\u{20ac}", "a", "\""] {
             let long = hostile.repeat(9000);
             let text = || Some(long.clone());
@@ -219,8 +216,6 @@ mod tests {
                 interface: text(),
                 netns: text(),
                 device: text(),
-                log_file: text(),
-                log_level: text(),
             };
             let failure = Failure::new(Code::Other(u32::MAX), &long).with_details(&*long);
             let line = line(&subject, Err(&failure));

@@ -1,112 +1,143 @@
+//! Writes the lines of operations and warnings to standard error and to the log's file.
+
 use std::fmt::Display;
+use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
-use std::sync::OnceLock;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Once, OnceLock};
 use std::time::SystemTime;
 
 use podbond_cni::{Journal, Operation, Subject};
+use rustix::fs::OFlags;
 
-use crate::config::{Config, NamedBy, Target, is_networks};
-use crate::file::append;
-use crate::level::Level;
-use crate::line;
+use crate::{config, line};
 
 /// Who reads standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// A runtime, or a plugin that called another: it gets the lines that go into no file.
+    /// A runtime, or a plugin that called another: the lines go there, too.
     Runtime,
-    /// A person, who is told by the command itself.
+    /// A person, who sees the output of a command instead.
     Person,
 }
 
-/// The node's log. Nothing is read or written before the first operation has ended.
+/// The operation log. Nothing is read or written before the first operation has ended.
 #[derive(Debug)]
 pub struct Log {
     settings: &'static str,
     caller: Caller,
-    config: OnceLock<Config>,
-    /// The first that went wrong with the log, which is told; the rest is not.
-    complaint: OnceLock<()>,
+    file: OnceLock<Option<PathBuf>>,
+    /// Only the first problem of the log itself is reported.
+    problem: Once,
 }
 
 impl Log {
-    /// The log that `[log]` in this file describes.
+    /// Creates the log that `[log]` in this file describes.
     pub const fn new(settings: &'static str, caller: Caller) -> Self {
-        Self { settings, caller, config: OnceLock::new(), complaint: OnceLock::new() }
+        Self { settings, caller, file: OnceLock::new(), problem: Once::new() }
     }
 
-    fn config(&self) -> &Config {
-        self.config.get_or_init(|| {
-            Config::read(Path::new(self.settings)).unwrap_or_else(|error| {
-                self.complain(format_args!("{error}; what fails is told here until it is mended"));
-                Config::default()
+    /// Appends a line to the file, if there is to be one.
+    fn append(&self, line: impl FnOnce() -> String) {
+        if let Some(path) = self.file()
+            && let Err(error) = append(path, &line())
+        {
+            self.report(format_args!("cannot write {}: {error}", path.display()));
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        let file = self.file.get_or_init(|| {
+            config::read(Path::new(self.settings)).unwrap_or_else(|error| {
+                self.report(format_args!(
+                    "{error}; until it is corrected the log is written to no file"
+                ));
+                None
             })
-        })
+        });
+        file.as_deref()
     }
 
-    fn write(&self, level: Level, subject: &Subject, line: &str) {
-        let config = self.config();
-        if level <= config.level {
-            let file = config.file.as_ref();
-            let written = file.is_some_and(|path| self.append(path, NamedBy::Administrator, line));
-            // Warnings are there already: who found it says it there too.
-            if !written && self.caller == Caller::Runtime && level != Level::Warning {
-                tell(line);
-            }
-        }
-        let Some(path) = subject.log_file.as_deref().map(Path::new) else { return };
-        if level > Level::of_network(subject.log_level.as_deref()) {
-            return;
-        }
-        if is_networks(path) {
-            self.append(path, NamedBy::Network, line);
-        } else {
-            let path = path.display();
-            self.complain(format_args!(
-                "network {}: logFile: {path:?} is not below /var/log, where a network may have its \
-                 log: name a file there, or let the node's administrator name one in {}",
-                subject.network.as_deref().unwrap_or_default(),
-                self.settings
-            ));
-        }
+    fn report(&self, problem: impl Display) {
+        self.problem.call_once(|| to_stderr(&format!("log: warning: {problem}\n")));
     }
-
-    /// Whether the line is in the file.
-    fn append(&self, path: &Path, named_by: NamedBy, line: &str) -> bool {
-        let Config { max_size, keep, .. } = *self.config();
-        let written = append(Target { path, max_size, keep, named_by }, line);
-        if let Err(error) = &written {
-            self.complain(format_args!("cannot write {}: {error}", path.display()));
-        }
-        written.is_ok()
-    }
-
-    fn complain(&self, what: impl Display) {
-        if self.complaint.set(()).is_ok() {
-            tell(&format!("log: warning: {what}\n"));
-        }
-    }
-}
-
-/// On standard error. Nobody is left to tell when that is gone.
-fn tell(line: &str) {
-    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 impl Journal for Log {
     fn note(&self, operation: &Operation<'_>) {
-        let level = if operation.outcome.is_ok() { Level::Info } else { Level::Error };
-        // Nearly always so: nothing to say, and nowhere to say it.
-        if level > self.config().level && operation.subject.log_file.is_none() {
-            return;
-        }
         let line = line::of_operation(SystemTime::now(), operation);
-        self.write(level, operation.subject, &line);
+        if self.caller == Caller::Runtime {
+            to_stderr(&line);
+        }
+        self.append(|| line);
     }
 
+    /// The warning is on standard error already, in words.
     fn warn(&self, subject: &Subject, warning: &dyn Display) {
-        let line = line::of_warning(SystemTime::now(), subject, warning);
-        self.write(Level::Warning, subject, &line);
+        self.append(|| line::of_warning(SystemTime::now(), subject, warning));
+    }
+}
+
+/// Writes to standard error. When that fails there is nobody to report it to.
+fn to_stderr(line: &str) {
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Appends a line to a file, which is created (mode 0600) if there is none. The file is opened for
+/// each line, so that it can be renamed at any time, and with `O_APPEND`, so that lines of several
+/// processes do not overwrite each other. Fails for anything but a regular file: a symbolic link may
+/// lead to another program's file, and a pipe may block.
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(flags.bits().cast_signed());
+    let mut file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file: name another one"));
+    }
+    file.write_all(line.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, mkfifoat};
+
+    use super::*;
+
+    #[test]
+    fn line_is_appended_to_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("podbond.log");
+        append(&path, "one\n").unwrap();
+        append(&path, "two\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::rename(&path, dir.path().join("podbond.log.1")).unwrap();
+        append(&path, "three\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+        let rotated = fs::read_to_string(dir.path().join("podbond.log.1")).unwrap();
+        assert_eq!(rotated, "one\ntwo\n");
+    }
+
+    #[test]
+    fn only_a_regular_file_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        fs::write(at("other"), "precious").unwrap();
+        symlink(at("other"), at("link")).unwrap();
+        mkfifoat(CWD, at("pipe"), 0o600.into()).unwrap();
+        // With a reader, opening the pipe succeeds.
+        let _reader = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(at("pipe"))
+            .unwrap();
+        for path in [at("link"), at("pipe"), dir.path().to_owned(), "/dev/null".into()] {
+            assert!(append(&path, "line\n").is_err(), "{}", path.display());
+        }
+        assert_eq!(fs::read_to_string(at("other")).unwrap(), "precious");
     }
 }

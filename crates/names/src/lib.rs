@@ -1,6 +1,8 @@
 //! Interface names, MAC addresses and PCI addresses: each a type whose constructor validates, so
 //! that a wrong one cannot exist past the place where it was read.
 //!
+//! [`OneLine`] shows any other text from outside.
+//!
 //! Pure, and the lowest crate: every other one may use it, it uses none.
 
 // They panic where nobody reads.

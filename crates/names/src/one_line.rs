@@ -46,7 +46,17 @@ fn must_be_escaped(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_one_line(text in any::<String>()) {
+            let shown = OneLine(text).to_string();
+            prop_assert!(!shown.contains(must_be_escaped), "{shown:?}");
+        }
+    }
 
     #[test]
     fn control_characters_are_escaped() {

@@ -37,8 +37,8 @@ use podbond_log::{Caller, Log};
 use crate::plugins::Plugins;
 
 /// Where operations are noted: those that a runtime asks for, and those of a person's commands.
-static RUNTIMES: Log = Log::new(podbond_settings::PATH, Caller::Runtime);
-static PERSONS: Log = Log::new(podbond_settings::PATH, Caller::Person);
+static RUNTIMES: Log = Log::new(podbond_state::settings::PATH, Caller::Runtime);
+static PERSONS: Log = Log::new(podbond_state::settings::PATH, Caller::Person);
 
 fn main() -> ExitCode {
     let called_as = std::env::args_os().next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The command line as scripts see it: exit statuses, and output that nobody takes.
+//! Exit statuses and standard output and error, of commands and of plugins.
 
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
@@ -91,6 +91,29 @@ fn nobody_at_standard_error_changes_neither_answer_nor_status() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let status = podbond(&["frobnicate"]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn log_file_of_a_network_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("nad.log");
+    let config = serde_json::json!({
+        "cniVersion": "1.0.0", "name": "n", "type": "host-local", "logFile": log,
+        "logLevel": "debug",
+        "ipam": {"type": "host-local", "dataDir": dir.path(), "subnet": "10.56.217.0/24"},
+    });
+    let mut command = Command::new("bash");
+    let script = format!("exec -a host-local {}", env!("CARGO_BIN_EXE_podbond"));
+    command.args(["-c", &script]).env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", "c1");
+    command.env("CNI_NETNS", "/proc/none").env("CNI_IFNAME", "net3").env("CNI_PATH", "/proc/none");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(config.to_string().as_bytes()).unwrap();
+    let (status, stderr) = said(&child.wait_with_output().unwrap());
+    // The line of the operation, and no other.
+    assert_eq!((status, stderr.lines().count()), (Some(0), 1), "{stderr}");
+    assert!(stderr.starts_with("time=") && stderr.ends_with(" outcome=ok\n"), "{stderr}");
+    assert!(!log.exists());
 }
 
 #[test]

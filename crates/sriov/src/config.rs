@@ -36,8 +36,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the plugin's keys and checks each. Other keys are ignored; `logLevel` and `logFile` are
-    /// the log's.
+    /// Reads the plugin's keys and checks each. Other keys are ignored, `logLevel` and `logFile`
+    /// too.
     pub fn parse(conf: &NetConf, args: &Args) -> Result<Self, Error> {
         let keys = Keys(&conf.raw);
         let device = keys.text("deviceID")?.ok_or(Error::DeviceMissing)?;

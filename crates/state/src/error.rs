@@ -1,23 +1,32 @@
+//! Errors of state files and locks, with what to do about them.
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use podbond_names::OneLine;
 use rustix::io::Errno;
 
-/// Why something cannot be remembered or recalled.
+/// Why a file cannot be read, written or locked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A file or directory that the kernel refuses.
-    #[error("cannot {action} {}: {source}{}", path.display(), mend(*.source))]
+    /// The kernel refuses an operation on a file or directory.
+    #[error("cannot {action} {}: {source}{}", path.display(), remedy(*.source))]
     File {
         /// `read`, `write`, `remove`, `list`, `make the directory`, `lock`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         source: Errno,
     },
-    /// A file that nobody of ours has written, or one that could not be read again.
+    /// A directory, a symbolic link, a pipe or a device is where a file is expected.
+    #[error("{} is not a regular file: move it away", path.display())]
+    NotRegular {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A file that podbond does not read, and did not write.
     #[error("{} is larger than {max} bytes, the most that podbond reads", path.display())]
     TooLarge {
         /// The file.
@@ -25,24 +34,24 @@ pub enum Error {
         /// The largest that is read and written, in bytes.
         max: u64,
     },
-    /// Another process has worked on the same thing for too long.
-    #[error("{} is locked since more than {seconds} s by {holder}: wait for it, or end it", path.display())]
+    /// Another process held a lock at the end of the timeout.
+    #[error("{} is locked by {holder} after {seconds} s: wait for it, or end it", path.display())]
     Locked {
         /// The lock's file.
         path: PathBuf,
-        /// How long was waited, in s.
+        /// The timeout, in s.
         seconds: u64,
-        /// Who has it.
+        /// The process.
         holder: LockHolder,
     },
 }
 
-/// Who holds a lock, as far as `/proc` tells.
+/// The process that holds a lock, as far as `/proc` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockHolder {
-    /// The process.
+    /// The process ID; 0 if unknown.
     pub pid: u32,
-    /// Its command line.
+    /// Its command line; empty if unknown.
     pub command: String,
 }
 
@@ -51,16 +60,17 @@ impl fmt::Display for LockHolder {
         match self {
             Self { pid: 0, .. } => f.write_str("another process"),
             Self { pid, command } if command.is_empty() => write!(f, "process {pid}"),
-            Self { pid, command } => write!(f, "process {pid} ({command})"),
+            Self { pid, command } => write!(f, "process {pid} ({})", OneLine(command)),
         }
     }
 }
 
-/// What to do about it, where that is plain.
-fn mend(source: Errno) -> &'static str {
+/// Returns what to do about a refusal, where that is plain.
+fn remedy(source: Errno) -> &'static str {
     match source {
         Errno::NOSPC | Errno::DQUOT => ": free space in its file system",
         Errno::ROFS => ": mount its file system writable",
+        Errno::ISDIR => ": move the directory away",
         Errno::NAMETOOLONG => ": give what it is named after a shorter name",
         Errno::ACCESS | Errno::PERM => ": run it as root, and let root write there",
         _ => "",
@@ -68,7 +78,7 @@ fn mend(source: Errno) -> &'static str {
 }
 
 impl Error {
-    /// Why the kernel refused, if it did.
+    /// Returns the kernel's error number, if the kernel refused.
     pub fn errno(&self) -> Option<Errno> {
         match self {
             Self::File { source, .. } => Some(*source),
@@ -76,15 +86,17 @@ impl Error {
         }
     }
 
-    /// Whether another process has the lock. Any other error says that there is none to be had.
+    /// Returns true if another process holds the lock. After any other error there is no lock to
+    /// wait for.
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked { .. })
     }
 
+    /// Returns a function that makes an [`Error::File`] of an I/O error.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         let path = path.to_owned();
         move |error| {
-            // Whatever else it may be, as an end of file in the middle of a write, is none of ours.
+            // An error of the standard library, as of a write that writes nothing, has no number.
             let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
             Self::File { action, path: path.clone(), source }
         }
@@ -96,16 +108,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_the_disk_says_what_to_do() {
+    fn file_error_says_what_to_do() {
         let error = |source| Error::File { action: "write", path: "/var/lib/x".into(), source };
-        for (source, mend) in [
+        for (source, remedy) in [
             (Errno::NOSPC, "(os error 28): free space in its file system"),
             (Errno::ROFS, "(os error 30): mount its file system writable"),
             (Errno::IO, "(os error 5)"),
         ] {
             let error = error(source).to_string();
             assert!(error.starts_with("cannot write /var/lib/x: "), "{error}");
-            assert!(error.ends_with(mend), "{error}");
+            assert!(error.ends_with(remedy), "{error}");
         }
+    }
+
+    #[test]
+    fn command_line_of_the_holder_is_escaped() {
+        let holder = LockHolder { pid: 7, command: "a\u{1b}[2J".to_owned() };
+        assert_eq!(holder.to_string(), "process 7 (a\\u001b[2J)");
     }
 }

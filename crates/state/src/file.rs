@@ -1,12 +1,15 @@
-use std::ffi::OsString;
+//! Reading files with a size limit, and writing them atomically: to a temporary file beside the
+//! target, which is renamed over it.
+
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use podbond_faults::{Change, around};
-use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags, linkat, renameat_with};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
+use tempfile::{Builder, NamedTempFile, PathPersistError, TempPath};
 
 use crate::Error;
 
@@ -14,27 +17,45 @@ use crate::Error;
 /// configurations of one attachment.
 pub const MAX_SIZE: u64 = 1 << 20;
 
-/// How the hidden name ends under which a file is written.
-const UNFINISHED: &str = ".new";
+/// How the name of a temporary file ends; it starts with a dot.
+const TEMPORARY: &str = ".new";
 
-/// A file's content; none where there is no such file. What is no regular file, as a directory or a
-/// pipe in its place, has no content: it is as damaged as an empty file.
+/// What [`writable`] writes: more than a file system may keep beside an inode.
+const PROBE: [u8; 4096] = [0; 4096];
+
+/// Returns the content of a file that podbond or another plugin writes; none where there is nothing.
+/// A symbolic link is not followed. It has no content, nor has a directory, a pipe or a device: like
+/// an empty file, it holds no record.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match read_with(path, OFlags::NONBLOCK | OFlags::NOFOLLOW) {
+        Err(Error::NotRegular { .. }) => Ok(Some(Vec::new())),
+        read => read,
+    }
+}
+
+/// Returns the content of a file that a person writes, which may be a symbolic link; none where there
+/// is nothing. Anything but a regular file is [`Error::NotRegular`].
+pub fn read_following_links(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    read_with(path, OFlags::NONBLOCK)
+}
+
+fn read_with(path: &Path, flags: OFlags) -> Result<Option<Vec<u8>>, Error> {
     let failed = Error::file("read", path);
-    let mut open = OpenOptions::new();
-    // Otherwise opening a pipe waits for somebody who writes into it.
-    open.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    let file = match open.open(path) {
+    let not_regular = || Error::NotRegular { path: path.to_owned() };
+    // Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+    let flags = flags.bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        // A socket.
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
-            return Ok(Some(Vec::new()));
-        }
-        file => file.map_err(&failed)?,
+        Err(error) => match Errno::from_io_error(&error) {
+            // A symbolic link, a socket.
+            Some(Errno::LOOP | Errno::NXIO) => return Err(not_regular()),
+            _ => return Err(failed(error)),
+        },
     };
     let metadata = file.metadata().map_err(&failed)?;
     if !metadata.is_file() {
-        return Ok(Some(Vec::new()));
+        return Err(not_regular());
     }
     // Room for all of it and for the read that finds its end.
     let size = usize::try_from(metadata.len().min(MAX_SIZE)).unwrap_or_default();
@@ -46,106 +67,86 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Writes a file whole, and its directory if need be: another process sees it complete or not at
-/// all. Only root may read it, as it may hold what a tenant wrote into a configuration. A directory
-/// in its place, which nobody of ours has made, gives way.
+/// Writes a file (mode 0600, as it may hold what a tenant wrote into a configuration) atomically,
+/// and creates its directory (0700) if there is none. Replaces a file or a symbolic link that is
+/// there; fails with `EISDIR` where a directory is.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    place(path, bytes, RenameFlags::empty(), rename)
+    write_then(path, bytes, |temporary| temporary.persist(path))
 }
 
-/// The same for a file that must not be there: none but the first of those who write it succeeds,
-/// the others get `EEXIST`.
+/// The same for a file that must not exist: fails with `EEXIST` where anything is. Of several that
+/// create it at once one succeeds.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    place(path, bytes, RenameFlags::NOREPLACE, rename)
+    write_then(path, bytes, |temporary| temporary.persist_noclobber(path))
 }
 
-fn rename(from: &Path, to: &Path, flags: RenameFlags) -> rustix::io::Result<()> {
-    renameat_with(CWD, from, CWD, to, flags)
-}
-
-/// Writes a file beside its place and lets `rename` put it there.
-fn place(
+/// Writes a temporary file, which `rename` gives its name. It is removed if that fails.
+fn write_then(
     path: &Path,
     bytes: &[u8],
-    flags: RenameFlags,
-    rename: impl Fn(&Path, &Path, RenameFlags) -> rustix::io::Result<()>,
+    rename: impl FnOnce(TempPath) -> Result<(), PathPersistError>,
 ) -> Result<(), Error> {
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
     }
     let failed = Error::file("write", path);
-    let write = Change { kind: "write", what: &path.display() };
-    let into_place = Change { kind: "rename", what: &path.display() };
-    around(write, &failed, || {
-        let beside = unfinished_name(path);
-        let mut open = OpenOptions::new();
-        // Never what is there: it may be a link that leads elsewhere.
-        open.create_new(true).write(true).mode(0o600);
-        let file = match open.open(&beside) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_dir(path.parent().unwrap_or(Path::new("/")))?;
-                open.open(&beside)
-            }
-            // One who was killed left it.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                fs::remove_file(&beside).and_then(|()| open.open(&beside))
-            }
-            file => file,
-        };
-        let written = file.and_then(|mut file| file.write_all(bytes)).map_err(&failed);
-        let renamed = written.and_then(|()| {
-            around(into_place, &failed, || {
-                let renamed = match rename(&beside, path, flags) {
-                    Err(Errno::ISDIR) if flags.is_empty() => {
-                        fs::remove_dir_all(path).map_err(&failed)?;
-                        rename(&beside, path, flags)
-                    }
-                    // Not every file system knows the flag: ZFS before 2.2, NFS and 9p do not.
-                    Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !flags.is_empty() => {
-                        link(&beside, path)
-                    }
-                    renamed => renamed,
-                };
-                renamed.map_err(|errno| failed(errno.into()))
-            })
-        });
-        renamed.inspect_err(|_| {
-            // A full disk: what there is of it helps nobody.
-            let _ = fs::remove_file(&beside);
+    let what = &path.display();
+    around(Change { kind: "write", what }, &failed, || {
+        let mut temporary = temporary_file(path)?;
+        temporary.as_file_mut().write_all(bytes).map_err(&failed)?;
+        let temporary = temporary.into_temp_path();
+        around(Change { kind: "rename", what }, &failed, || {
+            rename(temporary).map_err(|PathPersistError { error, .. }| failed(error))
         })
     })
 }
 
-/// Gives a file another name, which nothing may have, instead of its own.
-fn link(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    linkat(CWD, from, CWD, to, AtFlags::empty())?;
-    // What stays of one who is killed here goes as a file that was not written to its end does.
-    let _ = fs::remove_file(from);
-    Ok(())
+/// Creates a temporary file beside a file, `.NAME.RANDOM.new`, and the directory if there is none.
+fn temporary_file(path: &Path) -> Result<NamedTempFile, Error> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).suffix(TEMPORARY);
+    // `tempfile_in` gives errors without the kernel's error number.
+    let create = || {
+        builder.make_in(dir, |path| {
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+        })
+    };
+    let created = match create() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_dir(dir)?;
+            create()
+        }
+        created => created,
+    };
+    created.map_err(Error::file("write", path))
 }
 
-/// Removes a file, and what a killed process may have left of writing it; success when there is
-/// none. So goes a directory in its place: it would keep the file from being written ever again.
+/// Removes a file, and temporary files of processes that were killed while they wrote it. Succeeds
+/// where there is none; fails with `EISDIR` where a directory is.
 pub fn remove(path: &Path) -> Result<(), Error> {
     let failed = Error::file("remove", path);
     around(Change { kind: "remove", what: &path.display() }, &failed, || {
-        [path, &unfinished_name(path)]
-            .into_iter()
-            .try_for_each(|path| match fs::remove_file(path) {
-                Err(error) if error.kind() == ErrorKind::IsADirectory => fs::remove_dir_all(path),
-                removed => gone(removed),
-            })
-            .map_err(&failed)
+        remove_file(path).map_err(&failed)?;
+        let (Some(dir), Some(name)) =
+            (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        else {
+            return Ok(());
+        };
+        let mut names = list(dir)?.unwrap_or_default();
+        names.retain(|temporary| unfinished_of(temporary) == Some(name));
+        names.iter().try_for_each(|name| remove_file(&dir.join(name))).map_err(&failed)
     })
 }
 
-/// Removes what killed processes have left of writing files in a directory, and the directory
-/// itself once it is empty; success when there is none.
+/// Removes the temporary files in a directory, and the directory itself if it is empty then. Succeeds
+/// where there is none.
 pub fn sweep(dir: &Path) -> Result<(), Error> {
-    let Some(entries) = list(dir)? else { return Ok(()) };
-    for name in entries.iter().filter(|name| name.to_str().is_some_and(is_unfinished)) {
-        let path = dir.join(name);
-        gone(fs::remove_file(&path)).map_err(Error::file("remove", &path))?;
+    let Some(names) = list(dir)? else { return Ok(()) };
+    for path in names.iter().filter(|name| is_unfinished(name)).map(|name| dir.join(name)) {
+        remove_file(&path).map_err(Error::file("remove", &path))?;
     }
     around(Change { kind: "remove", what: &dir.display() }, Error::file("remove", dir), || {
         // It stays while there is something in it.
@@ -154,24 +155,32 @@ pub fn sweep(dir: &Path) -> Result<(), Error> {
     })
 }
 
-/// The names in a directory, in order; none where there is no such directory. Files that are not
-/// written to their end, and names that are not UTF-8, are left out.
+/// Removes a file; success where there is none.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Returns the names in a directory, in order, without temporary files and names that are not UTF-8;
+/// none where there is no such directory.
 pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
-    let entries = list(dir)?.unwrap_or_default().into_iter();
-    let names = entries.filter_map(|name| name.into_string().ok());
-    Ok(names.filter(|name| !is_unfinished(name)).collect())
+    let mut names = list(dir)?.unwrap_or_default();
+    names.retain(|name| !is_unfinished(name));
+    Ok(names)
 }
 
-/// The files of a directory that are being written, or that killed processes have left so, in
-/// order; none where there is no such directory. [`remove`] removes them.
+/// Returns the paths of the temporary files in a directory, in order: of files that are being
+/// written, and of processes that were killed while they wrote one. None where there is no such
+/// directory.
 pub fn unfinished(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = list(dir)?.unwrap_or_default().into_iter();
-    let unfinished = entries.filter(|name| name.to_str().is_some_and(is_unfinished));
-    Ok(unfinished.map(|name| dir.join(name)).collect())
+    let names = list(dir)?.unwrap_or_default().into_iter();
+    Ok(names.filter(|name| is_unfinished(name)).map(|name| dir.join(name)).collect())
 }
 
-/// All names in a directory, in order; none where there is no such directory.
-fn list(dir: &Path) -> Result<Option<Vec<OsString>>, Error> {
+/// Returns all names in a directory that are UTF-8, in order; none where there is no directory.
+fn list(dir: &Path) -> Result<Option<Vec<String>>, Error> {
     let failed = Error::file("list", dir);
     let entries = match fs::read_dir(dir) {
         // Something else in its place holds no file of ours either.
@@ -180,124 +189,140 @@ fn list(dir: &Path) -> Result<Option<Vec<OsString>>, Error> {
         }
         entries => entries.map_err(&failed)?,
     };
-    let names = entries.map(|entry| Ok(entry?.file_name()));
-    let mut names = names.collect::<io::Result<Vec<OsString>>>().map_err(&failed)?;
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(&failed)?.file_name().into_string());
+    }
     names.sort();
     Ok(Some(names))
 }
 
-/// Makes a directory, and those above it, that only root may enter.
+/// Creates a directory, and those above it, with mode 0700. Succeeds where it exists.
 pub fn make_dir(dir: &Path) -> Result<(), Error> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(Error::file("make the directory", dir))
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.map_err(Error::file("make the directory", dir))
 }
 
-/// What a file is called until it is written.
-fn unfinished_name(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(UNFINISHED);
-    path.with_file_name(name)
+/// Tries whether a file can be written in a directory, which is created if there is none: writes a
+/// temporary one and removes it. Fails where the disk is full or read-only.
+pub fn writable(dir: &Path) -> Result<(), Error> {
+    make_dir(dir)?;
+    let path = dir.join("probe");
+    let mut probe = temporary_file(&path)?;
+    probe.as_file_mut().write_all(&PROBE).map_err(Error::file("write", &path))
 }
 
-/// Whether this is the name of a file that is being written, or was when its writer was killed.
+/// Returns true for the name of a temporary file.
 pub fn is_unfinished(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(UNFINISHED)
+    name.starts_with('.') && name.ends_with(TEMPORARY)
 }
 
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+/// Returns the name of the file that a temporary file of this name was to become, for
+/// `.10.56.217.2.aX81Kd.new` `10.56.217.2`; `probe` for one of [`writable`]. None for a name that is
+/// not a temporary file's.
+pub fn unfinished_of(name: &str) -> Option<&str> {
+    let (name, _random) = name.strip_prefix('.')?.strip_suffix(TEMPORARY)?.rsplit_once('.')?;
+    Some(name)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use rustix::fs::{CWD, mkfifoat};
+
     use super::*;
 
+    /// The names in a directory, temporary files too.
+    fn listed(dir: &Path) -> Vec<String> {
+        list(dir).unwrap().unwrap()
+    }
+
     #[test]
-    fn a_file_is_read_back_as_written_until_it_is_removed() {
+    fn file_is_read_back_until_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
         assert_eq!(read(&path).unwrap(), None);
         write(&path, b"one").unwrap();
         write(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         remove(&path).unwrap();
         remove(&path).unwrap();
-        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
+        assert!(listed(&dir.path().join("a")).is_empty());
     }
 
     #[test]
-    fn a_file_is_created_once() {
+    fn file_is_created_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
         create(&path, b"one").unwrap();
         let error = create(&path, b"two").unwrap_err();
         assert_eq!(error.errno(), Some(Errno::EXIST));
         assert_eq!(read(&path).unwrap().unwrap(), b"one");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(listed(dir.path()), ["b"]);
     }
 
     #[test]
-    fn a_file_is_created_once_where_no_rename_spares_what_is_there() {
-        for unknown in [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP] {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("b");
-            let create =
-                |bytes| place(&path, bytes, RenameFlags::NOREPLACE, |_, _, _| Err(unknown));
-            create(b"one").unwrap();
-            assert_eq!(create(b"two").unwrap_err().errno(), Some(Errno::EXIST));
-            assert_eq!(read(&path).unwrap().unwrap(), b"one");
-            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-            // One who was killed before the first name went.
-            fs::hard_link(&path, unfinished_name(&path)).unwrap();
-            write(&path, b"three").unwrap();
-            assert_eq!(read(&path).unwrap().unwrap(), b"three");
-            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    fn directory_in_place_of_a_file_is_an_error_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        fs::create_dir_all(path.join("c/d")).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"");
+        assert!(matches!(read_following_links(&path), Err(Error::NotRegular { .. })));
+        assert_eq!(create(&path, b"one").unwrap_err().errno(), Some(Errno::EXIST));
+        for error in [write(&path, b"two").unwrap_err(), remove(&path).unwrap_err()] {
+            assert_eq!(error.errno(), Some(Errno::ISDIR));
+            let place = format!("{}: Is a directory", path.display());
+            assert!(error.to_string().contains(&place), "{error}");
+        }
+        assert!(path.join("c/d").is_dir());
+        assert_eq!(listed(dir.path()), ["b"]);
+    }
+
+    #[test]
+    fn temporary_file_is_not_listed_and_removed_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("b"), dir.path().join("b.c"));
+        let kept = [&path, &other].map(|path| temporary_file(path).unwrap().keep().unwrap().1);
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(names(dir.path()).unwrap(), Vec::<String>::new());
+        assert_eq!(unfinished(dir.path()).unwrap().len(), 2);
+        remove(&path).unwrap();
+        assert_eq!(unfinished(dir.path()).unwrap(), kept[1..]);
+    }
+
+    #[test]
+    fn temporary_name_tells_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["10.0.0.9", "c1:net1", ".hidden"] {
+            let temporary = temporary_file(&dir.path().join(name)).unwrap();
+            let temporary = temporary.path().file_name().unwrap().to_str().unwrap();
+            assert!(is_unfinished(temporary));
+            assert_eq!(unfinished_of(temporary), Some(name));
+        }
+        for name in ["10.0.0.9", ".new", ".x.new", "a.b.new", ".a.b.old"] {
+            assert_eq!(unfinished_of(name), None, "{name}");
         }
     }
 
     #[test]
-    fn a_directory_in_a_files_place_has_no_content_and_gives_way() {
+    fn two_writers_do_not_share_a_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
-        let occupy = || fs::create_dir_all(path.join("c/d")).unwrap();
-        occupy();
-        assert_eq!(read(&path).unwrap().unwrap(), b"");
-        assert_eq!(create(&path, b"one").unwrap_err().errno(), Some(Errno::EXIST));
-        write(&path, b"two").unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        remove(&path).unwrap();
-        occupy();
-        remove(&path).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let (one, two) = (temporary_file(&path).unwrap(), temporary_file(&path).unwrap());
+        assert_ne!(one.path(), two.path());
     }
 
     #[test]
-    fn what_was_not_written_to_its_end_is_not_seen_and_goes_with_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("b");
-        fs::write(unfinished_name(&path), "half").unwrap();
-        assert_eq!(read(&path).unwrap(), None);
-        assert_eq!(names(dir.path()).unwrap(), Vec::<String>::new());
-        assert_eq!(unfinished(dir.path()).unwrap(), [unfinished_name(&path)]);
-        remove(&path).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_directory_is_swept_of_what_was_not_finished_and_goes_once_it_is_empty() {
+    fn sweep_removes_temporary_files_and_then_the_empty_directory() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("c1");
         write(&dir.join("a"), b"").unwrap();
-        fs::write(unfinished_name(&dir.join("b")), "half").unwrap();
+        temporary_file(&dir.join("b")).unwrap().keep().unwrap();
         sweep(&dir).unwrap();
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        assert_eq!(listed(&dir), ["a"]);
         remove(&dir.join("a")).unwrap();
         sweep(&dir).unwrap();
         sweep(&dir).unwrap();
@@ -305,17 +330,18 @@ mod tests {
     }
 
     #[test]
-    fn names_are_in_order_and_none_where_nothing_is() {
+    fn names_are_sorted_and_empty_without_a_directory() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["b", "a", ".c"] {
             write(&dir.path().join(name), b"").unwrap();
         }
         assert_eq!(names(dir.path()).unwrap(), [".c", "a", "b"]);
         assert_eq!(names(&dir.path().join("x")).unwrap(), Vec::<String>::new());
+        assert_eq!(names(&dir.path().join("a")).unwrap(), Vec::<String>::new());
     }
 
     #[test]
-    fn a_huge_file_is_refused() {
+    fn large_file_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
         fs::File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
@@ -324,47 +350,56 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_has_no_content_and_nobody_waits_for_it() {
+    fn pipe_and_device_have_no_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipe");
-        rustix::fs::mkfifoat(CWD, &path, 0o600.into()).unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), b"");
-        assert_eq!(read(Path::new("/dev/zero")).unwrap().unwrap(), b"");
+        mkfifoat(CWD, &path, 0o600.into()).unwrap();
+        for path in [&path, Path::new("/dev/zero")] {
+            assert_eq!(read(path).unwrap().unwrap(), b"");
+            let error = read_following_links(path).unwrap_err();
+            assert!(matches!(error, Error::NotRegular { .. }), "{error}");
+        }
         write(&path, b"one").unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"one");
     }
 
     #[test]
-    fn no_link_is_followed_by_what_is_written() {
+    fn link_is_replaced_and_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("b"), dir.path().join("other"));
         fs::write(&other, "precious").unwrap();
-        symlink(&other, unfinished_name(&path)).unwrap();
-        create(&path, b"one").unwrap();
-        symlink(&other, unfinished_name(&path)).unwrap();
-        write(&path, b"two").unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        fs::remove_file(&path).unwrap();
         symlink(&other, &path).unwrap();
-        assert_eq!(create(&path, b"three").unwrap_err().errno(), Some(Errno::EXIST));
-        write(&path, b"four").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"");
+        assert_eq!(read_following_links(&path).unwrap().unwrap(), b"precious");
+        assert_eq!(create(&path, b"one").unwrap_err().errno(), Some(Errno::EXIST));
+        write(&path, b"two").unwrap();
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
         assert_eq!(fs::read(&other).unwrap(), b"precious");
     }
 
     #[test]
-    fn what_could_not_be_read_again_is_not_written() {
+    fn content_too_large_to_read_is_not_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
         let bytes = vec![b'x'; usize::try_from(MAX_SIZE).unwrap() + 1];
         assert!(matches!(write(&path, &bytes), Err(Error::TooLarge { .. })));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(listed(dir.path()).is_empty());
         write(&path, &bytes[1..]).unwrap();
         assert_eq!(read(&path).unwrap().unwrap().len() as u64, MAX_SIZE);
     }
 
     #[test]
-    fn an_error_names_the_file() {
+    fn writable_leaves_nothing_in_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("a/b");
+        writable(&dir).unwrap();
+        assert!(listed(&dir).is_empty());
+        assert!(writable(Path::new("/proc/none")).is_err());
+    }
+
+    #[test]
+    fn error_names_the_file() {
         let error = write(Path::new("/proc/no/such"), b"").unwrap_err().to_string();
         assert!(error.starts_with("cannot make the directory /proc/no: "), "{error}");
     }

@@ -1,25 +1,26 @@
-//! What podbond remembers between two calls: files that are written whole, and locks with a time
-//! limit that name their holder.
+//! Files that podbond keeps between two calls: atomic writes, reads with a size limit, locks with a
+//! timeout that name their holder, and the administrator's configuration file.
 //!
 //! A process may be killed at any point: a reader finds the old file or the new one. Nothing is
-//! synced to the disk: a machine that loses power loses the kernel's links with it, and what is
-//! torn by then is tolerated by whoever reads it.
+//! synced to the disk: a machine that loses power loses the kernel's links too, and who reads a file
+//! treats a torn one as missing.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod age;
 mod error;
 mod file;
-mod holder;
 mod lock;
-mod look;
+pub mod settings;
 
-/// Where a node keeps what outlives a restart, each crate in a directory of its own.
+/// The directory of what outlives a restart of the node, each crate in a directory of its own.
 pub const DIR: &str = "/var/lib/podbond";
 
+pub use age::{abandoned, is_before_boot};
 pub use error::Error;
 pub use file::{
-    MAX_SIZE, create, is_unfinished, make_dir, names, read, remove, sweep, unfinished, write,
+    MAX_SIZE, create, is_unfinished, make_dir, names, read, read_following_links, remove, sweep,
+    unfinished, unfinished_of, writable, write,
 };
 pub use lock::Lock;
-pub use look::{abandoned, is_before_boot, writable};

@@ -1,50 +1,55 @@
-use std::fs::{self, File, OpenOptions};
+//! Advisory file locks (flock(2)) with a timeout, whose error names the process that holds the lock.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat};
-use rustix::io::Errno;
+use rustix::fs::{OFlags, fstat, major, minor};
 
-use crate::holder::{Place, shown};
+use crate::error::LockHolder;
 use crate::{Error, make_dir};
 
-/// How often a lock is tried again at first; each time after twice as long, up to the last.
-const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
+/// How long to wait before a lock is tried again: at first, and at most. Each wait is twice the last.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
 
-/// While it lives, no other process has the same lock. The kernel gives it back when its process
-/// ends, however it ends.
+/// A lock that is held. Dropping it releases the lock, and so does the kernel when the process ends,
+/// however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    /// Closing it gives the lock back.
+    /// Closing it releases the lock.
     file: File,
-    /// The file's path, where it goes with the lock.
+    /// The file's path, if the file is to be removed with the lock.
     passing: Option<PathBuf>,
 }
 
 impl Lock {
-    /// Takes the lock (flock(2)) on a file, which is made if need be, with its directory, and stays.
-    /// Waits until the one who has it has had it for `patience`, and then tells who that is: in a
-    /// queue that moves on, one waits for as long as it takes.
+    /// Takes the lock on a file, which is created if there is none, with its directory, and stays. On
+    /// a file system that is read-only an existing file is enough, or else the directory that would
+    /// hold it.
     ///
-    /// On a file system that is read-only the file itself is enough, or else its directory.
-    pub fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
-        Ok(Self { file: locked(path, patience)?, passing: None })
+    /// # Errors
+    /// [`Error::Locked`] if another process holds the lock at the end of `timeout`.
+    pub fn take(path: &Path, timeout: Duration) -> Result<Self, Error> {
+        let file = lock(path, timeout, Instant::now() + timeout)?;
+        Ok(Self { file, passing: None })
     }
 
-    /// The same for something that comes and goes: the file goes when the lock is given back. One
-    /// who is killed leaves it, for whoever takes the lock next.
-    pub fn take_passing(path: &Path, patience: Duration) -> Result<Self, Error> {
+    /// The same for a lock on something that comes and goes: the file is removed when the lock is
+    /// released. A killed process leaves it for the next one that takes the lock.
+    pub fn take_passing(path: &Path, timeout: Duration) -> Result<Self, Error> {
+        let deadline = Instant::now() + timeout;
         loop {
-            let file = locked(path, patience)?;
-            let stat = fstat(&file).map_err(|errno| Error::file("lock", path)(errno.into()))?;
-            if FileType::from_raw_mode(stat.st_mode).is_dir() {
-                // Where no file can be made there is none to be removed.
+            let file = lock(path, timeout, deadline)?;
+            let metadata = file.metadata().map_err(Error::file("lock", path))?;
+            if !metadata.is_file() {
+                // The directory of a read-only file system.
                 return Ok(Self { file, passing: None });
             }
-            // The one who had it may have removed the file that we waited for: that lock is nobody's.
-            if stat.st_nlink > 0 {
+            // The last holder may have removed the file: others lock the one that is there now.
+            if is_linked(&file) {
                 return Ok(Self { file, passing: Some(path.to_owned()) });
             }
         }
@@ -53,99 +58,137 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Only as long as it is ours: without the file, the next one makes and locks another.
+        // Only the file that is locked: another one may be at its path, locked by another process.
         if let Some(path) = &self.passing
-            && fstat(&self.file).is_ok_and(|stat| stat.st_nlink > 0)
+            && is_linked(&self.file)
         {
-            // One that stays is in nobody's way.
+            // One that stays does no harm.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// The file, once its lock is ours.
-fn locked(path: &Path, patience: Duration) -> Result<File, Error> {
-    let failed = Error::file("lock", path);
+/// Returns true for a file that has a name.
+fn is_linked(file: &File) -> bool {
+    fstat(file).is_ok_and(|stat| stat.st_nlink > 0)
+}
+
+/// Opens a file and locks it; `timeout` is what the error says of `deadline`.
+fn lock(path: &Path, timeout: Duration, deadline: Instant) -> Result<File, Error> {
     let file = open(path)?;
-    let place = Place::of(&file);
-    let mut pause = PAUSES[0];
-    // The one waited for, and since when.
-    let mut waiting: Option<(u32, Instant)> = None;
+    let mut interval = INTERVALS[0];
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno.into())),
-        }
-        let pid = place.holder();
-        match waiting {
-            Some((before, since)) if before == pid => {
-                if since.elapsed() >= patience {
-                    let (seconds, holder) = (patience.as_secs(), shown(pid));
-                    return Err(Error::Locked { path: path.to_owned(), seconds, holder });
-                }
+            Err(TryLockError::Error(error)) => return Err(Error::file("lock", path)(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                let (seconds, holder) = (timeout.as_secs(), holder(&file));
+                return Err(Error::Locked { path: path.to_owned(), seconds, holder });
             }
-            _ => waiting = Some((pid, Instant::now())),
+            Err(TryLockError::WouldBlock) => sleep(interval),
         }
-        std::thread::sleep(pause);
-        pause = (2 * pause).min(PAUSES[1]);
+        interval = (2 * interval).min(INTERVALS[1]);
     }
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    let make = || {
-        let mut open = OpenOptions::new();
-        // A link may lead elsewhere, and a pipe waits for a reader: neither is a lock of ours.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        open.create(true).append(true).mode(0o600).custom_flags(flags.bits().cast_signed());
-        let file = open.open(path);
-        file.map_err(Error::file("lock", path))
-    };
-    let opened = make().or_else(|error| match (error.errno(), path.parent()) {
-        (Some(Errno::NOENT), Some(parent)) => make_dir(parent).and_then(|()| make()),
-        _ => Err(error),
-    });
-    opened.or_else(|error| match error.errno() {
-        Some(Errno::ROFS | Errno::ISDIR) => open_as_it_is(path).map_err(Error::file("lock", path)),
-        _ => Err(error),
-    })
+    let failed = Error::file("lock", path);
+    match create(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_dir(path.parent().unwrap_or(Path::new("/")))?;
+            create(path).map_err(failed)
+        }
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+            open_existing(path).map_err(failed)
+        }
+        file => file.map_err(failed),
+    }
 }
 
-/// What is there of a path that cannot be made: the last of it.
-fn open_as_it_is(path: &Path) -> io::Result<File> {
+/// Opens a file, which is created if there is none. Neither follows a symbolic link nor waits for
+/// the reader of a pipe.
+fn create(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).custom_flags(flags.bits().cast_signed());
+    options.open(path)
+}
+
+/// Opens a file, or the nearest directory above it that exists.
+fn open_existing(path: &Path) -> io::Result<File> {
     match (File::open(path), path.parent()) {
-        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => open_as_it_is(parent),
-        (opened, _) => opened,
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => open_existing(parent),
+        (file, _) => file,
     }
+}
+
+/// Returns the process that holds the lock on a file, as `/proc/locks` shows it: by device and inode.
+/// They are not those of fstat(2) on a btrfs subvolume, where the process stays unknown.
+fn holder(file: &File) -> LockHolder {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let pid = fstat(file).ok().and_then(|stat| {
+        let [major, minor] = [major(stat.st_dev), minor(stat.st_dev)];
+        holder_in(&locks, &format!("{major:02x}:{minor:02x}:{}", stat.st_ino))
+    });
+    let Some(pid) = pid else { return LockHolder { pid: 0, command: String::new() } };
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let command = String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned();
+    LockHolder { pid, command }
+}
+
+/// Returns the process that holds a lock in the text of `/proc/locks`:
+/// `1: FLOCK  ADVISORY  WRITE 708 08:01:131 0 EOF`. One that waits has `->` after the number.
+fn holder_in(locks: &str, file: &str) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "FLOCK", _, _, pid, locked, ..] if locked == file => pid.parse().ok(),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use rustix::io::Errno;
 
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(30);
 
     #[test]
-    fn one_has_a_lock_at_a_time_and_who_waits_too_long_is_told_who() {
+    fn timeout_names_the_holder() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/lock");
         let lock = Lock::take(&path, SHORT).unwrap();
         let error = Lock::take(&path, SHORT).unwrap_err().to_string();
-        let us = format!("lock is locked since more than 0 s by process {} (", std::process::id());
-        assert!(error.contains(&us), "{error}");
+        let pid = std::process::id();
+        let expected = format!("lock is locked by process {pid} (");
+        assert!(error.contains(&expected), "{error}");
         drop(lock);
         Lock::take(&path, SHORT).unwrap();
     }
 
     #[test]
-    fn a_passing_lock_leaves_no_file_and_is_one_for_all_who_wait() {
+    fn waiting_process_is_not_the_holder() {
+        let locks = "1: POSIX  ADVISORY  WRITE 1 08:01:7 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 2 08:01:7 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 3 08:01:77 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 4 08:01:7 0 EOF\n";
+        assert_eq!(holder_in(locks, "08:01:7"), Some(4));
+        assert_eq!(holder_in(locks, "08:01:8"), None);
+    }
+
+    #[test]
+    fn passing_lock_is_exclusive_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/lock");
         let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..20 {
@@ -160,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_killed_with_a_passing_lock_keeps_nobody_from_it() {
+    fn passing_lock_of_a_killed_process_is_taken() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         fs::write(&path, "").unwrap();
@@ -169,30 +212,24 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_the_locks_place_is_locked() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        fs::create_dir(&path).unwrap();
-        let _lock = Lock::take(&path, SHORT).unwrap();
-        assert!(matches!(Lock::take(&path, SHORT), Err(Error::Locked { .. })));
-    }
-
-    #[test]
-    fn no_link_is_followed_to_a_lock_and_no_pipe_waited_for() {
+    fn directory_link_and_pipe_are_not_locked() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("lock"), dir.path().join("other"));
+        let refused = || Lock::take(&path, SHORT).unwrap_err().errno();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(refused(), Some(Errno::ISDIR));
+        fs::remove_dir(&path).unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
-        let error = Lock::take(&path, SHORT).unwrap_err();
-        assert_eq!((error.errno(), other.exists()), (Some(Errno::LOOP), false));
+        assert_eq!((refused(), other.exists()), (Some(Errno::LOOP), false));
         fs::remove_file(&path).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
-        assert_eq!(Lock::take(&path, SHORT).unwrap_err().errno(), Some(Errno::NXIO));
+        assert_eq!(refused(), Some(Errno::NXIO));
     }
 
     #[test]
-    fn what_cannot_be_made_is_locked_by_what_there_is() {
+    fn nearest_directory_is_opened_where_no_file_can_be_created() {
         let dir = tempfile::tempdir().unwrap();
-        let opened = open_as_it_is(&dir.path().join("a/b/lock")).unwrap();
+        let opened = open_existing(&dir.path().join("a/b/lock")).unwrap();
         let inode = |metadata: io::Result<fs::Metadata>| metadata.unwrap().ino();
         assert_eq!(inode(opened.metadata()), inode(fs::metadata(dir.path())));
     }

@@ -28,8 +28,10 @@ impl Error {
                 Code::TryAgain
             }
             Self::Differs { .. } => Code::DIFFERS,
-            Self::Record(_) | Self::Rules(podbond_settings::Error::Unread { .. }) => Code::Io,
-            Self::Rules(podbond_settings::Error::Malformed { .. }) => Code::Decode,
+            Self::Record(_) | Self::Rules(podbond_state::settings::Error::Unread { .. }) => {
+                Code::Io
+            }
+            Self::Rules(podbond_state::settings::Error::Malformed { .. }) => Code::Decode,
             Self::Several(errors) => of_several(errors),
             _ => Code::InvalidConfig,
         }

@@ -253,7 +253,7 @@ pub enum Error {
     },
     /// The administrator's file cannot be followed.
     #[error("{0}; no link of the node is taken before the file is corrected")]
-    Rules(#[from] podbond_settings::Error),
+    Rules(#[from] podbond_state::settings::Error),
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),

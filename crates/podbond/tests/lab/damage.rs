@@ -13,22 +13,14 @@ pub(crate) enum Damage {
     Garbage,
     /// Somebody's core dump.
     Huge,
-    Directory,
     Removed,
     /// Written by a later podbond, in a form of its own.
     Newer,
 }
 
 impl Damage {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Empty,
-        Self::Torn,
-        Self::Garbage,
-        Self::Huge,
-        Self::Directory,
-        Self::Removed,
-        Self::Newer,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Empty, Self::Torn, Self::Garbage, Self::Huge, Self::Removed, Self::Newer];
 
     pub(crate) fn befall(self, path: &Path) {
         let text = fs::read(path).unwrap();
@@ -37,10 +29,6 @@ impl Damage {
             Self::Torn => fs::write(path, &text[..text.len() / 2]).unwrap(),
             Self::Garbage => fs::write(path, b"\0\xff{]\0").unwrap(),
             Self::Huge => File::create(path).unwrap().set_len(2 << 20).unwrap(),
-            Self::Directory => {
-                fs::remove_file(path).unwrap();
-                fs::create_dir_all(path.join("a/b")).unwrap();
-            }
             Self::Removed => fs::remove_file(path).unwrap(),
             Self::Newer => newer(path, &text),
         }

@@ -1,4 +1,4 @@
-//! What the plugins leave in the node's log.
+//! The operation log that plugins write.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,7 +67,7 @@ fn call(command: &str, netns: &Netns, config: &serde_json::Value) -> bool {
 }
 
 #[test]
-fn an_operation_leaves_a_line_with_its_duration_and_a_failed_one_with_the_reason_and_the_mend() {
+fn line_has_duration_and_error() {
     let netns = Netns::with_links("log1");
     let _settings = Settings::write();
     let config = bond_config(&json!({}));
@@ -105,7 +105,7 @@ fn an_operation_leaves_a_line_with_its_duration_and_a_failed_one_with_the_reason
 }
 
 #[test]
-fn the_kernels_own_words_are_in_the_line() {
+fn line_has_the_extended_ack() {
     let netns = Netns::with_links("log2");
     // The bonding driver takes no port that has a loopback's nature.
     let config = bond_config(&json!({"links": [{"name": "net1"}, {"name": "lo"}], "mtu": null}));
@@ -119,7 +119,7 @@ fn the_kernels_own_words_are_in_the_line() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_fails_nothing() {
+fn unwritable_log_fails_nothing() {
     let netns = Netns::with_links("log3");
     let _settings = Settings::write();
     fs::write(FILE, "[log]\nfile = \"/proc/none/podbond.log\"\n").unwrap();
@@ -134,7 +134,7 @@ fn a_log_that_cannot_be_written_fails_nothing() {
 
 /// It panicked once, after all was taken away, and the runtime called DEL again for ever.
 #[test]
-fn a_warning_that_nobody_reads_fails_nothing_and_is_in_the_log() {
+fn warning_is_logged_when_stderr_is_closed() {
     let netns = Netns::with_links("log4");
     let path = netns.path();
     let _settings = Settings::write();
@@ -151,7 +151,8 @@ fn a_warning_that_nobody_reads_fails_nothing_and_is_in_the_log() {
         let answer = call.run_as(Command::new("sh").args(["-c", &script]), &config);
         assert_eq!(answer, Ok(json!(null)), "{stderr}");
         let lines = lines();
-        let told = lines.iter().find(|line| line["level"] == "warning").unwrap();
-        assert!(told["msg"].contains("was never made, and IPAM plugin \"absent\""), "{told:?}");
+        let warning = lines.iter().find(|line| line["level"] == "warning").unwrap();
+        let msg = &warning["msg"];
+        assert!(msg.contains("was never made, and IPAM plugin \"absent\""), "{warning:?}");
     }
 }

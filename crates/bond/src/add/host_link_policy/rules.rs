@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use podbond_settings::{Error, Settings};
+use podbond_state::settings::{Error, Settings};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -39,7 +39,9 @@ impl Rules {
     }
 
     pub(crate) fn of(settings: &Settings) -> Result<Self, Error> {
-        let Some(HostLinks { allow }) = settings.host_links()? else { return Ok(Self::Unused) };
+        let Some(HostLinks { allow }) = settings.table("host-links")? else {
+            return Ok(Self::Unused);
+        };
         let without_keys = allow.iter().find(|pattern| pattern.as_ref().is_empty());
         if let Some(pattern) = without_keys {
             let problem = "a pattern without keys: give name, driver or pci";
@@ -99,7 +101,7 @@ mod tests {
             ("[host-links]\nallow = 7\n", "line 2, column 9"),
             ("[host-links]\n", "line 1, column 1: missing field `allow`"),
             ("[host-links]\nallow = []\ndeny = []\n", "line 3, column 1: unknown field `deny`"),
-            ("[hostlinks]\nallow = []\n", "line 1, column 2: unknown field `hostlinks`"),
+            ("[hostlinks]\nallow = []\n", "line 1, column 2: unknown table `hostlinks`"),
             (
                 "[host-links]\nallow = [{ nane = \"x\" }]\n",
                 "line 2, column 12: unknown field `nane`",
