@@ -62,3 +62,10 @@ pub(crate) fn is_userspace(vf: &Vf) -> bool {
 pub(crate) fn has_link(vf: &Vf) -> bool {
     vf.driver.is_some() && !is_userspace(vf)
 }
+
+/// Returns whether the VF's link is in another namespace than the node's.
+pub(crate) fn is_off_node(kernel: &Kernel, pci: PciAddress) -> Result<bool> {
+    let driver = kernel.sysfs().driver(pci)?;
+    let has_link = driver.is_some_and(|driver| !USERSPACE_DRIVERS.contains(&driver.as_str()));
+    Ok(has_link && kernel.sysfs().links_of(pci)?.is_empty())
+}

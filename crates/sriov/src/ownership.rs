@@ -23,15 +23,15 @@ pub(crate) enum EarlierHolder {
     EndedBySriovCni,
 }
 
-/// Returns what an ADD does with a record that names its VF. `claim` is that on the VF, and `may_be_away`
-/// tells that the VF's link is in some other namespace than the node's. Pure.
+/// Returns what an ADD does with a record that names its VF and a namespace in this state. `claim` is that
+/// on the VF; without one, `may_be_away` tells that its link is in some other namespace than the node's.
+/// Pure.
 pub(crate) fn earlier_holder(
     netns: &Path,
     state: NetnsState,
     claim: Option<&Path>,
     may_be_away: bool,
 ) -> EarlierHolder {
-    // Its link is nowhere on the node: it may be in this namespace, whatever the claim says.
     let may_have_it = is_claim_of(claim, netns) || (claim.is_none() && may_be_away);
     match (may_have_it, state.is_over()) {
         (true, false) => EarlierHolder::Holds,

@@ -8,7 +8,7 @@ use podbond_record::Record;
 
 use crate::del::{look_for_link, may_restore, restore};
 use crate::holder::Holder;
-use crate::observe::{has_link, look};
+use crate::observe::is_off_node;
 use crate::ownership::{EarlierHolder, earlier_holder, holder_of, is_claim_of, others_with};
 use crate::record::VfBefore;
 use crate::{Error, Sriov};
@@ -23,19 +23,16 @@ impl Sriov {
         request: &Request,
     ) -> Result<(), Error> {
         let claim = self.files.claim(pci)?;
-        let view = look(kernel, pci, &[])?;
-        let may_be_away = view.host.is_empty() && view.vf(pci).is_some_and(has_link);
         let mut is_claim_recorded = false;
         let mut ended = Vec::new();
         for record in others_with(&self.records, pci, &request.attachment())? {
-            let Some(netns) = &record.netns else { continue };
-            is_claim_recorded |= is_claim_of(claim.as_deref(), &netns.path);
+            let Some(holder) = holder_of(&record) else { continue };
+            is_claim_recorded |= is_claim_of(claim.as_deref(), &holder.netns);
+            // Without a claim it may still be in the record's namespace.
+            let may_be_away = claim.is_none() && is_off_node(kernel, pci)?;
             let state = record.netns_state();
-            match earlier_holder(&netns.path, state, claim.as_deref(), may_be_away) {
-                EarlierHolder::Holds => {
-                    let holder = holder_of(&record);
-                    return Err(holder.map_or(Error::NotAVf { pci }, |it| Error::held(pci, it)));
-                }
+            match earlier_holder(&holder.netns, state, claim.as_deref(), may_be_away) {
+                EarlierHolder::Holds => return Err(Error::held(pci, holder)),
                 EarlierHolder::IsOver => ended.push((record, true)),
                 EarlierHolder::EndedBySriovCni => ended.push((record, false)),
             }
@@ -85,10 +82,7 @@ impl Sriov {
     /// Restores a VF by what sriov-cni recorded of it, and removes that record. The namespace that it was
     /// claimed for is over.
     fn finish_for_sriov_cni(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
-        for (attachment, record) in self.files.records()? {
-            if record.device != pci {
-                continue;
-            }
+        for (attachment, record) in self.files.records_of(pci)? {
             let view = look_for_link(kernel, pci, &attachment.ifname, true)?;
             if may_restore(&view, pci, &attachment.ifname, &record.before, true) {
                 restore(kernel, pci, &record.before)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use podbond_cni::{Delegates, Request};
-use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::{Netns, NetnsState, View};
 use podbond_names::{LinkName, PciAddress};
 
@@ -29,13 +29,7 @@ impl Sriov {
         };
         del.config.set_prev_result(request.config.prev_result.clone());
         let ipam = Ipam { request: &del, delegates };
-        let early = lease_needs_link(&del.config).then(|| ipam.release());
-        let claim = self.restore_of_sriov_cni(file, request)?;
-        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| ipam.release());
-        let removed = self.files.remove_record(&request.attachment());
-        Error::all([claim, removed].into_iter().filter_map(Result::err).collect())?;
-        Ok(ipam.end(&self.records, None, released)?)
+        self.end(ipam, None, Ipam::release, || self.restore_of_sriov_cni(file, request))
     }
 
     /// Restores the VF of sriov-cni's record. Returns the VF whose claim is to be removed.

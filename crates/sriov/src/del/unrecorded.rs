@@ -1,7 +1,7 @@
 //! DEL without a record: by the configuration, and by what the kernel and the claim show.
 
 use podbond_cni::{Command, Delegates, NetConf, Request};
-use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::{At, Link, Netns, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::PciAddress;
 
@@ -21,16 +21,10 @@ impl Sriov {
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
         let ipam = Ipam { request, delegates };
-        let early = lease_needs_link(&request.config).then(|| ipam.release_unrecorded());
-        let claim = match device {
-            Some(pci) => self.restore_unrecorded(pci, request, delegates)?,
-            None => None,
-        };
-        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| ipam.release_unrecorded());
-        let removed = self.files.remove_record(&request.attachment());
-        Error::all([claim, removed].into_iter().filter_map(Result::err).collect())?;
-        Ok(ipam.end(&self.records, None, released)?)
+        self.end(ipam, None, Ipam::release_unrecorded, || match device {
+            Some(pci) => self.restore_unrecorded(pci, request, delegates),
+            None => Ok(None),
+        })
     }
 
     /// Restores the VF that a configuration names where it is plain that this attachment has it: its
@@ -110,7 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::add::plan;
+    use crate::plan;
     use crate::testing::{OWN_MAC, config, link, name, net_conf, on_host};
 
     #[test]
