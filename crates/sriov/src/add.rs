@@ -172,8 +172,7 @@ fn record_of(
     if !record.devices.contains(&pci) {
         record.devices.push(pci);
     }
-    let link = LinkPart::new(PLUGIN, before);
-    record.link = Some(link.map_err(|error| Error::Unrecorded(error.to_string()))?);
+    record.link = Some(LinkPart::new(PLUGIN, before).map_err(Error::Unwritten)?);
     Ok(record)
 }
 

@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn unrecorded_del_takes_its_own_claim_alone() {
         let node = Node::new(OVER);
-        node.del("c1", Some("/run/netns/other"));
+        node.del("c1", Some("of another life"));
         assert_eq!(node.files(), [PCI]);
         node.del("c1", Some(OVER));
         assert_eq!(node.files(), [""; 0]);

@@ -9,7 +9,7 @@ use podbond_record::Record;
 use crate::del::{look_for_link, may_restore, restore};
 use crate::holder::Holder;
 use crate::observe::is_off_node;
-use crate::ownership::{EarlierHolder, earlier_holder, holder_of, is_claim_of, others_with};
+use crate::ownership::{EarlierHolder, earlier_holder, holder_of, others_with};
 use crate::record::VfBefore;
 use crate::{Error, Sriov};
 
@@ -23,23 +23,26 @@ impl Sriov {
         request: &Request,
     ) -> Result<(), Error> {
         let claim = self.files.claim(pci)?;
+        let is_claim_alive =
+            claim.as_ref().is_some_and(|netns| !NetnsState::of_path(netns).is_over());
         let mut is_claim_recorded = false;
         let mut ended = Vec::new();
         for record in others_with(&self.records, pci, &request.attachment())? {
             let Some(holder) = holder_of(&record) else { continue };
-            is_claim_recorded |= is_claim_of(claim.as_deref(), &holder.netns);
-            // Without a claim it may still be in the record's namespace.
-            let may_be_away = claim.is_none() && is_off_node(kernel, pci)?;
-            let state = record.netns_state();
-            match earlier_holder(&holder.netns, state, claim.as_deref(), may_be_away) {
+            let namespace = (holder.netns.as_path(), record.netns_state());
+            let claimed = (claim.as_deref(), is_claim_alive);
+            match earlier_holder(namespace, claimed, is_off_node(kernel, pci)?) {
                 EarlierHolder::Holds => return Err(Error::held(pci, holder)),
-                EarlierHolder::IsOver => ended.push((record, true)),
+                EarlierHolder::IsOver => {
+                    is_claim_recorded = true;
+                    ended.push((record, true));
+                }
                 EarlierHolder::EndedBySriovCni => ended.push((record, false)),
             }
         }
         if let Some(netns) = &claim
             && !is_claim_recorded
-            && !NetnsState::of_path(netns).is_over()
+            && is_claim_alive
         {
             return Err(Error::held(pci, Holder { attachment: None, netns: netns.clone() }));
         }

@@ -46,7 +46,9 @@ impl Sriov {
         let is_claimed = is_claimed_by(claim.as_deref(), request.netns.as_deref());
         let mut kernel = kernel_of(request)?;
         let view = look_for_link(&mut kernel, pci, &request.ifname, is_claimed)?;
-        if may_restore(&view, pci, &request.ifname, &file.before, is_claimed) {
+        // An ADD or a DEL of a pod that is alive may have been killed while the VF was on the node.
+        let is_alive = is_claimed && kernel.has_pod();
+        if is_alive || may_restore(&view, pci, &request.ifname, &file.before, is_claimed) {
             restore(&mut kernel, pci, &file.before)?;
         }
         Ok(is_claimed.then_some(pci))
