@@ -114,7 +114,12 @@ fn a_vf_must_be_free_and_there() {
     let numvfs = "/sys/class/net/pf0/device/sriov_numvfs";
     let before = fs::read_to_string(numvfs).unwrap();
     fs::write(numvfs, "0").unwrap();
-    not_ready("sriov", &sriov(&json!({})), 51, &[held[0], "is gone, which was given to net1 of pod demo/ready"]);
+    not_ready(
+        "sriov",
+        &sriov(&json!({})),
+        51,
+        &[held[0], "is gone, which was given to net1 of pod demo/ready"],
+    );
     fs::write(numvfs, before.trim()).unwrap();
     ip("link set pf0 up");
     succeeded(&podbond(&["delete", "pod", "ready", "-n", "demo"]));
