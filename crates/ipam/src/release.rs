@@ -61,7 +61,9 @@ impl Ipam<'_> {
         if self.was_never_made() { Released::Done } else { released }
     }
 
-    fn was_never_made(&self) -> bool {
+    /// Returns whether the attachment certainly was never made, by what prevResult and the pod tell; to be
+    /// called before its link is removed.
+    pub fn was_never_made(&self) -> bool {
         let Request { netns, ifname, config, .. } = self.request;
         let Some(netns) = netns.as_deref().filter(|_| config.prev_result.is_none()) else {
             return false;

@@ -59,20 +59,22 @@ impl Sriov {
     }
 
     /// Restores the VF, gives the lease back and removes the files, the record last. `restore` returns the
-    /// VF whose claim is to be removed.
+    /// VF whose claim is to be removed. An attachment that was never made has no lease, whatever its IPAM
+    /// plugin says.
     ///
     /// The lease is given back once the VF is out of the pod, so that no address is given out while it is
     /// still in use, unless it can only be given back through the link.
-    fn end<'r>(
+    fn end(
         &self,
-        ipam: Ipam<'r>,
+        ipam: Ipam<'_>,
         record: Option<Record>,
-        release: fn(&Ipam<'r>) -> Released,
+        was_never_made: bool,
         restore: impl FnOnce() -> Result<Option<PciAddress>, Error>,
     ) -> Result<(), Error> {
-        let early = lease_needs_link(&ipam.request.config).then(|| release(&ipam));
+        let early = lease_needs_link(&ipam.request.config).then(|| ipam.release());
         let claim = restore()?.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| release(&ipam));
+        let released = early.unwrap_or_else(|| ipam.release());
+        let released = if was_never_made { Released::Done } else { released };
         let file = self.files.remove_record(&ipam.request.attachment());
         Error::all([claim, file].into_iter().filter_map(Result::err).collect())?;
         Ok(ipam.end(&self.records, record, released)?)

@@ -64,8 +64,9 @@ pub(crate) fn has_link(vf: &Vf) -> bool {
 }
 
 /// Returns whether the VF's link is in another namespace than the node's.
-pub(crate) fn is_off_node(kernel: &Kernel, pci: PciAddress) -> Result<bool> {
-    let driver = kernel.sysfs().driver(pci)?;
-    let has_link = driver.is_some_and(|driver| !USERSPACE_DRIVERS.contains(&driver.as_str()));
-    Ok(has_link && kernel.sysfs().links_of(pci)?.is_empty())
+pub(crate) fn is_off_node(kernel: &mut Kernel, pci: PciAddress) -> Result<bool> {
+    if !kernel.sysfs().links_of(pci)?.is_empty() {
+        return Ok(false);
+    }
+    Ok(kernel.vf(pci)?.as_ref().is_some_and(has_link))
 }

@@ -29,7 +29,7 @@ impl Sriov {
         };
         del.config.set_prev_result(request.config.prev_result.clone());
         let ipam = Ipam { request: &del, delegates };
-        self.end(ipam, None, Ipam::release, || self.restore_of_sriov_cni(file, request))
+        self.end(ipam, None, false, || self.restore_of_sriov_cni(file, request))
     }
 
     /// Restores the VF of sriov-cni's record. Returns the VF whose claim is to be removed.

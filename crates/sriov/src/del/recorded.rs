@@ -27,7 +27,7 @@ impl Sriov {
             let _ = self.records.write(&record);
         }
         let ipam = Ipam { request: &del_request(&record, request), delegates };
-        self.end(ipam, Some(record.clone()), Ipam::release, || self.restore_recorded(&record))
+        self.end(ipam, Some(record.clone()), false, || self.restore_recorded(&record))
     }
 
     /// Restores the VF of a record where it is still the record's. Returns the VF whose claim is to be

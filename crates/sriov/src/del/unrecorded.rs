@@ -21,7 +21,7 @@ impl Sriov {
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
         let ipam = Ipam { request, delegates };
-        self.end(ipam, None, Ipam::release_unrecorded, || match device {
+        self.end(ipam, None, ipam.was_never_made(), || match device {
             Some(pci) => self.restore_unrecorded(pci, request, delegates),
             None => Ok(None),
         })
