@@ -31,7 +31,7 @@ fn claim(vf: &str) -> PathBuf {
 }
 
 /// What leaves no path of a namespace in a claim.
-const UNREADABLE: [Damage; 4] = [Damage::Empty, Damage::Garbage, Damage::Huge, Damage::Directory];
+const UNREADABLE: [Damage; 3] = [Damage::Empty, Damage::Garbage, Damage::Huge];
 
 /// The name on the node of a VF's link.
 fn link_of(vf: &str) -> String {
