@@ -3,15 +3,17 @@
 mod plan;
 mod previous_holder;
 
+use std::path::Path;
+
 use podbond_cni::{CniResult, Delegates, Failure, Interface, Request};
 use podbond_ipam::{Addresses, Ipam, NotAttached, attach};
 use podbond_kernel::{At, Kernel, NetnsIdentity, Vf};
-use podbond_names::{LinkName, Mac};
-use podbond_record::{Record, Room, State};
+use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_record::{LinkPart, Record, Room, State};
 
 use crate::del::restore;
 use crate::observe::{is_userspace, observe};
-use crate::record::VfBefore;
+use crate::record::{PLUGIN, VfBefore};
 use crate::sriov_cni::SriovCniRecord;
 use crate::{Config, Error, Sriov};
 
@@ -37,7 +39,7 @@ impl Sriov {
             return Err(Error::NotAVf { pci });
         }
         let _attachment = self.records.lock(&request.attachment())?;
-        let given = self.make_room(request, delegates)?;
+        let given = self.make_room(request, pci, delegates)?;
         let _vf = self.files.lock(pci)?;
         self.free_vf(&mut kernel, pci, request)?;
 
@@ -45,8 +47,10 @@ impl Sriov {
         let steps = plan(&config, &request.ifname, &view)?;
         let vf = view.vf(pci).ok_or(Error::NotAVf { pci })?;
         let before = VfBefore::observed(vf, &view);
-        let mut record = record_of(request, identity, given.as_deref(), &before, vf)?;
-        self.write_files(request, &config, vf, &before, &record, given.as_deref())?;
+        let mut record = record_of(request, identity, given.as_deref(), &before, pci)?;
+        let file = SriovCniRecord::of_add(&request.config, &config, vf, &before);
+        let written = self.write_files(&record, &file, netns);
+        written.inspect_err(|_| self.remove_files(&record, given.as_deref(), pci))?;
         let (addresses, link) = if is_userspace(vf) {
             (Addresses::InResultOnly, None)
         } else {
@@ -58,77 +62,68 @@ impl Sriov {
             self.write_result(&mut record, &result)?;
             Ok(result)
         };
-        attach(&mut kernel, steps, addresses, ipam, finish).map_err(|failed| {
-            self.end_failed_add(&mut kernel, record, given, (vf, &before), &failed);
-            failed.cause.into()
-        })
+        attach(&mut kernel, steps, addresses, ipam, finish).map_err(
+            |NotAttached { cause, pending }| {
+                // All is undone; this looks whether it is so. Where it is not, all files stay, for the DEL
+                // with which a runtime answers.
+                if restore(&mut kernel, pci, &before).is_ok() {
+                    self.end_failed_add(record, given, pci, pending.as_deref());
+                }
+                cause.into()
+            },
+        )
     }
 
     /// Makes sure that nothing is recorded of the attachment but by its chain's maker. An earlier one
     /// whose namespace is over, or whose lease is pending, is deleted first.
-    fn make_room(&self, request: &Request, delegates: &Delegates<'_>) -> Result<Given, Error> {
+    fn make_room(
+        &self,
+        request: &Request,
+        pci: PciAddress,
+        delegates: &Delegates<'_>,
+    ) -> Result<Given, Error> {
         let attachment = request.attachment();
-        match self.records.room(&attachment)? {
-            Room::InChain(record) => return Ok(Some(record)),
-            Room::Taken(record) => return Err(self.already_added(&record)),
-            Room::AfterDel(record) => {
-                let del = record.del(&request.path).unwrap_or_else(|| request.clone());
-                self.del_locked(&del, delegates)?;
-            }
-            Room::Free => {
-                let Some(file) = self.files.record(&attachment)? else { return Ok(None) };
-                if self.files.holder(file.device)?.is_some() {
-                    let (ifname, path) = (&request.ifname, self.files.record_path(&attachment));
-                    let attachment = format!("interface {ifname} of this container");
-                    return Err(Error::AlreadyAdded { attachment, path });
-                }
-                let config = file.conf().unwrap_or_else(|| request.config.clone());
-                let del = Request { config, netns: None, ..request.clone() };
-                self.del_locked(&del, delegates)?;
-            }
+        if let Room::AfterDel(record) = self.records.room(&attachment)? {
+            let del = record.del(&request.path).unwrap_or_else(|| request.clone());
+            self.del_locked(&del, delegates)?;
         }
-        match self.records.room(&attachment)? {
-            Room::Free => Ok(None),
-            Room::InChain(record) => Ok(Some(record)),
+        let given = match self.records.room(&attachment)? {
+            Room::Free => None,
+            Room::InChain(record) => Some(record),
             Room::AfterDel(record) | Room::Taken(record) => {
-                Err(Error::pending(&record).unwrap_or_else(|| self.already_added(&record)))
+                let (attachment, path) = (record.to_string(), self.records.path(&record));
+                let added = Error::AlreadyAdded { attachment, path };
+                return Err(Error::pending(&record).unwrap_or(added));
             }
+        };
+        // sriov-cni's record of the same VF is judged with the VF's holder.
+        match self.files.record(&attachment)? {
+            Some(file) if file.device != pci => {
+                let path = self.files.record_path(&attachment);
+                let attachment = format!("interface {} of this container", request.ifname);
+                Err(Error::AlreadyAdded { attachment, path })
+            }
+            _ => Ok(given),
         }
-    }
-
-    fn already_added(&self, record: &Record) -> Error {
-        Error::AlreadyAdded { attachment: record.to_string(), path: self.records.path(record) }
     }
 
     /// Writes what DEL needs before anything is changed: our record, sriov-cni's, and the claim.
     fn write_files(
         &self,
-        request: &Request,
-        config: &Config,
-        vf: &Vf,
-        before: &VfBefore,
         record: &Record,
-        given: Option<&Record>,
+        file: &SriovCniRecord,
+        netns: &Path,
     ) -> Result<(), Error> {
-        let attachment = request.attachment();
-        let file = SriovCniRecord::of_add(&request.config, config, vf, before);
-        let written = self
-            .records
-            .write(record)
-            .map_err(Error::from)
-            .and_then(|()| self.files.write_record(&attachment, &file))
-            .and_then(|()| match &record.netns {
-                Some(netns) => self.files.write_claim(vf.pci, &netns.path),
-                None => Ok(()),
-            });
-        written.inspect_err(|_| self.remove_files(record, given, vf))
+        self.records.write(record)?;
+        self.files.write_record(&record.attachment(), file)?;
+        self.files.write_claim(file.device, netns)
     }
 
     /// Removes the files of an ADD that has changed nothing, or undone it. One that cannot be removed
     /// tells of a VF that is as it was, which is harmless.
-    fn remove_files(&self, record: &Record, given: Option<&Record>, vf: &Vf) {
+    fn remove_files(&self, record: &Record, given: Option<&Record>, pci: PciAddress) {
         let attachment = record.attachment();
-        let _ = self.files.remove_claim(vf.pci);
+        let _ = self.files.remove_claim(pci);
         let _ = self.files.remove_record(&attachment);
         let _ = match given {
             Some(given) => self.records.write(given),
@@ -148,25 +143,14 @@ impl Sriov {
         written.map_err(|error| Error::from(error).into_failure(&record.network))
     }
 
-    /// Ends an ADD that failed and was undone. Where the VF is not as it was, all files stay, for the DEL
-    /// with which a runtime answers.
-    fn end_failed_add(
-        &self,
-        kernel: &mut Kernel,
-        record: Record,
-        given: Given,
-        (vf, before): (&Vf, &VfBefore),
-        failed: &NotAttached,
-    ) {
-        if restore(kernel, vf.pci, before).is_err() {
-            return;
-        }
-        self.remove_files(&record, given.as_deref(), vf);
-        if let Some(problem) = &failed.pending {
+    /// Ends an ADD that failed and whose VF is as before; a lease that is pending stays recorded.
+    fn end_failed_add(&self, record: Record, given: Given, pci: PciAddress, pending: Option<&str>) {
+        self.remove_files(&record, given.as_deref(), pci);
+        if pending.is_some() {
             let devices = given.map(|given| given.devices).unwrap_or_default();
             let record = Record { link: None, devices, ..record };
-            // Where it cannot be recorded, the failure tells of it.
-            let _ = self.records.end_plugin(record, Some(problem));
+            // Where it cannot be recorded, the failure's details tell of it.
+            let _ = self.records.end_plugin(record, pending);
         }
     }
 }
@@ -177,7 +161,7 @@ fn record_of(
     netns: NetnsIdentity,
     given: Option<&Record>,
     before: &VfBefore,
-    vf: &Vf,
+    pci: PciAddress,
 ) -> Result<Record, Error> {
     let mut record = Record::of_add(request, netns);
     if let Some(given) = given.cloned() {
@@ -185,11 +169,10 @@ fn record_of(
         (record.chain, record.devices) = (given.chain, given.devices);
         record.ipam_problem = given.ipam_problem;
     }
-    if !record.devices.contains(&vf.pci) {
-        record.devices.push(vf.pci);
+    if !record.devices.contains(&pci) {
+        record.devices.push(pci);
     }
-    record.link =
-        Some(before.to_link_part().map_err(|error| Error::Unrecorded(error.to_string()))?);
+    record.link = Some(LinkPart::new(PLUGIN, before).map_err(Error::Unwritten)?);
     Ok(record)
 }
 

@@ -6,11 +6,10 @@ use podbond_kernel::{At, Kernel, Link, Netns, VfSettings, View};
 use podbond_names::{LinkName, Mac};
 use podbond_record::Stored;
 
-use crate::add::plan;
 use crate::observe::{is_userspace, observe};
 use crate::record::VfBefore;
 use crate::vf_settings::limit;
-use crate::{Config, Error, Sriov};
+use crate::{Config, Error, Sriov, plan};
 
 impl Sriov {
     /// CHECK: compares what is with what ADD would make and with what it answered, and asks the IPAM

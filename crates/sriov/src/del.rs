@@ -7,9 +7,10 @@ mod restore;
 mod unrecorded;
 
 use podbond_cni::{Attachment, Command, Delegates, Request};
+use podbond_ipam::{Ipam, Released, lease_needs_link};
 use podbond_kernel::Kernel;
 use podbond_names::PciAddress;
-use podbond_record::Stored;
+use podbond_record::{Record, Stored};
 use podbond_state::Lock;
 
 use crate::ownership::others_with;
@@ -57,6 +58,28 @@ impl Sriov {
         }
     }
 
+    /// Restores the VF, gives the lease back and removes the files, the record last. `restore` returns the
+    /// VF whose claim is to be removed. An attachment that was never made has no lease, whatever its IPAM
+    /// plugin says.
+    ///
+    /// The lease is given back once the VF is out of the pod, so that no address is given out while it is
+    /// still in use, unless it can only be given back through the link.
+    fn end(
+        &self,
+        ipam: Ipam<'_>,
+        record: Option<Record>,
+        was_never_made: bool,
+        restore: impl FnOnce() -> Result<Option<PciAddress>, Error>,
+    ) -> Result<(), Error> {
+        let early = lease_needs_link(&ipam.request.config).then(|| ipam.release());
+        let claim = restore()?.map_or(Ok(()), |pci| self.files.remove_claim(pci));
+        let released = early.unwrap_or_else(|| ipam.release());
+        let released = if was_never_made { Released::Done } else { released };
+        let file = self.files.remove_record(&ipam.request.attachment());
+        Error::all([claim, file].into_iter().filter_map(Result::err).collect())?;
+        Ok(ipam.end(&self.records, record, released)?)
+    }
+
     /// Returns whether a VF is another attachment's by its record: its namespace is not over.
     fn is_recorded_of_another(&self, pci: PciAddress, own: &Attachment) -> Result<bool, Error> {
         let others = others_with(&self.records, pci, own)?;
@@ -70,10 +93,9 @@ impl Sriov {
             return Ok(true);
         }
         let over = others_with(&self.records, pci, own)?;
-        let files = self.files.records()?;
-        let mut others =
-            files.iter().filter(|(attachment, file)| file.device == pci && attachment != own);
-        Ok(others.any(|(attachment, _)| over.iter().all(|it| it.attachment() != *attachment)))
+        let is_over = |other: &Attachment| over.iter().any(|record| record.attachment() == *other);
+        let files = self.files.records_of(pci)?;
+        Ok(files.iter().any(|(other, _)| other != own && !is_over(other)))
     }
 }
 
@@ -91,4 +113,134 @@ fn lock_if_any(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
 /// one that is over.
 fn kernel_of(request: &Request) -> podbond_kernel::Result<Kernel> {
     request.netns.as_deref().map_or_else(Kernel::host, Kernel::with_path_of_del)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use podbond_cni::Lookup;
+    use podbond_record::LinkPart;
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::{PLUGIN, VfBefore};
+    use crate::sriov_cni::SriovCniRecord;
+    use crate::testing::{PCI, attachment, net_conf, pci};
+
+    /// The path of no namespace, also where this process does not see what the node sees.
+    const OVER: &str = "of an earlier life";
+
+    /// A node without the VF: what becomes of the files.
+    struct Node {
+        dir: tempfile::TempDir,
+        sriov: Sriov,
+    }
+
+    impl Node {
+        /// Where the VF is claimed for a namespace.
+        fn new(claim: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let sriov = Sriov::with_files_in(dir.path());
+            sriov.files.write_claim(pci(), claim.as_ref()).unwrap();
+            Self { dir, sriov }
+        }
+
+        /// With sriov-cni's record of a container.
+        fn of_sriov_cni(self, container: &str) -> Self {
+            let json = json!({"deviceID": PCI, "name": "n", "type": "sriov", "OrigVfState": {}});
+            let record = SriovCniRecord::read(json.to_string().as_bytes()).unwrap();
+            self.sriov.files.write_record(&attachment(container, "net1"), &record).unwrap();
+            self
+        }
+
+        /// With our record of a container, of an earlier boot.
+        fn recorded(self, container: &str) -> Self {
+            let mut record = crate::testing::record(container, &net_conf(&json!({})));
+            let netns = json!({"path": OVER, "boot": "earlier", "device": 4, "inode": 1});
+            record.netns = Some(serde_json::from_value(netns).unwrap());
+            record.devices = vec![pci()];
+            record.link = Some(LinkPart::new(PLUGIN, &VfBefore::default()).unwrap());
+            self.sriov.records.write(&record).unwrap();
+            self
+        }
+
+        /// DEL of a container, whose configuration names the VF.
+        fn del(&self, container: &str, netns: Option<&str>) {
+            let attachment = attachment(container, "net1");
+            let request = Request {
+                container_id: attachment.container_id,
+                netns: netns.map(PathBuf::from),
+                ifname: attachment.ifname,
+                args: podbond_cni::Args::default(),
+                path: Vec::new(),
+                config: net_conf(&json!({})),
+            };
+            self.sriov.del_vf(&request, &Delegates::new(&[], Lookup::PathOnly)).unwrap();
+        }
+
+        /// The files that are there, without locks.
+        fn files(&self) -> Vec<String> {
+            let mut files = Vec::new();
+            for dir in [".", "pci", "podbond/lib/attachments", "podbond/run/attachments"] {
+                let entries =
+                    fs::read_dir(self.dir.path().join(dir)).into_iter().flatten().flatten();
+                let entries = entries.filter(|entry| entry.path().is_file());
+                files.extend(entries.map(|entry| entry.file_name().into_string().unwrap()));
+            }
+            files.sort();
+            files
+        }
+    }
+
+    #[test]
+    fn record_of_an_earlier_boot_ends_with_its_claim() {
+        let node = Node::new(OVER).recorded("c1").of_sriov_cni("c1");
+        assert_eq!(node.files(), [PCI, "c1-net1", "c1:net1"]);
+        for netns in [None, Some(OVER)] {
+            node.del("c1", netns);
+            assert_eq!(node.files(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn claim_of_another_namespace_stays() {
+        let node = Node::new("/run/netns/other").recorded("c1").of_sriov_cni("c1");
+        node.del("c1", None);
+        assert_eq!(node.files(), [PCI]);
+    }
+
+    #[test]
+    fn record_of_sriov_cni_ends_with_its_claim() {
+        let node = Node::new(OVER).of_sriov_cni("c1");
+        node.del("c1", None);
+        assert_eq!(node.files(), [""; 0]);
+    }
+
+    #[test]
+    fn damaged_record_is_treated_as_missing() {
+        for damaged in ["", "{", r#"{"version": 99}"#] {
+            let node = Node::new(OVER).recorded("c1").of_sriov_cni("c1");
+            fs::write(node.dir.path().join("podbond/run/attachments/c1:net1"), damaged).unwrap();
+            node.del("c1", Some(OVER));
+            assert_eq!(node.files(), [""; 0], "{damaged}");
+        }
+    }
+
+    #[test]
+    fn unrecorded_del_takes_its_own_claim_alone() {
+        let node = Node::new(OVER);
+        node.del("c1", Some("of another life"));
+        assert_eq!(node.files(), [PCI]);
+        node.del("c1", Some(OVER));
+        assert_eq!(node.files(), [""; 0]);
+    }
+
+    #[test]
+    fn vf_of_another_record_is_left() {
+        let node = Node::new(OVER).of_sriov_cni("c2");
+        node.del("c1", Some(OVER));
+        assert_eq!(node.files(), [PCI, "c2-net1"]);
+    }
 }

@@ -166,9 +166,9 @@ pub enum Error {
     /// What the IPAM plugin said, or what went wrong while the VF was given to the pod.
     #[error(transparent)]
     Attaching(#[from] Failure),
-    /// The attachment cannot be recorded.
+    /// What is to be recorded cannot be written as JSON.
     #[error("the attachment cannot be recorded: {0}")]
-    Unrecorded(String),
+    Unwritten(serde_json::Error),
     /// The record, or its lock.
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
@@ -239,7 +239,7 @@ impl Error {
             error if error.is_locked() => Code::TryAgain,
             Self::NotRestored { .. } | Self::Several(_) => Code::KERNEL,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::State(_) | Self::Record(_) | Self::Unrecorded(_) => Code::Io,
+            Self::State(_) | Self::Record(_) | Self::Unwritten(_) => Code::Io,
             Self::NetnsMissing => Code::InvalidEnvironment,
             _ => Code::InvalidConfig,
         };

@@ -62,3 +62,11 @@ pub(crate) fn is_userspace(vf: &Vf) -> bool {
 pub(crate) fn has_link(vf: &Vf) -> bool {
     vf.driver.is_some() && !is_userspace(vf)
 }
+
+/// Returns whether the VF's link is in another namespace than the node's.
+pub(crate) fn is_off_node(kernel: &mut Kernel, pci: PciAddress) -> Result<bool> {
+    if !kernel.sysfs().links_of(pci)?.is_empty() {
+        return Ok(false);
+    }
+    Ok(kernel.vf(pci)?.as_ref().is_some_and(has_link))
+}

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use podbond_cni::{Args, Attachment, Delegates, NetConf, Request};
 use podbond_kernel::NetnsState;
 use podbond_names::PciAddress;
-use podbond_record::Record;
 use serde_json::json;
 
 use crate::record::PLUGIN;
@@ -49,19 +48,19 @@ impl Sriov {
     /// among it.
     pub fn foreign_orphans(&self) -> Result<Vec<ForeignOrphan>, Error> {
         let (records, _) = self.records.all()?;
-        let files = self.files.records()?;
+        let is_named = |pci| records.iter().any(|record| record.devices.contains(&pci));
         let mut orphans = Vec::new();
         for (device, netns) in self.files.claims()? {
-            if !NetnsState::of_path(&netns).is_over() || is_named(&records, device) {
+            if is_named(device) || !NetnsState::of_path(&netns).is_over() {
                 continue;
             }
-            let files = files.iter().filter(|(_, file)| file.device == device);
-            let of_files = files.map(|(attachment, _)| Some(attachment.clone()));
-            let mut attachments: Vec<Option<Attachment>> = of_files.collect();
+            let files = self.files.records_of(device)?.into_iter();
+            let mut attachments: Vec<_> = files.map(|(attachment, _)| Some(attachment)).collect();
             if attachments.is_empty() {
                 attachments.push(None);
             }
-            orphans.extend(attachments.into_iter().map(|attachment| ForeignOrphan {
+            let of_vf = attachments.into_iter();
+            orphans.extend(of_vf.map(|attachment| ForeignOrphan {
                 attachment,
                 device,
                 netns: netns.clone(),
@@ -101,10 +100,6 @@ impl Sriov {
             _ => Ok(()),
         }
     }
-}
-
-fn is_named(records: &[Record], device: PciAddress) -> bool {
-    records.iter().any(|record| record.devices.contains(&device))
 }
 
 /// Returns a configuration for a record of which no more can be read than its VF.

@@ -23,17 +23,19 @@ pub(crate) enum EarlierHolder {
     EndedBySriovCni,
 }
 
-/// Returns what an ADD does with a record that names its VF. `claim` is that on the VF, and `may_be_away`
-/// tells that the VF's link is in some other namespace than the node's. Pure.
+/// Returns what an ADD does with a record that names its VF and a namespace in this state. `claim` is that
+/// on the VF, `is_claim_alive` what its path alone tells, and `is_off_node` that the VF's link is in some
+/// other namespace than the node's. Pure.
 pub(crate) fn earlier_holder(
-    netns: &Path,
-    state: NetnsState,
-    claim: Option<&Path>,
-    may_be_away: bool,
+    (netns, state): (&Path, NetnsState),
+    (claim, is_claim_alive): (Option<&Path>, bool),
+    is_off_node: bool,
 ) -> EarlierHolder {
-    // Its link is nowhere on the node: it may be in this namespace, whatever the claim says.
-    let may_have_it = is_claim_of(claim, netns) || (claim.is_none() && may_be_away);
-    match (may_have_it, state.is_over()) {
+    // Another pod has the path, and sriov-cni has given it the VF.
+    let is_reassigned = state.is_over() && is_claim_alive && is_off_node;
+    // Without a claim the VF may still be in the record's namespace.
+    let is_its = is_claim_of(claim, netns) || (claim.is_none() && is_off_node);
+    match (is_its && !is_reassigned, state.is_over()) {
         (true, false) => EarlierHolder::Holds,
         (true, true) => EarlierHolder::IsOver,
         (false, _) => EarlierHolder::EndedBySriovCni,
@@ -69,8 +71,14 @@ mod tests {
     const PATH: &str = "/run/netns/p1";
     const OTHER: &str = "/run/netns/p2";
 
-    fn judged(state: NetnsState, claim: Option<&str>, may_be_away: bool) -> EarlierHolder {
-        earlier_holder(Path::new(PATH), state, claim.map(Path::new), may_be_away)
+    /// Of a record whose namespace's path leads to it, or to none.
+    fn judged(state: NetnsState, claim: Option<&str>, is_off_node: bool) -> EarlierHolder {
+        let is_claim_alive = state == NetnsState::Alive;
+        earlier_holder(
+            (Path::new(PATH), state),
+            (claim.map(Path::new), is_claim_alive),
+            is_off_node,
+        )
     }
 
     #[test]
@@ -90,6 +98,16 @@ mod tests {
             assert_eq!(judged(state, None, false), EarlierHolder::EndedBySriovCni);
             assert_eq!(judged(state, Some(OTHER), true), EarlierHolder::EndedBySriovCni);
         }
+    }
+
+    #[test]
+    fn vf_of_a_later_pod_at_the_same_path_is_not_the_records() {
+        let judged = |is_off_node| {
+            let claim = (Some(Path::new(PATH)), true);
+            earlier_holder((Path::new(PATH), NetnsState::Another), claim, is_off_node)
+        };
+        assert_eq!(judged(true), EarlierHolder::EndedBySriovCni);
+        assert_eq!(judged(false), EarlierHolder::IsOver, "the pod at its path has no VF");
     }
 
     #[test]

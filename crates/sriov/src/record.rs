@@ -2,7 +2,7 @@
 
 use podbond_kernel::{LinkState, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
-use podbond_record::{LinkPart, Record};
+use podbond_record::Record;
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
@@ -46,11 +46,6 @@ impl VfBefore {
     /// Returns what a record tells of its VF; none where its link half is void or ended.
     pub(crate) fn recorded(record: &Record) -> Option<Self> {
         record.link(PLUGIN)
-    }
-
-    /// Returns the plugin's part of a record.
-    pub(crate) fn to_link_part(&self) -> serde_json::Result<LinkPart> {
-        LinkPart::new(PLUGIN, self)
     }
 }
 

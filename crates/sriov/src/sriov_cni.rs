@@ -91,8 +91,11 @@ impl Files {
         Ok(bytes.and_then(|bytes| SriovCniRecord::read(&bytes)))
     }
 
-    /// Returns all records whose file's name tells the attachment.
-    pub(crate) fn records(&self) -> Result<Vec<(Attachment, SriovCniRecord)>, Error> {
+    /// Returns the records of a VF whose file's name tells the attachment.
+    pub(crate) fn records_of(
+        &self,
+        pci: PciAddress,
+    ) -> Result<Vec<(Attachment, SriovCniRecord)>, Error> {
         let mut records = Vec::new();
         for name in names(&self.dir)? {
             let path = self.dir.join(&name);
@@ -100,6 +103,7 @@ impl Files {
                 continue;
             };
             let record = content(&path)?.and_then(|bytes| SriovCniRecord::read(&bytes));
+            let record = record.filter(|record| record.device == pci);
             records.extend(record.map(|record| (attachment, record)));
         }
         Ok(records)
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_found_among_other_files() {
+    fn records_of_a_vf_are_found_among_other_files() {
         let (dir, files) = files();
         let id = "0123456789abcdef".repeat(4);
         let of = [attachment("c-1", "net1"), attachment(&id, "uplink-a")];
@@ -228,7 +232,9 @@ mod tests {
         fs::write(dir.path().join("sriov/c2-net1"), "{").unwrap();
         fs::create_dir(dir.path().join("sriov/c3-net1")).unwrap();
         fs::write(dir.path().join("sriov/net1"), record().to_json()).unwrap();
-        let mut found = files.records().unwrap();
+        let other = String::from_utf8(record().to_json()).unwrap().replace(PCI, "0000:02:10.6");
+        fs::write(dir.path().join("sriov/c4-net1"), other).unwrap();
+        let mut found = files.records_of(pci()).unwrap();
         found.sort_by(|(a, _), (b, _)| b.cmp(a));
         assert_eq!(found.into_iter().map(|(attachment, _)| attachment).collect::<Vec<_>>(), of);
     }

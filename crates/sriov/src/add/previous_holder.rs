@@ -8,8 +8,8 @@ use podbond_record::Record;
 
 use crate::del::{look_for_link, may_restore, restore};
 use crate::holder::Holder;
-use crate::observe::{has_link, look};
-use crate::ownership::{EarlierHolder, earlier_holder, holder_of, is_claim_of, others_with};
+use crate::observe::is_off_node;
+use crate::ownership::{EarlierHolder, earlier_holder, holder_of, others_with};
 use crate::record::VfBefore;
 use crate::{Error, Sriov};
 
@@ -23,26 +23,26 @@ impl Sriov {
         request: &Request,
     ) -> Result<(), Error> {
         let claim = self.files.claim(pci)?;
-        let view = look(kernel, pci, &[])?;
-        let may_be_away = view.host.is_empty() && view.vf(pci).is_some_and(has_link);
+        let is_claim_alive =
+            claim.as_ref().is_some_and(|netns| !NetnsState::of_path(netns).is_over());
         let mut is_claim_recorded = false;
         let mut ended = Vec::new();
         for record in others_with(&self.records, pci, &request.attachment())? {
-            let Some(netns) = &record.netns else { continue };
-            is_claim_recorded |= is_claim_of(claim.as_deref(), &netns.path);
-            let state = record.netns_state();
-            match earlier_holder(&netns.path, state, claim.as_deref(), may_be_away) {
-                EarlierHolder::Holds => {
-                    let holder = holder_of(&record);
-                    return Err(holder.map_or(Error::NotAVf { pci }, |it| Error::held(pci, it)));
+            let Some(holder) = holder_of(&record) else { continue };
+            let namespace = (holder.netns.as_path(), record.netns_state());
+            let claimed = (claim.as_deref(), is_claim_alive);
+            match earlier_holder(namespace, claimed, is_off_node(kernel, pci)?) {
+                EarlierHolder::Holds => return Err(Error::held(pci, holder)),
+                EarlierHolder::IsOver => {
+                    is_claim_recorded = true;
+                    ended.push((record, true));
                 }
-                EarlierHolder::IsOver => ended.push((record, true)),
                 EarlierHolder::EndedBySriovCni => ended.push((record, false)),
             }
         }
         if let Some(netns) = &claim
             && !is_claim_recorded
-            && !NetnsState::of_path(netns).is_over()
+            && is_claim_alive
         {
             return Err(Error::held(pci, Holder { attachment: None, netns: netns.clone() }));
         }
@@ -85,10 +85,7 @@ impl Sriov {
     /// Restores a VF by what sriov-cni recorded of it, and removes that record. The namespace that it was
     /// claimed for is over.
     fn finish_for_sriov_cni(&self, kernel: &mut Kernel, pci: PciAddress) -> Result<(), Error> {
-        for (attachment, record) in self.files.records()? {
-            if record.device != pci {
-                continue;
-            }
+        for (attachment, record) in self.files.records_of(pci)? {
             let view = look_for_link(kernel, pci, &attachment.ifname, true)?;
             if may_restore(&view, pci, &attachment.ifname, &record.before, true) {
                 restore(kernel, pci, &record.before)?;

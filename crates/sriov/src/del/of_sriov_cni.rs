@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use podbond_cni::{Delegates, Request};
-use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::{Netns, NetnsState, View};
 use podbond_names::{LinkName, PciAddress};
 
@@ -29,13 +29,7 @@ impl Sriov {
         };
         del.config.set_prev_result(request.config.prev_result.clone());
         let ipam = Ipam { request: &del, delegates };
-        let early = lease_needs_link(&del.config).then(|| ipam.release());
-        let claim = self.restore_of_sriov_cni(file, request)?;
-        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| ipam.release());
-        let removed = self.files.remove_record(&request.attachment());
-        Error::all([claim, removed].into_iter().filter_map(Result::err).collect())?;
-        Ok(ipam.end(&self.records, None, released)?)
+        self.end(ipam, None, false, || self.restore_of_sriov_cni(file, request))
     }
 
     /// Restores the VF of sriov-cni's record. Returns the VF whose claim is to be removed.
@@ -52,7 +46,9 @@ impl Sriov {
         let is_claimed = is_claimed_by(claim.as_deref(), request.netns.as_deref());
         let mut kernel = kernel_of(request)?;
         let view = look_for_link(&mut kernel, pci, &request.ifname, is_claimed)?;
-        if may_restore(&view, pci, &request.ifname, &file.before, is_claimed) {
+        // An ADD or a DEL of a pod that is alive may have been killed while the VF was on the node.
+        let is_alive = is_claimed && kernel.has_pod();
+        if is_alive || may_restore(&view, pci, &request.ifname, &file.before, is_claimed) {
             restore(&mut kernel, pci, &file.before)?;
         }
         Ok(is_claimed.then_some(pci))

@@ -1,7 +1,7 @@
 //! DEL by the record.
 
 use podbond_cni::{Delegates, Request};
-use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::{At, Kernel, Netns, NetnsState};
 use podbond_names::PciAddress;
 use podbond_record::{Record, State};
@@ -14,9 +14,6 @@ use crate::{Error, Sriov};
 
 impl Sriov {
     /// DEL of a recorded attachment, with the configuration of its ADD.
-    ///
-    /// The lease is given back once the VF is out of the pod, so that no address is given out while it is
-    /// still in use, unless it can only be given back through the link.
     pub(super) fn del_recorded(
         &self,
         record: Record,
@@ -29,15 +26,8 @@ impl Sriov {
             // On a full disk too a pod is deleted.
             let _ = self.records.write(&record);
         }
-        let del = del_request(&record, request);
-        let ipam = Ipam { request: &del, delegates };
-        let early = lease_needs_link(&del.config).then(|| ipam.release());
-        let claim = self.restore_recorded(&record)?;
-        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| ipam.release());
-        let file = self.files.remove_record(&record.attachment());
-        Error::all([claim, file].into_iter().filter_map(Result::err).collect())?;
-        Ok(ipam.end(&self.records, Some(record), released)?)
+        let ipam = Ipam { request: &del_request(&record, request), delegates };
+        self.end(ipam, Some(record.clone()), false, || self.restore_recorded(&record))
     }
 
     /// Restores the VF of a record where it is still the record's. Returns the VF whose claim is to be
@@ -61,11 +51,12 @@ impl Sriov {
             return Ok(None);
         }
         let mut kernel = Kernel::with_recorded(netns)?;
-        let view = look(&mut kernel, pci, &[At::pod(record.ifname.clone())])?;
-        let is_in_pod = link_of(&view, pci).is_some_and(|(at, _)| at.netns == Netns::Pod);
-        if !is_in_pod && !is_claimed {
-            // sriov-cni has taken it back.
-            return Ok(None);
+        if !is_claimed {
+            let view = look(&mut kernel, pci, &[At::pod(record.ifname.clone())])?;
+            if link_of(&view, pci).is_none_or(|(at, _)| at.netns != Netns::Pod) {
+                // sriov-cni has taken it back.
+                return Ok(None);
+            }
         }
         restore(&mut kernel, pci, &before)?;
         // Whatever else it says is wrong: the VF was here.

@@ -165,7 +165,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::add::plan;
+    use crate::plan;
     use crate::testing::{OWN_MAC, config, in_pod, link, name, on_host, pci, stranger, vf};
 
     fn before() -> VfBefore {

@@ -1,7 +1,7 @@
 //! DEL without a record: by the configuration, and by what the kernel and the claim show.
 
 use podbond_cni::{Command, Delegates, NetConf, Request};
-use podbond_ipam::{Ipam, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::{At, Link, Netns, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::PciAddress;
 
@@ -21,16 +21,10 @@ impl Sriov {
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
         let ipam = Ipam { request, delegates };
-        let early = lease_needs_link(&request.config).then(|| ipam.release_unrecorded());
-        let claim = match device {
-            Some(pci) => self.restore_unrecorded(pci, request, delegates)?,
-            None => None,
-        };
-        let claim = claim.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| ipam.release_unrecorded());
-        let removed = self.files.remove_record(&request.attachment());
-        Error::all([claim, removed].into_iter().filter_map(Result::err).collect())?;
-        Ok(ipam.end(&self.records, None, released)?)
+        self.end(ipam, None, ipam.was_never_made(), || match device {
+            Some(pci) => self.restore_unrecorded(pci, request, delegates),
+            None => Ok(None),
+        })
     }
 
     /// Restores the VF that a configuration names where it is plain that this attachment has it: its
@@ -56,10 +50,11 @@ impl Sriov {
             return Ok(None);
         }
         let before = assumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
-        let mac = link.as_ref().and_then(|(_, link)| unknown_mac(link)).unwrap_or_default();
         let warning = format_args!(
             "nothing is recorded of {}: VF {pci} is reset as its card makes it, perhaps under another \
-             name and with another MTU than before{mac}",
+             name and with another MTU than before; where its driver shows no permanent MAC address it \
+             keeps that of the pod, until the PF's VFs are made anew (sriov_numvfs to 0, then apply its \
+             policy)",
             request.ifname
         );
         delegates.warn(Command::Del, request, "warning", &warning);
@@ -94,24 +89,13 @@ fn assumed(conf: &NetConf, link: Option<(&At, &Link)>) -> VfBefore {
     VfBefore { link: name, mac: permanent, mtu: None, state: None, settings }
 }
 
-/// Returns what to say of a link's address where nobody knows the one that it had before, as with
-/// igbvf, which makes one up: the rest of a sentence.
-fn unknown_mac(link: &Link) -> Option<String> {
-    let mac = link.mac.filter(|_| link.permanent_mac.is_none())?;
-    Some(format!(
-        "; its driver shows no MAC address of its own, so that it keeps {mac}: where that was the \
-         pod's, make the PF's VFs anew (sriov_numvfs to 0, then apply its policy)"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use podbond_kernel::Link;
     use serde_json::json;
 
     use super::*;
-    use crate::add::plan;
-    use crate::testing::{OWN_MAC, config, link, name, net_conf, on_host};
+    use crate::plan;
+    use crate::testing::{config, name, net_conf, on_host};
 
     #[test]
     fn what_the_configuration_sets_is_reset() {
@@ -128,13 +112,5 @@ mod tests {
         assert_eq!(assumed.link, Some(name(&format!("dev{}", link.index))));
         assert_eq!(view.vfs[0].settings.with(&assumed.settings), before);
         assert_eq!((assumed.settings.spoofchk, assumed.settings.mac), (None, None));
-    }
-
-    #[test]
-    fn address_that_nobody_knows_is_reported_with_a_remedy() {
-        let text = unknown_mac(&link("net1")).unwrap();
-        assert!(text.contains(OWN_MAC) && text.contains("make the PF's VFs anew"), "{text}");
-        let known = Link { permanent_mac: OWN_MAC.parse().ok(), ..link("net1") };
-        assert_eq!(unknown_mac(&known), None);
     }
 }
