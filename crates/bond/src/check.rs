@@ -44,8 +44,8 @@ pub fn compare(
     Ok(differences(&config, ifname, &view, &expected, &observed))
 }
 
-/// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were asked
-/// for, and all that the bond has, which may have any name.
+/// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were
+/// asked for, and all that the bond has, which may have any name.
 fn observe(
     kernel: &mut Kernel,
     config: &Config,
@@ -185,7 +185,8 @@ fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> 
     mode.into_iter().chain(option_texts("", wanted.unlike(shown))).collect()
 }
 
-/// Returns a sentence for each option that is not as wanted, `whose` being the port's name and a space.
+/// Returns a sentence for each option that is not as wanted, `whose` being the port's name and a
+/// space.
 fn option_texts(whose: &str, unlike: Vec<Unlike>) -> impl Iterator<Item = String> {
     unlike.into_iter().map(move |Unlike { option, wanted, shown }| {
         let shown = shown.unwrap_or_else(|| "not known to this kernel".to_owned());
@@ -193,7 +194,7 @@ fn option_texts(whose: &str, unlike: Vec<Unlike>) -> impl Iterator<Item = String
     })
 }
 
-/// The primary port is compared; the active one is the driver's to choose after each fail-over.
+/// Compares the primary port; the active one is the driver's to choose after each fail-over.
 fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Option<String> {
     let wanted = config.primary.as_ref()?;
     let primary = view.pod.iter().find(|link| Some(link.index) == shown.primary_port);

@@ -1,4 +1,5 @@
-//! ADD: observes the pod, plans, records the plan, and applies it with the lease in one transaction.
+//! ADD: observes the pod, plans, records the plan, and applies it with the lease in one
+//! transaction.
 
 pub(crate) mod host_link_policy;
 pub(crate) mod observe;
@@ -15,8 +16,8 @@ use crate::del;
 use crate::error::Error;
 use crate::record::is_of_bond;
 
-/// Makes the bond of a configuration in the pod that `kernel` has open, and asks for its lease. When
-/// anything fails, all is as it was, or the record tells DEL what is not.
+/// Makes the bond of a configuration in the pod that `kernel` has open, and asks for its lease.
+/// When anything fails, all is as it was, or the record tells DEL what is not.
 pub(crate) fn add(
     mut kernel: Kernel,
     config: &Config,
@@ -50,9 +51,9 @@ pub(crate) fn add(
     })
 }
 
-/// Returns the record with which an ADD begins, and the one that the maker of a chain has written. An
-/// earlier attachment of the same key whose namespace is over is deleted first; one that may be there
-/// is an error, as its record tells what its ports were like.
+/// Returns the record with which an ADD begins, and the one that the maker of a chain has written.
+/// An earlier attachment of the same key whose namespace is over is deleted first; one that may be
+/// there is an error, as its record tells what its ports were like.
 fn make_room(
     kernel: &Kernel,
     request: &Request,
@@ -79,8 +80,8 @@ fn make_room(
     }
 }
 
-/// Records what ADD answers. That the attachment is active is for the maker of a chain to record, once
-/// all its plugins have succeeded.
+/// Records what ADD answers. That the attachment is active is for the maker of a chain to record,
+/// once all its plugins have succeeded.
 fn record_success(records: &Records, record: &Record, result: &CniResult) -> Result<(), Failure> {
     let mut record = record.clone();
     if let Some(add) = &mut record.add {
@@ -92,8 +93,8 @@ fn record_success(records: &Records, record: &Record, result: &CniResult) -> Res
     records.write(&record).map_err(|error| Failure::new(Code::Io, error))
 }
 
-/// Ends the record of a failed ADD that has left every link as it was. What cannot be written is left to
-/// the DEL that follows.
+/// Ends the record of a failed ADD that has left every link as it was. What cannot be written is
+/// left to the DEL that follows.
 fn end_without_trace(
     records: &Records,
     record: Record,
@@ -106,9 +107,9 @@ fn end_without_trace(
     };
 }
 
-/// Announces the addresses and returns the result: beside what the plugins before it in a chain made
-/// exactly one interface, the bond or the VLAN's on it, since a meta-plugin writes one status entry
-/// for each interface that has a sandbox.
+/// Announces the addresses and returns the result: beside what the plugins before it in a chain
+/// made exactly one interface, the bond or the VLAN's on it, since a meta-plugin writes one status
+/// entry for each interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
     ipam: Ipam<'_>,
