@@ -185,8 +185,7 @@ fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> 
     mode.into_iter().chain(option_texts("", wanted.unlike(shown))).collect()
 }
 
-/// Returns a sentence for each option that is not as wanted, `whose` being the port's name and a
-/// space.
+/// Returns a sentence for each option that is not as wanted, `whose` being the port's name and a space.
 fn option_texts(whose: &str, unlike: Vec<Unlike>) -> impl Iterator<Item = String> {
     unlike.into_iter().map(move |Unlike { option, wanted, shown }| {
         let shown = shown.unwrap_or_else(|| "not known to this kernel".to_owned());
