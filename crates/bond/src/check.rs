@@ -44,8 +44,8 @@ pub fn compare(
     Ok(differences(&config, ifname, &view, &expected, &observed))
 }
 
-/// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were asked
-/// for, and all that the bond has, which may have any name.
+/// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were
+/// asked for, and all that the bond has, which may have any name.
 fn observe(
     kernel: &mut Kernel,
     config: &Config,
@@ -193,7 +193,7 @@ fn option_texts(whose: &str, unlike: Vec<OptionMismatch>) -> impl Iterator<Item 
     })
 }
 
-/// The primary port is compared; the active one is the driver's to choose after each fail-over.
+/// Compares the primary port; the active one is the driver's to choose after each fail-over.
 fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Option<String> {
     let wanted = config.primary.as_ref()?;
     let primary = view.pod.iter().find(|link| Some(link.index) == shown.primary_port);

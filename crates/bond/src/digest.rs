@@ -1,7 +1,7 @@
 //! A digest for names and addresses that must be the same in each call.
 
-/// Returns FNV-1a of 64 bits over some parts: spreads well, and gives the same on every node and in every
-/// release. It guards nothing.
+/// Returns FNV-1a of 64 bits over some parts: spreads well, and gives the same on every node and in
+/// every release. It guards nothing.
 pub(crate) fn digest(parts: &[&[u8]]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.iter());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

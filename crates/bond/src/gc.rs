@@ -7,8 +7,8 @@ use crate::del;
 use crate::error::Error;
 use crate::record::is_of_bond;
 
-/// Deletes the network's attachments that are not valid any more, and has the IPAM plugin do the same.
-/// Goes on past errors. A lease that is pending after it is one.
+/// Deletes the network's attachments that are not valid any more, and has the IPAM plugin do the
+/// same. Goes on past errors. A lease that is pending after it is one.
 pub(crate) fn gc(
     request: &NodeRequest,
     delegates: &Delegates<'_>,
@@ -29,8 +29,8 @@ pub(crate) fn gc(
     Error::all(errors)
 }
 
-/// Returns whether a record is of a bond of this network that is not valid any more. One of a chain is
-/// for its maker to delete.
+/// Returns whether a record is of a bond of this network that is not valid any more. One of a chain
+/// is for its maker to delete.
 fn is_stale(record: &Record, request: &NodeRequest) -> bool {
     is_of_bond(record)
         && record.chain.is_none()

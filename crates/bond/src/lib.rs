@@ -1,10 +1,10 @@
 //! The bond plugin: links of a pod become the ports of one bond.
 //!
-//! By the life of an attachment: [`Config`] is what was asked for (pure), [`plan`] turns it and what
-//! the kernel shows into steps (pure), ADD applies them in one transaction, CHECK compares the same
-//! configuration with what is, and DEL plans the way back from the attachment's record. Before links
-//! of the node are planned with, the administrator's rules decide which of them a bond may take
-//! ([`Bond::refuse_host_links`]).
+//! By the life of an attachment: [`Config`] is what was asked for (pure), [`plan`] turns it and
+//! what the kernel shows into steps (pure), ADD applies them in one transaction, CHECK compares the
+//! same configuration with what is, and DEL plans the way back from the attachment's record. Before
+//! links of the node are planned with, the administrator's rules decide which of them a bond may
+//! take ([`Bond::refuse_host_links`]).
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

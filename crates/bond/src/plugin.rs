@@ -38,8 +38,9 @@ impl Bond {
         }
     }
 
-    /// Returns what stands below and beside a bond that may be made, for its findings: its ports' VFs
-    /// and their PFs' links are added to the view, the other bonds of the node come from the records.
+    /// Returns what stands below and beside a bond that may be made, for its findings: its ports'
+    /// VFs and their PFs' links are added to the view, the other bonds of the node come from the
+    /// records.
     pub fn surroundings(
         &self,
         kernel: &mut Kernel,

@@ -25,9 +25,10 @@ pub(crate) struct MacConflict {
     pub(crate) replacement: Mac,
 }
 
-/// Returns the ports that have an earlier one's address, each with a replacement: its fallback where that
-/// is free, else a locally administered address that follows from the old one and the port's name, so
-/// that it is the same in each call. Addresses in `taken` are free for no port. Pure.
+/// Returns the ports that have an earlier one's address, each with a replacement: its fallback
+/// where that is free, else a locally administered address that follows from the old one and the
+/// port's name, so that it is the same in each call. Addresses in `taken` are free for no port.
+/// Pure.
 pub(crate) fn mac_conflicts(ports: &[PortMac], taken: Option<Mac>) -> Vec<MacConflict> {
     let mut used: Vec<Mac> = ports.iter().map(|port| port.mac).chain(taken).collect();
     let mut conflicts = Vec::new();

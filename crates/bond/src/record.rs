@@ -1,5 +1,5 @@
-//! Write-ahead data of a bond in the attachment's record: the planned steps, and the original state of
-//! each port.
+//! Write-ahead data of a bond in the attachment's record: the planned steps, and the original state
+//! of each port.
 
 use std::collections::BTreeSet;
 
@@ -32,8 +32,9 @@ pub(crate) struct PortBefore {
     /// The PCI function behind it: whatever becomes of the name, it identifies the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) function: Option<PciAddress>,
-    /// The permanent address, where its function may have other links. A VF has one link, and its driver
-    /// may change the address that it calls permanent, as igbvf does whenever the VF is closed.
+    /// The permanent address, where its function may have other links. A VF has one link, and its
+    /// driver may change the address that it calls permanent, as igbvf does whenever the VF is
+    /// closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) permanent_mac: Option<Mac>,
 }
@@ -44,8 +45,9 @@ pub(crate) fn is_of_bond(record: &Record) -> bool {
 }
 
 impl PortBefore {
-    /// Returns whether a link has this port's function, and its permanent address where that is recorded:
-    /// a representor, whose hardware has none, is not the port. False where no function is recorded.
+    /// Returns whether a link has this port's function, and its permanent address where that is
+    /// recorded: a representor, whose hardware has none, is not the port. False where no function
+    /// is recorded.
     pub(crate) fn may_be(&self, link: &Link) -> bool {
         let has_mac = self.permanent_mac.is_none() || link.permanent_mac == self.permanent_mac;
         self.function.is_some() && link.parent == self.function && has_mac
@@ -126,8 +128,8 @@ impl BondRecord {
         self.port(name)?.function
     }
 
-    /// Returns whether ADD was to make this link of the pod a port; a link of the node is one from the
-    /// time when it is moved into the pod.
+    /// Returns whether ADD was to make this link of the pod a port; a link of the node is one from
+    /// the time when it is moved into the pod.
     pub(crate) fn has_taken(&self, name: &LinkName, are: LinksAre) -> bool {
         let in_pod = At::pod(name.clone());
         self.steps.iter().any(|step| match step {
@@ -157,11 +159,12 @@ impl BondRecord {
         })
     }
 
-    /// Returns the link that ADD took from the node by this name, if the view shows it in this namespace.
+    /// Returns the link that ADD took from the node by this name, if the view shows it in this
+    /// namespace.
     ///
-    /// A hardware link is identified by its function: the pod may have renamed it, and on the node its
-    /// name may be another link's, so that the kernel gave it another one when it came back from a
-    /// namespace that is gone. Only where no function is recorded the name decides.
+    /// A hardware link is identified by its function: the pod may have renamed it, and on the node
+    /// its name may be another link's, so that the kernel gave it another one when it came back
+    /// from a namespace that is gone. Only where no function is recorded the name decides.
     pub(crate) fn find_port<'v>(
         &self,
         netns: Netns,

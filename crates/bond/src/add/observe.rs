@@ -38,8 +38,9 @@ pub(crate) fn observe_and_plan(
     Ok(Prepared { plan, bond })
 }
 
-/// Returns what stands below and beside a bond: its ports' VFs and their PFs' links are added to the
-/// view, the other 802.3ad bonds of the node come from the records of all attachments but `own`.
+/// Returns what stands below and beside a bond: its ports' VFs and their PFs' links are added to
+/// the view, the other 802.3ad bonds of the node come from the records of all attachments but
+/// `own`.
 pub(crate) fn surroundings(
     kernel: &mut Kernel,
     config: &Config,
@@ -74,9 +75,9 @@ fn other_bonds(
     Ok(bonds)
 }
 
-/// Counts those of the node's links as up that the bond of another pod has brought down, whose namespace
-/// went away before a DEL could bring them up: that is for this bond's DEL then, as the other's finds
-/// them no more.
+/// Counts those of the node's links as up that the bond of another pod has brought down, whose
+/// namespace went away before a DEL could bring them up: that is for this bond's DEL then, as the
+/// other's finds them no more.
 pub(crate) fn count_as_up(
     view: &mut View,
     ports: &[LinkName],
@@ -105,8 +106,8 @@ pub(crate) fn count_as_up(
     }
 }
 
-/// Returns whether a function has several links at times, of which some may be in pods at this moment:
-/// a PF has representors in switchdev mode, and cards have one function for several ports.
+/// Returns whether a function has several links at times, of which some may be in pods at this
+/// moment: a PF has representors in switchdev mode, and cards have one function for several ports.
 fn may_have_several_links(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Result<bool> {
     let is_pf = sysfs.attribute(function, "sriov_totalvfs")?.is_some();
     Ok(is_pf || sysfs.links_of(function)?.len() > 1)
@@ -167,7 +168,8 @@ mod tests {
         }
     }
 
-    /// Records the ADD of a container over the links of a view, in a namespace that is alive or over.
+    /// Records the ADD of a container over the links of a view, in a namespace that is alive or
+    /// over.
     fn write(records: &Records, container: &str, mode: &str, view: &View, is_alive: bool) {
         let request = request(container, mode);
         let config = Config::parse(&request.config, &request.args).unwrap();

@@ -21,8 +21,8 @@ pub struct Plan {
 /// Returns the steps that make the bond `ifname` from what the view shows. Pure.
 ///
 /// The view must hold, where they exist: the pod's link `ifname`, the bond below it where the
-/// configuration has a VLAN, the ports, each port's master, and for the findings the ports' VFs, and
-/// their PFs' links with their masters.
+/// configuration has a VLAN, the ports, each port's master, and for the findings the ports' VFs,
+/// and their PFs' links with their masters.
 pub fn plan(
     config: &Config,
     ifname: &LinkName,

@@ -13,9 +13,9 @@ const MAX_BYTES: usize = 15;
 /// How many bytes of a long name are kept, followed by four digits of a digest of all of it.
 const KEPT_BYTES: usize = 6;
 
-/// Returns the name of the bond below a VLAN interface: `net3-bond` below `net3`, so that `ip link` shows
-/// `net3@net3-bond`. A VLAN interface with more than ten bytes keeps the first six of them and has
-/// four hexadecimal digits for the others: `uplink4f7c-bond` below `uplink-storage`.
+/// Returns the name of the bond below a VLAN interface: `net3-bond` below `net3`, so that `ip link`
+/// shows `net3@net3-bond`. A VLAN interface with more than ten bytes keeps the first six of them
+/// and has four hexadecimal digits for the others: `uplink4f7c-bond` below `uplink-storage`.
 ///
 /// It is the same in each call, so that DEL and CHECK find the bond again.
 pub(crate) fn bond_below_vlan(vlan: &LinkName) -> LinkName {

@@ -71,8 +71,8 @@ pub(super) fn present<'r>(object: &'r Map<String, Value>, key: &str) -> Option<&
     object.get(key).filter(|value| !value.is_null())
 }
 
-/// Returns the value in the form in which the kernel's table reads it. What has none of its forms becomes
-/// one that no option takes.
+/// Returns the value in the form in which the kernel's table reads it. What has none of its forms
+/// becomes one that no option takes.
 pub(super) fn written(value: &Value) -> WrittenValue {
     serde_json::from_value(value.clone()).unwrap_or(WrittenValue::List(Vec::new()))
 }

@@ -212,8 +212,8 @@ fn unknown_of(
         .collect()
 }
 
-/// Returns the known key that was meant, when one is near: the kernel's own spelling, another case, or
-/// up to a third of the letters wrong.
+/// Returns the known key that was meant, when one is near: the kernel's own spelling, another case,
+/// or up to a third of the letters wrong.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let key = plain(key);
     let near = known.iter().map(|known| (strsim::levenshtein(&key, &plain(known)), *known));

@@ -77,8 +77,8 @@ pub struct Config {
     pub findings: Vec<Finding>,
 }
 
-/// What DEL needs of a configuration. It is read from any, also from one that ADD refuses: a runtime
-/// answers a failed ADD with a DEL, which must not fail for the same reason.
+/// What DEL needs of a configuration. It is read from any, also from one that ADD refuses: a
+/// runtime answers a failed ADD with a DEL, which must not fail for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Links {
     /// Those names of `links` that a link can have.
@@ -101,8 +101,8 @@ impl Links {
 }
 
 impl Config {
-    /// Returns the name of the bond of an attachment with this interface: its own, or that of the bond
-    /// below it where the interface is a VLAN's.
+    /// Returns the name of the bond of an attachment with this interface: its own, or that of the
+    /// bond below it where the interface is a VLAN's.
     pub fn bond_name(&self, ifname: &LinkName) -> LinkName {
         if self.vlan.is_some() { bond_below_vlan(ifname) } else { ifname.clone() }
     }
@@ -113,8 +113,8 @@ impl Config {
         [ifname.clone()].into_iter().chain(bond).collect()
     }
 
-    /// Returns the configuration of a bond that is there: its options as the kernel shows them, its ports by
-    /// name. It asks for nothing beyond that.
+    /// Returns the configuration of a bond that is there: its options as the kernel shows them, its
+    /// ports by name. It asks for nothing beyond that.
     pub fn of_existing(options: BondOptions, ports: Vec<LinkName>) -> Self {
         Self {
             options,

@@ -20,8 +20,8 @@ const MIN_MTU: u32 = 68;
 const MAX_MTU: u32 = 65_535;
 
 impl Config {
-    /// Reads the plugin's keys and checks each, and what they mean together. The error has all that is
-    /// wrong.
+    /// Reads the plugin's keys and checks each, and what they mean together. The error has all that
+    /// is wrong.
     pub fn parse(conf: &NetConf, args: &Args) -> Result<Self, Error> {
         let mut wrong = Vec::new();
         if conf.ipam.as_deref() == Some("bond") {

@@ -89,8 +89,8 @@ fn delays(draft: &Draft, wrong: &mut Vec<Error>) {
     }
 }
 
-/// With `fail_over_mac` active the driver gives the bond the active port's address, whatever it was
-/// given, and answers later changes with success without making them.
+/// Refuses an own address with `fail_over_mac` active: the driver gives the bond the active port's
+/// address, whatever it was given, and answers later changes with success without making them.
 fn address(draft: &Draft, wrong: &mut Vec<Error>) {
     let of_the_active = draft.mode == Some(BondMode::ActiveBackup)
         && draft.number(&table::FAIL_OVER_MAC) == Some(FailOverMac::Active.number().into());
@@ -124,7 +124,8 @@ fn ports(draft: &Draft, wrong: &mut Vec<Error>) {
     }
 }
 
-/// The driver compares the ports that `lacpStrict` counts with `minLinks`, whose default is 0.
+/// Refuses `lacpStrict` without effect: the driver compares the ports that it counts with
+/// `minLinks`, whose default is 0.
 fn partner(draft: &Draft, wrong: &mut Vec<Error>) {
     let strict = draft.number(&table::LACP_STRICT) == Some(1) && fits(draft, &table::LACP_STRICT);
     let none_is_enough = match draft.given(&table::MIN_LINKS) {

@@ -3,9 +3,9 @@
 use podbond_kernel::{At, Link, Netns, View};
 use podbond_names::LinkName;
 
-/// Returns where a port belongs on the node: under its own name, or, as long as another link has that,
-/// under one as the kernel would choose. A link by another name is better than one that stays in the
-/// pod, or than a pod that cannot be deleted. The view holds all links of the node. Pure.
+/// Returns where a port belongs on the node: under its own name, or, as long as another link has
+/// that, under one as the kernel would choose. A link by another name is better than one that stays
+/// in the pod, or than a pod that cannot be deleted. The view holds all links of the node. Pure.
 pub(super) fn place_on_host(name: &LinkName, from: &At, link: &Link, view: &View) -> At {
     // On the node it does not stand in its own way.
     let own_index = (from.netns == Netns::Host).then_some(link.index);

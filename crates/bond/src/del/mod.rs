@@ -1,4 +1,5 @@
-//! DEL: the bond goes, its ports are restored by the attachment's record, and its lease is released.
+//! DEL: the bond goes, its ports are restored by the attachment's record, and its lease is
+//! released.
 
 mod host_name;
 mod restore_ports;
@@ -37,7 +38,8 @@ pub(crate) fn del(
     del_locked(request, delegates, records)
 }
 
-/// Deletes an attachment by its record alone, whose lock is held. Fails where its lease is pending still.
+/// Deletes an attachment by its record alone, whose lock is held. Fails where its lease is pending
+/// still.
 pub(crate) fn del_recorded(
     record: &Record,
     path: &[PathBuf],
@@ -66,9 +68,10 @@ fn is_locked(error: &podbond_record::Error) -> bool {
     matches!(error, podbond_record::Error::State(error) if error.is_locked())
 }
 
-/// The links go before the lease, so that no address is given out while it is in use, unless the
-/// lease needs the link. An error of the links does not keep the lease; nothing is changed and
-/// nothing freed where nobody can tell whether the pod's namespace is alive.
+/// Deletes an attachment whose lock is held. The links go before the lease, so that no address is
+/// given out while it is in use, unless the lease needs the link. An error of the links does not
+/// keep the lease; nothing is changed and nothing freed where nobody can tell whether the pod's
+/// namespace is alive.
 fn del_locked(
     request: &Request,
     delegates: &Delegates<'_>,
@@ -129,8 +132,8 @@ fn del_locked(
     }
 }
 
-/// Returns the DEL of a recorded ADD, whose configuration today's may not be, with the result that the
-/// runtime passes on where it does.
+/// Returns the DEL of a recorded ADD, whose configuration today's may not be, with the result that
+/// the runtime passes on where it does.
 fn recorded_request(record: &Record, request: &Request) -> Request {
     let Some(mut del) = record.del(&request.path) else { return request.clone() };
     if let Some(result) = &request.config.prev_result {
@@ -139,8 +142,8 @@ fn recorded_request(record: &Record, request: &Request) -> Request {
     del
 }
 
-/// Returns the DEL of an attachment of which nothing is recorded: without its namespace where another
-/// container has the interface in that one.
+/// Returns the DEL of an attachment of which nothing is recorded: without its namespace where
+/// another container has the interface in that one.
 fn unrecorded_request(request: &Request, records: &Records) -> Request {
     let (all, _) = records.all().unwrap_or_default();
     let is_anothers = all.iter().any(|record| {
@@ -180,8 +183,8 @@ fn restore_links(
     is_anothers: impl Fn(PciAddress) -> bool,
 ) -> podbond_kernel::Result<Vec<Error>> {
     let (links, ifname) = (Links::of(&request.config), &request.ifname);
-    // With the namespace the bond is gone too, and a record alone says what the kernel gives back of its
-    // ports.
+    // With the namespace the bond is gone too, and a record alone says what the kernel gives back
+    // of its ports.
     if !kernel.has_pod() && (links.are == LinksAre::InPod || bond.is_empty()) {
         return Ok(Vec::new());
     }
@@ -232,8 +235,8 @@ fn warn_of_other_name(step: &Step, links: &Links, request: &Request, delegates: 
     }
 }
 
-/// Applies steps and goes on past errors, which it returns; what is gone is none. It is the undoing of
-/// their inverses.
+/// Applies steps and goes on past errors, which it returns; what is gone is none. It is the undoing
+/// of their inverses.
 fn apply(kernel: &mut Kernel, steps: &[Step]) -> Vec<Error> {
     let inverses: Vec<Step> = steps.iter().rev().map(Step::inverse).collect();
     undo_all(kernel, &inverses).into_iter().map(Error::Kernel).collect()

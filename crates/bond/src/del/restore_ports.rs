@@ -1,4 +1,5 @@
-//! Plans the way back of a bond's ports: MAC address, MTU, name, place and state as before ADD. Pure.
+//! Plans the way back of a bond's ports: MAC address, MTU, name, place and state as before ADD.
+//! Pure.
 
 use podbond_kernel::{At, Link, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac};
@@ -9,12 +10,13 @@ use crate::config::{Links, LinksAre};
 use crate::port_macs::{PortMac, mac_conflicts};
 use crate::record::BondRecord;
 
-/// Returns the steps that make the ports what they were, once the bond is gone. `before` is the view from
-/// which the bond's removal was planned, `now` what is left after it, with all links of the node where
-/// the ports came from there.
+/// Returns the steps that make the ports what they were, once the bond is gone. `before` is the
+/// view from which the bond's removal was planned, `now` what is left after it, with all links of
+/// the node where the ports came from there.
 ///
-/// The driver gives a port back what it had when it was enslaved, unless somebody changed that meanwhile.
-/// Two ports are never left with one address: the later gets that of its hardware, or one of its own.
+/// The driver gives a port back what it had when it was enslaved, unless somebody changed that
+/// meanwhile. Two ports are never left with one address: the later gets that of its hardware, or
+/// one of its own.
 pub(super) fn restore_ports(
     links: &Links,
     ifname: &LinkName,
@@ -35,8 +37,8 @@ pub(super) fn restore_ports(
     steps.flatten().collect()
 }
 
-/// Returns whether a step gives a port what its hardware may refuse. A VF that is not trusted any more
-/// keeps its address: that must not keep a pod from being deleted.
+/// Returns whether a step gives a port what its hardware may refuse. A VF that is not trusted any
+/// more keeps its address: that must not keep a pod from being deleted.
 pub(super) fn may_be_refused(step: &Step) -> bool {
     matches!(step, Step::SetMac { .. } | Step::SetMtu { .. })
 }
@@ -57,8 +59,8 @@ impl<'v> Ports<'v> {
         self.bond.is_some() && port.is_some_and(|port| port.master == self.bond)
     }
 
-    /// Returns the port, if it is in the pod: a link that the bond had, or that ADD took, by its record.
-    /// Any other link of such a name is left unchanged.
+    /// Returns the port, if it is in the pod: a link that the bond had, or that ADD took, by its
+    /// record. Any other link of such a name is left unchanged.
     fn in_pod(&self, name: &LinkName) -> Option<&'v Link> {
         if self.are == LinksAre::OnHost && self.recorded.function(name).is_some() {
             return self.recorded.find_port(Netns::Pod, name, self.now);
@@ -67,8 +69,8 @@ impl<'v> Ports<'v> {
         self.now.link(Netns::Pod, name).filter(|_| is_ours)
     }
 
-    /// Returns the port, if it is in the pod and not another bond's: what we did not enslave we do not
-    /// take.
+    /// Returns the port, if it is in the pod and not another bond's: what we did not enslave we do
+    /// not take.
     fn free_in_pod(&self, name: &LinkName) -> Option<&'v Link> {
         self.in_pod(name).filter(|port| port.master.is_none())
     }
@@ -135,8 +137,8 @@ impl<'v> Ports<'v> {
         steps
     }
 
-    /// Returns the steps for a port that is on the node, as when the kernel gave it back from a namespace
-    /// that is gone: down, and perhaps under another name. One that is up is in use.
+    /// Returns the steps for a port that is on the node, as when the kernel gave it back from a
+    /// namespace that is gone: down, and perhaps under another name. One that is up is in use.
     fn restore_from_lost_netns(&self, name: &LinkName) -> Vec<Step> {
         let port = self.recorded.find_port(Netns::Host, name, self.now);
         let Some(port) = port.filter(|port| port.state == LinkState::Down) else {

@@ -27,8 +27,8 @@ pub(super) fn remove_bond(ifname: &LinkName, view: &View, recorded: &BondRecord)
     steps
 }
 
-/// Returns the bond of an attachment: the pod's link `ifname`, or the bond below it where `ifname` is a
-/// VLAN interface on that, or where ADD was to make it.
+/// Returns the bond of an attachment: the pod's link `ifname`, or the bond below it where `ifname`
+/// is a VLAN interface on that, or where ADD was to make it.
 pub(super) fn bond_of<'v>(
     ifname: &LinkName,
     view: &'v View,

@@ -1,5 +1,5 @@
-//! Waits for a bond's hardware ports that the kernel gives back to the node when their network namespace
-//! is destroyed.
+//! Waits for a bond's hardware ports that the kernel gives back to the node when their network
+//! namespace is destroyed.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -33,9 +33,9 @@ pub(super) struct MissingPort {
     function: PciAddress,
 }
 
-/// Reads the links of the node into a view. Where the pod's namespace is over it waits for those ports
-/// that have a network driver, 5 s at most. Returns those that are missing then, but for those of
-/// functions that another attachment has.
+/// Reads the links of the node into a view. Where the pod's namespace is over it waits for those
+/// ports that have a network driver, 5 s at most. Returns those that are missing then, but for
+/// those of functions that another attachment has.
 pub(super) fn read_host_links(
     kernel: &mut Kernel,
     names: &[LinkName],
@@ -56,7 +56,8 @@ pub(super) fn read_host_links(
     }
 }
 
-/// Returns the recorded ports that a view shows nowhere and whose function is expected to have a link.
+/// Returns the recorded ports that a view shows nowhere and whose function is expected to have a
+/// link.
 fn missing_ports(
     names: &[LinkName],
     bond: &BondRecord,
@@ -74,8 +75,8 @@ fn missing_ports(
     Ok(missing)
 }
 
-/// Returns whether a network driver has a function, so that it has a link somewhere: not where it is gone,
-/// as with its card, or another device since the node started, or a virtual machine's.
+/// Returns whether a network driver has a function, so that it has a link somewhere: not where it
+/// is gone, as with its card, or another device since the node started, or a virtual machine's.
 fn has_network_driver(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Result<bool> {
     let class = sysfs.attribute(function, "class")?;
     let is_network = class.is_some_and(|class| class.starts_with(NETWORK));

@@ -38,8 +38,8 @@ impl Error {
     }
 }
 
-/// Returns the code that errors share. Of those that differ the kernel's says most, and where it is not
-/// among them, what they have in common is that something could not be read or written.
+/// Returns the code that errors share. Of those that differ the kernel's says most, and where it is
+/// not among them, what they have in common is that something could not be read or written.
 fn of_several(errors: &[Error]) -> Code {
     let mut codes: Vec<Code> = errors.iter().map(Error::code).collect();
     codes.dedup();

@@ -79,7 +79,8 @@ impl Finding {
 pub struct Refused {
     /// What was found.
     pub finding: Finding,
-    /// The keys of the configuration that refuse it; none where it is refused unless a key allows it.
+    /// The keys of the configuration that refuse it; none where it is refused unless a key allows
+    /// it.
     pub keys: Vec<Requirement>,
 }
 

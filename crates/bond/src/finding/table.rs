@@ -1,4 +1,5 @@
-//! What is the same for all findings of one reason. `cargo xtask docs` makes docs/findings.md of it.
+//! What is the same for all findings of one reason. `cargo xtask docs` makes docs/findings.md of
+//! it.
 
 use super::severity::Severity;
 

@@ -5,9 +5,9 @@ use podbond_names::LinkName;
 
 use crate::finding::{Finding, LacpBond, Object, Reason};
 
-/// Returns what keeps `bond`, one of `links`, from aggregating those of them that are its ports: a partner
-/// that does not do its part. Nothing for a bond in another mode than 802.3ad, and of ports without
-/// carrier, which lack more than a partner. Pure.
+/// Returns what keeps `bond`, one of `links`, from aggregating those of them that are its ports: a
+/// partner that does not do its part. Nothing for a bond in another mode than 802.3ad, and of ports
+/// without carrier, which lack more than a partner. Pure.
 ///
 /// The kernel does not tell for how long it has been so: a bond that was made just now has heard
 /// nothing yet.

@@ -6,8 +6,8 @@ use podbond_names::LinkName;
 use super::lacp::lacp_findings;
 use crate::finding::{Finding, Object, Reason};
 
-/// Returns what `bond`, a bond that is there, shows of what it does not do. `links` are those of its
-/// namespace, in any order. Pure.
+/// Returns what `bond`, a bond that is there, shows of what it does not do. `links` are those of
+/// its namespace, in any order. Pure.
 ///
 /// It is a look at one moment: a bond that was made just now has no LACP partner yet.
 pub fn bond_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
@@ -16,8 +16,9 @@ pub fn bond_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
     found
 }
 
-/// Ports of a balance-tlb or balance-alb bond that send with one address. Each is to have its own:
-/// what a port sends is answered to its address, and the driver takes answers on the active port only.
+/// Finds ports of a balance-tlb or balance-alb bond that send with one address. Each is to have its
+/// own: what a port sends is answered to its address, and the driver takes answers on the active
+/// port only.
 fn equal_macs(bond: &Link, links: &[Link]) -> Option<Finding> {
     let mode = bond.bond.as_ref()?.mode;
     if !matches!(mode, BondMode::BalanceTlb | BondMode::BalanceAlb) {

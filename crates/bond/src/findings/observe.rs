@@ -7,9 +7,10 @@ use super::rules::{OtherBond, Surroundings};
 use crate::Error;
 use crate::config::Config;
 
-/// Adds the VFs of a view's ports to it, and their PFs' links with their masters. One question to each
-/// VF's PF, which shows both; the rest is sysfs. Speeds are read only where the mode wants equal ones.
-/// What the view holds already is not asked for. `bonds` are those of other attachments.
+/// Adds the VFs of a view's ports to it, and their PFs' links with their masters. One question to
+/// each VF's PF, which shows both; the rest is sysfs. Speeds are read only where the mode wants
+/// equal ones. What the view holds already is not asked for. `bonds` are those of other
+/// attachments.
 pub(crate) fn observe_surroundings(
     kernel: &mut Kernel,
     config: &Config,

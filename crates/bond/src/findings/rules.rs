@@ -146,8 +146,8 @@ fn shared_mac(config: &Config, ports: &[Port<'_>]) -> Option<Mac> {
     config.mac.or_else(|| ports.first()?.link.mac)
 }
 
-/// The VFs that would have to change their address and are not trusted to. A VF whose driver does
-/// not tell is not counted.
+/// Finds the VFs that would have to change their address and are not trusted to. A VF whose driver
+/// does not tell is not counted.
 fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     let mode = config.options.mode;
     let untrusted: Vec<LinkName> = ports
@@ -174,8 +174,8 @@ fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     Some(Finding { severity, ..found })
 }
 
-/// Returns the address that a VF was given by its PF; where it was given none, the one that it has. In a
-/// bond that is there, the port may show another one.
+/// Returns the address that a VF was given by its PF; where it was given none, the one that it has.
+/// In a bond that is there, the port may show another one.
 fn given_mac(port: &Port<'_>) -> Option<Mac> {
     let given = port.vf.and_then(|vf| vf.settings.mac).filter(|mac| *mac != Mac::ZERO);
     given.or(port.link.mac)
@@ -194,7 +194,8 @@ fn changes_address(config: &Config, ports: &[Port<'_>], own: Option<Mac>) -> boo
     }
 }
 
-/// The VFs whose card checks the addresses that they send with against the one that it gave them.
+/// Finds the VFs whose card checks the addresses that they send with against the one that it gave
+/// them.
 fn checked(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     let checked: Vec<LinkName> = ports
         .iter()
@@ -283,7 +284,7 @@ fn lacp_twice(
     found.collect()
 }
 
-/// Differences between the speeds of ports, where the mode wants equal ones.
+/// Finds differences between the speeds of ports, where the mode wants equal ones.
 fn unequal(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Finding> {
     let mode = config.options.mode;
     if !config.needs_equal_speeds() {
@@ -307,8 +308,9 @@ fn unequal(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Fi
     found
 }
 
-/// A port of a bond that is there, and has no carrier although its VF and PF could have it. That it
-/// has none before ADD means nothing: the driver opens it, and a VF finds its carrier later.
+/// Returns whether a port of a bond that is there has no carrier although its VF and PF could have
+/// it. That it has none before ADD means nothing: the driver opens it, and a VF finds its carrier
+/// later.
 fn is_dead(port: &Port<'_>, view: &View) -> bool {
     let is_reported = port.vf.is_some_and(|vf| {
         let pf = view.link(Netns::Host, &vf.pf_link);

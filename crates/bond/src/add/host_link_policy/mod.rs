@@ -1,4 +1,5 @@
-//! Which links of the node a bond may take: the administrator's rules, and what the kernel shows of them.
+//! Which links of the node a bond may take: the administrator's rules, and what the kernel shows of
+//! them.
 
 mod glob;
 mod policy;

@@ -84,7 +84,8 @@ impl Pattern {
     }
 }
 
-/// A default route of any table: a node of several networks has one in each network's table.
+/// Returns whether it is a default route, of any table: a node of several networks has one in each
+/// network's table.
 fn is_default(route: &Route) -> bool {
     route.destination.prefix_len() == 0
 }
