@@ -1,3 +1,5 @@
+//! Reads Kubernetes manifests: YAML documents, lists and JSON to objects.
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -109,8 +111,7 @@ fn json_of(document: yaml_serde::Deserializer<'_>, place: &Place<'_>) -> Result<
     value.apply_merge().map_err(syntax)?;
     serde_json::to_value(value).map_err(|error| {
         let found = format!("YAML that JSON cannot express ({error})");
-        let expected = "maps whose keys are texts".to_owned();
-        place.error("content", Reason::Unexpected { found, expected })
+        place.error("content", Reason::unexpected(found, "maps whose keys are texts"))
     })
 }
 
@@ -147,8 +148,8 @@ impl Place<'_> {
         objects: &mut Vec<Object>,
     ) -> Result<(), Error> {
         let Value::Object(map) = value else {
-            let expected = "a Kubernetes object with apiVersion, kind and metadata".to_owned();
-            return Err(self.error("content", Reason::Unexpected { found: show(value), expected }));
+            let expected = "a Kubernetes object with apiVersion, kind and metadata";
+            return Err(self.error("content", Reason::unexpected(show(value), expected)));
         };
         let known = item_type.map(|item| item.kind);
         let kind = self.header(map, "kind", known, "the kind of object, as Pod")?;
@@ -176,9 +177,7 @@ impl Place<'_> {
         expected: &str,
     ) -> Result<&'m str, Error> {
         let given = map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-        given
-            .or(known)
-            .ok_or_else(|| self.error(field, Reason::Missing { expected: expected.to_owned() }))
+        given.or(known).ok_or_else(|| self.error(field, Reason::missing(expected)))
     }
 
     fn object(
@@ -200,8 +199,8 @@ impl Place<'_> {
         let site = Site { origin: self.origin.to_owned(), object: format!("{kind} {name}") };
         let root = Fields::root(&site, map);
         if api_version != known.api_version() {
-            let (found, expected) = (format!("{api_version:?}"), known.api_version().to_owned());
-            return Err(root.error("apiVersion", Reason::Unexpected { found, expected }));
+            let reason = Reason::unexpected(format!("{api_version:?}"), known.api_version());
+            return Err(root.error("apiVersion", reason));
         }
         let metadata = root.object("metadata")?;
         let key = ObjectKey {

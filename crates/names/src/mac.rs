@@ -1,3 +1,5 @@
+//! Ethernet MAC addresses.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,20 +16,25 @@ impl Mac {
     /// All zeros: what a PF shows for a VF that was given no address.
     pub const ZERO: Self = Self([0; 6]);
 
-    /// The address from its bytes in transmission order.
+    /// Returns the address with these bytes, in transmission order.
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes in transmission order.
+    /// Returns the bytes in transmission order.
     pub const fn bytes(self) -> [u8; 6] {
         self.0
     }
 
-    /// Whether one station can have it: it is neither a group's (the lowest bit of the first byte)
-    /// nor all zeros.
+    /// Returns whether it is a group's address: the lowest bit of the first byte is set.
+    pub fn is_multicast(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+
+    /// Returns whether one interface can have it: it is neither a group's nor all zeros (the
+    /// kernel's `is_valid_ether_addr`).
     pub fn is_unicast(self) -> bool {
-        self != Self::ZERO && self.0[0] & 1 == 0
+        self != Self::ZERO && !self.is_multicast()
     }
 }
 
@@ -66,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_both_separators_and_writes_the_kernels_form() {
+    fn both_separators_are_read() {
         for text in ["02:00:00:AB:cd:01", "02-00-00-ab-cd-01"] {
             assert_eq!(text.parse::<Mac>().unwrap().to_string(), "02:00:00:ab:cd:01");
         }
     }
 
     #[test]
-    fn groups_and_zeros_are_no_stations() {
+    fn group_and_zero_addresses_are_not_unicast() {
         for (text, expected) in [
             ("02:00:00:00:00:01", true),
             ("00:00:00:00:00:00", false),
@@ -85,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_address() {
+    fn malformed_address_is_refused() {
         for text in
             ["", "02:00:00:00:00", "02:00:00:00:00:00:00", "2:0:0:0:0:0", "02:00:00:00:00:+1"]
         {
