@@ -17,7 +17,7 @@ pub enum Error {
         /// What the parser met.
         problem: String,
     },
-    /// A document is YAML, but no Kubernetes object can be told from it.
+    /// A document is YAML, but not a Kubernetes object.
     #[error("{origin}: document {document}: {path} {reason}")]
     Document {
         /// File or stream.
@@ -55,10 +55,10 @@ pub enum Reason {
         expected: String,
     },
     /// Of the wrong type, or a value that is not possible.
-    #[error("is {found}: write {expected}")]
+    #[error("is {given}: write {expected}")]
     Unexpected {
         /// The value as given, in JSON.
-        found: String,
+        given: String,
         /// What belongs there.
         expected: String,
     },
@@ -81,20 +81,20 @@ pub enum Reason {
         problem: String,
     },
     /// Good by itself, but not with another field.
-    #[error("is {found}, but {other}: {help}")]
+    #[error("is {given}, but {other}: {help}")]
     Conflict {
         /// The value as given.
-        found: String,
+        given: String,
         /// The other field and its value.
         other: String,
         /// What to do.
         help: String,
     },
     /// The operator knows this, podbond does not do it.
-    #[error("is {found}, which podbond does not support: {help}")]
+    #[error("is {given}, which podbond does not support: {help}")]
     Unsupported {
         /// The value as given.
-        found: String,
+        given: String,
         /// What to do.
         help: String,
     },
@@ -105,19 +105,19 @@ impl Reason {
         Self::Missing { expected: expected.into() }
     }
 
-    pub(crate) fn unexpected(found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self::Unexpected { found: found.into(), expected: expected.into() }
+    pub(crate) fn unexpected(given: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Unexpected { given: given.into(), expected: expected.into() }
     }
 
     pub(crate) fn conflict(
-        found: impl Into<String>,
+        given: impl Into<String>,
         other: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self::Conflict { found: found.into(), other: other.into(), help: help.into() }
+        Self::Conflict { given: given.into(), other: other.into(), help: help.into() }
     }
 
-    pub(crate) fn unsupported(found: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Unsupported { found: found.into(), help: help.into() }
+    pub(crate) fn unsupported(given: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Unsupported { given: given.into(), help: help.into() }
     }
 }

@@ -126,13 +126,13 @@ fn vlan(spec: &Fields<'_>) -> Result<Vlan, Error> {
     let id = spec.integer("vlan", 0..=4094)?.unwrap_or(0);
     let qos = spec.integer("vlanQoS", 0..=7)?.unwrap_or(0);
     let proto = spec.choice("vlanProto")?;
-    let (field, found) = match (id, qos, proto) {
+    let (field, given) = match (id, qos, proto) {
         (0, 1.., _) => ("vlanQoS", qos.to_string()),
         (0, 0, Some(VlanProto::Dot1ad)) => ("vlanProto", "802.1ad".to_owned()),
         _ => return Ok(Vlan { id, qos, proto }),
     };
     let help = format!("set spec.vlan, or leave {field} out");
-    Err(spec.error(field, Reason::conflict(found, "spec.vlan is 0", help)))
+    Err(spec.error(field, Reason::conflict(given, "spec.vlan is 0", help)))
 }
 
 fn rates(spec: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Error> {
