@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::decode;
-use crate::{Args, Command, Failure, NodeRequest, Request};
+use crate::{Args, Command, Failure, NetConf, NodeRequest, Request};
 
 /// An operation log. Its failures never affect the operations.
 pub trait Journal: Sync {
@@ -75,16 +75,15 @@ impl Subject {
         Self::on_network(plugin, command, &request.config)
     }
 
-    fn on_network(plugin: &str, command: Command, config: &crate::NetConf) -> Self {
-        let text = |key: &str| config.raw.get(key).and_then(Value::as_str).map(str::to_owned);
-        let own = |key: &str| text(key).filter(|_| text("type").as_deref() == Some(plugin));
+    fn on_network(plugin: &str, command: Command, config: &NetConf) -> Self {
+        let is_own = config.raw.get("type").is_some_and(|name| name == plugin);
         Self {
             plugin: plugin.to_owned(),
             command: command.to_string(),
             network: Some(config.name.clone()),
-            device: text("deviceID"),
-            log_file: own("logFile"),
-            log_level: own("logLevel"),
+            device: text(config, "deviceID"),
+            log_file: text(config, "logFile").filter(|_| is_own),
+            log_level: text(config, "logLevel").filter(|_| is_own),
             ..Self::default()
         }
     }
@@ -111,12 +110,16 @@ impl Subject {
     }
 }
 
+/// Returns the text of a key of the configuration.
+fn text(config: &NetConf, key: &str) -> Option<String> {
+    config.raw.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::NetConf;
 
     fn request(args: &str) -> Request {
         let config = json!({
@@ -160,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_delegate_does_not_write_into_the_log_of_its_caller() {
+    fn delegate_does_not_use_its_callers_log_file() {
         let subject = Subject::of("host-local", Command::Del, &request(""));
         assert_eq!((subject.log_file, subject.log_level, subject.pod), (None, None, None));
     }
 
     #[test]
-    fn of_a_malformed_call_is_told_what_can_be_read() {
+    fn malformed_call_is_named_as_far_as_it_can_be_read() {
         let env = |key: &str| match key {
             "CNI_COMMAND" => some("ADD"),
             "CNI_IFNAME" => some("net/1"),
