@@ -1,4 +1,6 @@
-use podbond_names::{KeyError, NameError};
+//! Why a manifest cannot be used: where, which field, what is wrong, what to write instead.
+
+use podbond_names::NameError;
 
 /// Why manifests cannot be used. Each message begins with where they came from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum Error {
         /// What the parser met.
         problem: String,
     },
-    /// A document is YAML, but no Kubernetes object can be told from it.
+    /// A document is YAML, but not a Kubernetes object.
     #[error("{origin}: document {document}: {path} {reason}")]
     Document {
         /// File or stream.
@@ -25,6 +27,7 @@ pub enum Error {
         /// Path of the field, as `items[0].kind`.
         path: String,
         /// What is wrong with it.
+        #[source]
         reason: Box<Reason>,
     },
     /// A field of an object is wrong.
@@ -37,6 +40,7 @@ pub enum Error {
         /// Path of the field, as `spec.nicSelector.pfNames[0]`.
         path: String,
         /// What is wrong with it.
+        #[source]
         reason: Box<Reason>,
     },
 }
@@ -51,17 +55,14 @@ pub enum Reason {
         expected: String,
     },
     /// Of the wrong type, or a value that is not possible.
-    #[error("is {found}: write {expected}")]
+    #[error("is {given}: write {expected}")]
     Unexpected {
         /// The value as given, in JSON.
-        found: String,
+        given: String,
         /// What belongs there.
         expected: String,
     },
-    /// Not a name of the kind that belongs there.
-    #[error("is wrong: {0}")]
-    Key(#[from] KeyError),
-    /// Not an interface name or PCI address.
+    /// Not the name of an object, an interface name or a PCI address.
     #[error("is wrong: {0}")]
     Name(#[from] NameError),
     /// JSON inside of a text field does not parse. Line and column count in the field's text as
@@ -80,21 +81,43 @@ pub enum Reason {
         problem: String,
     },
     /// Good by itself, but not with another field.
-    #[error("is {found}, but {other}: {mend}")]
+    #[error("is {given}, but {other}: {help}")]
     Conflict {
         /// The value as given.
-        found: String,
+        given: String,
         /// The other field and its value.
         other: String,
         /// What to do.
-        mend: String,
+        help: String,
     },
     /// The operator knows this, podbond does not do it.
-    #[error("is {found}, which podbond does not support: {mend}")]
+    #[error("is {given}, which podbond does not support: {help}")]
     Unsupported {
         /// The value as given.
-        found: String,
+        given: String,
         /// What to do.
-        mend: String,
+        help: String,
     },
+}
+
+impl Reason {
+    pub(crate) fn missing(expected: impl Into<String>) -> Self {
+        Self::Missing { expected: expected.into() }
+    }
+
+    pub(crate) fn unexpected(given: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Unexpected { given: given.into(), expected: expected.into() }
+    }
+
+    pub(crate) fn conflict(
+        given: impl Into<String>,
+        other: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self::Conflict { given: given.into(), other: other.into(), help: help.into() }
+    }
+
+    pub(crate) fn unsupported(given: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Unsupported { given: given.into(), help: help.into() }
+    }
 }

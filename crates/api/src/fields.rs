@@ -1,9 +1,10 @@
-//! Reads the fields of one object, each error with the object's name and the field's path.
+//! Reads the fields of a Kubernetes object; each error has the object's name and the field's path.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use serde_json::{Map, Value};
 
 use crate::{Error, Reason};
@@ -40,7 +41,7 @@ impl<'a> Fields<'a> {
         Self { site, path: String::new(), map: Some(map) }
     }
 
-    /// The error of field `name`.
+    /// Returns the error of field `name`.
     pub(crate) fn error(&self, name: &str, reason: impl Into<Reason>) -> Error {
         self.site.error(self.path_of(name), reason.into())
     }
@@ -54,10 +55,10 @@ impl<'a> Fields<'a> {
     }
 
     fn unexpected(&self, name: &str, value: &Value, expected: impl Into<String>) -> Error {
-        self.error(name, Reason::Unexpected { found: show(value), expected: expected.into() })
+        self.error(name, Reason::unexpected(show(value), expected))
     }
 
-    /// The fields of the object in field `name`; no fields where it is absent.
+    /// Returns the fields of the object in field `name`; no fields where it is absent.
     pub(crate) fn object(&self, name: &str) -> Result<Self, Error> {
         let map = match self.get(name) {
             None => None,
@@ -79,28 +80,32 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn required_text(&self, name: &str, expected: &str) -> Result<&'a str, Error> {
-        let missing = || self.error(name, Reason::Missing { expected: expected.to_owned() });
-        self.text(name)?.ok_or_else(missing)
+        self.text(name)?.ok_or_else(|| self.error(name, Reason::missing(expected)))
     }
 
-    /// A text that is a `T`.
+    /// Reads a text that is a `T`.
     pub(crate) fn parsed<T>(&self, name: &str) -> Result<Option<T>, Error>
     where
         T: FromStr<Err: Into<Reason>>,
     {
-        let parse = |text: &str| text.parse().map_err(|error: T::Err| self.error(name, error));
-        self.text(name)?.map(parse).transpose()
+        self.text(name)?.map(|text| self.parse(name, text)).transpose()
     }
 
     pub(crate) fn required<T>(&self, name: &str, expected: &str) -> Result<T, Error>
     where
         T: FromStr<Err: Into<Reason>>,
     {
-        let text = self.required_text(name, expected)?;
+        self.parse(name, self.required_text(name, expected)?)
+    }
+
+    fn parse<T>(&self, name: &str, text: &str) -> Result<T, Error>
+    where
+        T: FromStr<Err: Into<Reason>>,
+    {
         text.parse().map_err(|error: T::Err| self.error(name, error))
     }
 
-    /// A whole number within `range`. The bounds of `T` must hold the range.
+    /// Reads a whole number within `range`. The bounds of `T` must hold the range.
     pub(crate) fn integer<T>(
         &self,
         name: &str,
@@ -122,7 +127,7 @@ impl<'a> Fields<'a> {
             })
     }
 
-    /// `true` or `false`; absent is `false`.
+    /// Reads `true` or `false`; absent is `false`.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Error> {
         match self.get(name) {
             None => Ok(false),
@@ -131,32 +136,27 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of the given words. A YAML 1.1 writer leaves `on` and `off` without quotes, which some
-    /// readers take for booleans: these are understood where the words are among the choices.
-    pub(crate) fn choice<T: Copy>(
-        &self,
-        name: &str,
-        choices: &[(&str, T)],
-    ) -> Result<Option<T>, Error> {
-        let word = match self.get(name) {
-            None => return Ok(None),
-            Some(Value::String(text)) if text.is_empty() => return Ok(None),
-            Some(Value::String(text)) => text.as_str(),
-            Some(Value::Bool(true)) => "on",
-            Some(Value::Bool(false)) => "off",
-            Some(_) => "",
+    /// Reads one of the words of an enum. A YAML 1.1 writer leaves `on` and `off` without quotes, which
+    /// some readers take for booleans: these are read as the words.
+    pub(crate) fn choice<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let word = match value {
+            Value::String(text) if text.is_empty() => return Ok(None),
+            Value::String(text) => text.as_str(),
+            Value::Bool(true) => "on",
+            Value::Bool(false) => "off",
+            _ => "",
         };
-        if let Some((_, chosen)) = choices.iter().find(|(choice, _)| *choice == word) {
-            Ok(Some(*chosen))
-        } else {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            let found = self.get(name).map(show).unwrap_or_default();
-            let expected = format!("one of {}", words.join(", "));
-            Err(self.error(name, Reason::Unexpected { found, expected }))
-        }
+        T::deserialize(word.into_deserializer()).map(Some).map_err(|error: value::Error| {
+            // "unknown variant `x`, expected `on` or `off`": what was found is said before.
+            let problem = error.to_string();
+            let expected =
+                problem.split_once("expected ").map_or("another word", |(_, words)| words);
+            self.unexpected(name, value, expected)
+        })
     }
 
-    /// A list of texts, each a `T`; absent is empty.
+    /// Reads a list of texts, each a `T`; absent is empty.
     pub(crate) fn list<T>(&self, name: &str) -> Result<Vec<T>, Error>
     where
         T: FromStr<Err: Into<Reason>>,
@@ -166,33 +166,32 @@ impl<'a> Fields<'a> {
             Some(Value::Array(items)) => items,
             Some(other) => return Err(self.unexpected(name, other, "a list of texts")),
         };
-        let read = |(position, item): (usize, &Value)| {
+        let mut list = Vec::with_capacity(items.len());
+        for (position, item) in items.iter().enumerate() {
             let name = format!("{name}[{position}]");
             let Value::String(text) = item else {
                 return Err(self.unexpected(&name, item, "a text in quotes"));
             };
-            text.parse().map_err(|error: T::Err| self.error(&name, error))
-        };
-        items.iter().enumerate().map(read).collect()
+            list.push(self.parse(&name, text)?);
+        }
+        Ok(list)
     }
 
-    /// A map of texts, as labels and annotations are; absent is empty.
+    /// Reads a map of texts, as labels and annotations are; absent is empty.
     pub(crate) fn text_map(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
-        let inner = self.object(name)?;
-        let read = |(key, value): (&String, &Value)| match value {
-            Value::String(text) => Ok((key.clone(), text.clone())),
-            other => {
-                let found = show(other);
-                let expected = format!("it in quotes, as {:?}", other.to_string());
-                let path = format!("{name}[{key:?}]");
-                Err(self.error(&path, Reason::Unexpected { found, expected }))
-            }
-        };
-        inner.map.into_iter().flatten().map(read).collect()
+        let mut texts = BTreeMap::new();
+        for (key, value) in self.object(name)?.map.into_iter().flatten() {
+            let Value::String(text) = value else {
+                let expected = format!("it in quotes, as {:?}", value.to_string());
+                return Err(self.unexpected(&format!("{name}[{key:?}]"), value, expected));
+            };
+            texts.insert(key.clone(), text.clone());
+        }
+        Ok(texts)
     }
 }
 
-/// A value as an error shows it: JSON, cut where it becomes long.
+/// Returns a value as an error shows it: JSON, cut where it becomes long.
 pub(crate) fn show(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();

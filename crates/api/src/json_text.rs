@@ -13,10 +13,7 @@ const NEAR: usize = 15;
 pub(crate) fn object(text: &str) -> Result<Map<String, Value>, Reason> {
     match parse(text)? {
         Value::Object(map) => Ok(map),
-        other => Err(Reason::Unexpected {
-            found: show(&other),
-            expected: "a JSON object in braces".to_owned(),
-        }),
+        other => Err(Reason::unexpected(show(&other), "a JSON object in braces")),
     }
 }
 
@@ -34,11 +31,10 @@ pub(crate) fn objects(text: &str) -> Result<Vec<Map<String, Value>>, Reason> {
         .into_iter()
         .map(|value| match value {
             Value::Object(map) => Ok(map),
-            other => Err(Reason::Unexpected {
-                found: format!("a list with {} in it", show(&other)),
-                expected: "JSON objects with a comma between them, without brackets around them"
-                    .to_owned(),
-            }),
+            other => Err(Reason::unexpected(
+                format!("a list with {} in it", show(&other)),
+                "JSON objects with a comma between them, without brackets around them",
+            )),
         })
         .collect()
 }
@@ -69,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_has_its_place_and_the_text_around_it() {
+    fn json_error_has_its_place_and_text() {
         let reason = object("{\n  \"type\": \"bond\",\n  \"mtu\": 15x0\n}").unwrap_err();
         let Reason::Json { line, column, near, .. } = reason else { panic!("{reason:?}") };
         assert_eq!((line, column), (3, 12));
@@ -77,14 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_ends_early_is_reported_where_it_ends() {
+    fn truncated_json_is_reported_at_its_end() {
         let message = object("{\"type\":\"bond\"").unwrap_err().to_string();
         assert!(message.contains("EOF while parsing an object at line 1, column 14"), "{message}");
         assert!(object("").is_err());
     }
 
     #[test]
-    fn fragments_between_commas_are_a_list() {
+    fn objects_between_commas_are_a_list() {
         let types: Vec<_> = objects("{\"type\":\"tuning\"},\n{\"type\":\"vrf\"}")
             .unwrap()
             .into_iter()
@@ -95,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_fragment_is_reported_at_its_own_line() {
+    fn json_error_in_a_list_has_its_own_line() {
         let reason = objects("{\"type\":\"tuning\"},\n{\"type\" \"vrf\"}").unwrap_err();
         assert!(matches!(reason, Reason::Json { line: 2, column: 9, .. }), "{reason:?}");
         let reason = objects("[{\"type\":\"vrf\"}]").unwrap_err();

@@ -6,7 +6,7 @@
 //!
 //! Fields that podbond does not read are accepted whatever they hold, since real manifests carry
 //! many. A field that it does read is refused when a cluster would refuse it too, and the error
-//! names object, field and mend.
+//! names object, field and what to write instead.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -28,7 +28,7 @@ pub use manifest::{Object, read_manifests};
 pub use nad::{Nad, RESOURCE_NAME_ANNOTATION};
 pub use network::{LinkState, LogLevel, SriovNetwork, Switch, Vlan, VlanProto};
 pub use pod::{NETWORKS_ANNOTATION, Pod};
-pub use podbond_names::{KeyError, Namespace, ObjectKey, ObjectName, ResourceName};
+pub use podbond_names::{Namespace, ObjectKey, ObjectName, ResourceName};
 pub use policy::{DeviceType, LinkType, Management, SriovNetworkNodePolicy};
 pub use render::{RESOURCE_PREFIX, render};
 pub use selector::{NicSelector, PciId, PfSelector, VfRange};

@@ -1,3 +1,5 @@
+//! Reads Kubernetes manifests: YAML documents, lists and JSON to objects.
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -25,7 +27,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// The kind as manifests spell it.
+    /// Returns the kind as manifests spell it.
     pub fn kind(&self) -> &str {
         match self {
             Self::Nad(_) => Kind::Nad.name(),
@@ -36,7 +38,7 @@ impl Object {
         }
     }
 
-    /// Namespace and name of an object that podbond knows.
+    /// Returns namespace and name of an object that podbond reads.
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Nad(nad) => Some(&nad.key),
@@ -48,7 +50,7 @@ impl Object {
     }
 }
 
-/// The kinds that podbond knows.
+/// The kinds that podbond reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nad,
@@ -78,13 +80,13 @@ impl Kind {
     }
 }
 
-/// The objects of a manifest, in order: YAML of any number of documents, or JSON; lists
+/// Reads the objects of a manifest, in order: YAML of any number of documents, or JSON; lists
 /// (`kind: List`, `PodList`, …) give their items, empty documents nothing.
 ///
 /// `origin` is the file's name, for the errors. An object without a namespace is in `default`.
 pub fn read_manifests(text: &str, origin: &str) -> Result<Vec<Object>, Error> {
     let place = |position| Place { origin, document: position + 1, path: String::new() };
-    // The whole text is parsed first: a slip in its form explains what would be missing after it.
+    // The whole text is parsed first: a syntax error explains what would be missing after it.
     let documents: Vec<Value> = yaml_serde::Deserializer::from_str(text)
         .enumerate()
         .map(|(position, document)| json_of(document, &place(position)))
@@ -96,7 +98,7 @@ pub fn read_manifests(text: &str, origin: &str) -> Result<Vec<Object>, Error> {
     Ok(objects)
 }
 
-/// One document as JSON. It is read as YAML first, which finds keys that are given twice.
+/// Returns one document as JSON. It is read as YAML first, which finds keys that are given twice.
 fn json_of(document: yaml_serde::Deserializer<'_>, place: &Place<'_>) -> Result<Value, Error> {
     let syntax = |error: yaml_serde::Error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
@@ -108,13 +110,12 @@ fn json_of(document: yaml_serde::Deserializer<'_>, place: &Place<'_>) -> Result<
     let mut value = yaml_serde::Value::deserialize(document).map_err(syntax)?;
     value.apply_merge().map_err(syntax)?;
     serde_json::to_value(value).map_err(|error| {
-        let found = format!("YAML that JSON cannot express ({error})");
-        let expected = "maps whose keys are texts".to_owned();
-        place.error("content", Reason::Unexpected { found, expected })
+        let given = format!("YAML that JSON cannot express ({error})");
+        place.error("content", Reason::unexpected(given, "maps whose keys are texts"))
     })
 }
 
-/// Where in a stream of documents an object stands, until its name is known.
+/// The place of an object in a stream of documents, for errors before its name is read.
 struct Place<'a> {
     origin: &'a str,
     document: usize,
@@ -122,7 +123,7 @@ struct Place<'a> {
     path: String,
 }
 
-/// What the items of a typed list leave out, as a cluster answers: their kind and apiVersion.
+/// Kind and apiVersion of the items of a typed list (`PodList`), which such items leave out.
 struct ItemType<'a> {
     kind: &'a str,
     api_version: &'a str,
@@ -147,13 +148,13 @@ impl Place<'_> {
         objects: &mut Vec<Object>,
     ) -> Result<(), Error> {
         let Value::Object(map) = value else {
-            let expected = "a Kubernetes object with apiVersion, kind and metadata".to_owned();
-            return Err(self.error("content", Reason::Unexpected { found: show(value), expected }));
+            let expected = "a Kubernetes object with apiVersion, kind and metadata";
+            return Err(self.error("content", Reason::unexpected(show(value), expected)));
         };
-        let known = item_type.map(|item| item.kind);
-        let kind = self.header(map, "kind", known, "the kind of object, as Pod")?;
-        let known = item_type.map(|item| item.api_version);
-        let api_version = self.header(map, "apiVersion", known, "the kind's version, as v1")?;
+        let of_list = item_type.map(|item| item.kind);
+        let kind = self.header(map, "kind", of_list, "the kind of object, as Pod")?;
+        let of_list = item_type.map(|item| item.api_version);
+        let api_version = self.header(map, "apiVersion", of_list, "the kind's version, as v1")?;
         match (kind.strip_suffix("List"), map.get("items")) {
             (Some(item_kind), Some(Value::Array(items))) => {
                 let typed = ItemType { kind: item_kind, api_version };
@@ -172,13 +173,11 @@ impl Place<'_> {
         &self,
         map: &'m Map<String, Value>,
         field: &str,
-        known: Option<&'m str>,
+        of_list: Option<&'m str>,
         expected: &str,
     ) -> Result<&'m str, Error> {
         let given = map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-        given
-            .or(known)
-            .ok_or_else(|| self.error(field, Reason::Missing { expected: expected.to_owned() }))
+        given.or(of_list).ok_or_else(|| self.error(field, Reason::missing(expected)))
     }
 
     fn object(
@@ -194,21 +193,21 @@ impl Place<'_> {
             (None, Some(name)) => name.to_owned(),
             (_, None) => format!("in document {} without a name", self.document),
         };
-        let Some(known) = Kind::ALL.into_iter().find(|known| known.name() == kind) else {
+        let Some(kind_of) = Kind::ALL.into_iter().find(|one| one.name() == kind) else {
             return Ok(Object::Other { kind: kind.to_owned(), name });
         };
         let site = Site { origin: self.origin.to_owned(), object: format!("{kind} {name}") };
         let root = Fields::root(&site, map);
-        if api_version != known.api_version() {
-            let (found, expected) = (format!("{api_version:?}"), known.api_version().to_owned());
-            return Err(root.error("apiVersion", Reason::Unexpected { found, expected }));
+        if api_version != kind_of.api_version() {
+            let reason = Reason::unexpected(format!("{api_version:?}"), kind_of.api_version());
+            return Err(root.error("apiVersion", reason));
         }
         let metadata = root.object("metadata")?;
         let key = ObjectKey {
             namespace: metadata.parsed::<Namespace>("namespace")?.unwrap_or_default(),
             name: metadata.required("name", "the object's name")?,
         };
-        Ok(match known {
+        Ok(match kind_of {
             Kind::Nad => Object::Nad(Nad::read(key, &metadata, &root.object("spec")?)?),
             Kind::Pod => Object::Pod(Pod::read(key, &metadata)?),
             Kind::SriovNetworkNodePolicy => Object::SriovNetworkNodePolicy(

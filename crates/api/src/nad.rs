@@ -1,7 +1,9 @@
+//! `NetworkAttachmentDefinition`: a network that a pod may ask for.
+
 use std::collections::BTreeMap;
 
 use crate::fields::Fields;
-use crate::{Error, KeyError, ObjectKey, Reason, ResourceName, json_text};
+use crate::{Error, ObjectKey, Reason, ResourceName, json_text};
 
 /// The annotation of a NAD that ties it to a device resource: `openshift.io/sriovnic1`.
 pub const RESOURCE_NAME_ANNOTATION: &str = "k8s.v1.cni.cncf.io/resourceName";
@@ -42,8 +44,7 @@ fn resource(annotations: &BTreeMap<String, String>) -> Result<Option<ResourceNam
         return Ok(None);
     };
     let name = text.rsplit_once('/').map_or(text.as_str(), |(_, name)| name);
-    name.parse().map(Some).map_err(|_: KeyError| Reason::Unexpected {
-        found: format!("{text:?}"),
-        expected: "prefix/name, as openshift.io/sriovnic1".to_owned(),
+    name.parse().map(Some).map_err(|_| {
+        Reason::unexpected(format!("{text:?}"), "prefix/name, as openshift.io/sriovnic1")
     })
 }

@@ -1,4 +1,6 @@
-use serde::Serialize;
+//! `SriovNetwork`: the SR-IOV operator's network over the VFs of one resource.
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::fields::Fields;
@@ -14,7 +16,7 @@ pub struct SriovNetwork {
     pub network_namespace: Option<Namespace>,
     /// The pool whose VFs are used.
     pub resource_name: ResourceName,
-    /// Of the VF's traffic.
+    /// The VLAN of the VF's traffic.
     pub vlan: Vlan,
     /// Whether the card drops frames with another source MAC than the VF's.
     pub spoof_chk: Option<Switch>,
@@ -50,18 +52,18 @@ pub struct Vlan {
 }
 
 /// The tag of a VLAN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VlanProto {
     /// A customer tag.
-    #[serde(rename = "802.1q")]
+    #[serde(rename = "802.1q", alias = "802.1Q")]
     Dot1q,
     /// A service tag, outside of a customer's own.
-    #[serde(rename = "802.1ad")]
+    #[serde(rename = "802.1ad", alias = "802.1AD")]
     Dot1ad,
 }
 
 /// A setting of a VF that is on or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
     /// `on`
@@ -71,7 +73,7 @@ pub enum Switch {
 }
 
 /// The link state that a PF shows to a VF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// The PF's own.
@@ -83,7 +85,7 @@ pub enum LinkState {
 }
 
 /// Verbosity of the sriov plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are those of log levels everywhere")]
 pub enum LogLevel {
@@ -93,23 +95,6 @@ pub enum LogLevel {
     Info,
     Debug,
 }
-
-const SWITCH: &[(&str, Switch)] = &[("on", Switch::On), ("off", Switch::Off)];
-const LINK_STATE: &[(&str, LinkState)] =
-    &[("auto", LinkState::Auto), ("enable", LinkState::Enable), ("disable", LinkState::Disable)];
-const VLAN_PROTO: &[(&str, VlanProto)] = &[
-    ("802.1q", VlanProto::Dot1q),
-    ("802.1ad", VlanProto::Dot1ad),
-    ("802.1Q", VlanProto::Dot1q),
-    ("802.1AD", VlanProto::Dot1ad),
-];
-const LOG_LEVEL: &[(&str, LogLevel)] = &[
-    ("panic", LogLevel::Panic),
-    ("error", LogLevel::Error),
-    ("warning", LogLevel::Warning),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-];
 
 impl SriovNetwork {
     pub(crate) fn read(key: ObjectKey, spec: &Fields<'_>) -> Result<Self, Error> {
@@ -121,38 +106,33 @@ impl SriovNetwork {
             network_namespace: spec.parsed("networkNamespace")?,
             resource_name,
             vlan: vlan(spec)?,
-            spoof_chk: spec.choice("spoofChk", SWITCH)?,
-            trust: spec.choice("trust", SWITCH)?,
-            link_state: spec.choice("linkState", LINK_STATE)?,
+            spoof_chk: spec.choice("spoofChk")?,
+            trust: spec.choice("trust")?,
+            link_state: spec.choice("linkState")?,
             min_tx_rate,
             max_tx_rate,
             capabilities: json_object(spec, "capabilities")?,
             ipam: json_object(spec, "ipam")?,
             meta_plugins: meta_plugins(spec)?,
-            log_level: spec.choice("logLevel", LOG_LEVEL)?,
+            log_level: spec.choice("logLevel")?,
             log_file: spec.text("logFile")?.map(str::to_owned),
         })
     }
 }
 
-/// The sriov plugin refuses a priority or a service tag without a VLAN: so is it here, before a
-/// pod waits for it.
+/// Reads the VLAN. The sriov plugin refuses a priority or a service tag without one, and so does this,
+/// before a pod waits for it.
 fn vlan(spec: &Fields<'_>) -> Result<Vlan, Error> {
     let id = spec.integer("vlan", 0..=4094)?.unwrap_or(0);
     let qos = spec.integer("vlanQoS", 0..=7)?.unwrap_or(0);
-    let proto = spec.choice("vlanProto", VLAN_PROTO)?;
-    let needs_vlan = |field: &str, found: String| {
-        let other = "spec.vlan is 0".to_owned();
-        let mend = format!("set spec.vlan, or leave {field} out");
-        spec.error(field, Reason::Conflict { found, other, mend })
+    let proto = spec.choice("vlanProto")?;
+    let (field, given) = match (id, qos, proto) {
+        (0, 1.., _) => ("vlanQoS", qos.to_string()),
+        (0, 0, Some(VlanProto::Dot1ad)) => ("vlanProto", "802.1ad".to_owned()),
+        _ => return Ok(Vlan { id, qos, proto }),
     };
-    if id == 0 && qos != 0 {
-        return Err(needs_vlan("vlanQoS", qos.to_string()));
-    }
-    if id == 0 && proto == Some(VlanProto::Dot1ad) {
-        return Err(needs_vlan("vlanProto", "802.1ad".to_owned()));
-    }
-    Ok(Vlan { id, qos, proto })
+    let help = format!("set spec.vlan, or leave {field} out");
+    Err(spec.error(field, Reason::conflict(given, "spec.vlan is 0", help)))
 }
 
 fn rates(spec: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Error> {
@@ -160,18 +140,17 @@ fn rates(spec: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Error> {
     let max: Option<u32> = spec.integer("maxTxRate", 0..=u32::MAX)?;
     match (min, max) {
         (Some(min), Some(max)) if max != 0 && min > max => {
-            let found = format!("{min} Mbit/s");
             let other = format!("spec.maxTxRate is {max} Mbit/s");
-            let mend = "give a minimum that is not above the maximum".to_owned();
-            Err(spec.error("minTxRate", Reason::Conflict { found, other, mend }))
+            let help = "give a minimum that is not above the maximum";
+            Err(spec.error("minTxRate", Reason::conflict(format!("{min} Mbit/s"), other, help)))
         }
         rates => Ok(rates),
     }
 }
 
 fn json_object(spec: &Fields<'_>, name: &str) -> Result<Option<Map<String, Value>>, Error> {
-    let parse = |text| json_text::object(text).map_err(|reason| spec.error(name, reason));
-    spec.text(name)?.map(parse).transpose()
+    let Some(text) = spec.text(name)? else { return Ok(None) };
+    json_text::object(text).map(Some).map_err(|reason| spec.error(name, reason))
 }
 
 fn meta_plugins(spec: &Fields<'_>) -> Result<Vec<Map<String, Value>>, Error> {
@@ -179,9 +158,8 @@ fn meta_plugins(spec: &Fields<'_>) -> Result<Vec<Map<String, Value>>, Error> {
     let plugins = json_text::objects(text).map_err(|reason| spec.error("metaPlugins", reason))?;
     for (position, plugin) in plugins.iter().enumerate() {
         if !plugin.get("type").is_some_and(Value::is_string) {
-            let expected = "the name of the plugin".to_owned();
             let path = format!("metaPlugins[{position}].type");
-            return Err(spec.error(&path, Reason::Missing { expected }));
+            return Err(spec.error(&path, Reason::missing("the name of the plugin")));
         }
     }
     Ok(plugins)

@@ -1,3 +1,5 @@
+//! `Pod`: the part that its networks depend on.
+
 use std::collections::BTreeMap;
 
 use crate::fields::Fields;

@@ -1,4 +1,8 @@
+//! `SriovNetworkNodePolicy`: how many VFs which PFs get, and the resource that they belong to.
+
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::fields::Fields;
 use crate::{Error, NicSelector, ObjectKey, Reason, ResourceName};
@@ -36,7 +40,8 @@ pub struct SriovNetworkNodePolicy {
 }
 
 /// The driver of a policy's VFs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceType {
     /// The card's own driver: a VF is a network interface.
     #[default]
@@ -46,11 +51,13 @@ pub enum DeviceType {
 }
 
 /// The kind of a PF's link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkType {
     /// `eth`
+    #[serde(rename = "eth", alias = "ETH")]
     Ethernet,
     /// `ib`
+    #[serde(rename = "ib", alias = "IB")]
     InfiniBand,
 }
 
@@ -64,15 +71,6 @@ pub enum Management {
     External,
 }
 
-const DEVICE_TYPE: &[(&str, DeviceType)] =
-    &[("netdevice", DeviceType::Netdevice), ("vfio-pci", DeviceType::VfioPci)];
-const LINK_TYPE: &[(&str, LinkType)] = &[
-    ("eth", LinkType::Ethernet),
-    ("ib", LinkType::InfiniBand),
-    ("ETH", LinkType::Ethernet),
-    ("IB", LinkType::InfiniBand),
-];
-
 impl SriovNetworkNodePolicy {
     pub(crate) fn read(key: ObjectKey, spec: &Fields<'_>) -> Result<Self, Error> {
         let resource_name =
@@ -84,13 +82,12 @@ impl SriovNetworkNodePolicy {
             node_selector: spec.text_map("nodeSelector")?,
             priority: spec.integer("priority", 0..=99)?.unwrap_or(0),
             num_vfs: spec.integer("numVfs", 1..=u32::from(u16::MAX))?.ok_or_else(|| {
-                let expected = "how many VFs each PF gets, 1 at least".to_owned();
-                spec.error("numVfs", Reason::Missing { expected })
+                spec.error("numVfs", Reason::missing("how many VFs each PF gets, 1 at least"))
             })?,
             mtu: spec.integer("mtu", 1..=u32::from(u16::MAX))?,
             nic_selector: NicSelector::read(spec)?,
-            device_type: spec.choice("deviceType", DEVICE_TYPE)?.unwrap_or_default(),
-            link_type: spec.choice("linkType", LINK_TYPE)?,
+            device_type: spec.choice("deviceType")?.unwrap_or_default(),
+            link_type: spec.choice("linkType")?,
             management: if spec.flag("externallyManaged")? {
                 Management::External
             } else {
@@ -108,15 +105,12 @@ impl SriovNetworkNodePolicy {
     fn check_ranges(&self, spec: &Fields<'_>) -> Result<(), Error> {
         for (position, pf) in self.nic_selector.pf_names.iter().enumerate() {
             if pf.vfs.is_some_and(|vfs| vfs.last() >= self.num_vfs) {
-                let num_vfs = self.num_vfs;
-                let reason = Reason::Conflict {
-                    found: format!("\"{pf}\""),
-                    other: format!(
-                        "spec.numVfs is {num_vfs}, so that the last VF is {}",
-                        num_vfs - 1
-                    ),
-                    mend: "raise spec.numVfs, or end the range earlier".to_owned(),
-                };
+                let (num_vfs, last) = (self.num_vfs, self.num_vfs - 1);
+                let reason = Reason::conflict(
+                    format!("\"{pf}\""),
+                    format!("spec.numVfs is {num_vfs}, so that the last VF is {last}"),
+                    "raise spec.numVfs, or end the range earlier",
+                );
                 return Err(spec.error(&format!("nicSelector.pfNames[{position}]"), reason));
             }
         }
@@ -125,27 +119,29 @@ impl SriovNetworkNodePolicy {
 
     fn check_rdma(&self, spec: &Fields<'_>) -> Result<(), Error> {
         if self.is_rdma && self.device_type == DeviceType::VfioPci {
-            let reason = Reason::Conflict {
-                found: "true".to_owned(),
-                other: "spec.deviceType is vfio-pci".to_owned(),
-                mend: "set spec.deviceType to netdevice, or leave isRdma out".to_owned(),
-            };
+            let help = "set spec.deviceType to netdevice, or leave isRdma out";
+            let reason = Reason::conflict("true", "spec.deviceType is vfio-pci", help);
             return Err(spec.error("isRdma", reason));
         }
         Ok(())
     }
 }
 
-/// To pass over these would give VFs of another kind than was asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EswitchMode {
+    Legacy,
+    Switchdev,
+}
+
+/// Refuses the modes that give VFs of another kind than podbond attaches.
 fn refuse_switchdev(spec: &Fields<'_>) -> Result<(), Error> {
-    if spec.choice("eSwitchMode", &[("legacy", false), ("switchdev", true)])? == Some(true) {
-        let mend = "write legacy, or leave it out".to_owned();
-        let reason = Reason::Unsupported { found: "switchdev".to_owned(), mend };
+    if let Some(EswitchMode::Switchdev) = spec.choice("eSwitchMode")? {
+        let reason = Reason::unsupported("switchdev", "write legacy, or leave it out");
         return Err(spec.error("eSwitchMode", reason));
     }
     if let Some(vdpa) = spec.text("vdpaType")? {
-        let mend = "leave it out".to_owned();
-        let reason = Reason::Unsupported { found: format!("{vdpa:?}"), mend };
+        let reason = Reason::unsupported(format!("{vdpa:?}"), "leave it out");
         return Err(spec.error("vdpaType", reason));
     }
     Ok(())

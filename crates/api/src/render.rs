@@ -1,5 +1,5 @@
-//! From a `SriovNetwork` to its NAD, as the SR-IOV operator makes it: existing pods and tools see
-//! the same object.
+//! Renders the NAD of a `SriovNetwork` as the SR-IOV operator does: existing pods and tools see the same
+//! object.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::{
 /// The prefix of a resource in a rendered NAD: the operator's own default.
 pub const RESOURCE_PREFIX: &str = "openshift.io";
 
-/// The operator's annotation on a NAD that it made, by which it finds the NAD's origin again.
+/// The operator's annotation on a NAD that it rendered: the network that it was rendered from.
 const OWNER_ANNOTATION: &str = "sriovnetwork.openshift.io/owner-ref";
 
-/// What stands before namespace and name in it.
+/// The prefix of namespace and name in it.
 const OWNER_KIND: &str = "SriovNetwork.sriovnetwork.openshift.io/";
 
 /// The version of the CNI specification that the configuration is written in.
@@ -74,7 +74,7 @@ struct Plugin<'a> {
     ipam: Value,
 }
 
-/// The NAD of a `SriovNetwork`: named like it, in its `networkNamespace` or its own namespace.
+/// Returns the NAD of a `SriovNetwork`: named like it, in its `networkNamespace` or its own namespace.
 ///
 /// `vlan`, `vlanQoS` and `ipam` are always written, every other key only where it was given. The
 /// JSON is the operator's but for white space and the case of `vlanProto`, which is written small.
@@ -94,7 +94,7 @@ pub fn render(network: &SriovNetwork) -> Nad {
 }
 
 impl Nad {
-    /// The SriovNetwork that it was rendered from; none for one that people wrote.
+    /// Returns the SriovNetwork that it was rendered from; none for one that people wrote.
     pub fn owner(&self) -> Option<ObjectKey> {
         self.annotations.get(OWNER_ANNOTATION)?.strip_prefix(OWNER_KIND)?.parse().ok()
     }

@@ -1,3 +1,5 @@
+//! Which PFs a policy selects, and which of their VFs.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,9 +45,9 @@ impl NicSelector {
     pub(crate) fn read(spec: &Fields<'_>) -> Result<Self, Error> {
         let fields = spec.object("nicSelector")?;
         if let Some(filter) = fields.text("netFilter")? {
-            let mend = "select by vendor, deviceID, rootDevices or pfNames".to_owned();
-            let found = format!("{filter:?}");
-            return Err(fields.error("netFilter", Reason::Unsupported { found, mend }));
+            let help = "select by vendor, deviceID, rootDevices or pfNames";
+            let reason = Reason::unsupported(format!("{filter:?}"), help);
+            return Err(fields.error("netFilter", reason));
         }
         let selector = Self {
             vendor: fields.parsed("vendor")?,
@@ -54,8 +56,8 @@ impl NicSelector {
             pf_names: fields.list("pfNames")?,
         };
         if selector.is_empty() {
-            let expected = "at least one of vendor, deviceID, rootDevices and pfNames".to_owned();
-            return Err(spec.error("nicSelector", Reason::Missing { expected }));
+            let expected = "at least one of vendor, deviceID, rootDevices and pfNames";
+            return Err(spec.error("nicSelector", Reason::missing(expected)));
         }
         Ok(selector)
     }
@@ -97,9 +99,8 @@ impl FromStr for PciId {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let all_hex = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
         let id = u16::from_str_radix(digits, 16).ok().filter(|_| all_hex);
-        id.map(Self).ok_or_else(|| Reason::Unexpected {
-            found: format!("{text:?}"),
-            expected: "four hexadecimal digits, as \"8086\"".to_owned(),
+        id.map(Self).ok_or_else(|| {
+            Reason::unexpected(format!("{text:?}"), "four hexadecimal digits, as \"8086\"")
         })
     }
 }
@@ -111,9 +112,9 @@ impl FromStr for PfSelector {
         let (name, vfs) = match text.split_once('#') {
             None => (text, None),
             Some((name, range)) => {
-                let vfs = range.parse().map_err(|()| Reason::Unexpected {
-                    found: format!("{text:?}"),
-                    expected: "the PF's name, `#` and a range of VFs, as \"ens1f0#0-3\"".to_owned(),
+                let vfs = range.parse().map_err(|()| {
+                    let expected = "the PF's name, `#` and a range of VFs, as \"ens1f0#0-3\"";
+                    Reason::unexpected(format!("{text:?}"), expected)
                 })?;
                 (name, Some(vfs))
             }
@@ -126,14 +127,16 @@ impl FromStr for VfRange {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let index = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            text.parse().ok().filter(|_| digits).ok_or(())
-        };
         let (first, last) = text.split_once('-').ok_or(())?;
         let (first, last) = (index(first)?, index(last)?);
         if first <= last { Ok(Self { first, last }) } else { Err(()) }
     }
+}
+
+/// Reads a number of digits alone.
+fn index(text: &str) -> Result<u16, ()> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or(())
 }
 
 impl fmt::Display for PciId {
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pf_name_may_carry_a_range_of_vfs() {
+    fn pf_name_may_have_a_range_of_vfs() {
         let plain: PfSelector = "ens1f0np0".parse().unwrap();
         assert_eq!((plain.name.as_str(), plain.vfs), ("ens1f0np0", None));
         let ranged: PfSelector = "ens1f0#2-5".parse().unwrap();
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_range_is_refused_with_the_form_to_write() {
+    fn wrong_range_is_refused_with_the_form_to_write() {
         for text in ["ens1f0#", "ens1f0#3", "ens1f0#3-1", "ens1f0#0-x", "ens1f0#0-3#4", "a#+1-2"] {
             let message = text.parse::<PfSelector>().unwrap_err().to_string();
             assert!(message.contains("\"ens1f0#0-3\""), "{text:?}: {message}");

@@ -14,7 +14,7 @@ fn example(name: &str) -> Vec<Object> {
 }
 
 #[test]
-fn the_policies_make_four_vfs_on_each_of_two_pfs() {
+fn example_policies_make_four_vfs_on_two_pfs() {
     let policies: Vec<_> = example("policies.yaml")
         .into_iter()
         .map(|object| match object {
@@ -31,7 +31,7 @@ fn the_policies_make_four_vfs_on_each_of_two_pfs() {
 }
 
 #[test]
-fn the_networks_render_to_the_nads_of_the_pods_namespace() {
+fn example_networks_render_to_nads() {
     let nads: Vec<_> = example("networks.yaml")
         .into_iter()
         .map(|object| match object {
@@ -48,7 +48,7 @@ fn the_networks_render_to_the_nads_of_the_pods_namespace() {
 }
 
 #[test]
-fn the_bond_is_configured_exactly_as_documented() {
+fn example_bond_is_the_documented_one() {
     let [Object::Nad(nad)] = &example("bond-net1.yaml")[..] else { panic!("not one NAD") };
     assert_eq!(nad.key.to_string(), "demo/bond-net1");
     assert_eq!(nad.resource, None);
@@ -75,7 +75,7 @@ fn the_bond_is_configured_exactly_as_documented() {
 }
 
 #[test]
-fn the_pod_asks_for_both_vfs_and_then_the_bond() {
+fn example_pod_requests_two_vfs_and_the_bond() {
     let [Object::Pod(pod)] = &example("bondpod1.yaml")[..] else { panic!("not one pod") };
     assert_eq!(pod.key.to_string(), "demo/bondpod1");
     assert_eq!(
@@ -97,7 +97,7 @@ const MODES: [(&str, &str, Option<bool>); 7] = [
 ];
 
 #[test]
-fn each_mode_has_an_example_and_nothing_else_is_beside_them() {
+fn each_mode_has_an_example() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/modes");
     let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
     let mut files: Vec<String> = files.map(|name| name.into_string().unwrap()).collect();
@@ -106,7 +106,7 @@ fn each_mode_has_an_example_and_nothing_else_is_beside_them() {
 }
 
 #[test]
-fn the_example_of_a_mode_has_two_networks_their_bond_and_a_pod() {
+fn mode_example_has_two_networks_a_bond_and_a_pod() {
     for (mode, name, trust) in MODES {
         let objects = example(&format!("modes/{mode}.yaml"));
         let [first, second, Object::Nad(nad), Object::Pod(pod)] = &objects[..] else {
@@ -137,7 +137,7 @@ fn the_example_of_a_mode_has_two_networks_their_bond_and_a_pod() {
 }
 
 #[test]
-fn examples_that_are_applied_together_share_no_address() {
+fn mode_examples_share_no_address() {
     let ranges = MODES.map(|(mode, ..)| {
         let config = example(&format!("modes/{mode}.yaml")).into_iter().find_map(|object| {
             let Object::Nad(nad) = object else { return None };
@@ -152,7 +152,8 @@ fn examples_that_are_applied_together_share_no_address() {
     });
     for (place, (start, end)) in ranges.iter().enumerate() {
         assert!(start < end);
-        let apart = |(other_start, other_end): &(u8, u8)| end < other_start || other_end < start;
-        assert!(ranges[..place].iter().all(apart), "{ranges:?}");
+        let is_disjoint =
+            |(other_start, other_end): &(u8, u8)| end < other_start || other_end < start;
+        assert!(ranges[..place].iter().all(is_disjoint), "{ranges:?}");
     }
 }

@@ -31,7 +31,7 @@ fn refusal(text: &str) -> String {
 const NAD: &str = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n";
 
 #[test]
-fn documents_lists_and_json_give_their_objects_in_order() {
+fn documents_and_lists_are_read_in_order() {
     let text = r#"
 # A comment alone is no document.
 ---
@@ -75,7 +75,7 @@ items:
 }
 
 #[test]
-fn anchors_and_merge_keys_are_followed() {
+fn merge_keys_are_followed() {
     let text =
         policy_text("  <<: &base {resourceName: r, numVfs: 2}\n  nicSelector: {vendor: \"8086\"}");
     let objects = read_manifests(&text, "test").unwrap();
@@ -84,7 +84,7 @@ fn anchors_and_merge_keys_are_followed() {
 }
 
 #[test]
-fn a_quoted_config_need_not_be_indented() {
+fn quoted_config_need_not_be_indented() {
     let text = format!(
         "{NAD}metadata: {{name: n}}\nspec:\n  config: '{{\n  \"type\": \"bond\",\n\n  \"links\": []\n  }}'\n"
     );
@@ -92,7 +92,7 @@ fn a_quoted_config_need_not_be_indented() {
 }
 
 #[test]
-fn every_field_of_a_policy_is_read() {
+fn policy_fields_are_read() {
     let policy = policy(
         "  resourceName: nic_1\n  nodeSelector: {zone: \"a\"}\n  priority: 99\n  numVfs: 8\n  \
          mtu: 9000\n  deviceType: vfio-pci\n  linkType: ETH\n  externallyManaged: true\n  \
@@ -114,7 +114,7 @@ fn every_field_of_a_policy_is_read() {
 }
 
 #[test]
-fn fields_left_out_have_the_operators_defaults() {
+fn missing_policy_fields_have_the_operators_defaults() {
     let policy = policy("  resourceName: r\n  numVfs: 1\n  nicSelector: {pfNames: [pf0]}");
     assert_eq!((policy.priority, policy.mtu, policy.link_type), (0, None, None));
     assert_eq!(policy.device_type, DeviceType::Netdevice);
@@ -122,7 +122,7 @@ fn fields_left_out_have_the_operators_defaults() {
 }
 
 #[test]
-fn each_wrong_field_of_a_policy_is_named_with_its_mend() {
+fn wrong_policy_field_is_named() {
     let base = [("resourceName", "r"), ("numVfs", "4"), ("nicSelector", "{pfNames: [pf0]}")];
     let cases = [
         ("resourceName", "a.b", "spec.resourceName is wrong: resource name \"a.b\" is malformed"),
@@ -134,8 +134,8 @@ fn each_wrong_field_of_a_policy_is_named_with_its_mend() {
         ("priority", "100", "spec.priority is 100: write a whole number from 0 to 99"),
         ("priority", "-1", "spec.priority is -1"),
         ("mtu", "0", "spec.mtu is 0"),
-        ("deviceType", "uio", "spec.deviceType is \"uio\": write one of netdevice, vfio-pci"),
-        ("linkType", "wifi", "spec.linkType is \"wifi\": write one of eth, ib"),
+        ("deviceType", "uio", "spec.deviceType is \"uio\": write `netdevice` or `vfio-pci`"),
+        ("linkType", "wifi", "spec.linkType is \"wifi\": write one of `ETH`, `eth`"),
         ("eSwitchMode", "switchdev", "spec.eSwitchMode is switchdev, which podbond does not"),
         ("vdpaType", "virtio", "spec.vdpaType"),
         ("isRdma", "\"yes\"", "spec.isRdma is \"yes\": write true or false"),
@@ -165,16 +165,16 @@ fn each_wrong_field_of_a_policy_is_named_with_its_mend() {
 }
 
 #[test]
-fn each_wrong_field_of_a_network_is_named_with_its_mend() {
+fn wrong_network_field_is_named() {
     let cases = [
         ("vlan: 4095", "spec.vlan is 4095: write a whole number from 0 to 4094"),
         ("vlan: 1\n  vlanQoS: 8", "spec.vlanQoS is 8"),
         ("vlanQoS: 3", "spec.vlanQoS is 3, but spec.vlan is 0: set spec.vlan"),
         ("vlanProto: 802.1ad", "spec.vlanProto is 802.1ad, but spec.vlan is 0"),
-        ("vlanProto: 802.1x", "spec.vlanProto is \"802.1x\": write one of 802.1q, 802.1ad"),
-        ("spoofChk: maybe", "spec.spoofChk is \"maybe\": write one of on, off"),
-        ("trust: 1", "spec.trust is 1: write one of on, off"),
-        ("linkState: up", "spec.linkState is \"up\": write one of auto, enable, disable"),
+        ("vlanProto: 802.1x", "spec.vlanProto is \"802.1x\": write one of `802.1"),
+        ("spoofChk: maybe", "spec.spoofChk is \"maybe\": write `on` or `off`"),
+        ("trust: 1", "spec.trust is 1: write `on` or `off`"),
+        ("linkState: up", "spec.linkState is \"up\": write one of `auto`, `enable`, `disable`"),
         ("linkState: true", "spec.linkState is true"),
         ("minTxRate: 200\n  maxTxRate: 100", "spec.minTxRate is 200 Mbit/s, but spec.maxTxRate"),
         ("maxTxRate: 1G", "spec.maxTxRate is \"1G\""),
@@ -188,7 +188,7 @@ fn each_wrong_field_of_a_network_is_named_with_its_mend() {
         ("capabilities: mac", "spec.capabilities is not JSON"),
         ("metaPlugins: '{\"sysctl\": {}}'", "spec.metaPlugins[0].type is missing"),
         ("metaPlugins: '[{\"type\": \"x\"}]'", "without brackets around them"),
-        ("logLevel: loud", "spec.logLevel is \"loud\": write one of panic, error"),
+        ("logLevel: loud", "spec.logLevel is \"loud\": write one of `panic`, `error`"),
     ];
     for (field, expected) in cases {
         let message = refusal(&format!(
@@ -201,7 +201,7 @@ fn each_wrong_field_of_a_network_is_named_with_its_mend() {
 }
 
 #[test]
-fn each_wrong_field_of_a_nad_is_named_with_its_mend() {
+fn wrong_nad_field_is_named() {
     let config =
         "spec:\n  config: |\n    {\n      \"type\": \"bond\",\n      \"mtu\": 15x0\n    }\n";
     let message = refusal(&format!("{NAD}metadata: {{name: b, namespace: demo}}\n{config}"));
@@ -228,7 +228,7 @@ fn each_wrong_field_of_a_nad_is_named_with_its_mend() {
 }
 
 #[test]
-fn a_text_that_is_not_yaml_is_reported_by_file_line_and_column() {
+fn yaml_error_has_file_line_and_column() {
     let error = read_manifests("a: 1\n---\nb: [1\nc: 2\n", "dir/m.yaml").unwrap_err();
     assert!(matches!(error, Error::Syntax { line: 4, column: 2, .. }), "{error:?}");
     assert!(error.to_string().starts_with("dir/m.yaml:4:2: the text is not YAML: "), "{error}");
@@ -237,7 +237,7 @@ fn a_text_that_is_not_yaml_is_reported_by_file_line_and_column() {
 }
 
 #[test]
-fn a_document_that_is_no_object_is_reported_by_its_number() {
+fn document_without_object_is_reported_by_number() {
     for (text, expected) in [
         ("---\n---\nkind: Pod\n", "m.yaml: document 2: apiVersion is missing: write"),
         ("apiVersion: v1\nmetadata: {name: a}\n", "m.yaml: document 1: kind is missing"),
@@ -264,7 +264,7 @@ fn exponential_aliases_are_refused() {
 }
 
 #[test]
-fn what_nests_deeper_than_is_read_is_refused() {
+fn deep_nesting_is_refused() {
     let deep = format!("a: {}1{}\n", "[".repeat(500), "]".repeat(500));
     let message = read_manifests(&deep, "f").unwrap_err().to_string();
     assert!(message.contains("recursion limit exceeded"), "{message}");

@@ -34,7 +34,7 @@ fn with(more: Value) -> Value {
 }
 
 #[test]
-fn a_network_of_nothing_but_a_resource_is_this_text() {
+fn minimal_network_renders_to_this_text() {
     assert_eq!(
         nad("").config,
         r#"{"cniVersion":"1.0.0","name":"net","type":"sriov","vlan":0,"vlanQoS":0,"ipam":{}}"#
@@ -42,7 +42,7 @@ fn a_network_of_nothing_but_a_resource_is_this_text() {
 }
 
 #[test]
-fn each_field_appears_only_where_it_is_given() {
+fn only_given_fields_are_rendered() {
     let cases = [
         ("  vlan: 100", json!({"vlan": 100})),
         ("  vlan: 7\n  vlanQoS: 5", json!({"vlan": 7, "vlanQoS": 5})),
@@ -78,7 +78,7 @@ fn each_field_appears_only_where_it_is_given() {
 }
 
 #[test]
-fn meta_plugins_make_a_list_with_the_sriov_plugin_first() {
+fn meta_plugins_follow_the_sriov_plugin() {
     let spec = "  trust: \"on\"\n  metaPlugins: |\n    {\"type\": \"tuning\", \"sysctl\": {\"a\": \"1\"}},\n    {\"type\": \"vrf\", \"vrfname\": \"blue\"}";
     assert_eq!(
         config(spec),
@@ -95,13 +95,13 @@ fn meta_plugins_make_a_list_with_the_sriov_plugin_first() {
 }
 
 #[test]
-fn the_nad_is_in_the_networks_namespace_or_the_one_it_names() {
+fn nad_is_in_network_namespace() {
     assert_eq!(nad("").key.to_string(), "ops/net");
     assert_eq!(nad("  networkNamespace: demo").key.to_string(), "demo/net");
 }
 
 #[test]
-fn the_annotations_tie_it_to_the_resource_and_to_its_origin() {
+fn annotations_name_resource_and_owner() {
     let nad = nad("  networkNamespace: demo");
     let annotations: Vec<_> =
         nad.annotations.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();

@@ -118,9 +118,9 @@ fn short_element(item: &str) -> Result<Selection, ElementError> {
         None => (None, first),
     };
     Ok(Selection {
-        namespace: namespace.map(parse_key("namespace")).transpose()?,
+        namespace: namespace.map(parse_name("namespace")).transpose()?,
         interface: interface.map(parse_name("interface")).transpose()?,
-        ..Selection::of(parse_key("name")(name)?)
+        ..Selection::of(parse_name("name")(name)?)
     })
 }
 
@@ -131,13 +131,6 @@ fn split_once_only(text: &str, separator: char) -> Result<(&str, Option<&str>), 
         return Err(ElementError::Separator { separator });
     }
     Ok((left.trim(), Some(right.trim())))
-}
-
-pub(crate) fn parse_key<T>(field: &'static str) -> impl Fn(&str) -> Result<T, ElementError>
-where
-    T: std::str::FromStr<Err = podbond_api::KeyError>,
-{
-    move |text| text.parse().map_err(|error| ElementError::Key { field, error })
 }
 
 pub(crate) fn parse_name<T>(field: &'static str) -> impl Fn(&str) -> Result<T, ElementError>
@@ -189,7 +182,7 @@ fn json_element(item: &Value) -> Result<Selection, ElementError> {
         None => element.text("interfaceRequest")?,
     };
     Ok(Selection {
-        namespace: element.text("namespace")?.map(parse_key("namespace")).transpose()?,
+        namespace: element.text("namespace")?.map(parse_name("namespace")).transpose()?,
         interface: interface.map(parse_name("interface")).transpose()?,
         ips: element.ips()?,
         mac: element.text("mac")?.map(parse_name("mac")).transpose()?,
@@ -199,7 +192,7 @@ fn json_element(item: &Value) -> Result<Selection, ElementError> {
         device: element.text("deviceID")?.map(parse_name("deviceID")).transpose()?,
         cni_args: element.object("cni-args")?.cloned().unwrap_or_default(),
         default_route: element.default_route()?,
-        ..Selection::of(parse_key("name")(name)?)
+        ..Selection::of(parse_name("name")(name)?)
     })
 }
 

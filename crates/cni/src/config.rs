@@ -49,13 +49,17 @@ pub struct NetConf {
 }
 
 /// The dynamic part of a configuration that the runtime fills in by capability.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct RuntimeConfig {
     /// Capability `ips`: addresses asked for, without the prefix length that some have.
+    #[serde(deserialize_with = "addresses")]
     pub ips: Vec<IpAddr>,
     /// Capability `mac`.
+    #[serde(deserialize_with = "mac_or_empty")]
     pub mac: Option<Mac>,
     /// Addresses from `args.cni.ips`, an older way to ask for them.
+    #[serde(skip)]
     pub args_ips: Vec<IpAddr>,
 }
 
@@ -84,24 +88,19 @@ impl NetConf {
                 return Err(Failure::new(Code::InvalidConfig, msg));
             }
         };
-        let known: Known = fields("the network configuration", &raw)?;
-        let name = network_name(known.name)?;
-        let plugin = file_name(&name, "type", known.plugin)?
+        let keys: StandardKeys = fields("the network configuration", &raw)?;
+        let name = network_name(keys.name)?;
+        let plugin = file_name(&name, "type", keys.plugin)?
             .ok_or_else(|| invalid(&name, "type", "is missing: name the plugin, like \"bond\""))?;
-        let ipam = file_name(&name, "ipam.type", known.ipam.and_then(|ipam| ipam.plugin))?;
+        let ipam = file_name(&name, "ipam.type", keys.ipam.and_then(|ipam| ipam.plugin))?;
         let prev_result = match raw.get(PREV_RESULT) {
             None | Some(Value::Null) => None,
             Some(value) => Some(CniResult::from_value(value, version).map_err(|failure| {
                 invalid(&name, PREV_RESULT, format_args!("does not parse: {}", failure.msg))
             })?),
         };
-        let args_ips = known.args.and_then(|args| args.cni).and_then(|cni| cni.ips);
-        let runtime = known.runtime.unwrap_or_default();
-        let runtime = RuntimeConfig {
-            ips: runtime.ips.unwrap_or_default().into_iter().map(|ip| ip.0).collect(),
-            mac: runtime.mac,
-            args_ips: args_ips.unwrap_or_default().into_iter().map(|ip| ip.0).collect(),
-        };
+        let mut runtime = keys.runtime.unwrap_or_default();
+        runtime.args_ips = keys.args.and_then(|args| args.cni).unwrap_or_default().ips;
         Ok(Self { version, name, plugin, ipam, prev_result, runtime, raw })
     }
 
@@ -167,10 +166,10 @@ fn nests_deeper(value: &Value, levels: usize) -> bool {
 }
 
 fn unknown(text: &str) -> Failure {
-    let known: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
+    let supported = Version::ALL.map(Version::as_str);
     let msg = format!(
         "field cniVersion is {text:?}, which podbond does not speak: use one of {}",
-        known.join(", ")
+        supported.join(", ")
     );
     Failure::new(Code::IncompatibleVersion, msg)
 }
@@ -241,37 +240,32 @@ fn file_name(network: &str, field: &str, name: Option<String>) -> Result<Option<
 
 /// The keys that the specification and its conventions name.
 #[derive(Deserialize)]
-struct Known {
+struct StandardKeys {
     name: Option<String>,
     #[serde(rename = "type")]
     plugin: Option<String>,
-    ipam: Option<KnownIpam>,
+    ipam: Option<IpamKeys>,
     #[serde(rename = "runtimeConfig")]
-    runtime: Option<KnownRuntime>,
-    args: Option<KnownArgs>,
+    runtime: Option<RuntimeConfig>,
+    args: Option<ArgsKeys>,
 }
 
 #[derive(Deserialize)]
-struct KnownIpam {
+struct IpamKeys {
     #[serde(rename = "type")]
     plugin: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct ArgsKeys {
+    cni: Option<CniArgsKeys>,
+}
+
 #[derive(Default, Deserialize)]
-struct KnownRuntime {
-    ips: Option<Vec<WantedIp>>,
-    #[serde(default, deserialize_with = "mac_or_empty")]
-    mac: Option<Mac>,
-}
-
-#[derive(Deserialize)]
-struct KnownArgs {
-    cni: Option<KnownCniArgs>,
-}
-
-#[derive(Deserialize)]
-struct KnownCniArgs {
-    ips: Option<Vec<WantedIp>>,
+#[serde(default)]
+struct CniArgsKeys {
+    #[serde(deserialize_with = "addresses")]
+    ips: Vec<IpAddr>,
 }
 
 /// An address that is asked for.
@@ -291,6 +285,12 @@ impl TryFrom<String> for WantedIp {
 pub(crate) fn wanted_ip(text: &str) -> Result<IpAddr, String> {
     let address = text.parse::<IpNet>().map(|net| net.addr()).or_else(|_| text.parse());
     address.map_err(|_| format!("{text:?} is no address, like 10.56.217.5 or 10.56.217.5/24"))
+}
+
+/// Reads a list of addresses that are asked for; `null` is none.
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    let wanted = Option::<Vec<WantedIp>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(wanted.into_iter().map(|ip| ip.0).collect())
 }
 
 /// Reads an address; an empty one counts as absent, as Go programs write it.

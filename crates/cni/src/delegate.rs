@@ -3,10 +3,10 @@
 mod program;
 
 use std::fmt::Display;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use podbond_names::OneLine;
@@ -17,7 +17,7 @@ use crate::{
     Subject,
 };
 
-/// What to do with the name of one of our own plugins that is not found on `CNI_PATH`.
+/// What to do with the name of one of our own plugins that is not in a directory of `CNI_PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// It is an error, as the specification has it: a runtime called us.
@@ -234,21 +234,14 @@ impl<'p> Delegates<'p> {
             let msg = format!("plugin name {plugin:?} is no file name");
             return Err(Failure::new(Code::InvalidConfig, msg));
         }
-        let builtin = self.builtin(plugin);
-        let found = path.iter().find_map(|dir| {
-            let file = dir.join(plugin);
-            let metadata = fs::metadata(&file).ok()?;
-            metadata.is_file().then_some((file, metadata))
-        });
-        match (found, builtin) {
-            (Some((_, file)), Some(builtin)) if is_own_executable(&file) => {
-                Ok(Callee::Builtin(builtin))
-            }
-            (Some((file, _)), _) => Ok(Callee::Program(file)),
+        let file = path.iter().map(|dir| dir.join(plugin)).find(|file| file.is_file());
+        match (file, self.builtin(plugin)) {
+            (Some(file), Some(builtin)) if is_own_executable(&file) => Ok(Callee::Builtin(builtin)),
+            (Some(file), _) => Ok(Callee::Program(file)),
             (None, Some(builtin)) if self.lookup == Lookup::PathThenBuiltin => {
                 Ok(Callee::Builtin(builtin))
             }
-            (None, _) => Err(not_found(plugin, path)),
+            (None, _) => Err(not_installed(plugin, path)),
         }
     }
 }
@@ -274,7 +267,7 @@ impl Callee<'_> {
     }
 }
 
-fn not_found(plugin: &str, path: &[PathBuf]) -> Failure {
+fn not_installed(plugin: &str, path: &[PathBuf]) -> Failure {
     let dirs: Vec<_> = path.iter().map(|dir| dir.display().to_string()).collect();
     let msg = if dirs.is_empty() {
         format!(
@@ -291,10 +284,12 @@ fn not_found(plugin: &str, path: &[PathBuf]) -> Failure {
 }
 
 /// Returns true if the file is the executable that runs at this moment, by whatever name.
-fn is_own_executable(file: &Metadata) -> bool {
+fn is_own_executable(file: &Path) -> bool {
     // Through the link, so that it stays right when the file was renamed or removed.
-    fs::metadata("/proc/self/exe")
-        .is_ok_and(|own| (own.dev(), own.ino()) == (file.dev(), file.ino()))
+    match (fs::metadata("/proc/self/exe"), fs::metadata(file)) {
+        (Ok(own), Ok(file)) => (own.dev(), own.ino()) == (file.dev(), file.ino()),
+        _ => false,
+    }
 }
 
 /// Returns the configuration for the IPAM plugin, if there is one: the same, but for

@@ -1,3 +1,5 @@
+//! Runs a program with bounded output, without blocking on any of its pipes.
+
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -11,7 +13,7 @@ const MAX_STDOUT: u64 = 1 << 20;
 /// How much of a plugin's standard error is kept for the person who waits.
 const MAX_STDERR: u64 = 16 << 10;
 
-/// What a program left behind.
+/// What a program that has ended wrote.
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
     /// An error where it cannot be read, or is longer than a result may be.
@@ -20,8 +22,8 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// Runs a program to its end; an error says that it cannot be started. Variables without a value are removed from its environment, the
-/// others of this process are passed on.
+/// Runs a program to its end; an error says that it cannot be started. Variables without a value are
+/// removed from its environment, the others of this process are passed on.
 pub(crate) fn run(
     program: &Path,
     variables: &[(&str, Option<OsString>)],
@@ -80,12 +82,12 @@ fn read_stdout(child: &mut Child) -> io::Result<Vec<u8>> {
     Ok(stdout)
 }
 
-/// The beginning of what comes; the rest is read and dropped, so that the writer is not stopped.
+/// Reads a pipe to its end and returns the first [`MAX_STDERR`] bytes, so that the writer never blocks.
 fn drain(mut pipe: impl Read) -> String {
     let mut kept = Vec::new();
     let mut start = pipe.by_ref().take(MAX_STDERR);
     if start.read_to_end(&mut kept).is_ok() {
-        // What is dropped may as well be lost.
+        // An error here loses only what would be dropped.
         let _ = io::copy(&mut pipe, &mut io::sink());
     }
     String::from_utf8_lossy(&kept).trim().to_owned()

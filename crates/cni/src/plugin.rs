@@ -1,14 +1,16 @@
+//! The trait of a CNI plugin: what it does for each command.
+
 use crate::{CniResult, Delegates, Failure, NodeRequest, Request};
 
 /// A CNI plugin: what it does for each command. Synchronous, without state between calls.
 pub trait Plugin: Sync {
-    /// The name under which configuration and `CNI_PATH` know it.
+    /// Returns the name by which configuration and `CNI_PATH` call it.
     fn name(&self) -> &'static str;
 
-    /// ADD. When it fails, nothing is left changed.
+    /// ADD. When it fails, everything is as it was before.
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure>;
 
-    /// DEL. It goes on past errors, and succeeds when there is nothing left to remove.
+    /// DEL. It goes on past errors, and succeeds when there is nothing to remove.
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure>;
 
     /// CHECK (0.4.0 and newer), against the request's `prevResult`.
@@ -16,7 +18,7 @@ pub trait Plugin: Sync {
 
     /// STATUS (1.1.0 and newer): whether ADD could be served.
     ///
-    /// As given here it suits a plugin that needs nothing of its own: "If a plugin relies on a
+    /// The default suits a plugin that needs nothing of its own: "If a plugin relies on a
     /// delegated plugin (e.g. IPAM) to service ADD requests, it must also execute a STATUS request
     /// to that plugin" (section "STATUS").
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
@@ -25,7 +27,7 @@ pub trait Plugin: Sync {
 
     /// GC (1.1.0 and newer): removes what belongs to no valid attachment of the network.
     ///
-    /// As given here it suits a plugin that leaves nothing outside of the container's namespace:
+    /// The default suits a plugin that changes nothing outside of the container's namespace:
     /// "Plugins MUST, additionally, forward any GC calls to delegated plugins they are configured
     /// to use" (section "GC").
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
@@ -33,7 +35,7 @@ pub trait Plugin: Sync {
     }
 }
 
-/// Whether the plugin of this name was called as the configuration's IPAM plugin.
+/// Returns true if the plugin of this name was called as the configuration's IPAM plugin.
 fn is_ipam(name: &str, request: &NodeRequest) -> bool {
     request.config.ipam.as_deref() == Some(name)
 }

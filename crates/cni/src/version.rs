@@ -1,3 +1,5 @@
+//! Versions of the CNI specification.
+
 use std::fmt;
 
 /// A version of the CNI specification, in order of age.
@@ -32,10 +34,10 @@ impl Version {
         Self::V1_1_0,
     ];
 
-    /// The newest of them.
+    /// The newest version.
     pub const NEWEST: Self = Self::V1_1_0;
 
-    /// The version as configuration spells it.
+    /// Returns the version as a configuration spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V0_1_0 => "0.1.0",
@@ -48,7 +50,7 @@ impl Version {
         }
     }
 
-    /// The version of this spelling, if podbond speaks it.
+    /// Returns the version of this spelling, if podbond speaks it.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|version| version.as_str() == text)
     }

@@ -44,11 +44,6 @@ pub enum NameError {
         /// The text as given.
         text: String,
     },
-}
-
-/// Why a text is not the name of an object, a namespace or a resource.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
     /// Not a DNS-1123 label.
     #[error(
         "namespace {text:?} is malformed: write at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"

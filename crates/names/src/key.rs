@@ -1,11 +1,11 @@
-//! Names of Kubernetes objects, namespaces and device resources, as DNS-1123 and Kubernetes have them.
+//! Names of Kubernetes objects, namespaces and device resources, and UIDs.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::KeyError;
+use crate::{NameError, string_type};
 
 /// The longest DNS-1123 label, in bytes (RFC 1123, section 2.1).
 const LABEL_MAX: usize = 63;
@@ -13,29 +13,29 @@ const LABEL_MAX: usize = 63;
 const SUBDOMAIN_MAX: usize = 253;
 
 /// A Kubernetes namespace: a DNS-1123 label.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Namespace(String);
 
 /// The name of a Kubernetes object: a DNS-1123 subdomain. It is safe as a file's name, since it
 /// neither begins with a dot nor holds a `/`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectName(String);
 
 /// The UID of a Kubernetes object: a UUID, or the hash that the kubelet gives a static pod; both are
 /// DNS-1123 labels.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectUid(String);
 
 /// The name of a pool of VFs without its prefix: `sriovnic1` of `openshift.io/sriovnic1`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ResourceName(String);
 
-/// Where an object is found: its namespace and its name, written `namespace/name`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The namespace and name of an object, written `namespace/name`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectKey {
     /// The namespace; `default` where a manifest names none.
@@ -44,120 +44,84 @@ pub struct ObjectKey {
     pub name: ObjectName,
 }
 
-impl Namespace {
-    /// The name as Kubernetes writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+/// Implements the conversions of a type that is a text for which `$is_valid` holds.
+macro_rules! validated_text {
+    ($name:ident, $is_valid:ident, $error:ident) => {
+        impl $name {
+            /// Returns the text as Kubernetes writes it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
 
-impl Default for Namespace {
-    /// The namespace of an object that names none.
-    fn default() -> Self {
-        Self("default".to_owned())
-    }
-}
+        impl FromStr for $name {
+            type Err = NameError;
 
-impl ObjectName {
-    /// The name as Kubernetes writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                let text = text.to_owned();
+                if $is_valid(&text) { Ok(Self(text)) } else { Err(NameError::$error { text }) }
+            }
+        }
 
-impl ObjectUid {
-    /// The UID as Kubernetes writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
 
-impl ResourceName {
-    /// The name without a prefix.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        string_type!($name);
+    };
 }
-
-impl ObjectKey {
-    /// Both parts, validated.
-    pub fn new(namespace: &str, name: &str) -> Result<Self, KeyError> {
-        Ok(Self { namespace: namespace.parse()?, name: name.parse()? })
-    }
-}
-
-/// Letters, digits and inner hyphens. How long it may be depends on what it is part of.
-fn is_dns_word(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty() && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
-}
+validated_text!(Namespace, is_dns_label, Namespace);
+validated_text!(ObjectName, is_dns_subdomain, Object);
+validated_text!(ObjectUid, is_dns_label, Uid);
+validated_text!(ResourceName, is_resource_name, Resource);
+string_type!(ObjectKey);
 
 fn is_dns_label(text: &str) -> bool {
     text.len() <= LABEL_MAX && is_dns_word(text)
 }
 
-impl FromStr for Namespace {
-    type Err = KeyError;
+fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= SUBDOMAIN_MAX && text.split('.').all(is_dns_word)
+}
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        if is_dns_label(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(KeyError::Namespace { text: text.to_owned() })
-        }
+/// Returns true for letters, digits and inner hyphens, whatever their number.
+fn is_dns_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_resource_name(text: &str) -> bool {
+    text.len() <= LABEL_MAX
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && !text.is_empty()
+        && !text.starts_with(['-', '_'])
+        && !text.ends_with(['-', '_'])
+}
+
+impl Default for Namespace {
+    /// Returns the namespace of an object that names none.
+    fn default() -> Self {
+        Self("default".to_owned())
     }
 }
 
-impl FromStr for ObjectUid {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        if is_dns_label(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(KeyError::Uid { text: text.to_owned() })
-        }
-    }
-}
-
-impl FromStr for ObjectName {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        let good = text.len() <= SUBDOMAIN_MAX && text.split('.').all(is_dns_word);
-        if good {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(KeyError::Object { text: text.to_owned() })
-        }
-    }
-}
-
-impl FromStr for ResourceName {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, KeyError> {
-        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        let bytes = text.as_bytes();
-        let good = bytes.len() <= LABEL_MAX
-            && edge(bytes.first())
-            && edge(bytes.last())
-            && bytes.iter().all(allowed);
-        if good {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(KeyError::Resource { text: text.to_owned() })
-        }
+impl ObjectKey {
+    /// Creates a key of both parts, which are validated.
+    pub fn new(namespace: &str, name: &str) -> Result<Self, NameError> {
+        Ok(Self { namespace: namespace.parse()?, name: name.parse()? })
     }
 }
 
 impl FromStr for ObjectKey {
-    type Err = KeyError;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, KeyError> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let (namespace, name) =
-            text.split_once('/').ok_or_else(|| KeyError::Pair { text: text.to_owned() })?;
+            text.split_once('/').ok_or_else(|| NameError::Pair { text: text.to_owned() })?;
         Self::new(namespace, name)
     }
 }
@@ -167,37 +131,6 @@ impl fmt::Display for ObjectKey {
         f.pad(&format!("{}/{}", self.namespace, self.name))
     }
 }
-
-/// Gives a name type its conversions from and to `String`, by way of `FromStr` and `Display`.
-macro_rules! string_conversions {
-    ($($name:ident),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = KeyError;
-
-            fn try_from(text: String) -> Result<Self, KeyError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.to_string()
-            }
-        }
-    )*};
-}
-string_conversions!(Namespace, ObjectName, ObjectUid, ResourceName, ObjectKey);
-
-macro_rules! display_inner {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-    )*};
-}
-display_inner!(Namespace, ObjectName, ObjectUid, ResourceName);
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_objects_name_may_hold_dots() {
+    fn only_object_names_may_hold_dots() {
         assert!("a.b-c.d".parse::<ObjectName>().is_ok());
         assert!("a.b".parse::<Namespace>().is_err());
         assert!("a..b".parse::<ObjectName>().is_err());
@@ -241,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn resource_names_take_letters_digits_hyphen_and_underscore_inside() {
+    fn resource_name_characters_are_checked() {
         for text in ["sriovnic1", "A_b-C", "7"] {
             assert!(text.parse::<ResourceName>().is_ok(), "{text:?} was refused");
         }
@@ -251,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_written_and_read_as_namespace_slash_name() {
+    fn object_key_is_namespace_slash_name() {
         let key: ObjectKey = "demo/bond-net1".parse().unwrap();
         assert_eq!(key.to_string(), "demo/bond-net1");
         assert_eq!(String::from(key), "demo/bond-net1");
-        assert!(matches!("bond-net1".parse::<ObjectKey>(), Err(KeyError::Pair { .. })));
+        assert!(matches!("bond-net1".parse::<ObjectKey>(), Err(NameError::Pair { .. })));
         assert!("a/b/c".parse::<ObjectKey>().is_err());
     }
 }

@@ -15,7 +15,7 @@ mod mac;
 mod one_line;
 mod pci;
 
-pub use error::{KeyError, NameError};
+pub use error::NameError;
 pub use key::{Namespace, ObjectKey, ObjectName, ObjectUid, ResourceName};
 pub use link_name::LinkName;
 pub use mac::Mac;

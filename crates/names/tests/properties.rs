@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use podbond_names::{
-    LinkName, Namespace, ObjectKey, ObjectName, ObjectUid, PciAddress, ResourceName,
+    LinkName, Namespace, ObjectKey, ObjectName, ObjectUid, OneLine, PciAddress, ResourceName,
 };
 use proptest::prelude::*;
 
@@ -14,6 +14,13 @@ fn is_one_file(name: &str) -> bool {
 }
 
 proptest! {
+    #[test]
+    fn one_line_has_no_control_characters(text in "[\u{0}-\u{9f}\u{2020}-\u{2070}]{0,16}") {
+        let line = OneLine(&text).to_string();
+        prop_assert_eq!(line.chars().find(|c| c.is_control()), None);
+        prop_assert_eq!(OneLine(&line).to_string(), line);
+    }
+
     #[test]
     fn names_of_links_and_functions_are_one_file(
         text in prop_oneof!["[./a-z\\\\\u{0}]{0,8}", "\\PC{0,15}", "[0-9a-f:.]{0,15}"]

@@ -1,6 +1,5 @@
 //! What is wrong with what people write: annotations and configurations.
 
-use podbond_api::KeyError;
 use podbond_cni::Failure;
 use podbond_names::NameError;
 
@@ -86,15 +85,7 @@ pub enum ElementError {
     /// A default route has one next hop.
     #[error("field default-route has two gateways of one family: write one for IPv4, one for IPv6")]
     Gateways,
-    /// Not the name of an object or a namespace.
-    #[error("field {field}: {error}")]
-    Key {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        error: KeyError,
-    },
-    /// Not an interface name, MAC or PCI address.
+    /// Not the name of an object or a namespace, an interface name, MAC or PCI address.
     #[error("field {field}: {error}")]
     Name {
         /// The field.

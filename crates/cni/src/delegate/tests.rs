@@ -1,5 +1,4 @@
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -222,8 +221,8 @@ fn own_executable_is_recognised_by_inode() {
     fs::hard_link(&own, file("hard")).unwrap();
     std::os::unix::fs::symlink(&own, file("soft")).unwrap();
     fs::copy(&own, file("copy")).unwrap();
-    let is_own = |name: &str| is_own_executable(&fs::metadata(file(name)).unwrap());
-    assert_eq!((is_own("hard"), is_own("soft"), is_own("copy")), (true, true, false));
+    let is_own = ["hard", "soft", "copy"].map(|name| is_own_executable(&file(name)));
+    assert_eq!(is_own, [true, true, false]);
 }
 
 #[test]
