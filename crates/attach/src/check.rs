@@ -68,7 +68,7 @@ fn checked(outcome: Result<(), Failure>) -> Checked {
     match outcome {
         Ok(()) => Checked::Same,
         Err(failure) if failure.code == Code::DIFFERS => Checked::Differs(failure),
-        Err(failure) if failure.code == Code::IncompatibleVersion => {
+        Err(failure) if failure.code == Code::INCOMPATIBLE_VERSION => {
             Checked::NotChecked(failure.to_string())
         }
         Err(failure) => Checked::Failed(failure),

@@ -130,7 +130,7 @@ impl Attacher<'_> {
     /// and what it made is still in one that is there.
     fn is_nothing_left(&self, has_netns: bool, config: &NetConf, failure: &Failure) -> bool {
         let is_own = self.delegates.builtin(&config.plugin).is_some();
-        failure.code == Code::ContainerUnknown && !(is_own && has_netns)
+        failure.code == Code::CONTAINER_UNKNOWN && !(is_own && has_netns)
     }
 }
 

@@ -284,13 +284,13 @@ impl Error {
             return failure.code;
         }
         match self {
-            Self::NoNetns { .. } => Code::InvalidEnvironment,
+            Self::NoNetns { .. } => Code::INVALID_ENVIRONMENT,
             Self::AlreadyAttached { .. } => Code::CONFLICT,
             Self::DefaultRoute { .. } => Code::KERNEL,
-            Self::File { .. } | Self::State(_) | Self::Record(_) => Code::Io,
-            Self::UnknownNetns { .. } | Self::LeasePending { .. } => Code::TryAgain,
+            Self::File { .. } | Self::State(_) | Self::Record(_) => Code::IO,
+            Self::UnknownNetns { .. } | Self::LeasePending { .. } => Code::TRY_AGAIN,
             Self::Undoing { cause, .. } => cause.code(),
-            _ => Code::InvalidConfig,
+            _ => Code::INVALID_CONFIG,
         }
     }
 }

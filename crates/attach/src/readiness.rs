@@ -15,7 +15,7 @@ impl Attacher<'_> {
                 "what ADD does cannot be recorded: {error}: make room, or mount the filesystem for \
                  writing"
             );
-            Failure::new(Code::NotAvailable, msg)
+            Failure::new(Code::NOT_AVAILABLE, msg)
         });
         let configs = chain.attachments.iter().flat_map(|attachment| attachment.configs(None));
         records.into_iter().chain(configs.filter_map(|config| self.ask(config).err())).collect()
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(unready(&node, &delegates), [""; 0]);
         assert_eq!(node.script.take(), ["STATUS a one", "STATUS b two", "STATUS b three"]);
         for call in ["STATUS a one", "STATUS b three"] {
-            node.script.fault(call, Fault::Fails(Code::NotAvailable));
+            node.script.fault(call, Fault::Fails(Code::NOT_AVAILABLE));
         }
         let told = ["STATUS a one was told to fail", "STATUS b three was told to fail"];
         assert_eq!(unready(&node, &delegates), told);
@@ -110,7 +110,7 @@ mod tests {
             let records = Records::new(Path::new("/proc/none"), Path::new("/proc/none"));
             Attacher { records: &records, ..*attacher }.unready(&chain(&delegates))
         });
-        assert_eq!(told[0].code, Code::NotAvailable);
+        assert_eq!(told[0].code, Code::NOT_AVAILABLE);
         let start = "what ADD does cannot be recorded: cannot make the directory /proc/none";
         assert!(told[0].msg.starts_with(start), "{told:?}");
     }

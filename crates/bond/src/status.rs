@@ -32,7 +32,7 @@ pub(crate) fn status(
     let release = release();
     let bonding = Module::find("bonding", &release, "/".as_ref());
     let reasons = reasons(bonding, release, records.writable());
-    let own = reasons.into_iter().map(|reason| Failure::new(Code::NotAvailable, reason));
+    let own = reasons.into_iter().map(|reason| Failure::new(Code::NOT_AVAILABLE, reason));
     readiness(own.collect(), request, delegates)
 }
 

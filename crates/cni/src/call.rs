@@ -47,7 +47,7 @@ impl Call {
         let Some(command) = Command::parse(command) else {
             let msg =
                 format!("CNI_COMMAND is {command:?}: use ADD, DEL, CHECK, STATUS, GC or VERSION");
-            return Err(Failure::new(Code::InvalidEnvironment, msg));
+            return Err(Failure::new(Code::INVALID_ENVIRONMENT, msg));
         };
         let attachment = match command {
             Command::Add | Command::Del | Command::Check => Some(attachment(command, &env)?),
@@ -57,7 +57,7 @@ impl Call {
         let path = env("CNI_PATH").unwrap_or_default();
         let path = std::env::split_paths(&path).filter(|dir| !dir.as_os_str().is_empty()).collect();
         input.take(MAX_BYTES as u64 + 1).read_to_end(stdin).map_err(|error| {
-            Failure::new(Code::Io, format!("standard input cannot be read: {error}"))
+            Failure::new(Code::IO, format!("standard input cannot be read: {error}"))
         })?;
         let config = config(command, stdin)?;
         let Some(AttachmentParameters { container_id, netns, ifname, args }) = attachment else {
@@ -122,7 +122,7 @@ fn attachment(
             missing.join(", "),
             required.join(", ")
         );
-        return Err(Failure::new(Code::InvalidEnvironment, msg));
+        return Err(Failure::new(Code::INVALID_ENVIRONMENT, msg));
     }
     let container_id = ContainerId::try_from(env("CNI_CONTAINERID").unwrap_or_default());
     let ifname = env("CNI_IFNAME").unwrap_or_default().parse::<LinkName>();
@@ -143,7 +143,7 @@ fn attachment(
                 args.err().map(|problem| format!("CNI_ARGS: {problem}")),
             ];
             let problems: Vec<String> = problems.into_iter().flatten().collect();
-            Err(Failure::new(Code::InvalidEnvironment, problems.join("; ")))
+            Err(Failure::new(Code::INVALID_ENVIRONMENT, problems.join("; ")))
         }
     }
 }
@@ -162,7 +162,7 @@ fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
             config.version,
             command.since()
         );
-        return Err(Failure::new(Code::IncompatibleVersion, msg));
+        return Err(Failure::new(Code::INCOMPATIBLE_VERSION, msg));
     }
     // "A runtime must include a prevResult field in the network configuration containing the
     // Result of the immediately preceding ADD" (section "CHECK").
@@ -171,7 +171,7 @@ fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
             "network {:?}: field prevResult is missing: CHECK needs the result of the ADD",
             config.name
         );
-        return Err(Failure::new(Code::InvalidConfig, msg));
+        return Err(Failure::new(Code::INVALID_CONFIG, msg));
     }
     Ok(config)
 }
@@ -234,7 +234,7 @@ mod tests {
     /// is read.
     fn refused_environment(changes: &[(&str, &str)]) -> Option<String> {
         let failure = read(changes, "").err()?;
-        Some(failure.msg).filter(|_| failure.code == Code::InvalidEnvironment)
+        Some(failure.msg).filter(|_| failure.code == Code::INVALID_ENVIRONMENT)
     }
 
     fn bond(version: &str) -> serde_json::Value {
@@ -284,7 +284,7 @@ mod tests {
     fn command_newer_than_the_version_is_refused() {
         for (command, version) in [("CHECK", "0.3.1"), ("STATUS", "1.0.0"), ("GC", "1.0.0")] {
             let failure = call(command, &bond(version)).unwrap_err();
-            assert_eq!(failure.code, Code::IncompatibleVersion, "{command}");
+            assert_eq!(failure.code, Code::INCOMPATIBLE_VERSION, "{command}");
         }
         assert!(matches!(call("STATUS", &bond("1.1.0")), Ok(Call::Status(_))));
     }
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn check_needs_prev_result() {
         let failure = call("CHECK", &bond("0.4.0")).unwrap_err();
-        assert_eq!(failure.code, Code::InvalidConfig);
+        assert_eq!(failure.code, Code::INVALID_CONFIG);
         let mut config = bond("0.4.0");
         config["prevResult"] = json!({"ips": []});
         assert!(matches!(call("CHECK", &config), Ok(Call::Check(_))));

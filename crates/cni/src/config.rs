@@ -77,7 +77,7 @@ impl NetConf {
                 "the network configuration: field {key} nests more than {MAX_DEPTH} levels deep: \
                  flatten it"
             );
-            return Err(Failure::new(Code::InvalidConfig, msg));
+            return Err(Failure::new(Code::INVALID_CONFIG, msg));
         }
         let version = match raw.get("cniVersion") {
             None | Some(Value::Null) => Version::V0_1_0,
@@ -85,7 +85,7 @@ impl NetConf {
             Some(Value::String(text)) => Version::parse(text).ok_or_else(|| unknown(text))?,
             Some(other) => {
                 let msg = format!("field cniVersion is {other}: write a string, like \"1.0.0\"");
-                return Err(Failure::new(Code::InvalidConfig, msg));
+                return Err(Failure::new(Code::INVALID_CONFIG, msg));
             }
         };
         let keys: StandardKeys = fields("the network configuration", &raw)?;
@@ -152,7 +152,7 @@ pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
         }
     };
     let msg = format!("the network configuration on standard input {problem}");
-    Err(Failure::new(Code::Decode, msg))
+    Err(Failure::new(Code::DECODE, msg))
 }
 
 /// Returns true if lists and objects are in each other on more than this many levels.
@@ -171,11 +171,11 @@ fn unknown(text: &str) -> Failure {
         "field cniVersion is {text:?}, which podbond does not speak: use one of {}",
         supported.join(", ")
     );
-    Failure::new(Code::IncompatibleVersion, msg)
+    Failure::new(Code::INCOMPATIBLE_VERSION, msg)
 }
 
 fn invalid(network: &str, field: &str, problem: impl fmt::Display) -> Failure {
-    Failure::new(Code::InvalidConfig, format!("network {network:?}: field {field} {problem}"))
+    Failure::new(Code::INVALID_CONFIG, format!("network {network:?}: field {field} {problem}"))
 }
 
 /// Deserializes some keys of an object; the error names `whose` and the path to the field.
@@ -189,7 +189,7 @@ pub(crate) fn fields<T: DeserializeOwned>(
             "." => format!("{whose}: {}", error.inner()),
             path => format!("{whose}: field {path}: {}", error.inner()),
         };
-        Failure::new(Code::InvalidConfig, msg)
+        Failure::new(Code::INVALID_CONFIG, msg)
     })
 }
 
@@ -211,7 +211,7 @@ fn network_name(name: Option<String>) -> Result<String, Failure> {
         return Ok(name);
     };
     let msg = format!("the network configuration: field name {problem}");
-    Err(Failure::new(Code::InvalidConfig, msg))
+    Err(Failure::new(Code::INVALID_CONFIG, msg))
 }
 
 /// Returns true for the charset that the specification gives to container IDs and network names. No

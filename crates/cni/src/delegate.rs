@@ -177,7 +177,7 @@ impl<'p> Delegates<'p> {
     pub fn ipam_del(&self, request: &Request) -> Result<(), Failure> {
         let Ok(Some(config)) = ipam_config(&request.config) else { return Ok(()) };
         match self.del(&Request { config, ..request.clone() }) {
-            Err(failure) if failure.code == Code::ContainerUnknown => Ok(()),
+            Err(failure) if failure.code == Code::CONTAINER_UNKNOWN => Ok(()),
             outcome => outcome,
         }
     }
@@ -232,7 +232,7 @@ impl<'p> Delegates<'p> {
     fn find(&self, plugin: &str, path: &[PathBuf]) -> Result<Callee<'p>, Failure> {
         if !is_file_name(plugin) {
             let msg = format!("plugin name {plugin:?} is no file name");
-            return Err(Failure::new(Code::InvalidConfig, msg));
+            return Err(Failure::new(Code::INVALID_CONFIG, msg));
         }
         let file = path.iter().map(|dir| dir.join(plugin)).find(|file| file.is_file());
         match (file, self.builtin(plugin)) {
@@ -280,7 +280,7 @@ fn not_installed(plugin: &str, path: &[PathBuf]) -> Failure {
             dirs.join(", ")
         )
     };
-    Failure::new(Code::InvalidConfig, msg)
+    Failure::new(Code::INVALID_CONFIG, msg)
 }
 
 /// Returns true if the file is the executable that runs at this moment, by whatever name.
@@ -303,7 +303,7 @@ fn ipam_config(config: &NetConf) -> Result<Option<NetConf>, Failure> {
              like \"host-local\"",
             config.name
         );
-        return Err(Failure::new(Code::InvalidConfig, msg));
+        return Err(Failure::new(Code::INVALID_CONFIG, msg));
     }
     Ok(Some(NetConf { plugin: ipam.clone(), ..config.clone() }))
 }

@@ -191,7 +191,7 @@ impl Request {
         let mut wanted = Vec::new();
         if let Some(text) = self.args.get("IP").filter(|text| !text.is_empty()) {
             wanted.push(wanted_ip(text).map_err(|problem| {
-                Failure::new(Code::InvalidEnvironment, format!("CNI_ARGS: IP: {problem}"))
+                Failure::new(Code::INVALID_ENVIRONMENT, format!("CNI_ARGS: IP: {problem}"))
             })?);
         }
         wanted.extend(&self.config.runtime.args_ips);
@@ -240,7 +240,7 @@ impl NodeRequest {
                 "network {:?}: field {key} is missing: GC needs the list of valid attachments",
                 config.name
             );
-            return Err(Failure::new(Code::InvalidConfig, msg));
+            return Err(Failure::new(Code::INVALID_CONFIG, msg));
         }
         let keys: GcKeys = config.keys()?;
         Ok(Self { path, config, valid_attachments: keys.valid_attachments.unwrap_or_default() })
@@ -299,7 +299,7 @@ mod tests {
         let wanted = ["10.0.0.1", "10.0.0.2", "fd00::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
         assert_eq!(request.wanted_ips().unwrap(), wanted);
         request.args = Args::parse("IP=10.0.0").unwrap();
-        assert_eq!(request.wanted_ips().unwrap_err().code, Code::InvalidEnvironment);
+        assert_eq!(request.wanted_ips().unwrap_err().code, Code::INVALID_ENVIRONMENT);
     }
 
     fn gc(attachments: &serde_json::Value) -> Result<NodeRequest, Failure> {

@@ -289,13 +289,13 @@ mod tests {
         fs::create_dir(scene.path("10.0.0.11")).unwrap();
         let before = scene.files();
         for (wanted, code, part) in [
-            (&["10.0.0.1"][..], Code::InvalidConfig, "10.0.0.1 is the gateway's"),
+            (&["10.0.0.1"][..], Code::INVALID_CONFIG, "10.0.0.1 is the gateway's"),
             (&["10.0.0.9"], Code::CONFLICT, "10.0.0.9 is held by net1 of container other"),
             (&["10.0.0.10"], Code::CONFLICT, "10.0.0.10 is held by container precious"),
             (&["10.0.0.11"], Code::CONFLICT, "10.0.0.11 is held by something that is no lease"),
-            (&["10.0.1.5"], Code::InvalidConfig, "10.0.1.5 cannot be given"),
-            (&["10.0.0.255"], Code::InvalidConfig, "10.0.0.255 cannot be given"),
-            (&["10.0.0.5", "10.0.0.6"], Code::InvalidConfig, "10.0.0.6 cannot be given"),
+            (&["10.0.1.5"], Code::INVALID_CONFIG, "10.0.1.5 cannot be given"),
+            (&["10.0.0.255"], Code::INVALID_CONFIG, "10.0.0.255 cannot be given"),
+            (&["10.0.0.5", "10.0.0.6"], Code::INVALID_CONFIG, "10.0.0.6 cannot be given"),
         ] {
             let failure = request_ips(&scene, wanted).unwrap_err();
             assert_eq!(failure.code, code, "{failure}");

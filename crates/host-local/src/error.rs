@@ -115,14 +115,14 @@ impl Error {
             Self::Field { .. }
             | Self::OnePerFamily { .. }
             | Self::Gateway { .. }
-            | Self::NotInRanges { .. } => Code::InvalidConfig,
+            | Self::NotInRanges { .. } => Code::INVALID_CONFIG,
             Self::Exhausted { .. } => Code::EXHAUSTED,
             Self::Duplicate { .. } | Self::Taken { .. } => Code::CONFLICT,
             Self::NoLease { .. } | Self::Lost { .. } => Code::DIFFERS,
-            Self::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
-            Self::NotWritable { .. } | Self::Full { .. } => Code::NotAvailable,
-            Self::State(_) | Self::Io { .. } | Self::NotAFile { .. } => Code::Io,
-            Self::Several(errors) => errors.first().map_or(Code::Io, Self::code),
+            Self::State(podbond_state::Error::Locked { .. }) => Code::TRY_AGAIN,
+            Self::NotWritable { .. } | Self::Full { .. } => Code::NOT_AVAILABLE,
+            Self::State(_) | Self::Io { .. } | Self::NotAFile { .. } => Code::IO,
+            Self::Several(errors) => errors.first().map_or(Code::IO, Self::code),
         }
     }
 }

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn code_is_50_where_no_lease_can_be_written() {
         let failure = failure(&Scene::with(json!({"subnet": "10.0.0.0/24", "dataDir": "/proc"})));
-        assert_eq!(failure.code, Code::NotAvailable);
+        assert_eq!(failure.code, Code::NOT_AVAILABLE);
         assert!(failure.msg.contains("no lease can be recorded: cannot write /proc/"), "{failure}");
     }
 
@@ -58,7 +58,7 @@ mod tests {
         assert!(!scene.leases().exists());
         scene.add("c1").unwrap();
         let failure = failure(&scene);
-        assert_eq!(failure.code, Code::NotAvailable);
+        assert_eq!(failure.code, Code::NOT_AVAILABLE);
         assert!(failure.msg.contains("in ipam.ranges[1], 10.1.0.1-10.1.0.2: delete"), "{failure}");
         scene.del("c1").unwrap();
         status(&scene.status_request()).unwrap();

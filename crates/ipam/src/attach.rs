@@ -111,7 +111,7 @@ fn no_address(request: &Request) -> Failure {
     let msg = format!(
         "network {network}: ipam: plugin {plugin:?} gave no address: check its part of the configuration"
     );
-    Failure::new(Code::InvalidConfig, msg)
+    Failure::new(Code::INVALID_CONFIG, msg)
 }
 
 /// Returns the failure with what could not be undone in its details.
@@ -233,14 +233,14 @@ mod tests {
         assert_eq!((failure.code, failure.details.as_str()), (Code::KERNEL, "no"));
         assert_eq!(log, [UP, "lease", DOWN, "give back"]);
 
-        let finish = Err(Failure::new(Code::Io, "cannot be read"));
+        let finish = Err(Failure::new(Code::IO, "cannot be read"));
         let (_, log) = run(Case { finish, ..Case::default() });
         assert_eq!(log, [UP, "lease", ADD, REMOVE, DOWN, "give back"]);
     }
 
     #[test]
     fn a_lease_that_needs_its_link_is_given_back_before_it_and_once() {
-        let finish = Err(Failure::new(Code::Io, "cannot be read"));
+        let finish = Err(Failure::new(Code::IO, "cannot be read"));
         let (_, log) = run(Case { ipam: "dhcp", finish, ..Case::default() });
         assert_eq!(log, [UP, "lease", ADD, "give back", REMOVE, DOWN]);
         let refused = Err(Failure::new(Code::EXHAUSTED, "no address left"));
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn lease_that_is_not_taken_back_is_pending() {
-        let finish = Err(Failure::new(Code::Io, "cannot be read"));
+        let finish = Err(Failure::new(Code::IO, "cannot be read"));
         let failed = run_to_end(Case { finish, refuses: true, ..Case::default() }).0.unwrap_err();
         let pending = failed.pending.unwrap();
         assert!(pending.contains("the server is away"), "{pending}");

@@ -16,12 +16,12 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         Error::NoSuchLink { .. } | Error::HasMaster { .. } | Error::DuplicateAddress { .. } => {
             Code::CONFLICT
         }
-        Error::GatewayUnreachable { .. } => Code::InvalidConfig,
-        Error::UnknownNamespace { .. } => Code::TryAgain,
+        Error::GatewayUnreachable { .. } => Code::INVALID_CONFIG,
+        Error::UnknownNamespace { .. } => Code::TRY_AGAIN,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
-            Code::ContainerUnknown
+            Code::CONTAINER_UNKNOWN
         }
-        _ => Code::Io,
+        _ => Code::IO,
     };
     let msg = format!("network {network}: {}", error.sentence());
     Failure::new(code, msg).with_details(error.extack().unwrap_or_default())

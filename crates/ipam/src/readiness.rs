@@ -17,11 +17,11 @@ fn together(network: &str, own: Vec<Failure>, ipam: Option<Failure>) -> Result<(
     // Whatever keeps an IPAM plugin from answering, as that it is not installed, keeps it from
     // giving addresses.
     reasons.extend(ipam.map(|failure| match failure.code {
-        Code::NotAvailable | Code::LimitedConnectivity => failure,
-        _ => Failure { code: Code::NotAvailable, ..failure },
+        Code::NOT_AVAILABLE | Code::LIMITED_CONNECTIVITY => failure,
+        _ => Failure { code: Code::NOT_AVAILABLE, ..failure },
     }));
-    let limited = reasons.iter().any(|reason| reason.code == Code::LimitedConnectivity);
-    let code = if limited { Code::LimitedConnectivity } else { Code::NotAvailable };
+    let limited = reasons.iter().any(|reason| reason.code == Code::LIMITED_CONNECTIVITY);
+    let code = if limited { Code::LIMITED_CONNECTIVITY } else { Code::NOT_AVAILABLE };
     let texts = |text: fn(&Failure) -> &str| {
         let texts: Vec<_> = reasons.iter().map(text).filter(|text| !text.is_empty()).collect();
         texts.join("; ")
@@ -40,13 +40,13 @@ mod tests {
     #[test]
     fn reasons_are_told_together_under_the_graver_code() {
         let not = |code, msg: &str| Failure::new(code, msg);
-        let (away, limited) = (Code::NotAvailable, Code::LimitedConnectivity);
+        let (away, limited) = (Code::NOT_AVAILABLE, Code::LIMITED_CONNECTIVITY);
         let table = [
             (vec![], None, None),
             (vec![not(away, "a")], None, Some((away, "a"))),
             (vec![], Some(not(away, "range")), Some((away, "range"))),
             (vec![], Some(not(limited, "server")), Some((limited, "server"))),
-            (vec![], Some(not(Code::InvalidConfig, "absent")), Some((away, "absent"))),
+            (vec![], Some(not(Code::INVALID_CONFIG, "absent")), Some((away, "absent"))),
             (vec![not(limited, "a"), not(away, "b")], None, Some((limited, "a; b"))),
             (vec![not(away, "a")], Some(not(limited, "b")), Some((limited, "a; b"))),
         ];

@@ -106,8 +106,8 @@ impl Ipam<'_> {
 
 fn io(error: podbond_record::Error) -> Failure {
     let code = match &error {
-        podbond_record::Error::State(error) if error.is_locked() => Code::TryAgain,
-        _ => Code::Io,
+        podbond_record::Error::State(error) if error.is_locked() => Code::TRY_AGAIN,
+        _ => Code::IO,
     };
     Failure::new(code, error)
 }

@@ -29,7 +29,7 @@ impl Plugin for Asked<'_> {
     fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
         self.log.lock().unwrap().push("give back".to_owned());
         if self.refuses {
-            return Err(Failure::new(Code::Io, "the server is away:\n timeout"));
+            return Err(Failure::new(Code::IO, "the server is away:\n timeout"));
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub fn line(text: &str) {
         *field = parts.next();
     }
     let said = parts.next().unwrap_or_default();
-    let failure = Failure::new(Code::Io, &said).with_details(parts.next().unwrap_or_default());
+    let failure = Failure::new(Code::IO, &said).with_details(parts.next().unwrap_or_default());
     let outcome = Err(&failure);
     let operation = Operation { subject: &subject, duration: Duration::ZERO, outcome };
     let now = SystemTime::UNIX_EPOCH;

@@ -217,7 +217,7 @@ mod tests {
                 netns: text(),
                 device: text(),
             };
-            let failure = Failure::new(Code::Other(u32::MAX), &long).with_details(&*long);
+            let failure = Failure::new(Code::from_number(u32::MAX), &long).with_details(&*long);
             let line = line(&subject, Err(&failure));
             assert!(line.len() <= 4096, "{hostile:?}: {}", line.len());
             assert_eq!(line.matches('\n').count(), 1);

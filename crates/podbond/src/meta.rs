@@ -35,7 +35,7 @@ impl Plugin for Meta {
         let networks = networks(&request.config.raw)?;
         let chain = Chain::delegated(&pod.key(), networks, &request.ifname)?.pass_on(request)?;
         let netns = request.netns.clone().ok_or_else(|| {
-            Failure::new(Code::InvalidEnvironment, "CNI_NETNS is missing from the environment")
+            Failure::new(Code::INVALID_ENVIRONMENT, "CNI_NETNS is missing from the environment")
         })?;
         let sandbox = Sandbox { pod, container_id: request.container_id.clone(), netns };
         let added = self.attacher(delegates, &request.path).add(&sandbox, &chain)?;
@@ -55,7 +55,7 @@ impl Plugin for Meta {
         let (records, unreadable) = self
             .records
             .of_container(&request.container_id)
-            .map_err(|e| Failure::new(Code::Io, e))?;
+            .map_err(|e| Failure::new(Code::IO, e))?;
         let attacher = self.attacher(delegates, &request.path);
         let active = records.iter().filter(|record| record.state != State::IpamPending);
         let checked = active.flat_map(|record| attacher.check(record));
@@ -79,7 +79,7 @@ impl Plugin for Meta {
     /// The runtime knows of one attachment of each pod, and not of those that this made beside it:
     /// only what outlived its namespace is undone.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let (records, _) = self.records.all().map_err(|error| Failure::new(Code::Io, error))?;
+        let (records, _) = self.records.all().map_err(|error| Failure::new(Code::IO, error))?;
         let attacher = self.attacher(delegates, &request.path);
         // What was made last goes first.
         let errors = records.iter().rev().flat_map(|record| attacher.end_orphan(record));
@@ -103,7 +103,7 @@ fn failure_of(checked: Checked) -> Option<Failure> {
 
 fn cannot_be_read(file: &Unreadable) -> Failure {
     let msg = format!("record {} {}: make the pod anew", file.path.display(), file.problem);
-    Failure::new(Code::Decode, msg)
+    Failure::new(Code::DECODE, msg)
 }
 
 /// The pod and its networks as ADD would make them now, if it could.
@@ -151,7 +151,7 @@ impl Devices for Chosen {
     fn choose(&self, resource: &ResourceName) -> Result<Device, Failure> {
         let msg =
             format!("resource {resource}: who calls podbond chooses the device: set deviceID");
-        Err(Failure::new(Code::InvalidConfig, msg))
+        Err(Failure::new(Code::INVALID_CONFIG, msg))
     }
 
     fn choose_this(&self, address: PciAddress) -> Result<Device, Failure> {
@@ -166,7 +166,7 @@ fn networks(raw: &serde_json::Map<String, Value>) -> Result<&[Value], Failure> {
         _ => {
             let msg = "field delegates is missing: list the configurations of the pod's networks, \
                        its own network first";
-            Err(Failure::new(Code::InvalidConfig, msg))
+            Err(Failure::new(Code::INVALID_CONFIG, msg))
         }
     }
 }
@@ -176,7 +176,7 @@ fn pod(request: &Request) -> Result<PodRef, Failure> {
     request.pod().ok_or_else(|| {
         let msg = "CNI_ARGS: K8S_POD_NAMESPACE and K8S_POD_NAME are missing or malformed: they name \
                    the pod";
-        Failure::new(Code::InvalidEnvironment, msg)
+        Failure::new(Code::INVALID_ENVIRONMENT, msg)
     })
 }
 

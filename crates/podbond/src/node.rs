@@ -179,7 +179,7 @@ impl Source for Nads<'_> {
     fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
         match self.new.iter().find(|nad| nad.key == *key) {
             Some(nad) => Ok(Some(nad.clone())),
-            None => self.store.nad(key).map_err(|error| Failure::new(Code::Io, error)),
+            None => self.store.nad(key).map_err(|error| Failure::new(Code::IO, error)),
         }
     }
 }
@@ -206,9 +206,9 @@ pub(crate) fn device_failure(error: podbond_inventory::Error) -> Failure {
         E::NoFreeVf { .. } | E::NoVfs { .. } => Code::EXHAUSTED,
         E::Held { .. } | E::InUse { .. } => Code::CONFLICT,
         E::Kernel(_) => Code::KERNEL,
-        E::State(podbond_state::Error::Locked { .. }) => Code::TryAgain,
-        E::State(_) | E::Record(_) | E::Damaged { .. } => Code::Io,
-        _ => Code::InvalidConfig,
+        E::State(podbond_state::Error::Locked { .. }) => Code::TRY_AGAIN,
+        E::State(_) | E::Record(_) | E::Damaged { .. } => Code::IO,
+        _ => Code::INVALID_CONFIG,
     };
     Failure::new(code, error)
 }

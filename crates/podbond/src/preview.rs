@@ -287,7 +287,7 @@ fn has_addresses(config: &NetConf) -> Result<(), Failure> {
     };
     match ours.status(&request, &Delegates::new(&[], Lookup::PathOnly)) {
         // Who may not read the leases may have a plan.
-        Err(failure) if failure.code == Code::Io => Ok(()),
+        Err(failure) if failure.code == Code::IO => Ok(()),
         answer => answer,
     }
 }

@@ -235,13 +235,13 @@ impl Error {
             | Self::Held { .. }
             | Self::NameTaken { .. }
             | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::LeasePending { .. } => Code::TryAgain,
-            error if error.is_locked() => Code::TryAgain,
+            Self::LeasePending { .. } => Code::TRY_AGAIN,
+            error if error.is_locked() => Code::TRY_AGAIN,
             Self::NotRestored { .. } | Self::Several(_) => Code::KERNEL,
             Self::Differs { .. } => Code::DIFFERS,
-            Self::State(_) | Self::Record(_) | Self::Unwritten(_) => Code::Io,
-            Self::NetnsMissing => Code::InvalidEnvironment,
-            _ => Code::InvalidConfig,
+            Self::State(_) | Self::Record(_) | Self::Unwritten(_) => Code::IO,
+            Self::NetnsMissing => Code::INVALID_ENVIRONMENT,
+            _ => Code::INVALID_CONFIG,
         };
         Failure::new(code, format_args!("network {network}: {self}"))
     }

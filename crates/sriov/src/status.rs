@@ -43,8 +43,8 @@ impl Unready {
     /// connectivity" (section "STATUS"); 50 else.
     fn code(&self) -> Code {
         match self {
-            Self::Gone { .. } => Code::LimitedConnectivity,
-            _ => Code::NotAvailable,
+            Self::Gone { .. } => Code::LIMITED_CONNECTIVITY,
+            _ => Code::NOT_AVAILABLE,
         }
     }
 }

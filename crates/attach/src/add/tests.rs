@@ -276,7 +276,7 @@ fn orphans_are_undone_and_nothing_else() {
     node.add(&alive, &node.chain_of("vf")).unwrap();
     node.end_netns(&dead);
     node.script.take();
-    node.script.fault("DEL eth0 three", Fault::Fails(Code::Io));
+    node.script.fault("DEL eth0 three", Fault::Fails(Code::IO));
     for record in node.records().iter().rev() {
         let errors = node.with(|attacher| attacher.end_orphan(record));
         let fails = record.ifname.as_str() == "eth0" && record.container_id.as_str() == "dead";
@@ -307,7 +307,7 @@ fn own_plugin_that_knows_no_container_is_believed_once_the_namespace_is_gone() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     node.add(&sandbox, &node.chain_of("vf")).unwrap();
-    node.script.fault("DEL net1 one", Fault::Fails(Code::ContainerUnknown));
+    node.script.fault("DEL net1 one", Fault::Fails(Code::CONTAINER_UNKNOWN));
     let [error] = node.delete(&sandbox).try_into().unwrap();
     assert!(error.to_string().contains("DEL net1 one was told to fail"), "{error}");
     assert_eq!((node.records().len(), held(&node).len()), (1, 1));

@@ -10,7 +10,7 @@ struct Nads(Vec<Nad>);
 impl Source for Nads {
     fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
         if key.namespace.as_str() == "broken" {
-            return Err(Failure::new(Code::TryAgain, "the agent does not answer"));
+            return Err(Failure::new(Code::TRY_AGAIN, "the agent does not answer"));
         }
         Ok(self.0.iter().find(|nad| nad.key == *key).cloned())
     }
@@ -121,7 +121,7 @@ fn what_a_chain_cannot_be_made_of_is_refused_with_its_object() {
         assert!(message.starts_with(start), "{message}");
     }
     let failure = Failure::from(resolve("broken/x").unwrap_err());
-    assert_eq!(failure.code, Code::TryAgain);
+    assert_eq!(failure.code, Code::TRY_AGAIN);
 }
 
 #[test]

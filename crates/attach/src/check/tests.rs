@@ -10,7 +10,7 @@ fn plugins_are_checked_in_order_with_the_whole_result() {
     node.add(&sandbox, &node.chain_of("vf, old")).unwrap();
     node.script.take();
     node.script.fault("CHECK net1 two", Fault::Fails(Code::DIFFERS));
-    node.script.fault("CHECK net2 one", Fault::Fails(Code::Io));
+    node.script.fault("CHECK net2 one", Fault::Fails(Code::IO));
     let records = node.records();
     let checked: Vec<_> =
         records.iter().flat_map(|record| node.with(|attacher| attacher.check(record))).collect();
@@ -19,7 +19,7 @@ fn plugins_are_checked_in_order_with_the_whole_result() {
         ("three", Checked::Same),
         ("one", Checked::Same),
         ("two", Checked::Differs(told("CHECK net1 two", Code::DIFFERS))),
-        ("one", Checked::Failed(told("CHECK net2 one", Code::Io))),
+        ("one", Checked::Failed(told("CHECK net2 one", Code::IO))),
     ];
     assert_eq!(checked, expected.map(|(plugin, checked)| (plugin.to_owned(), checked)));
     for request in node.script.requests() {

@@ -90,7 +90,7 @@ fn record_success(records: &Records, record: &Record, result: &CniResult) -> Res
     if record.chain.is_none() {
         record.state = State::Active;
     }
-    records.write(&record).map_err(|error| Failure::new(Code::Io, error))
+    records.write(&record).map_err(|error| Failure::new(Code::IO, error))
 }
 
 /// Ends the record of a failed ADD that has left every link as it was. What cannot be written is

@@ -126,7 +126,7 @@ fn del_locked(
         released if errors.is_empty() => Ok(ipam.end(records, record, released)?),
         Released::Done => Error::all(errors),
         Released::Pending(problem) => {
-            errors.push(Error::Config(Failure::new(Code::TryAgain, problem)));
+            errors.push(Error::Config(Failure::new(Code::TRY_AGAIN, problem)));
             Error::all(errors)
         }
     }

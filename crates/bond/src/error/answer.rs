@@ -23,17 +23,17 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::BondNameTaken { .. }
             | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::LeasePending { .. } => Code::TryAgain,
+            Self::LeasePending { .. } => Code::TRY_AGAIN,
             Self::Record(podbond_record::Error::State(error)) if error.is_locked() => {
-                Code::TryAgain
+                Code::TRY_AGAIN
             }
             Self::Differs { .. } => Code::DIFFERS,
             Self::Record(_) | Self::Rules(podbond_state::settings::Error::Unread { .. }) => {
-                Code::Io
+                Code::IO
             }
-            Self::Rules(podbond_state::settings::Error::Malformed { .. }) => Code::Decode,
+            Self::Rules(podbond_state::settings::Error::Malformed { .. }) => Code::DECODE,
             Self::Several(errors) => of_several(errors),
-            _ => Code::InvalidConfig,
+            _ => Code::INVALID_CONFIG,
         }
     }
 }
@@ -46,7 +46,7 @@ fn of_several(errors: &[Error]) -> Code {
     match codes.as_slice() {
         [code] => *code,
         codes if codes.contains(&Code::KERNEL) => Code::KERNEL,
-        _ => Code::Io,
+        _ => Code::IO,
     }
 }
 
@@ -71,9 +71,9 @@ mod tests {
         let file = || Error::Record(unwritten());
         let of = |code| Error::Config(Failure::new(code, "no"));
         let code = |errors| Error::Several(errors).into_failure("n").code;
-        assert_eq!(code(vec![file(), file()]), Code::Io);
-        assert_eq!(code(vec![of(Code::TryAgain), of(Code::TryAgain)]), Code::TryAgain);
-        assert_eq!(code(vec![file(), of(Code::EXHAUSTED)]), Code::Io);
+        assert_eq!(code(vec![file(), file()]), Code::IO);
+        assert_eq!(code(vec![of(Code::TRY_AGAIN), of(Code::TRY_AGAIN)]), Code::TRY_AGAIN);
+        assert_eq!(code(vec![file(), of(Code::EXHAUSTED)]), Code::IO);
         assert_eq!(code(vec![file(), of(Code::KERNEL)]), Code::KERNEL);
     }
 }

@@ -92,7 +92,7 @@ fn del_fails_and_keeps_the_record_while_the_namespace_is_unknown() {
     let (dir, bond) = bond();
     let record = recorded(&bond, dir.path(), false, Some("not-installed"));
     let failure = bond.del(&request(None, &config(None)), &delegates()).unwrap_err();
-    assert_eq!(failure.code, Code::TryAgain);
+    assert_eq!(failure.code, Code::TRY_AGAIN);
     assert_eq!(stored(&bond, &record), Stored::Whole(Box::new(record)));
 }
 
@@ -140,7 +140,7 @@ fn gc_deletes_what_is_not_valid_and_reports_pending_leases() {
 
     let record = recorded(&bond, dir.path(), true, Some("not-installed"));
     let failure = bond.gc(&gc(&[]), &delegates()).unwrap_err();
-    assert_eq!(failure.code, Code::TryAgain);
+    assert_eq!(failure.code, Code::TRY_AGAIN);
     assert!(failure.msg.contains("the lease of net3 of container c1 is pending"), "{failure}");
     assert!(matches!(stored(&bond, &record), Stored::Whole(_)));
 }

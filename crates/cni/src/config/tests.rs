@@ -60,7 +60,7 @@ fn requested_addresses_are_read() {
 #[test]
 fn syntax_error_has_line_and_column() {
     let failure = NetConf::parse(b"{\n  \"name\": \"n\",\n  \"type\" \"bond\"\n}").unwrap_err();
-    assert_eq!(failure.code, Code::Decode);
+    assert_eq!(failure.code, Code::DECODE);
     assert!(failure.msg.ends_with("expected `:` at line 3 column 10"), "{}", failure.msg);
 }
 
@@ -76,7 +76,7 @@ fn oversized_or_malformed_configuration_is_refused() {
         (long.as_str(), "longer than 1048576 bytes"),
     ] {
         let failure = NetConf::parse(json.as_bytes()).unwrap_err();
-        assert_eq!(failure.code, Code::Decode);
+        assert_eq!(failure.code, Code::DECODE);
         assert!(failure.msg.contains(part), "{}", failure.msg);
     }
 }
@@ -169,7 +169,7 @@ fn error_in_own_keys_names_network_and_path() {
     let keys: Keys = config(json!([{"name": "net1"}, {"name": "net2"}])).keys().unwrap();
     assert_eq!(keys.links.len(), 2);
     let failure = config(json!([{"name": "net1"}, {"name": 5}])).keys::<Keys>().unwrap_err();
-    assert_eq!(failure.code, Code::InvalidConfig);
+    assert_eq!(failure.code, Code::INVALID_CONFIG);
     assert_eq!(
         failure.msg,
         "network \"bond-net1\": field links[1].name: invalid type: integer `5`, expected a \

@@ -26,7 +26,7 @@ pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, Failed
     let Err(del) = del_or_check(program, Command::Del, request) else { return Err(cause.into()) };
     let separator = if cause.details.is_empty() { "" } else { "; " };
     let details = format!("{}{separator}and its DEL failed: {del}", cause.details);
-    let needs_del = !is_refusal(cause.code) && del.code != Code::ContainerUnknown;
+    let needs_del = !is_refusal(cause.code) && del.code != Code::CONTAINER_UNKNOWN;
     let failed_del = Some(del).filter(|_| needs_del);
     Err(FailedAdd { cause: cause.with_details(details), failed_del })
 }
@@ -56,11 +56,11 @@ pub(super) fn status_or_gc(
 fn is_refusal(code: Code) -> bool {
     matches!(
         code,
-        Code::IncompatibleVersion
-            | Code::UnsupportedField
-            | Code::ContainerUnknown
-            | Code::InvalidEnvironment
-            | Code::InvalidConfig
+        Code::INCOMPATIBLE_VERSION
+            | Code::UNSUPPORTED_FIELD
+            | Code::CONTAINER_UNKNOWN
+            | Code::INVALID_ENVIRONMENT
+            | Code::INVALID_CONFIG
     )
 }
 
@@ -82,7 +82,7 @@ fn run(
     config: &NetConf,
 ) -> Result<exec::Output, Failure> {
     let path = std::env::join_paths(path).map_err(|error| {
-        Failure::new(Code::InvalidEnvironment, format!("CNI_PATH cannot be passed on: {error}"))
+        Failure::new(Code::INVALID_ENVIRONMENT, format!("CNI_PATH cannot be passed on: {error}"))
     })?;
     let netns = attachment.map(|request| request.netns.clone().unwrap_or_default().into());
     let variables: [(&str, Option<OsString>); 6] = [
@@ -97,7 +97,7 @@ fn run(
     let output = output.map_err(|error| {
         let name = &config.plugin;
         let msg = format!("plugin {name:?} ({}) cannot be run: {error}", program.display());
-        Failure::new(Code::Io, msg)
+        Failure::new(Code::IO, msg)
     })?;
     // "Ensure that the delegated plugin's stderr is output to the calling plugin's stderr" (section
     // "Delegated plugin execution procedure"). That it cannot be written there is no reason to fail.
@@ -115,7 +115,7 @@ fn result(name: &str, version: Version, output: &exec::Output) -> Result<CniResu
         Err(error) => Err(error.to_string()),
     };
     read.map_err(|problem| {
-        Failure::new(Code::Decode, format!("plugin {name:?} gave no result: {problem}"))
+        Failure::new(Code::DECODE, format!("plugin {name:?} gave no result: {problem}"))
             .with_details(output.stderr.clone())
     })
 }
@@ -135,7 +135,7 @@ fn stdin(config: &NetConf) -> Value {
 /// gave none.
 fn success<'o>(name: &str, output: &'o exec::Output) -> Result<&'o [u8], Failure> {
     let stdout = output.stdout.as_deref().map_err(|error| {
-        Failure::new(Code::Io, format!("plugin {name:?} cannot be understood: {error}"))
+        Failure::new(Code::IO, format!("plugin {name:?} cannot be understood: {error}"))
             .with_details(output.stderr.clone())
     })?;
     if output.status.success() {
@@ -147,5 +147,5 @@ fn success<'o>(name: &str, output: &'o exec::Output) -> Result<&'o [u8], Failure
     }
     // "exit status: 3" or "signal: 9 (SIGKILL)".
     let msg = format!("plugin {name:?} failed without a reason ({})", output.status);
-    Err(Failure::new(Code::Io, msg).with_details(output.stderr.clone()))
+    Err(Failure::new(Code::IO, msg).with_details(output.stderr.clone()))
 }

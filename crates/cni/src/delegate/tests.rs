@@ -15,7 +15,7 @@ impl Plugin for Fake {
     }
 
     fn add(&self, request: &Request, _: &Delegates<'_>) -> Result<CniResult, Failure> {
-        Err(Failure::new(Code::TryAgain, format!("in process for {}", request.config.name)))
+        Err(Failure::new(Code::TRY_AGAIN, format!("in process for {}", request.config.name)))
     }
 
     fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
@@ -65,7 +65,7 @@ fn plugin_name_with_path_is_refused() {
     let mut request = request("foreign", &[&below]);
     request.config.plugin = "../foreign".to_owned();
     let failure = add(&request).unwrap_err();
-    assert_eq!(failure.code, Code::InvalidConfig);
+    assert_eq!(failure.code, Code::INVALID_CONFIG);
     assert!(failure.msg.contains("is no file name"), "{}", failure.msg);
 }
 
@@ -99,7 +99,7 @@ fn error_of_a_program_is_passed_on_with_its_name() {
         echo '{"code":11,"msg":"no lease yet","details":"dhcp"}'; exit 1"#,
     );
     let failure = add(&request("foreign", &[dir.path()])).unwrap_err();
-    let expected = Failure::new(Code::TryAgain, "plugin \"foreign\": no lease yet");
+    let expected = Failure::new(Code::TRY_AGAIN, "plugin \"foreign\": no lease yet");
     assert_eq!(failure, expected.with_details("dhcp"));
 }
 
@@ -157,7 +157,7 @@ fn ipam_del_of_an_unknown_container_succeeds() {
         Delegates::new(&[], Lookup::PathOnly).ipam_del(&request)
     };
     assert_eq!(del(3), Ok(()));
-    assert_eq!(del(11).unwrap_err().code, Code::TryAgain);
+    assert_eq!(del(11).unwrap_err().code, Code::TRY_AGAIN);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn output_without_result_is_an_error() {
     for output in ["", "hello", r#"{"ips":[{"address":"x"}]}"#] {
         let dir = directory("foreign", &format!("echo '{output}'"));
         let failure = add(&request("foreign", &[dir.path()])).unwrap_err();
-        assert_eq!(failure.code, Code::Decode);
+        assert_eq!(failure.code, Code::DECODE);
         assert!(failure.msg.starts_with("plugin \"foreign\" gave no result: "), "{failure}");
     }
 }
@@ -273,7 +273,7 @@ fn plugin_cannot_be_its_own_ipam_plugin() {
     request.config.ipam = Some("fake".to_owned());
     let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);
     let failure = delegates.ipam_check(&request).unwrap_err();
-    assert_eq!(failure.code, Code::InvalidConfig);
+    assert_eq!(failure.code, Code::INVALID_CONFIG);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failu
     } else {
         fields("the result", object)
     };
-    let result: CniResult = result.map_err(|failure| Failure { code: Code::Decode, ..failure })?;
+    let result: CniResult = result.map_err(|failure| Failure { code: Code::DECODE, ..failure })?;
     // A delegated plugin gives no interfaces, yet some say which one they mean.
     let interfaces = result.interfaces.len();
     let position = result.ips.iter().position(|ip| ip.interface.is_some_and(|i| i >= interfaces));
@@ -47,7 +47,7 @@ pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failu
 }
 
 fn refused(problem: impl Display) -> Failure {
-    Failure::new(Code::Decode, format_args!("the result {problem}"))
+    Failure::new(Code::DECODE, format_args!("the result {problem}"))
 }
 
 /// 0.1.0 and 0.2.0.
@@ -190,7 +190,7 @@ mod tests {
             ),
         ] {
             let failure = read(&value).unwrap_err();
-            assert_eq!((failure.code, failure.msg.as_str()), (Code::Decode, message));
+            assert_eq!((failure.code, failure.msg.as_str()), (Code::DECODE, message));
         }
     }
 }

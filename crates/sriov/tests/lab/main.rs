@@ -211,14 +211,14 @@ fn failed_add_leaves_nothing() {
 
     let mut wrong = lab.request(&pod, &json!({}));
     wrong.netns = Some("/run/netns/no-such-pod".into());
-    assert_eq!(lab.add(&wrong).unwrap_err().code, Code::ContainerUnknown);
+    assert_eq!(lab.add(&wrong).unwrap_err().code, Code::CONTAINER_UNKNOWN);
     let mut wrong = lab.request(&pod, &json!({}));
     wrong.ifname = "lo".parse().unwrap();
     assert_eq!(lab.add(&wrong).unwrap_err().code, Code::CONFLICT);
     let pf = Kernel::host().unwrap().sysfs().pf_of(lab.pci).unwrap().unwrap();
     for address in [pf.to_string(), "0000:7f:1f.7".to_owned()] {
         let failure = lab.add(&lab.request(&pod, &json!({"deviceID": address}))).unwrap_err();
-        assert_eq!(failure.code, Code::InvalidConfig);
+        assert_eq!(failure.code, Code::INVALID_CONFIG);
         assert!(failure.msg.contains("is no SR-IOV VF"), "{failure}");
     }
     lab.assert_as_before();
