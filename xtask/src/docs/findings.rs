@@ -47,8 +47,7 @@ pub(super) fn page() -> String {
         let _ = writeln!(page, "| `{}` | {codes} |", requirement.key());
     }
     page.push_str(NOTES);
-    let _ =
-        writeln!(page, "\n| code | severity | what it means | what to do |\n|---|---|---|---|");
+    let _ = writeln!(page, "\n| code | severity | what it means | what to do |\n|---|---|---|---|");
     for kind in TABLE {
         let _ = writeln!(
             page,
