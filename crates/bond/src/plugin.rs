@@ -10,6 +10,7 @@ use crate::add::{host_link_policy, observe};
 use crate::config::{Config, LinksAre};
 use crate::error::Error;
 use crate::findings::Surroundings;
+use crate::pod_links::open_pod;
 use crate::record::PLUGIN;
 use crate::{add, check, del, gc, status};
 
@@ -59,7 +60,7 @@ impl Plugin for Bond {
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
         let network = &request.config.name;
         let added = Config::parse(&request.config, &request.args).and_then(|config| {
-            let mut kernel = crate::pod_links::open_pod(request)?;
+            let mut kernel = open_pod(request)?;
             self.refuse_host_links(&mut kernel, &config)?;
             add::add(kernel, &config, request, delegates, &self.records)
         });

@@ -1,4 +1,4 @@
-//! `docs/findings.md`: what each finding means, and how to mend it.
+//! `docs/findings.md`: what each finding means, and what to do about it.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ const HEAD: &str = "\
 # Findings
 
 A bond can be legal and yet not carry traffic, or not survive the loss that it is there to survive.
-podbond tells so beforehand, and as long as it is so. Findings are told
+podbond reports it beforehand, and as long as it is so. Findings are reported
 
 - of a bond that is about to be made: by `podbond plan`, below the attachment that they are about, and in
   the log of an ADD, one line each on the plugin's standard error;
@@ -17,7 +17,7 @@ podbond tells so beforehand, and as long as it is so. Findings are told
 
 Each has a severity: **error** (it does not work), **warning** (it works and will not survive all that
 it is there to survive, or is a port short already), **note** (good to know). In JSON (`-o json`) a
-finding is an object of `severity`, `code`, `object` (`kind` and `names`), `reason` and `mend`. Codes
+finding is an object of `severity`, `code`, `object` (`kind` and `names`), `reason` and `remedy`. Codes
 stay the same from release to release.
 
 A finding refuses nothing, with two exceptions. Those about trust (`untrusted-shared-mac`,
@@ -32,8 +32,8 @@ before anything is changed:
 const NOTES: &str = "
 What podbond cannot see it does not judge: links without hardware (veth, dummy), the PF of a VF and
 the speed of a whole PF while these are in a pod's namespace, and what a driver does not report. Of
-other 802.3ad bonds a plan and an ADD know those that podbond's bond plugin made and that live (its
-records below `/var/lib/podbond/bond`); the doctor looks into every pod that a record names, also
+other 802.3ad bonds a plan and an ADD know those that podbond's bond plugin made and whose pods may be
+alive (its records below `/var/lib/podbond/attachments` and `/run/podbond/attachments`); the doctor looks into every pod that a record names, also
 those of other SR-IOV plugins.
 ";
 
@@ -47,8 +47,7 @@ pub(super) fn page() -> String {
         let _ = writeln!(page, "| `{}` | {codes} |", requirement.key());
     }
     page.push_str(NOTES);
-    let _ =
-        writeln!(page, "\n| code | severity | what it means | how to mend it |\n|---|---|---|---|");
+    let _ = writeln!(page, "\n| code | severity | what it means | what to do |\n|---|---|---|---|");
     for kind in TABLE {
         let _ = writeln!(
             page,

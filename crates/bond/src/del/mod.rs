@@ -78,25 +78,11 @@ fn del_locked(
     records: &Records,
 ) -> Result<(), Error> {
     let mut errors: Vec<Error> = Vec::new();
-    let record = match records.read(&request.attachment()) {
-        Ok(Stored::Whole(record)) => Some(*record),
-        Ok(Stored::Missing) => None,
-        Ok(Stored::Unreadable(file)) => {
-            let ifname = &request.ifname;
-            let (path, problem) = (file.path.display(), file.problem);
-            let unreadable = format_args!(
-                "the record {path} {problem}: {ifname} and its ports are restored by the \
-                 configuration and by what the kernel shows of them"
-            );
-            delegates.warn(Command::Del, request, "warning", &unreadable);
-            None
-        }
+    let record = read_record(request, delegates, records).unwrap_or_else(|error| {
         // It keeps nothing else from being restored.
-        Err(error) => {
-            errors.push(error.into());
-            None
-        }
-    };
+        errors.push(error.into());
+        None
+    });
     if record.as_ref().is_some_and(|record| !is_of_bond(record)) {
         // Its ADD has changed nothing.
         return Ok(());
@@ -122,12 +108,33 @@ fn del_locked(
     }
     let released = released.unwrap_or_else(|| ipam.release());
     let released = if was_never_made { Released::Done } else { released };
-    match released {
-        released if errors.is_empty() => Ok(ipam.end(records, record, released)?),
-        Released::Done => Error::all(errors),
-        Released::Pending(problem) => {
-            errors.push(Error::Config(Failure::new(Code::TRY_AGAIN, problem)));
-            Error::all(errors)
+    if errors.is_empty() {
+        return Ok(ipam.end(records, record, released)?);
+    }
+    if let Released::Pending(problem) = released {
+        errors.push(Error::Config(Failure::new(Code::TryAgain, problem)));
+    }
+    Error::all(errors)
+}
+
+/// Returns the record of an attachment; none, with a warning, where it cannot be understood.
+fn read_record(
+    request: &Request,
+    delegates: &Delegates<'_>,
+    records: &Records,
+) -> Result<Option<Record>, podbond_record::Error> {
+    match records.read(&request.attachment())? {
+        Stored::Whole(record) => Ok(Some(*record)),
+        Stored::Missing => Ok(None),
+        Stored::Unreadable(file) => {
+            let ifname = &request.ifname;
+            let (path, problem) = (file.path.display(), file.problem);
+            let unreadable = format_args!(
+                "the record {path} {problem}: {ifname} and its ports are restored by the \
+                 configuration and by what the kernel shows of them"
+            );
+            delegates.warn(Command::Del, request, "warning", &unreadable);
+            Ok(None)
         }
     }
 }
