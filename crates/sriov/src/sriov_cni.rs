@@ -212,7 +212,7 @@ mod tests {
         let claim = dir.path().join("sriov/pci").join(PCI);
         fs::create_dir_all(&claim).unwrap();
         assert_eq!(files.holder(pci()).unwrap(), None);
-        files.remove_claim(pci()).unwrap();
+        fs::remove_dir(&claim).unwrap();
         fs::File::create(&claim).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
         assert_eq!(files.holder(pci()).unwrap(), None);
         for damaged in ["", "\0\0\0", "\0{]\0", "proc/self/ns/net"] {
@@ -245,7 +245,7 @@ mod tests {
         let path = files.record_path(&attachment("c1", "net1"));
         fs::create_dir_all(&path).unwrap();
         assert_eq!(files.record(&attachment("c1", "net1")).unwrap(), None);
-        files.remove_record(&attachment("c1", "net1")).unwrap();
+        fs::remove_dir(&path).unwrap();
         fs::File::create(&path).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
         assert_eq!(files.record(&attachment("c1", "net1")).unwrap(), None);
     }
