@@ -112,7 +112,7 @@ fn del_locked(
         return Ok(ipam.end(records, record, released)?);
     }
     if let Released::Pending(problem) = released {
-        errors.push(Error::Config(Failure::new(Code::TryAgain, problem)));
+        errors.push(Error::Config(Failure::new(Code::TRY_AGAIN, problem)));
     }
     Error::all(errors)
 }
