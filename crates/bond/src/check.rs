@@ -6,7 +6,7 @@ use podbond_cni::{Args, CniResult, Delegates, NetConf, Request};
 use podbond_ipam::Observed;
 use podbond_kernel::bond::OptionMismatch;
 use podbond_kernel::{
-    At, BondMode, BondOptions, FailOverMac, Kernel, Link, LinkState, Netns, View, VlanTag,
+    BondMode, BondOptions, FailOverMac, Kernel, Link, LinkRef, LinkState, Netns, View, VlanTag,
 };
 use podbond_names::LinkName;
 
@@ -39,7 +39,7 @@ pub fn compare(
 ) -> Result<Vec<String>, Error> {
     let config = Config::parse(conf, args)?;
     let view = observe(kernel, &config, ifname)?;
-    let observed = Observed::on(kernel, &At::pod(ifname.clone()))?;
+    let observed = Observed::on(kernel, &LinkRef::pod(ifname.clone()))?;
     let expected = conf.prev_result.clone().unwrap_or_default();
     Ok(differences(&config, ifname, &view, &expected, &observed))
 }

@@ -1,7 +1,7 @@
 //! Reads single links of a pod's network namespace from the kernel.
 
 use podbond_cni::Request;
-use podbond_kernel::{At, Error as KernelError, Kernel, View};
+use podbond_kernel::{Error as KernelError, Kernel, LinkRef, View};
 use podbond_names::LinkName;
 
 use crate::Error;
@@ -19,7 +19,7 @@ pub(crate) fn read_pod_links(
     view: &mut View,
 ) -> podbond_kernel::Result<()> {
     for name in names {
-        view.pod.extend(kernel.link(&At::pod(name))?);
+        view.pod.extend(kernel.link(&LinkRef::pod(name))?);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use podbond_kernel::{At, BondMode, Link, LinkState, Netns, Step, View};
+use podbond_kernel::{BondMode, Link, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_record::{LinkPart, Record, Records};
 use serde::{Deserialize, Serialize};
@@ -131,9 +131,9 @@ impl BondRecord {
     /// Returns whether ADD was to make this link of the pod a port; a link of the node is one from
     /// the time when it is moved into the pod.
     pub(crate) fn has_taken(&self, name: &LinkName, are: LinksAre) -> bool {
-        let in_pod = At::pod(name.clone());
+        let in_pod = LinkRef::pod(name.clone());
         self.steps.iter().any(|step| match step {
-            Step::Move { from, to } => *from == At::host(name.clone()) && *to == in_pod,
+            Step::Move { from, to } => *from == LinkRef::host(name.clone()) && *to == in_pod,
             Step::Enslave { port, .. } => are == LinksAre::InPod && *port == in_pod,
             _ => false,
         })
@@ -141,12 +141,12 @@ impl BondRecord {
 
     /// Returns whether ADD was to make the pod's bond of this name.
     pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
-        let bond = At::pod(name.clone());
+        let bond = LinkRef::pod(name.clone());
         self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
     }
 
     /// Returns whether ADD found this link up.
-    pub(crate) fn was_up(&self, at: &At) -> bool {
+    pub(crate) fn was_up(&self, at: &LinkRef) -> bool {
         self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })
     }
 
@@ -155,7 +155,7 @@ impl BondRecord {
         self.ports.iter().any(|port| {
             let is_port =
                 if port.function.is_some() { port.may_be(link) } else { port.name == link.name };
-            is_port && self.was_up(&At::host(port.name.clone()))
+            is_port && self.was_up(&LinkRef::host(port.name.clone()))
         })
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
         let mut record = Record::of_add(&request, netns);
         let function: PciAddress = "0000:03:10.0".parse().unwrap();
-        let at = At::host("eth1".parse().unwrap());
+        let at = LinkRef::host("eth1".parse().unwrap());
         let bond = BondRecord {
             steps: vec![Step::SetState { at: at.clone(), to: LinkState::Down }],
             ports: vec![PortBefore {

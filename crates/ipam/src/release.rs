@@ -2,7 +2,7 @@
 //! attachment's record.
 
 use podbond_cni::{CniResult, Code, Command, Delegates, FailedAdd, Failure, Request};
-use podbond_kernel::{At, Kernel, NetnsState};
+use podbond_kernel::{Kernel, LinkRef, NetnsState};
 use podbond_record::{Record, Records};
 
 use crate::NotAttached;
@@ -68,7 +68,7 @@ impl Ipam<'_> {
         let Some(netns) = netns.as_deref().filter(|_| config.prev_result.is_none()) else {
             return false;
         };
-        let has_link = |netns| Kernel::with_pod(netns)?.link(&At::pod(ifname.clone()));
+        let has_link = |netns| Kernel::with_pod(netns)?.link(&LinkRef::pod(ifname.clone()));
         NetnsState::of_path(netns) == NetnsState::Alive && matches!(has_link(netns), Ok(None))
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use podbond_cni::{CniResult, Delegates, Failure, Interface, Request};
 use podbond_ipam::{Addresses, Ipam, NotAttached, attach};
-use podbond_kernel::{At, Kernel, NetnsIdentity, Vf};
+use podbond_kernel::{Kernel, LinkRef, NetnsIdentity, Vf};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_record::{LinkPart, Record, Room, State};
 
@@ -190,7 +190,7 @@ fn answer(
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     let shown = match link {
-        Some(name) => kernel.link(&At::pod(name.clone())).map_err(refused)?,
+        Some(name) => kernel.link(&LinkRef::pod(name.clone())).map_err(refused)?,
         None => None,
     };
     let mac = match &shown {

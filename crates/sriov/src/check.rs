@@ -2,7 +2,7 @@
 
 use podbond_cni::{CniResult, Delegates, Request};
 use podbond_ipam::Observed;
-use podbond_kernel::{At, Kernel, Link, Netns, VfSettings, View};
+use podbond_kernel::{Kernel, Link, LinkRef, Netns, VfSettings, View};
 use podbond_names::{LinkName, Mac};
 use podbond_record::Stored;
 
@@ -25,7 +25,7 @@ impl Sriov {
         if let (Some(before), Some(vf)) = (self.before(request)?, view.vf(config.device)) {
             config.settings = expected_settings(&config, &before, &vf.settings);
         }
-        let observed = Observed::on(&mut kernel, &At::pod(request.ifname.clone()))?;
+        let observed = Observed::on(&mut kernel, &LinkRef::pod(request.ifname.clone()))?;
         let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
         let mut differences = differences(&config, &request.ifname, &view, expected, &observed);
         match delegates.ipam_check(request) {

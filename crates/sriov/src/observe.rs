@@ -1,21 +1,21 @@
 //! What the kernel shows of a VF and its link.
 
-use podbond_kernel::{At, Kernel, Link, Netns, Result, Vf, View, is_userspace_driver};
+use podbond_kernel::{Kernel, Link, LinkRef, Netns, Result, Vf, View, is_userspace_driver};
 use podbond_names::{LinkName, PciAddress};
 
 /// Returns what the kernel shows of a VF that is or shall be the pod's link `ifname`: what
 /// [`plan`](crate::plan) needs to see, and no more.
 pub fn observe(kernel: &mut Kernel, pci: PciAddress, ifname: &LinkName) -> Result<View> {
-    look(kernel, pci, &[At::pod(ifname.clone())])
+    look(kernel, pci, &[LinkRef::pod(ifname.clone())])
 }
 
 /// Returns the VF, its link wherever it is, and the links of these names.
 ///
 /// The pod's links are listed only when the VF's is neither on the node nor has one of the names.
-pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result<View> {
+pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[LinkRef]) -> Result<View> {
     let mut view = View { vfs: kernel.vf(pci)?.into_iter().collect(), ..View::default() };
     for name in kernel.sysfs().links_of(pci)? {
-        let link = kernel.link(&At::host(name))?;
+        let link = kernel.link(&LinkRef::host(name))?;
         // Kernels before 5.14 do not tell which function is behind a link; sysfs does.
         view.host.extend(link.map(|link| Link { parent: Some(pci), ..link }));
     }
@@ -41,10 +41,10 @@ pub(crate) fn look(kernel: &mut Kernel, pci: PciAddress, names: &[At]) -> Result
 }
 
 /// Returns the link of a PCI function, in the pod or on the node, with its place.
-pub(crate) fn link_of(view: &View, pci: PciAddress) -> Option<(At, &Link)> {
+pub(crate) fn link_of(view: &View, pci: PciAddress) -> Option<(LinkRef, &Link)> {
     [Netns::Pod, Netns::Host].into_iter().find_map(|netns| {
         let link = view.links(netns).iter().find(|link| link.parent == Some(pci))?;
-        Some((At { netns, name: link.name.clone() }, link))
+        Some((LinkRef { netns, name: link.name.clone() }, link))
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a PF keeps of a VF (MAC, VLAN, trust, rates …): the steps from what is to what is wanted.
 
-use podbond_kernel::{At, Link, Step, Vf, VfLinkState, VfSettings, VlanProtocol};
+use podbond_kernel::{Link, LinkRef, Step, Vf, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::Mac;
 
 use crate::igb;
@@ -42,7 +42,7 @@ pub(crate) fn limit(wanted: &VfSettings, shown: &VfSettings) -> VfSettings {
 /// entry that is to be empty see [`igb`]. Undone in reverse the same holds.
 pub(crate) fn plan_settings(
     vf: &Vf,
-    link: Option<(&At, &Link)>,
+    link: Option<(&LinkRef, &Link)>,
     own: Option<Mac>,
     wanted: &VfSettings,
 ) -> Result<Vec<Step>, NotShown> {

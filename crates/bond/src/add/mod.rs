@@ -7,7 +7,7 @@ pub(crate) mod plan;
 
 use podbond_cni::{CniResult, Code, Command, Delegates, Failure, Interface, Request};
 use podbond_ipam::{Addresses, Ipam, NotAttached, attach};
-use podbond_kernel::{At, Error as KernelError, Kernel, NetnsIdentity};
+use podbond_kernel::{Error as KernelError, Kernel, LinkRef, NetnsIdentity};
 use podbond_record::{Record, Records, Room, State};
 
 use self::observe::{Prepared, observe_and_plan};
@@ -122,7 +122,7 @@ fn answer(
         podbond_ipam::announce(kernel, &request.ifname, result);
     }
     let link = kernel
-        .link(&At::pod(request.ifname.clone()))
+        .link(&LinkRef::pod(request.ifname.clone()))
         .map_err(|error| podbond_ipam::failure(&request.config.name, &error))?;
     let interface = Interface {
         name: request.ifname.clone(),

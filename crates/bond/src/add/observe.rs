@@ -1,7 +1,7 @@
 //! Reads the ports of a bond, their VFs and PFs and the other bonds of the node, and plans ADD.
 
 use podbond_cni::{Attachment, Request};
-use podbond_kernel::{At, BondMode, Kernel, LinkState, Netns, Sysfs, View};
+use podbond_kernel::{BondMode, Kernel, LinkRef, LinkState, Netns, Sysfs, View};
 use podbond_names::{LinkName, PciAddress};
 use podbond_record::Records;
 
@@ -120,7 +120,7 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
     read_pod_links(kernel, config.ports.iter().cloned(), &mut view)?;
     if config.links_are == LinksAre::OnHost {
         for name in &config.ports {
-            view.host.extend(kernel.link(&At::host(name.clone()))?);
+            view.host.extend(kernel.link(&LinkRef::host(name.clone()))?);
         }
     }
     let netns = config.links_are.netns();

@@ -1,6 +1,6 @@
 //! Plans ADD: the steps that make a bond of what the kernel shows. Pure.
 
-use podbond_kernel::{At, Link, LinkState, Netns, PortRole, Step, View};
+use podbond_kernel::{Link, LinkRef, LinkState, Netns, PortRole, Step, View};
 use podbond_names::LinkName;
 
 use crate::config::{Config, LinksAre};
@@ -123,12 +123,12 @@ fn steps(
     mtu: u32,
     conflicts: &[MacConflict],
 ) -> Vec<Step> {
-    let bond = At::pod(config.bond_name(ifname));
+    let bond = LinkRef::pod(config.bond_name(ifname));
     let (options, mac) = (config.options.clone(), config.mac);
     let mut steps = vec![Step::AddBond { at: bond.clone(), options, mtu, mac }];
     for link in ports {
-        let before = At { netns: config.links_are.netns(), name: link.name.clone() };
-        let port = At::pod(link.name.clone());
+        let before = LinkRef { netns: config.links_are.netns(), name: link.name.clone() };
+        let port = LinkRef::pod(link.name.clone());
         // The driver takes a port only while it is down, and opens it itself.
         if link.state == LinkState::Up {
             steps.push(Step::SetState { at: before.clone(), to: LinkState::Down });
@@ -149,14 +149,14 @@ fn steps(
     steps.push(Step::SetState { at: bond.clone(), to: LinkState::Up });
     steps.extend(set_role(&bond, PortRole::Active, config.active.as_ref()));
     if let Some(tag) = config.vlan {
-        let at = At::pod(ifname.clone());
+        let at = LinkRef::pod(ifname.clone());
         steps.push(Step::AddVlan { at: at.clone(), lower: bond.name, tag, mtu });
         steps.push(Step::SetState { at, to: LinkState::Up });
     }
     steps
 }
 
-fn set_role(bond: &At, role: PortRole, port: Option<&LinkName>) -> Option<Step> {
+fn set_role(bond: &LinkRef, role: PortRole, port: Option<&LinkName>) -> Option<Step> {
     let to = Some(port?.clone());
     Some(Step::SetPortRole { bond: bond.clone(), role, from: None, to })
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use podbond_cni::{Code, Command, Delegates, Failure, Request};
 use podbond_ipam::{Ipam, Released, lease_needs_link};
-use podbond_kernel::{At, Kernel, Netns, NetnsState, Step, View, undo_all};
+use podbond_kernel::{Kernel, LinkRef, Netns, NetnsState, Step, View, undo_all};
 use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Stored};
 
@@ -230,7 +230,7 @@ fn restore_links(
 }
 
 fn warn_of_other_name(step: &Step, links: &Links, request: &Request, delegates: &Delegates<'_>) {
-    if let Step::Move { from: At { netns: Netns::Pod, name }, to } = step
+    if let Step::Move { from: LinkRef { netns: Netns::Pod, name }, to } = step
         && !links.names.contains(&to.name)
     {
         let renamed = format_args!(

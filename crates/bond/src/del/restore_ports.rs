@@ -1,7 +1,7 @@
 //! Plans the way back of a bond's ports: MAC address, MTU, name, place and state as before ADD.
 //! Pure.
 
-use podbond_kernel::{At, Link, LinkState, Netns, Step, View};
+use podbond_kernel::{Link, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac};
 
 use super::host_name::place_on_host;
@@ -102,7 +102,7 @@ impl<'v> Ports<'v> {
 
     fn restore_in_pod(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
         let Some(port) = self.free_in_pod(name) else { return Vec::new() };
-        let at = At::pod(name.clone());
+        let at = LinkRef::pod(name.clone());
         let mut steps: Vec<Step> = self.restore_values(name, &at, port, mac).collect();
         let was_up = if self.recorded.is_empty() {
             // The earlier attachments that made them left them up.
@@ -125,7 +125,7 @@ impl<'v> Ports<'v> {
     }
 
     fn move_to_host(&self, name: &LinkName, port: &Link, mac: Option<Mac>) -> Vec<Step> {
-        let from = At::pod(port.name.clone());
+        let from = LinkRef::pod(port.name.clone());
         let to = place_on_host(name, &from, port, self.now);
         let mut steps = Vec::new();
         if port.state == LinkState::Up {
@@ -144,7 +144,7 @@ impl<'v> Ports<'v> {
         let Some(port) = port.filter(|port| port.state == LinkState::Down) else {
             return Vec::new();
         };
-        let from = At::host(port.name.clone());
+        let from = LinkRef::host(port.name.clone());
         let to = place_on_host(name, &from, port, self.now);
         let mut steps = Vec::new();
         if from != to {
@@ -158,8 +158,8 @@ impl<'v> Ports<'v> {
         steps
     }
 
-    fn bring_up_on_host(&self, name: &LinkName, at: At) -> Option<Step> {
-        let was_up = self.recorded.was_up(&At::host(name.clone()));
+    fn bring_up_on_host(&self, name: &LinkName, at: LinkRef) -> Option<Step> {
+        let was_up = self.recorded.was_up(&LinkRef::host(name.clone()));
         was_up.then_some(Step::SetState { at, to: LinkState::Up })
     }
 
@@ -167,7 +167,7 @@ impl<'v> Ports<'v> {
     fn restore_values(
         &self,
         name: &LinkName,
-        at: &At,
+        at: &LinkRef,
         port: &Link,
         mac: Option<Mac>,
     ) -> impl Iterator<Item = Step> {

@@ -1,6 +1,6 @@
 //! The plan of ADD: the steps that give a pod its VF.
 
-use podbond_kernel::{At, LinkState, Netns, Step, Vf, VfSettings, View};
+use podbond_kernel::{LinkRef, LinkState, Netns, Step, Vf, VfSettings, View};
 use podbond_names::LinkName;
 
 use crate::observe::{has_name, is_userspace, link_of};
@@ -22,7 +22,7 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
     }
     let (at, link) = link_of(view, config.device)
         .ok_or_else(|| Error::NoLink { pci: config.device, driver: vf.driver.clone() })?;
-    let target = At::pod(ifname.clone());
+    let target = LinkRef::pod(ifname.clone());
     if at != target && view.pod.iter().any(|other| has_name(other, ifname)) {
         return Err(Error::NameTaken { name: ifname.clone() });
     }

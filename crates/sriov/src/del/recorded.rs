@@ -2,7 +2,7 @@
 
 use podbond_cni::{Delegates, Request};
 use podbond_ipam::Ipam;
-use podbond_kernel::{At, Kernel, Netns, NetnsState};
+use podbond_kernel::{Kernel, LinkRef, Netns, NetnsState};
 use podbond_names::PciAddress;
 use podbond_record::{Record, State};
 
@@ -52,7 +52,7 @@ impl Sriov {
         }
         let mut kernel = Kernel::with_recorded(netns)?;
         if !is_claimed {
-            let view = look(&mut kernel, pci, &[At::pod(record.ifname.clone())])?;
+            let view = look(&mut kernel, pci, &[LinkRef::pod(record.ifname.clone())])?;
             if link_of(&view, pci).is_none_or(|(at, _)| at.netns != Netns::Pod) {
                 // sriov-cni has taken it back.
                 return Ok(None);

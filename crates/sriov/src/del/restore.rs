@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_kernel::{Apply, At, Kernel, Link, LinkState, Netns, Step, Vf, View};
+use podbond_kernel::{Apply, Kernel, Link, LinkRef, LinkState, Netns, Step, Vf, View};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::Error;
@@ -29,7 +29,7 @@ pub(crate) fn restore(
     pci: PciAddress,
     before: &VfBefore,
 ) -> Result<(), Error> {
-    let names: Vec<At> = before.link.clone().map(At::host).into_iter().collect();
+    let names: Vec<LinkRef> = before.link.clone().map(LinkRef::host).into_iter().collect();
     let start = Instant::now();
     let mut last = Vec::new();
     loop {
@@ -69,7 +69,7 @@ pub(crate) fn look_for_link(
 ) -> Result<View, Error> {
     let start = Instant::now();
     loop {
-        let view = look(kernel, pci, &[At::pod(ifname.clone())])?;
+        let view = look(kernel, pci, &[LinkRef::pod(ifname.clone())])?;
         let is_away = link_of(&view, pci).is_none() && view.vf(pci).is_some_and(has_link);
         if !is_away || !is_claimed {
             return Ok(view);
@@ -116,24 +116,24 @@ pub(super) fn kernel_made_name(link: &Link) -> Option<LinkName> {
 
 /// Returns where the link belongs. When its name on the node was taken in the meantime it gets one as
 /// the kernel would choose, since a VF under another name is better than one that is lost.
-fn place_on_node(at: &At, link: &Link, before: &LinkName, view: &View) -> At {
+fn place_on_node(at: &LinkRef, link: &Link, before: &LinkName, view: &View) -> LinkRef {
     let is_taken = view.host.iter().any(|other| other != link && has_name(other, before));
     if !is_taken {
-        return At::host(before.clone());
+        return LinkRef::host(before.clone());
     }
     match at.netns {
         Netns::Host => at.clone(),
-        Netns::Pod => At::host(kernel_made_name(link).unwrap_or_else(|| link.name.clone())),
+        Netns::Pod => LinkRef::host(kernel_made_name(link).unwrap_or_else(|| link.name.clone())),
     }
 }
 
-fn moving(from: At, to: At, link: &Link) -> Vec<Step> {
+fn moving(from: LinkRef, to: LinkRef, link: &Link) -> Vec<Step> {
     let down = (link.state == LinkState::Up)
         .then(|| Step::SetState { at: from.clone(), to: LinkState::Down });
     down.into_iter().chain([Step::Move { from, to }]).collect()
 }
 
-fn resetting(vf: &Vf, at: &At, link: &Link, before: &VfBefore) -> Vec<Step> {
+fn resetting(vf: &Vf, at: &LinkRef, link: &Link, before: &VfBefore) -> Vec<Step> {
     let mut steps = Vec::new();
     let state = before.state.unwrap_or(link.state);
     if state == LinkState::Down && link.state == LinkState::Up {
@@ -149,7 +149,7 @@ fn resetting(vf: &Vf, at: &At, link: &Link, before: &VfBefore) -> Vec<Step> {
     steps
 }
 
-fn settings(vf: &Vf, link: Option<(&At, &Link)>, before: &VfBefore) -> Vec<Step> {
+fn settings(vf: &Vf, link: Option<(&LinkRef, &Link)>, before: &VfBefore) -> Vec<Step> {
     let mut wanted = limit(&before.settings, &vf.settings);
     let shown = link.map(|(_, link)| link);
     if igb::keeps_entry(&vf.settings, shown, before.mac, &before.settings) {

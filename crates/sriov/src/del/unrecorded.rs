@@ -2,7 +2,7 @@
 
 use podbond_cni::{Command, Delegates, NetConf, Request};
 use podbond_ipam::Ipam;
-use podbond_kernel::{At, Link, Netns, VfLinkState, VfSettings, VlanProtocol};
+use podbond_kernel::{Link, LinkRef, Netns, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::PciAddress;
 
 use super::kernel_of;
@@ -45,7 +45,7 @@ impl Sriov {
         let mut kernel = kernel_of(request)?;
         let view = look_for_link(&mut kernel, pci, &request.ifname, is_claimed)?;
         let link = link_of(&view, pci);
-        let target = At::pod(request.ifname.clone());
+        let target = LinkRef::pod(request.ifname.clone());
         if !is_claimed && link.as_ref().is_none_or(|(at, _)| *at != target) {
             return Ok(None);
         }
@@ -65,7 +65,7 @@ impl Sriov {
 
 /// Returns what a VF was before an ADD with this configuration, as far as that can be assumed: what the
 /// configuration sets was as a card makes its VFs.
-fn assumed(conf: &NetConf, link: Option<(&At, &Link)>) -> VfBefore {
+fn assumed(conf: &NetConf, link: Option<(&LinkRef, &Link)>) -> VfBefore {
     let keys = Keys(&conf.raw);
     let has_vlan = keys.is_given("vlan");
     let has_rate = keys.is_given("min_tx_rate") || keys.is_given("max_tx_rate");
@@ -106,7 +106,7 @@ mod tests {
         let steps = plan(&config(&keys), &name("net1"), &view).unwrap();
         let before = view.vfs[0].settings.clone();
         view.apply(&steps);
-        let at = At::pod(name("net1"));
+        let at = LinkRef::pod(name("net1"));
         let link = view.link(Netns::Pod, &at.name).unwrap();
         let assumed = assumed(&net_conf(&keys), Some((&at, link)));
         assert_eq!(assumed.link, Some(name(&format!("dev{}", link.index))));

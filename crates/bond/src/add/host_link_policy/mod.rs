@@ -7,7 +7,7 @@ mod rules;
 
 use std::path::Path;
 
-use podbond_kernel::{At, Kernel, Netns};
+use podbond_kernel::{Kernel, LinkRef, Netns};
 use podbond_names::LinkName;
 
 use self::policy::{HostLink, Upper, refusals};
@@ -27,7 +27,7 @@ pub(crate) fn refuse(kernel: &mut Kernel, names: &[LinkName], file: &Path) -> Re
 }
 
 fn host_link(kernel: &mut Kernel, name: &LinkName) -> Result<Option<HostLink>, Error> {
-    let at = At::host(name.clone());
+    let at = LinkRef::host(name.clone());
     let Some(link) = kernel.link(&at)? else { return Ok(None) };
     let master = match link.master {
         Some(index) => kernel.link_by_index(Netns::Host, index)?.map(|master| master.name),
@@ -59,7 +59,7 @@ fn uppers(kernel: &mut Kernel, name: &LinkName) -> Result<Vec<Upper>, Error> {
     }
     let mut uppers = Vec::new();
     for name in names {
-        let routes = kernel.routes(&At::host(name.clone()))?;
+        let routes = kernel.routes(&LinkRef::host(name.clone()))?;
         uppers.push(Upper { name, routes });
     }
     Ok(uppers)
