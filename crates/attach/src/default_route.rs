@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use podbond_cni::Route as ResultRoute;
-use podbond_kernel::{At, Kernel, Netns, Route, Step, transact};
+use podbond_kernel::{Kernel, LinkRef, Netns, Route, Step, transact};
 use podbond_names::LinkName;
 
 use crate::Record;
@@ -28,7 +28,7 @@ pub(crate) fn set(netns: &Path, ifname: &LinkName, gateways: &[IpAddr]) -> Resul
 fn shown(kernel: &mut Kernel) -> podbond_kernel::Result<Vec<(LinkName, Vec<Route>)>> {
     let mut all = Vec::new();
     for link in kernel.links(Netns::Pod)? {
-        let routes = kernel.routes(&At::pod(link.name.clone()))?;
+        let routes = kernel.routes(&LinkRef::pod(link.name.clone()))?;
         all.push((link.name, routes));
     }
     Ok(all)
@@ -51,7 +51,7 @@ fn plan(ifname: &LinkName, gateways: &[IpAddr], shown: &[(LinkName, Vec<Route>)]
         };
         for (link, route) in defaults().filter(|(link, route)| !is_wanted(link, route)) {
             let route = route.clone();
-            steps.push(Step::RemoveRoute { at: At::pod(link.clone()), route });
+            steps.push(Step::RemoveRoute { at: LinkRef::pod(link.clone()), route });
         }
         if !defaults().any(|(link, route)| is_wanted(link, route)) {
             let route = Route {
@@ -64,7 +64,7 @@ fn plan(ifname: &LinkName, gateways: &[IpAddr], shown: &[(LinkName, Vec<Route>)]
                 scope: None,
                 protocol: None,
             };
-            steps.push(Step::AddRoute { at: At::pod(ifname.clone()), route });
+            steps.push(Step::AddRoute { at: LinkRef::pod(ifname.clone()), route });
         }
     }
     steps
@@ -134,7 +134,7 @@ mod tests {
             ("eth0", "::/0 fd00::1"),
             ("net1", "0.0.0.0/0 10.1.0.9"),
         ];
-        let at = |name: &str| At::pod(name.parse().unwrap()).to_string();
+        let at = |name: &str| LinkRef::pod(name.parse().unwrap()).to_string();
         assert_eq!(
             planned(&["10.1.0.1"], &shown),
             [

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use podbond_cni::{Command, Delegates, Request};
-use podbond_kernel::{At, Kernel, Netns, Step, View, undo_all};
+use podbond_kernel::{Kernel, LinkRef, Netns, Step, View, undo_all};
 
 use crate::Error;
 use crate::away::see_node;
@@ -49,7 +49,7 @@ pub(crate) fn take_apart(
     for step in steps {
         let failed = take(kernel, std::slice::from_ref(&step));
         if failed.is_empty()
-            && let Step::Move { from: At { netns: Netns::Pod, name }, to } = &step
+            && let Step::Move { from: LinkRef { netns: Netns::Pod, name }, to } = &step
             && !links.names.contains(&to.name)
         {
             let renamed = format_args!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_kernel::{At, Kernel, Link, Netns, Sysfs, USERSPACE_DRIVERS, View, is_netns};
+use podbond_kernel::{Kernel, Link, LinkRef, Netns, Sysfs, USERSPACE_DRIVERS, View, is_netns};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::Error;
@@ -50,7 +50,7 @@ fn away(
     let mut away = Vec::new();
     for name in names {
         let is_here = |netns| find(netns, name, made, view).is_some();
-        let was_up = made.brought_down(&At::host(name.clone()));
+        let was_up = made.brought_down(&LinkRef::host(name.clone()));
         if !was_up || is_here(Netns::Pod) || is_here(Netns::Host) {
             continue;
         }
@@ -138,7 +138,7 @@ fn see_ports(
 ) -> podbond_kernel::Result<()> {
     view.host.clear();
     for name in ports {
-        let at = At::host(name.clone());
+        let at = LinkRef::host(name.clone());
         let called = kernel.link_by_any_name(&at)?;
         let is_free = called.is_none();
         view.host.extend(called);
@@ -199,7 +199,8 @@ mod tests {
             function,
             permanent_mac: None,
         };
-        let down = |port: &str| Step::SetState { at: At::host(name(port)), to: LinkState::Down };
+        let down =
+            |port: &str| Step::SetState { at: LinkRef::host(name(port)), to: LinkState::Down };
         Made {
             steps: vec![down("vf0"), down("dummy0")],
             ports: vec![port("vf0", Some(pci(0))), port("vf1", Some(pci(1))), port("dummy0", None)],

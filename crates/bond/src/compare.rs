@@ -1,6 +1,6 @@
 use podbond_cni::{Args, Delegates, NetConf, Request};
 use podbond_ipam::Found;
-use podbond_kernel::{At, Kernel, Netns, View};
+use podbond_kernel::{Kernel, LinkRef, Netns, View};
 use podbond_names::LinkName;
 
 use crate::check::differences;
@@ -51,7 +51,7 @@ pub fn compare(
 ) -> Result<Vec<String>, Error> {
     let config = Config::parse(conf, args)?;
     let view = observe(kernel, &config, ifname)?;
-    let found = Found::on(kernel, &At::pod(ifname.clone()))?;
+    let found = Found::on(kernel, &LinkRef::pod(ifname.clone()))?;
     let expected = conf.prev_result.clone().unwrap_or_default();
     Ok(differences(&config, ifname, &view, &expected, &found))
 }

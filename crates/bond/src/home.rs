@@ -1,6 +1,6 @@
 //! Where a link of the node is that was a bond's port, and which name it gets there. Pure.
 
-use podbond_kernel::{At, Link, Netns, View};
+use podbond_kernel::{Link, LinkRef, Netns, View};
 use podbond_names::LinkName;
 
 use crate::made::Made;
@@ -37,14 +37,14 @@ pub(crate) fn find<'v>(
 /// one as the kernel would choose. A link by another name is better than one that stays in the pod,
 /// or than a pod that cannot be deleted. The view holds all links of the node where one of them has the
 /// port's name or has it as an altname.
-pub(crate) fn home(name: &LinkName, from: &At, link: &Link, view: &View) -> At {
+pub(crate) fn home(name: &LinkName, from: &LinkRef, link: &Link, view: &View) -> LinkRef {
     let is_itself = |other: &Link| from.netns == Netns::Host && other.index == link.index;
     let has = |other: &Link, name: &str| {
         other.name.as_str() == name || other.altnames.iter().any(|altname| altname == name)
     };
     let is_free = |name: &str| !view.host.iter().any(|other| !is_itself(other) && has(other, name));
     if is_free(name.as_str()) {
-        return At::host(name.clone());
+        return LinkRef::host(name.clone());
     }
     if from.netns == Netns::Host {
         return from.clone();
@@ -52,5 +52,5 @@ pub(crate) fn home(name: &LinkName, from: &At, link: &Link, view: &View) -> At {
     // As the kernel does it, which makes the name of the index. It always is one.
     let mut names = (link.index..).map(|index| format!("dev{index}"));
     let free = names.find(|name| is_free(name)).and_then(|name| name.parse().ok());
-    At::host(free.unwrap_or_else(|| name.clone()))
+    LinkRef::host(free.unwrap_or_else(|| name.clone()))
 }

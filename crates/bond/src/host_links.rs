@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use podbond_kernel::{At, Kernel, Netns};
+use podbond_kernel::{Kernel, LinkRef, Netns};
 use podbond_names::LinkName;
 
 use crate::Error;
@@ -20,7 +20,7 @@ pub(crate) fn guard(kernel: &mut Kernel, names: &[LinkName], file: &Path) -> Res
 }
 
 fn host_link(kernel: &mut Kernel, name: &LinkName) -> Result<Option<HostLink>, Error> {
-    let at = At::host(name.clone());
+    let at = LinkRef::host(name.clone());
     let Some(link) = kernel.link(&at)? else { return Ok(None) };
     let master = match link.master {
         Some(index) => kernel.link_by_index(Netns::Host, index)?.map(|master| master.name),
@@ -51,7 +51,7 @@ fn uppers(kernel: &mut Kernel, name: &LinkName) -> Result<Vec<Upper>, Error> {
         }
     }
     let upper = |name: LinkName| {
-        let routes = kernel.routes(&At::host(name.clone()))?;
+        let routes = kernel.routes(&LinkRef::host(name.clone()))?;
         Ok(Upper { name, routes })
     };
     names.into_iter().map(upper).collect()

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use podbond_cni::{Attachment, NetConf, Request};
-use podbond_kernel::{At, BondMode, Kernel, Link, LinkState, Netns, NetnsId, Step, View};
+use podbond_kernel::{BondMode, Kernel, Link, LinkRef, LinkState, Netns, NetnsId, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -148,9 +148,9 @@ impl Made {
     /// Whether ADD was to make this link of the pod a port; a link of the node is one from the time
     /// when it is moved in.
     pub(crate) fn took(&self, name: &LinkName, are: LinksAre) -> bool {
-        let here = At::pod(name.clone());
+        let here = LinkRef::pod(name.clone());
         self.steps.iter().any(|step| match step {
-            Step::Move { from, to } => *from == At::host(name.clone()) && *to == here,
+            Step::Move { from, to } => *from == LinkRef::host(name.clone()) && *to == here,
             Step::Enslave { port, .. } => are == LinksAre::InPod && *port == here,
             _ => false,
         })
@@ -158,7 +158,7 @@ impl Made {
 
     /// Whether ADD was to make the pod's bond of this name.
     pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
-        let bond = At::pod(name.clone());
+        let bond = LinkRef::pod(name.clone());
         self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
     }
 
@@ -167,12 +167,12 @@ impl Made {
         self.ports.iter().any(|port| {
             let is_it =
                 if port.function.is_some() { port.may_be(link) } else { port.name == link.name };
-            is_it && self.brought_down(&At::host(port.name.clone()))
+            is_it && self.brought_down(&LinkRef::host(port.name.clone()))
         })
     }
 
     /// Whether ADD found this link up.
-    pub(crate) fn brought_down(&self, at: &At) -> bool {
+    pub(crate) fn brought_down(&self, at: &LinkRef) -> bool {
         self.steps.contains(&Step::SetState { at: at.clone(), to: LinkState::Down })
     }
 }
@@ -193,7 +193,7 @@ mod tests {
             function: None,
             permanent_mac: None,
         };
-        let away = Step::Move { from: At::host(link.clone()), to: At::pod(link) };
+        let away = Step::Move { from: LinkRef::host(link.clone()), to: LinkRef::pod(link) };
         let container_id = || ContainerId::try_from("c1".to_owned()).unwrap();
         let attachment =
             || Attachment { container_id: container_id(), ifname: "bond0".parse().unwrap() };

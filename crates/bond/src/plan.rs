@@ -1,4 +1,4 @@
-use podbond_kernel::{At, Link, LinkState, Netns, PortRole, Step, View};
+use podbond_kernel::{Link, LinkRef, LinkState, Netns, PortRole, Step, View};
 use podbond_names::LinkName;
 
 use crate::config::{Config, LinksAre};
@@ -114,12 +114,12 @@ fn steps(
     mtu: u32,
     doubles: &[Double],
 ) -> Vec<Step> {
-    let bond = At::pod(config.bond_name(ifname));
+    let bond = LinkRef::pod(config.bond_name(ifname));
     let (options, mac) = (config.options.clone(), config.mac);
     let mut steps = vec![Step::AddBond { at: bond.clone(), options, mtu, mac }];
     for link in ports {
-        let found = At { netns: config.links_are.netns(), name: link.name.clone() };
-        let port = At::pod(link.name.clone());
+        let found = LinkRef { netns: config.links_are.netns(), name: link.name.clone() };
+        let port = LinkRef::pod(link.name.clone());
         // The driver takes a port only while it is down, and opens it itself.
         if link.state == LinkState::Up {
             steps.push(Step::SetState { at: found.clone(), to: LinkState::Down });
@@ -144,7 +144,7 @@ fn steps(
     steps.push(Step::SetState { at: bond.clone(), to: LinkState::Up });
     steps.extend(role(PortRole::Active, &config.active));
     if let Some(tag) = config.vlan {
-        let at = At::pod(ifname.clone());
+        let at = LinkRef::pod(ifname.clone());
         steps.push(Step::AddVlan { at: at.clone(), lower: bond.name, tag, mtu });
         steps.push(Step::SetState { at, to: LinkState::Up });
     }

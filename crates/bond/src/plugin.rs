@@ -5,7 +5,7 @@ use podbond_cni::{
     Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Ipam, Lease, attach};
-use podbond_kernel::{At, BondMode, Kernel, View, no_netns};
+use podbond_kernel::{BondMode, Kernel, LinkRef, View, no_netns};
 use podbond_names::LinkName;
 
 use crate::apart::take_apart;
@@ -199,7 +199,7 @@ impl Bond {
         // With the namespace the bond is gone too, and the kernel gives hardware links back, but
         // down, and by another name where theirs is taken. With others there is nothing left to do.
         let is_known = |name: &LinkName| {
-            let was_up = made.brought_down(&At::host(name.clone()));
+            let was_up = made.brought_down(&LinkRef::host(name.clone()));
             links.are == LinksAre::OnHost && (was_up || made.function(name).is_some())
         };
         if !kernel.has_pod() && !links.names.iter().any(is_known) {
@@ -254,7 +254,7 @@ fn answer(
     ipam: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
     let request = asked.request;
-    let at = At::pod(request.ifname.clone());
+    let at = LinkRef::pod(request.ifname.clone());
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     // First, since the bond may take another port's address while it waits for its carrier.

@@ -1,7 +1,7 @@
 //! What ADD sees of a bond that it is to make, and what it plans and notes.
 
 use podbond_cni::{Attachment, Request};
-use podbond_kernel::{At, Kernel, Link, LinkState, Netns, Sysfs, View};
+use podbond_kernel::{Kernel, Link, LinkRef, LinkState, Netns, Sysfs, View};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::Bond;
@@ -90,7 +90,7 @@ fn observe(kernel: &mut Kernel, config: &Config, ifname: &LinkName) -> Result<Vi
     see_bond_and_ports(kernel, config, ifname, &mut view)?;
     if config.links_are == LinksAre::OnHost {
         for name in &config.ports {
-            view.host.extend(kernel.link(&At::host(name.clone()))?);
+            view.host.extend(kernel.link(&LinkRef::host(name.clone()))?);
         }
     }
     let netns = config.links_are.netns();
@@ -115,7 +115,7 @@ pub(crate) fn see_pod<'n>(
     view: &mut View,
 ) -> podbond_kernel::Result<()> {
     for name in names {
-        view.pod.extend(kernel.link(&At::pod(name.clone()))?);
+        view.pod.extend(kernel.link(&LinkRef::pod(name.clone()))?);
     }
     Ok(())
 }

@@ -162,7 +162,7 @@ fn content(path: &Path) -> Result<Option<Content>, Error> {
 mod tests {
     use std::fs;
 
-    use podbond_kernel::{At, BondMode, LinkState, Step};
+    use podbond_kernel::{BondMode, LinkRef, LinkState, Step};
     use podbond_names::Mac;
 
     use super::*;
@@ -178,8 +178,10 @@ mod tests {
         let records = Records::new(&dir.path().join("bond"));
         let (id, name) = (container(), "bond0".parse().unwrap());
         assert_eq!(records.read(&id, &name).unwrap(), Reading::Nothing);
-        let steps =
-            vec![Step::SetState { at: At::host("eth1".parse().unwrap()), to: LinkState::Down }];
+        let steps = vec![Step::SetState {
+            at: LinkRef::host("eth1".parse().unwrap()),
+            to: LinkState::Down,
+        }];
         let port = |mac| PortBefore {
             name: "eth1".parse().unwrap(),
             mac,
@@ -261,7 +263,7 @@ mod tests {
         let text = r#"{"version":1,"steps":[{"step":"set-state","at":{"netns":"host","name":"a"},"to":"down"}]}"#;
         fs::write(records.path(&id, &name), text).unwrap();
         let Reading::Whole(made) = records.read(&id, &name).unwrap() else { panic!("it is whole") };
-        assert!(made.brought_down(&At::host("a".parse().unwrap())) && made.ports.is_empty());
+        assert!(made.brought_down(&LinkRef::host("a".parse().unwrap())) && made.ports.is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What DEL does: the bond goes, and its ports are as ADD found them.
 
-use podbond_kernel::{At, Link, LinkState, Netns, Step, View};
+use podbond_kernel::{Link, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac};
 
 use crate::beneath::bond_beneath;
@@ -19,12 +19,12 @@ pub(crate) fn dissolution(ifname: &LinkName, view: &View, made: &Made) -> Vec<St
     if let Some(link) = on_bond
         && let Some(vlan) = link.vlan
     {
-        let (at, lower) = (At::pod(ifname.clone()), bond.name.clone());
+        let (at, lower) = (LinkRef::pod(ifname.clone()), bond.name.clone());
         steps.push(Step::RemoveVlan { at, lower, tag: vlan.tag, mtu: link.mtu });
     }
     if let Some(options) = bond.bond.clone() {
         // The driver frees and closes its ports with the bond: one message instead of one a port.
-        let (at, mtu) = (At::pod(bond.name.clone()), bond.mtu);
+        let (at, mtu) = (LinkRef::pod(bond.name.clone()), bond.mtu);
         steps.push(Step::RemoveBond { at, options, mtu, mac: None });
     }
     steps
@@ -131,7 +131,7 @@ impl<'v> Left<'v> {
 
     fn back_in_pod(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
         let Some(port) = self.free(name) else { return Vec::new() };
-        let here = At::pod(name.clone());
+        let here = LinkRef::pod(name.clone());
         let mut steps = self.own(name, &here, port, mac);
         let was_up = if self.made.is_empty() {
             // Without a record: the earlier attachments that made them left them up.
@@ -148,10 +148,10 @@ impl<'v> Left<'v> {
     fn back_on_host(&self, name: &LinkName, mac: Option<Mac>) -> Vec<Step> {
         let mut steps = Vec::new();
         let (from, link) = match (self.free(name), self.in_pod(name)) {
-            (Some(port), _) => (At::pod(port.name.clone()), port),
+            (Some(port), _) => (LinkRef::pod(port.name.clone()), port),
             (None, Some(_)) => return steps,
             (None, None) => match find(Netns::Host, name, self.made, self.now) {
-                Some(link) => (At::host(link.name.clone()), link),
+                Some(link) => (LinkRef::host(link.name.clone()), link),
                 None => return steps,
             },
         };
@@ -169,7 +169,7 @@ impl<'v> Left<'v> {
             if from != home {
                 steps.push(Step::Move { from, to: home.clone() });
             }
-            if self.made.brought_down(&At::host(name.clone())) {
+            if self.made.brought_down(&LinkRef::host(name.clone())) {
                 steps.push(Step::SetState { at: home, to: LinkState::Up });
             }
         }
@@ -177,7 +177,7 @@ impl<'v> Left<'v> {
     }
 
     /// The steps that give a port of the pod the MTU that it had by its name then, and this address.
-    fn own(&self, name: &LinkName, at: &At, port: &Link, mac: Option<Mac>) -> Vec<Step> {
+    fn own(&self, name: &LinkName, at: &LinkRef, port: &Link, mac: Option<Mac>) -> Vec<Step> {
         let from = port.mtu;
         let mtu = self.made.port(name).map(|found| found.mtu).filter(|to| *to != from);
         let mtu = mtu.map(|to| Step::SetMtu { at: at.clone(), from, to });

@@ -2,7 +2,7 @@
 //! their drivers and addresses. The last round's plan is empty.
 
 use podbond_api::{DeviceType, Management};
-use podbond_kernel::{At, LinkState, Step, VfSettings};
+use podbond_kernel::{LinkRef, LinkState, Step, VfSettings};
 use podbond_names::Mac;
 
 use crate::record::PfRecord;
@@ -36,7 +36,11 @@ impl PfAssignment {
             let policy = self.policy_of(|group| group.mtu == Some(mtu));
             let what = format!("{policy}: spec.mtu: raising the MTU of {} to {mtu}", link.name);
             refuse_held(pf, holders, what)?;
-            steps.push(Step::SetMtu { at: At::host(link.name.clone()), from: link.mtu, to: mtu });
+            steps.push(Step::SetMtu {
+                at: LinkRef::host(link.name.clone()),
+                from: link.mtu,
+                to: mtu,
+            });
         }
         if pf.num_vfs != self.num_vfs {
             let policy = self.policy_of(|_| true);
@@ -47,7 +51,7 @@ impl PfAssignment {
             steps.push(Step::SetNumVfs { pf: pf.pci, from, to });
         }
         if let Some(link) = pf.link.as_ref().filter(|link| link.state == LinkState::Down) {
-            steps.push(Step::SetState { at: At::host(link.name.clone()), to: LinkState::Up });
+            steps.push(Step::SetState { at: LinkRef::host(link.name.clone()), to: LinkState::Up });
         }
         Ok(steps)
     }
@@ -87,7 +91,7 @@ fn keep_mac(pf: &Pf, vf: &Vf) -> Option<Step> {
 fn set_mtu(group: &VfGroup, vf: &Vf) -> Option<Step> {
     let link = vf.link.as_ref()?;
     let mtu = group.mtu.filter(|mtu| *mtu != link.mtu)?;
-    Some(Step::SetMtu { at: At::host(link.name.clone()), from: link.mtu, to: mtu })
+    Some(Step::SetMtu { at: LinkRef::host(link.name.clone()), from: link.mtu, to: mtu })
 }
 
 fn bind(group: &VfGroup, pf: &Pf, vf: &Vf) -> Option<Step> {
@@ -137,7 +141,7 @@ pub(crate) fn take_back(record: &PfRecord, pf: &Pf, holders: &Holders) -> Result
         && link.mtu > mtu
     {
         refuse_held(pf, holders, format!("lowering the MTU of {} to {mtu}", link.name))?;
-        steps.push(Step::SetMtu { at: At::host(link.name.clone()), from: link.mtu, to: mtu });
+        steps.push(Step::SetMtu { at: LinkRef::host(link.name.clone()), from: link.mtu, to: mtu });
     }
     Ok(steps)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use podbond_api::{Object, SriovNetworkNodePolicy, read_manifests};
 use podbond_inventory::{Applied, Cards, Error, Holder, Inventory, Ledger, Occupant};
-use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Netns, Step};
+use podbond_kernel::{Apply, Kernel, LinkRef, LinkState, NamedNetns, Netns, Step};
 use podbond_names::{Mac, PciAddress};
 use tempfile::TempDir;
 
@@ -161,6 +161,6 @@ fn a_vf_in_a_pod_is_known_by_its_address_and_stands_in_the_way() {
 fn move_into(node: &mut Node, netns: &Path, vf: PciAddress) {
     let name = node.kernel.sysfs().links_of(vf).unwrap().remove(0);
     let mut kernel = Kernel::with_pod(netns).unwrap();
-    let to = At { netns: Netns::Pod, name: "net1".parse().unwrap() };
-    kernel.apply(&Step::Move { from: At::host(name), to }).unwrap();
+    let to = LinkRef { netns: Netns::Pod, name: "net1".parse().unwrap() };
+    kernel.apply(&Step::Move { from: LinkRef::host(name), to }).unwrap();
 }

@@ -146,7 +146,7 @@ mod tests {
     use std::sync::Mutex;
 
     use podbond_cni::{Delegates, IpConfig, Lookup, Plugin};
-    use podbond_kernel::{At, Error, LinkState};
+    use podbond_kernel::{Error, LinkRef, LinkState};
 
     use super::*;
     use crate::Debts;
@@ -204,7 +204,7 @@ mod tests {
         let Case { ipam: name, answer, refuses, .. } = case;
         let plugin = Asked { name, log: &log, answer, refuses };
         let builtins: [&dyn Plugin; 1] = [&plugin];
-        let up = Step::SetState { at: At::pod("net1".parse().unwrap()), to: LinkState::Up };
+        let up = Step::SetState { at: LinkRef::pod("net1".parse().unwrap()), to: LinkState::Up };
         let result = attach(
             &mut Recorder { log: &log, refuse: case.refuse },
             vec![up],

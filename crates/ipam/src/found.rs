@@ -1,6 +1,6 @@
 use ipnet::IpNet;
 use podbond_cni::CniResult;
-use podbond_kernel::{AddressState, At, Kernel, Route};
+use podbond_kernel::{AddressState, Kernel, LinkRef, Route};
 use podbond_names::LinkName;
 
 use crate::meaning::{addresses, gateway, routes};
@@ -18,7 +18,7 @@ pub struct Found {
 
 impl Found {
     /// Asks the kernel; a link that is not there has none.
-    pub fn on(kernel: &mut Kernel, at: &At) -> podbond_kernel::Result<Self> {
+    pub fn on(kernel: &mut Kernel, at: &LinkRef) -> podbond_kernel::Result<Self> {
         if kernel.link(at)?.is_none() {
             return Ok(Self::default());
         }

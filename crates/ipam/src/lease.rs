@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use podbond_cni::{CniResult, Command, Delegates, FailedAdd, Failure, NodeRequest, Request};
 
-use podbond_kernel::{At, Kernel, is_netns};
+use podbond_kernel::{Kernel, LinkRef, is_netns};
 
 use crate::debts::one_line;
 use crate::{Debt, Debts, NotAttached};
@@ -39,7 +39,7 @@ impl Lease {
         if request.config.prev_result.is_some() {
             return Self::Possible;
         }
-        let at = At::pod(request.ifname.clone());
+        let at = LinkRef::pod(request.ifname.clone());
         match Kernel::with_pod(netns).and_then(|mut kernel| kernel.link(&at)) {
             Ok(None) => Self::Never,
             _ => Self::Possible,

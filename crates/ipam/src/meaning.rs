@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use podbond_cni::{CniResult, IpConfig, Route as CniRoute};
-use podbond_kernel::{At, Dad, Route, Step};
+use podbond_kernel::{Dad, LinkRef, Route, Step};
 use podbond_names::LinkName;
 
 /// `RT_SCOPE_LINK`: from here on a destination is on the link itself, and takes no gateway.
@@ -11,7 +11,7 @@ const SCOPE_LINK: u8 = 253;
 /// The steps that give a link of the pod what an IPAM plugin answered: its addresses, then its
 /// routes, which may need them. What is said twice is done once.
 pub(crate) fn steps(ifname: &LinkName, result: &CniResult, dad: Dad) -> Vec<Step> {
-    let at = At::pod(ifname.clone());
+    let at = LinkRef::pod(ifname.clone());
     let add = |address| Step::AddAddress { at: at.clone(), address, dad };
     let addresses = addresses(result).into_iter().map(add);
     let routes = routes(result).into_iter().map(|route| Step::AddRoute { at: at.clone(), route });

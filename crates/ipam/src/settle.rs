@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use podbond_cni::{CniResult, Command, Failure, NetConf};
-use podbond_kernel::{At, Dad, DadOutcome, Kernel};
+use podbond_kernel::{Dad, DadOutcome, Kernel, LinkRef};
 use podbond_names::LinkName;
 use serde::Deserialize;
 
@@ -39,7 +39,7 @@ impl Ipam<'_> {
         if dad(config)? == Dad::Off {
             return Ok(());
         }
-        let at = At::pod(ifname.clone());
+        let at = LinkRef::pod(ifname.clone());
         let settled = kernel.wait_for_dad(&at, &addresses(result), SETTLE_PATIENCE);
         if settled.map_err(|error| failure(&config.name, &error))? == DadOutcome::NoCarrier {
             let waiting = format_args!(
@@ -56,7 +56,7 @@ impl Ipam<'_> {
 /// Tells the neighbours of a result's addresses once the link has carrier, waiting 200 ms at most.
 /// Its failure is none of the ADD's: neighbours learn of the addresses in time anyway.
 pub fn announce(kernel: &mut Kernel, ifname: &LinkName, result: &CniResult) {
-    let at = At::pod(ifname.clone());
+    let at = LinkRef::pod(ifname.clone());
     let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_PATIENCE);
 }
 

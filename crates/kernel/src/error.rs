@@ -55,7 +55,7 @@ pub enum Error {
     #[error("{port} is a port of {master} already: take it out of it first")]
     HasMaster {
         /// The link that was to become a port.
-        port: crate::At,
+        port: crate::LinkRef,
         /// The link whose port it is.
         master: String,
     },
@@ -153,7 +153,7 @@ pub enum Error {
         /// The address.
         address: ipnet::IpNet,
         /// The link that has it.
-        at: crate::At,
+        at: crate::LinkRef,
     },
     /// Duplicate address detection did not come to its end.
     #[error(
@@ -164,7 +164,7 @@ pub enum Error {
         /// The address.
         address: ipnet::IpNet,
         /// The link that has it.
-        at: crate::At,
+        at: crate::LinkRef,
         /// How long it was waited for.
         timeout: std::time::Duration,
     },

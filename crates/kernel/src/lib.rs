@@ -39,7 +39,7 @@ pub use bond::{
 };
 pub use error::{Error, Result};
 pub use kernel::Kernel;
-pub use link::{At, Link, LinkState, Netns};
+pub use link::{Link, LinkRef, LinkState, Netns};
 pub use module::{Module, release};
 #[cfg(feature = "fuzzing")]
 pub use netlink::fuzzing;

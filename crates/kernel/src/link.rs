@@ -29,14 +29,14 @@ impl fmt::Display for Netns {
 
 /// Names a link: the namespace that it is in, and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct At {
+pub struct LinkRef {
     /// The namespace that holds the link.
     pub netns: Netns,
     /// The link's name in it.
     pub name: LinkName,
 }
 
-impl At {
+impl LinkRef {
     /// Names a link of the node.
     pub fn host(name: LinkName) -> Self {
         Self { netns: Netns::Host, name }
@@ -48,7 +48,7 @@ impl At {
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for LinkRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.netns)
     }

@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::{At, BondOptions, Dad, LinkState, PortOptions, PortRole, Route, VfSettings, VlanTag};
+use crate::{
+    BondOptions, Dad, LinkRef, LinkState, PortOptions, PortRole, Route, VfSettings, VlanTag,
+};
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
 /// that its inverse needs no look at the kernel and can be written down before the step is taken.
@@ -16,7 +18,7 @@ pub enum Step {
     /// Create a bond with all its options in one message; it stays down.
     AddBond {
         /// The bond.
-        at: At,
+        at: LinkRef,
         /// Its options; the kernel is asked afterwards whether it took them.
         options: BondOptions,
         /// Its MTU in bytes.
@@ -28,7 +30,7 @@ pub enum Step {
     /// Remove a bond; the driver frees its ports. The inverse of [`Step::AddBond`].
     RemoveBond {
         /// The bond.
-        at: At,
+        at: LinkRef,
         /// Its options, for the inverse.
         options: BondOptions,
         /// Its MTU in bytes.
@@ -41,7 +43,7 @@ pub enum Step {
     /// has the address of its lower link, also when that changes.
     AddVlan {
         /// The VLAN interface.
-        at: At,
+        at: LinkRef,
         /// The name of its lower link.
         lower: LinkName,
         /// The tag of its frames.
@@ -52,7 +54,7 @@ pub enum Step {
     /// Remove a VLAN interface. The inverse of [`Step::AddVlan`].
     RemoveVlan {
         /// The VLAN interface.
-        at: At,
+        at: LinkRef,
         /// The name of its lower link.
         lower: LinkName,
         /// Its tag, for the inverse.
@@ -64,21 +66,21 @@ pub enum Step {
     /// and gives it the bond's MTU. A link that is a port of something else is refused.
     Enslave {
         /// The port.
-        port: At,
+        port: LinkRef,
         /// The bond's name.
         bond: LinkName,
     },
     /// Take a port out of its bond; the driver closes it and gives back its MTU and address.
     Release {
         /// The port.
-        port: At,
+        port: LinkRef,
         /// The bond's name.
         bond: LinkName,
     },
     /// Change options of a port of a bond. Both sides hold the same options: those that change.
     SetPort {
         /// The port.
-        port: At,
+        port: LinkRef,
         /// What is.
         from: PortOptions,
         /// What is wanted.
@@ -88,7 +90,7 @@ pub enum Step {
     /// for, at most 5 s.
     SetPortRole {
         /// The bond.
-        bond: At,
+        bond: LinkRef,
         /// The role.
         role: PortRole,
         /// The port that has it by our choice.
@@ -101,14 +103,14 @@ pub enum Step {
     /// altname that is the new name changes places with the old name.
     Move {
         /// Where it is. It must be down.
-        from: At,
+        from: LinkRef,
         /// Where it goes.
-        to: At,
+        to: LinkRef,
     },
     /// Set a link's MTU in bytes.
     SetMtu {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// What it is.
         from: u32,
         /// What it becomes.
@@ -117,7 +119,7 @@ pub enum Step {
     /// Set a link's own address.
     SetMac {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// What it is.
         from: Mac,
         /// What it becomes.
@@ -126,7 +128,7 @@ pub enum Step {
     /// Bring a link up or down.
     SetState {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// What it becomes; it was the other one.
         to: LinkState,
     },
@@ -163,7 +165,7 @@ pub enum Step {
     /// Add an address with its prefix to a link. IPv6 is switched on for the link where it is off.
     AddAddress {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// The address and its prefix length.
         address: IpNet,
         /// Whether it is usable at once.
@@ -173,7 +175,7 @@ pub enum Step {
     /// Remove an address. The inverse of [`Step::AddAddress`].
     RemoveAddress {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// The address and its prefix length.
         address: IpNet,
         /// How it is added again on the way back.
@@ -185,14 +187,14 @@ pub enum Step {
     /// there already, as it is wanted, is no error.
     AddRoute {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// The route.
         route: Route,
     },
     /// Remove a route. The inverse of [`Step::AddRoute`].
     RemoveRoute {
         /// The link.
-        at: At,
+        at: LinkRef,
         /// The route.
         route: Route,
     },
@@ -201,7 +203,7 @@ pub enum Step {
 impl Step {
     /// Returns the link that the step changes or removes; none for a step that creates one, or
     /// changes what belongs to a link and goes with it.
-    pub(crate) fn link(&self) -> Option<&At> {
+    pub(crate) fn link(&self) -> Option<&LinkRef> {
         match self {
             Self::RemoveBond { at, .. }
             | Self::RemoveVlan { at, .. }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use crate::{At, Error, Result, Step};
+use crate::{Error, LinkRef, Result, Step};
 
 /// Something that steps can be applied to: the kernel, or a stand-in in tests.
 pub trait Apply {
@@ -13,7 +13,7 @@ pub trait Apply {
 
     /// Returns whether a link is there although an error says that it is not. An implementation
     /// that cannot look returns false.
-    fn has_link(&mut self, _: &At) -> bool {
+    fn has_link(&mut self, _: &LinkRef) -> bool {
         false
     }
 }
@@ -126,7 +126,7 @@ mod tests {
             Ok(())
         }
 
-        fn has_link(&mut self, _: &At) -> bool {
+        fn has_link(&mut self, _: &LinkRef) -> bool {
             self.has_links
         }
     }
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn link_that_is_still_there_is_not_undone() {
         const ENODEV: i32 = 19;
-        let at = At::pod("net1".parse().unwrap());
-        let host = At::host("eth1".parse().unwrap());
+        let at = LinkRef::pod("net1".parse().unwrap());
+        let host = LinkRef::host("eth1".parse().unwrap());
         let steps = [Step::Move { from: host, to: at }];
         let fail_at = vec![steps[0].inverse()];
         let mut fake = Fake { fail_at, errno: ENODEV, has_links: true, ..Fake::default() };

@@ -3,7 +3,7 @@
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::{At, Link, LinkState, Netns, PortRole, Step, Vf, Vlan};
+use crate::{Link, LinkRef, LinkState, Netns, PortRole, Step, Vf, Vlan};
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
 /// alone; applying a plan's steps to a view gives what a later plan would find.
@@ -117,11 +117,11 @@ impl View {
     }
 
     /// Returns a new link of this kind, down.
-    fn new_link(&self, at: &At, kind: &str, mtu: u32) -> Link {
+    fn new_link(&self, at: &LinkRef, kind: &str, mtu: u32) -> Link {
         Link { kind: Some(kind.to_owned()), mtu, ..Link::new(self.next_index(), at.name.clone()) }
     }
 
-    fn set_role(&mut self, bond: &At, role: PortRole, to: Option<&LinkName>) {
+    fn set_role(&mut self, bond: &LinkRef, role: PortRole, to: Option<&LinkName>) {
         let port = to.and_then(|name| self.link(bond.netns, name)).map(|link| link.index);
         self.change(bond, |link| {
             if let Some(options) = &mut link.bond {
@@ -133,7 +133,7 @@ impl View {
         });
     }
 
-    fn move_link(&mut self, from: &At, to: &At) {
+    fn move_link(&mut self, from: &LinkRef, to: &LinkRef) {
         let links = self.links_mut(from.netns);
         if let Some(position) = links.iter().position(|link| link.name == from.name) {
             let mut link = links.remove(position);
@@ -148,7 +148,7 @@ impl View {
         }
     }
 
-    fn change(&mut self, at: &At, change: impl FnOnce(&mut Link)) {
+    fn change(&mut self, at: &LinkRef, change: impl FnOnce(&mut Link)) {
         if let Some(link) = self.links_mut(at.netns).iter_mut().find(|link| link.name == at.name) {
             change(link);
         }

@@ -1,4 +1,6 @@
-use podbond_kernel::{At, Link, LinkState, Netns, Step, Vf, VfSettings, View, is_userspace_driver};
+use podbond_kernel::{
+    Link, LinkRef, LinkState, Netns, Step, Vf, VfSettings, View, is_userspace_driver,
+};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::settings::{NotShown, settle};
@@ -25,7 +27,7 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
     }
     let (at, link) = find(view, config.device)
         .ok_or_else(|| Error::NoLink { pci: config.device, driver: vf.driver.clone() })?;
-    let home = At::pod(ifname.clone());
+    let home = LinkRef::pod(ifname.clone());
     if at != home && view.pod.iter().any(|other| has_name(other, ifname)) {
         return Err(Error::NameTaken { name: ifname.clone() });
     }
@@ -56,10 +58,10 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
 }
 
 /// The link of a PCI function, in the pod or on the node.
-pub(crate) fn find(view: &View, pci: PciAddress) -> Option<(At, &Link)> {
+pub(crate) fn find(view: &View, pci: PciAddress) -> Option<(LinkRef, &Link)> {
     [Netns::Pod, Netns::Host].into_iter().find_map(|netns| {
         let link = view.links(netns).iter().find(|link| link.parent == Some(pci))?;
-        Some((At { netns, name: link.name.clone() }, link))
+        Some((LinkRef { netns, name: link.name.clone() }, link))
     })
 }
 

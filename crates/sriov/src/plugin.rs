@@ -6,7 +6,7 @@ use podbond_cni::{
     CniResult, Command, Delegates, Failure, Interface, NodeRequest, Plugin, Request,
 };
 use podbond_ipam::{Addresses, Debts, Found, Ipam, Lease, attach};
-use podbond_kernel::{Apply, At, Kernel, Vf, no_netns};
+use podbond_kernel::{Apply, Kernel, LinkRef, Vf, no_netns};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_state::Lock;
 
@@ -178,7 +178,7 @@ impl Sriov {
         if let (Some(record), Some(vf)) = (record, view.vf(config.device)) {
             config.settings = expected_settings(&config, &record.original, &vf.settings);
         }
-        let found = Found::on(&mut kernel, &At::pod(request.ifname.clone()))?;
+        let found = Found::on(&mut kernel, &LinkRef::pod(request.ifname.clone()))?;
         let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
         let mut differences = differences(&config, &request.ifname, &view, expected, &found);
         match delegates.ipam_check(request) {
@@ -228,7 +228,7 @@ impl Sriov {
         }
         let ours = request.netns.as_ref();
         let mut kernel = Kernel::with_pod_if_any(ours.map(PathBuf::as_path))?;
-        let home = At::pod(request.ifname.clone());
+        let home = LinkRef::pod(request.ifname.clone());
         let claim = self.store.claim(pci)?;
         let has_claim =
             claim.is_some_and(|claim| ours == Some(&claim) || (path.exists() && no_netns(&claim)));
@@ -314,7 +314,7 @@ fn or_none(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
 /// Takes steps towards what was until none is left. An error counts only while something is left to
 /// do: a driver that is busy is asked again.
 fn bring_back(kernel: &mut Kernel, pci: PciAddress, original: &Original) -> Result<(), Error> {
-    let names: Vec<At> = original.link.clone().map(At::host).into_iter().collect();
+    let names: Vec<LinkRef> = original.link.clone().map(LinkRef::host).into_iter().collect();
     let start = Instant::now();
     let mut last = Vec::new();
     loop {
@@ -358,7 +358,7 @@ fn answer(
     let refused =
         |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
     let shown = match link {
-        Some(name) => kernel.link(&At::pod(name.clone())).map_err(refused)?,
+        Some(name) => kernel.link(&LinkRef::pod(name.clone())).map_err(refused)?,
         None => None,
     };
     let mac = match &shown {

@@ -1,6 +1,6 @@
 use podbond_cni::NetConf;
 use podbond_kernel::{
-    At, Link, LinkState, Netns, Step, Vf, VfLinkState, VfSettings, View, VlanProtocol,
+    Link, LinkRef, LinkState, Netns, Step, Vf, VfLinkState, VfSettings, View, VlanProtocol,
 };
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ impl Original {
 impl Original {
     /// What a VF was before an ADD with this configuration, as far as it can be guessed once the
     /// record is lost: what was asked for was not so before, but as a card makes its VFs.
-    pub(crate) fn presumed(conf: &NetConf, link: Option<(&At, &Link)>) -> Self {
+    pub(crate) fn presumed(conf: &NetConf, link: Option<(&LinkRef, &Link)>) -> Self {
         let asked = |key: &str| {
             let value = conf.raw.get(key);
             value.is_some_and(|value| !value.is_null() && *value != "")
@@ -119,24 +119,24 @@ pub(crate) fn release(pci: PciAddress, original: &Original, view: &View) -> Rele
 
 /// Where the link belongs. When its name on the node was taken in the meantime it gets one as the
 /// kernel would choose, since a VF under another name is better than one that is lost.
-fn home(at: &At, link: &Link, original: &LinkName, view: &View) -> At {
+fn home(at: &LinkRef, link: &Link, original: &LinkName, view: &View) -> LinkRef {
     let taken = view.host.iter().any(|other| other != link && has_name(other, original));
     if !taken {
-        return At::host(original.clone());
+        return LinkRef::host(original.clone());
     }
     match at.netns {
         Netns::Host => at.clone(),
-        Netns::Pod => At::host(nameless(link).unwrap_or_else(|| link.name.clone())),
+        Netns::Pod => LinkRef::host(nameless(link).unwrap_or_else(|| link.name.clone())),
     }
 }
 
-fn homing(from: At, to: At, link: &Link) -> Vec<Step> {
+fn homing(from: LinkRef, to: LinkRef, link: &Link) -> Vec<Step> {
     let down = (link.state == LinkState::Up)
         .then(|| Step::SetState { at: from.clone(), to: LinkState::Down });
     down.into_iter().chain([Step::Move { from, to }]).collect()
 }
 
-fn restoring(vf: &Vf, at: &At, link: &Link, original: &Original) -> Vec<Step> {
+fn restoring(vf: &Vf, at: &LinkRef, link: &Link, original: &Original) -> Vec<Step> {
     let mut steps = Vec::new();
     let state = original.state.unwrap_or(link.state);
     if state == LinkState::Down && link.state == LinkState::Up {
@@ -152,7 +152,7 @@ fn restoring(vf: &Vf, at: &At, link: &Link, original: &Original) -> Vec<Step> {
     steps
 }
 
-fn settings(vf: &Vf, link: Option<(&At, &Link)>, original: &Original) -> Vec<Step> {
+fn settings(vf: &Vf, link: Option<(&LinkRef, &Link)>, original: &Original) -> Vec<Step> {
     let mut wanted = limit(&original.settings, &vf.settings);
     if wanted.mac == Some(Mac::ZERO) && has_told_pf(vf, link, original) {
         wanted.mac = None;
@@ -164,7 +164,7 @@ fn settings(vf: &Vf, link: Option<(&At, &Link)>, original: &Original) -> Vec<Ste
 /// Whether the PF, which had no address of the VF, has the link's own by now. igb shows none until
 /// the driver has reset the VF for the first time, as when its link was taken down: a card that is
 /// made to forget it then keeps from the next pod what is sent to it.
-fn has_told_pf(vf: &Vf, link: Option<(&At, &Link)>, original: &Original) -> bool {
+fn has_told_pf(vf: &Vf, link: Option<(&LinkRef, &Link)>, original: &Original) -> bool {
     link.is_some_and(|(_, link)| {
         original.mac.is_some() && link.mac == original.mac && vf.settings.mac == original.mac
     })
@@ -286,7 +286,7 @@ mod tests {
         let steps = plan(&config(&keys), &name("net1"), &view).unwrap();
         let before = view.vfs.clone();
         view.apply(&steps);
-        let at = At::pod(name("net1"));
+        let at = LinkRef::pod(name("net1"));
         let link = view.link(Netns::Pod, &at.name).unwrap();
         let original = Original::presumed(&net_conf(&keys), Some((&at, link)));
         let home = format!("dev{}", link.index);

@@ -1,4 +1,4 @@
-use podbond_kernel::{At, Link, Step, Vf, VfLinkState, VfSettings, VlanProtocol};
+use podbond_kernel::{Link, LinkRef, Step, Vf, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::Mac;
 
 /// A change to what a PF keeps of a VF: both sides hold the fields that change, and no others.
@@ -40,7 +40,7 @@ pub(crate) fn limit(wanted: &VfSettings, shown: &VfSettings) -> VfSettings {
 /// it is empty. Undone in reverse the same holds.
 pub(crate) fn settle(
     vf: &Vf,
-    link: Option<(&At, &Link)>,
+    link: Option<(&LinkRef, &Link)>,
     own: Option<Mac>,
     wanted: &VfSettings,
 ) -> Result<Vec<Step>, NotShown> {

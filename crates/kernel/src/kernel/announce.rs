@@ -14,7 +14,7 @@ use super::Kernel;
 use crate::netlink::{NLM_F_CREATE, forget_neighbour, look_for_neighbour};
 use crate::netns_handle::NetnsHandle;
 use crate::wait::poll;
-use crate::{At, Error, Link, Result, netns};
+use crate::{Error, Link, LinkRef, Result, netns};
 
 /// How often the carrier is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -26,7 +26,7 @@ impl Kernel {
     /// Announces addresses to the neighbours: a gratuitous ARP for each IPv4 address, an
     /// unsolicited neighbour advertisement for each IPv6 one. Waits for the link's carrier, at most
     /// `timeout`, and sends nothing when it has none then.
-    pub fn announce(&mut self, at: &At, addresses: &[IpNet], timeout: Duration) -> Result<()> {
+    pub fn announce(&mut self, at: &LinkRef, addresses: &[IpNet], timeout: Duration) -> Result<()> {
         if addresses.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::Kernel;
 use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
-use crate::{Apply, At, Error, Link, Netns, Result, Step, VlanTag};
+use crate::{Apply, Error, Link, LinkRef, Netns, Result, Step, VlanTag};
 
 /// The extended ack of rtnetlink to an `IFLA_INFO_KIND` that neither it nor modprobe knows.
 const UNKNOWN_KIND: &str = "Unknown device type";
@@ -17,7 +17,7 @@ impl Apply for Kernel {
         around(Change { kind: step.kind(), what: step }, refused, || self.change(step))
     }
 
-    fn has_link(&mut self, at: &At) -> bool {
+    fn has_link(&mut self, at: &LinkRef) -> bool {
         self.link(at).is_ok_and(|link| link.is_some())
     }
 }
@@ -72,7 +72,7 @@ impl Kernel {
     fn add_vlan(
         &mut self,
         step: &Step,
-        at: &At,
+        at: &LinkRef,
         lower: &LinkName,
         tag: VlanTag,
         mtu: u32,
@@ -90,7 +90,12 @@ impl Kernel {
 
     /// Removes a link if it is of the expected kind: another one that has the name is not ours to
     /// remove.
-    fn remove_if(&mut self, step: &Step, at: &At, is_expected: fn(&Link) -> bool) -> Result<()> {
+    fn remove_if(
+        &mut self,
+        step: &Step,
+        at: &LinkRef,
+        is_expected: fn(&Link) -> bool,
+    ) -> Result<()> {
         let handle = self.handle(at.netns)?;
         let link = handle.must_have(&at.name)?;
         if !is_expected(&link) {

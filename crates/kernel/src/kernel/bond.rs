@@ -13,7 +13,7 @@ use super::apply::is_unknown_kind;
 use crate::bond::{OptionMismatch, table};
 use crate::module::release;
 use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
-use crate::{At, BondOptions, Error, Link, PortOptions, PortRole, Result, Step};
+use crate::{BondOptions, Error, Link, LinkRef, PortOptions, PortRole, Result, Step};
 
 /// How long a port that is to be active is waited for: a VF has carrier only some time after it was
 /// opened.
@@ -26,7 +26,7 @@ impl Kernel {
     pub(super) fn add_bond(
         &mut self,
         step: &Step,
-        at: &At,
+        at: &LinkRef,
         options: &BondOptions,
         mtu: u32,
         mac: Option<Mac>,
@@ -50,7 +50,7 @@ impl Kernel {
         })
     }
 
-    pub(super) fn enslave(&mut self, step: &Step, port: &At, bond: &LinkName) -> Result<()> {
+    pub(super) fn enslave(&mut self, step: &Step, port: &LinkRef, bond: &LinkName) -> Result<()> {
         let handle = self.handle(port.netns)?;
         let bond = handle.index(bond)?;
         // Asked for now: the kernel would move a port from one bond to another without a word, and
@@ -66,7 +66,7 @@ impl Kernel {
         }
     }
 
-    pub(super) fn release(&mut self, step: &Step, port: &At, bond: &LinkName) -> Result<()> {
+    pub(super) fn release(&mut self, step: &Step, port: &LinkRef, bond: &LinkName) -> Result<()> {
         let handle = self.handle(port.netns)?;
         let bond = handle.must_have(bond)?;
         // It may be out already, or in another bond.
@@ -76,7 +76,7 @@ impl Kernel {
         handle.set(step, &port.name, vec![Attribute::Controller(0)])
     }
 
-    pub(super) fn set_port(&mut self, step: &Step, port: &At, to: &PortOptions) -> Result<()> {
+    pub(super) fn set_port(&mut self, step: &Step, port: &LinkRef, to: &PortOptions) -> Result<()> {
         let handle = self.handle(port.netns)?;
         let message = netlink::set_port(handle.index(&port.name)?, to);
         handle.change(step, &port.name, &message, 0).map_err(|error| match to.queue() {
@@ -92,7 +92,7 @@ impl Kernel {
     pub(super) fn set_port_role(
         &mut self,
         step: &Step,
-        bond: &At,
+        bond: &LinkRef,
         role: PortRole,
         to: Option<&LinkName>,
     ) -> Result<()> {

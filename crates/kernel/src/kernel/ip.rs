@@ -9,26 +9,26 @@ use rustix::io::Errno;
 use super::Kernel;
 use crate::netlink::{self, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::sysfs::write;
-use crate::{AddressState, At, Dad, DadOutcome, Error, Result, Route, Step, netns};
+use crate::{AddressState, Dad, DadOutcome, Error, LinkRef, Result, Route, Step, netns};
 
 /// How often addresses are looked at that are tentative.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Kernel {
     /// Returns the addresses of a link, link-local ones included.
-    pub fn addresses(&mut self, at: &At) -> Result<Vec<IpNet>> {
+    pub fn addresses(&mut self, at: &LinkRef) -> Result<Vec<IpNet>> {
         let states = self.address_states(at)?;
         Ok(states.into_iter().map(|(address, _)| address).collect())
     }
 
     /// Returns the addresses of a link with the state of each, link-local ones included.
-    pub fn address_states(&mut self, at: &At) -> Result<Vec<(IpNet, AddressState)>> {
+    pub fn address_states(&mut self, at: &LinkRef) -> Result<Vec<(IpNet, AddressState)>> {
         self.handle(at.netns)?.addresses(&at.name)
     }
 
     /// Returns the routes that leave through a link, from every table but `local`. IPv6 routes show
     /// the metric that the kernel gave them, 1024 where none was wanted.
-    pub fn routes(&mut self, at: &At) -> Result<Vec<Route>> {
+    pub fn routes(&mut self, at: &LinkRef) -> Result<Vec<Route>> {
         self.handle(at.netns)?.routes(&at.name)
     }
 
@@ -36,7 +36,7 @@ impl Kernel {
     /// the link has carrier. An address that another host has is an error.
     pub fn wait_for_dad(
         &mut self,
-        at: &At,
+        at: &LinkRef,
         wanted: &[IpNet],
         timeout: Duration,
     ) -> Result<DadOutcome> {
@@ -66,7 +66,7 @@ impl Kernel {
     pub(super) fn add_address(
         &mut self,
         step: &Step,
-        at: &At,
+        at: &LinkRef,
         address: IpNet,
         dad: Dad,
     ) -> Result<()> {
@@ -89,7 +89,7 @@ impl Kernel {
         }
     }
 
-    pub(super) fn add_route(&mut self, step: &Step, at: &At, route: &Route) -> Result<()> {
+    pub(super) fn add_route(&mut self, step: &Step, at: &LinkRef, route: &Route) -> Result<()> {
         let handle = self.handle(at.netns)?;
         let message = netlink::append_route(handle.index(&at.name)?, route);
         // Appended: it may stand beside one to the same destination.

@@ -15,7 +15,7 @@ use podbond_names::{LinkName, PciAddress};
 
 use crate::error::with_remedy;
 use crate::netns_handle::NetnsHandle;
-use crate::{At, Error, Link, Netns, NetnsId, Result, Sysfs, Vf, VfSettings, netns};
+use crate::{Error, Link, LinkRef, Netns, NetnsId, Result, Sysfs, Vf, VfSettings, netns};
 
 /// The running kernel, seen from the node's namespace and, where one is open, from a pod's.
 ///
@@ -86,13 +86,13 @@ impl Kernel {
     }
 
     /// Returns the link of this name, or none. One `RTM_GETLINK` without statistics and VFs.
-    pub fn link(&mut self, at: &At) -> Result<Option<Link>> {
+    pub fn link(&mut self, at: &LinkRef) -> Result<Option<Link>> {
         self.handle(at.netns)?.link(&at.name)
     }
 
     /// Returns the link that has this name or altname, or none: while there is one, no other can
     /// have it.
-    pub fn link_by_any_name(&mut self, at: &At) -> Result<Option<Link>> {
+    pub fn link_by_any_name(&mut self, at: &LinkRef) -> Result<Option<Link>> {
         self.handle(at.netns)?.link_by_any_name(&at.name)
     }
 

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::Kernel;
 use crate::netlink::{self, Attribute};
-use crate::{At, Link, Netns, Result, Step};
+use crate::{Link, LinkRef, Netns, Result, Step};
 
 impl Kernel {
     /// Moves and renames a link, so that the node never sees a name that belongs into the pod.
@@ -16,7 +16,7 @@ impl Kernel {
     /// The kernel refuses a name that is an altname, even of the link itself. A link whose new name
     /// is one of its altnames swaps the two: the old name becomes an altname. So does the way back,
     /// which thereby gives the link its altname again.
-    pub(super) fn move_link(&mut self, step: &Step, from: &At, to: &At) -> Result<()> {
+    pub(super) fn move_link(&mut self, step: &Step, from: &LinkRef, to: &LinkRef) -> Result<()> {
         // Asked for now, since altnames are given by others (udev).
         let link = self.handle(from.netns)?.must_have(&from.name)?;
         let swap = link.altnames.iter().any(|name| name == to.name.as_str());
@@ -44,8 +44,14 @@ impl Kernel {
     /// Of a message that moves and renames, the kernel does the move first, and announces the link
     /// under its old name. Into the pod that is no harm. On the node udev would
     /// act on the pod's name, so a link that comes back gets its new name before it leaves.
-    fn move_or_leave(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
-        let renamed = At { netns: from.netns, name: to.name.clone() };
+    fn move_or_leave(
+        &mut self,
+        step: &Step,
+        link: &Link,
+        from: &LinkRef,
+        to: &LinkRef,
+    ) -> Result<()> {
+        let renamed = LinkRef { netns: from.netns, name: to.name.clone() };
         if to.netns == Netns::Host && renamed != *to && renamed != *from {
             match self.send_move(step, link, from, &renamed) {
                 Ok(()) => {
@@ -64,7 +70,7 @@ impl Kernel {
     }
 
     /// Sends one message that moves, renames, or both.
-    fn send_move(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
+    fn send_move(&mut self, step: &Step, link: &Link, from: &LinkRef, to: &LinkRef) -> Result<()> {
         let mut attributes = vec![Attribute::IfName(to.name.to_string())];
         if from.netns != to.netns {
             let target = self.handle(to.netns)?.namespace().as_raw_fd();
@@ -81,11 +87,11 @@ impl Kernel {
     /// Moves the link back when only a part of the change was made. The kernel moves first and
     /// renames then: when the new name is taken, the link has arrived in the other namespace with
     /// its old name.
-    fn bring_back(&mut self, step: &Step, link: &Link, from: &At, to: &At) -> Result<()> {
+    fn bring_back(&mut self, step: &Step, link: &Link, from: &LinkRef, to: &LinkRef) -> Result<()> {
         if from.netns == to.netns || self.handle(from.netns)?.link(&from.name)?.is_some() {
             return Ok(());
         }
-        let stray = At { netns: to.netns, name: from.name.clone() };
+        let stray = LinkRef { netns: to.netns, name: from.name.clone() };
         match self.handle(to.netns)?.link(&stray.name)? {
             Some(moved) if moved.parent == link.parent && moved.mac == link.mac => {
                 self.send_move(step, &moved, &stray, from)
@@ -94,7 +100,7 @@ impl Kernel {
         }
     }
 
-    fn add_altname(&mut self, step: &Step, at: &At, altname: &LinkName) -> Result<()> {
+    fn add_altname(&mut self, step: &Step, at: &LinkRef, altname: &LinkName) -> Result<()> {
         let message = |index| netlink::add_altname(index, altname);
         self.handle(at.netns)?.change_link(step, &at.name, message)
     }

@@ -36,7 +36,7 @@ fn view() -> View {
 
 /// One step of each kind, as the view above allows it.
 pub(crate) fn one_of_each() -> Vec<Step> {
-    let (host, pod) = (At::host(name("vf0")), At::pod(name("free")));
+    let (host, pod) = (LinkRef::host(name("vf0")), LinkRef::pod(name("free")));
     let options = BondOptions::new(BondMode::ActiveBackup);
     let pci = "0000:01:00.0".parse().unwrap();
     let address = "10.56.217.7/24".parse().unwrap();
@@ -44,33 +44,33 @@ pub(crate) fn one_of_each() -> Vec<Step> {
     let vlan = |vlan| VfSettings { vlan: Some(vlan), ..VfSettings::default() };
     vec![
         Step::AddBond {
-            at: At::pod(name("bond2")),
+            at: LinkRef::pod(name("bond2")),
             options: options.clone(),
             mtu: 1500,
             mac: None,
         },
-        Step::RemoveBond { at: At::pod(name("bond1")), options, mtu: 1500, mac: None },
+        Step::RemoveBond { at: LinkRef::pod(name("bond1")), options, mtu: 1500, mac: None },
         Step::AddVlan {
-            at: At::pod(name("net3")),
+            at: LinkRef::pod(name("net3")),
             lower: name("bond0"),
             tag: VlanTag { id: 100, protocol: VlanProtocol::Dot1Ad },
             mtu: 1500,
         },
         Step::Enslave { port: pod.clone(), bond: name("bond0") },
-        Step::Release { port: At::pod(name("port")), bond: name("bond0") },
+        Step::Release { port: LinkRef::pod(name("port")), bond: name("bond0") },
         Step::SetPort {
-            port: At::pod(name("port")),
+            port: LinkRef::pod(name("port")),
             from: PortOptions::default(),
             to: serde_json::from_str(r#"{"prio": -3, "queue_id": 2}"#).unwrap(),
         },
         Step::SetPortRole {
-            bond: At::pod(name("bond0")),
+            bond: LinkRef::pod(name("bond0")),
             role: PortRole::Primary,
             from: None,
             to: Some(name("port")),
         },
-        Step::Move { from: host.clone(), to: At::pod(name("net1")) },
-        Step::Move { from: host.clone(), to: At::host(name("other")) },
+        Step::Move { from: host.clone(), to: LinkRef::pod(name("net1")) },
+        Step::Move { from: host.clone(), to: LinkRef::host(name("other")) },
         Step::SetMtu { at: host.clone(), from: 1500, to: 9000 },
         Step::SetMac { at: host.clone(), from: Mac::new([2, 0, 0, 0, 0, 1]), to: Mac::ZERO },
         Step::SetState { at: host.clone(), to: LinkState::Up },

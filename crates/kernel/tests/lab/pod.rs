@@ -1,7 +1,7 @@
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
-use podbond_kernel::{Apply, At, Error, Kernel, Link, NamedNetns, Step};
+use podbond_kernel::{Apply, Error, Kernel, Link, LinkRef, NamedNetns, Step};
 use podbond_names::LinkName;
 
 /// A namespace with a kernel that sees it as the pod's. It goes with its links at the end.
@@ -33,7 +33,7 @@ impl Pod {
         self.kernel.apply(step).expect_err(&step.to_string())
     }
 
-    pub(crate) fn shown(&mut self, at: &At) -> Link {
+    pub(crate) fn shown(&mut self, at: &LinkRef) -> Link {
         self.kernel.link(at).unwrap().unwrap_or_else(|| panic!("there is no {at}"))
     }
 }
@@ -72,12 +72,12 @@ pub(crate) fn name(text: &str) -> LinkName {
     text.parse().unwrap()
 }
 
-pub(crate) fn host(text: &str) -> At {
-    At::host(name(text))
+pub(crate) fn host(text: &str) -> LinkRef {
+    LinkRef::host(name(text))
 }
 
-pub(crate) fn pod(text: &str) -> At {
-    At::pod(name(text))
+pub(crate) fn pod(text: &str) -> LinkRef {
+    LinkRef::pod(name(text))
 }
 
 pub(crate) fn errno(error: &Error) -> Option<i32> {

@@ -63,7 +63,8 @@ fn vfs_are_created_and_removed() {
         assert_eq!((vf.pf, &vf.pf_link), (node.pf, &name("pf0")));
         assert_eq!(vf.driver.as_deref(), Some("igbvf"));
         let links = node.kernel.sysfs().links_of(vf.pci).unwrap();
-        let link = node.kernel.link(&podbond_kernel::At::host(links[0].clone())).unwrap().unwrap();
+        let link =
+            node.kernel.link(&podbond_kernel::LinkRef::host(links[0].clone())).unwrap().unwrap();
         assert_eq!(link.parent, Some(vf.pci));
         assert_eq!(node.kernel.vf(vf.pci).unwrap().as_ref(), Some(vf));
     }

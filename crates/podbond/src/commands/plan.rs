@@ -88,14 +88,14 @@ fn numbered(steps: &[Step]) -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use podbond_bond::{Finding, Object, Reason};
-    use podbond_kernel::{At, LinkState};
+    use podbond_kernel::{LinkRef, LinkState};
 
     use super::*;
     use crate::preview::Call;
 
     #[test]
     fn an_attachment_reads_as_a_list_of_what_is_done() {
-        let at = At::pod("net1".parse().unwrap());
+        let at = LinkRef::pod("net1".parse().unwrap());
         let attachment = AttachmentPreview {
             interface: "net1".parse().unwrap(),
             network: "demo/sriovnet1".to_owned(),

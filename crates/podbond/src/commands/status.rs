@@ -6,7 +6,7 @@ mod testing;
 use podbond_api::ObjectKey;
 use podbond_bond::{Finding, bond_findings};
 use podbond_kernel::{
-    Aggregator, At, Kernel, LacpPort, Link, LinkState, NamedNetns, Netns, VlanProtocol,
+    Aggregator, Kernel, LacpPort, Link, LinkRef, LinkState, NamedNetns, Netns, VlanProtocol,
 };
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::Serialize;
@@ -254,7 +254,7 @@ fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
     };
     let mut interfaces = Vec::new();
     for link in links.iter().filter(|link| link.name.as_str() != "lo") {
-        let addresses = kernel.addresses(&At::pod(link.name.clone()))?;
+        let addresses = kernel.addresses(&LinkRef::pod(link.name.clone()))?;
         interfaces.push(InterfaceStatus {
             name: link.name.clone(),
             state: link.state,

@@ -11,7 +11,7 @@ use podbond_cni::{
     Args, CniResult, Code, ContainerId, Delegates, Failure, IpConfig, Lookup, NetConf, Plugin,
     Request,
 };
-use podbond_kernel::{Apply, At, Kernel, LinkState, NamedNetns, Step, VfSettings};
+use podbond_kernel::{Apply, Kernel, LinkRef, LinkState, NamedNetns, Step, VfSettings};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_sriov::Sriov;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ impl Lab {
         let link = within("the VF has a link", || {
             kernel.sysfs().links_of(pci).unwrap().into_iter().next()
         });
-        let at = At::host(link);
+        let at = LinkRef::host(link);
         // A new VF's address is not known to igb before Linux 6.3 until the VF is closed.
         within("the PF knows the VF's address", || {
             let known = kernel.vf(pci).unwrap().unwrap().settings.mac;
@@ -132,7 +132,7 @@ impl Lab {
 pub(crate) fn seen(pci: PciAddress) -> Option<Seen> {
     let mut kernel = Kernel::host().unwrap();
     let name = kernel.sysfs().links_of(pci).unwrap().into_iter().next()?;
-    let link = kernel.link(&At::host(name)).unwrap()?;
+    let link = kernel.link(&LinkRef::host(name)).unwrap()?;
     let settings = kernel.vf(pci).unwrap().unwrap().settings;
     Some(Seen { name: link.name, mac: link.mac, mtu: link.mtu, state: link.state, settings })
 }

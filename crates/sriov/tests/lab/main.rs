@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use podbond_cni::{Code, Delegates, Lookup, NetConf, NodeRequest, Plugin};
-use podbond_kernel::{Apply, At, Dad, Kernel, LinkState, Netns, Step, VfSettings};
+use podbond_kernel::{Apply, Dad, Kernel, LinkRef, LinkState, Netns, Step, VfSettings};
 use podbond_names::Mac;
 use serde_json::{Value, json};
 
@@ -24,8 +24,8 @@ fn everything() -> Value {
     })
 }
 
-fn in_pod() -> At {
-    At::pod("net1".parse().unwrap())
+fn in_pod() -> LinkRef {
+    LinkRef::pod("net1".parse().unwrap())
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_vf_is_found_in_the_pod_also_under_another_name_and_without_the_namespaces_p
     let pod = Pod::new("sriov-renamed");
     let mut request = lab.request(&pod, &json!({}));
     lab.add(&request).unwrap();
-    let other = At::pod("other".parse().unwrap());
+    let other = LinkRef::pod("other".parse().unwrap());
     let mut kernel = pod.kernel();
     for step in [
         Step::SetState { at: in_pod(), to: LinkState::Down },
