@@ -22,3 +22,28 @@ pub(crate) fn poll<T>(
         sleep(interval.min(remaining));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_is_returned_as_soon_as_there_is_one() {
+        let mut calls = 0;
+        let value = poll(Duration::from_mins(1), Duration::from_millis(1), || {
+            calls += 1;
+            Ok((calls == 3).then_some(calls))
+        });
+        assert_eq!(value.unwrap(), Some(3));
+    }
+
+    #[test]
+    fn timeout_gives_none_after_one_call() {
+        let mut calls = 0;
+        let value = poll(Duration::ZERO, Duration::from_mins(1), || {
+            calls += 1;
+            Ok(None::<()>)
+        });
+        assert_eq!((value.unwrap(), calls), (None, 1));
+    }
+}

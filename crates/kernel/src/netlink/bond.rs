@@ -137,7 +137,11 @@ pub(super) fn read_options(data: &[u8]) -> Option<BondOptions> {
 /// for which the kernel leaves the nest empty, and in other modes, where it has none.
 pub(super) fn read_aggregator(data: &[u8]) -> Option<Aggregator> {
     let nest = attributes(data).find(|nla| nla.kind() == IFLA_BOND_AD_INFO)?;
-    let (mut id, mut ports, mut actor_key, mut partner_key, mut partner) = Default::default();
+    let mut id = None;
+    let mut ports = None;
+    let mut actor_key = None;
+    let mut partner_key = None;
+    let mut partner = None;
     for nla in attributes(nest.value()) {
         match BondAdInfo::parse(&nla) {
             Ok(BondAdInfo::Aggregator(number)) => id = Some(number),
@@ -159,7 +163,11 @@ pub(super) fn read_aggregator(data: &[u8]) -> Option<Aggregator> {
 
 /// Reads `IFLA_INFO_SLAVE_DATA` of a bond's port; none when its state is not shown.
 pub(super) fn read_port(data: &[u8]) -> Option<PortState> {
-    let (mut active, mut mii_up, mut aggregator, mut actor, mut partner) = Default::default();
+    let mut active = None;
+    let mut mii_up = None;
+    let mut aggregator = None;
+    let mut actor = None;
+    let mut partner = None;
     let mut link_failures = 0;
     let mut permanent_mac = None;
     let mut options = PortOptions::default();
