@@ -46,7 +46,7 @@ pub use module::{Module, release};
 pub use netlink::fuzzing;
 #[cfg(feature = "measuring")]
 pub use netlink::measuring;
-pub use netns::{NamedNetns, NetnsId, boot_id, enter, is_netns, no_netns};
+pub use netns::{NamedNetns, enter};
 pub use netns_identity::{NetnsIdentity, NetnsState};
 pub use pci::{USERSPACE_DRIVERS, is_userspace_driver};
 pub use route::Route;

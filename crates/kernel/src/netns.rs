@@ -1,6 +1,5 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::resume_unwind;
@@ -14,7 +13,6 @@ use rustix::mount::{
     mount_change, unmount,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
-use serde::{Deserialize, Serialize};
 
 use crate::error::with_remedy;
 use crate::netlink::{Socket, set_state};
@@ -34,21 +32,8 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// `NAME_MAX`
 const MAX_NAME_BYTES: usize = 255;
 
-/// What tells a network namespace from every other that was or will be on this node, whatever its path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NetnsId(String);
-
-impl NetnsId {
-    /// Of the namespace that has this cookie. The kernel counts them from each boot on, so that the same
-    /// start gives the same ones: the boot is a part of it.
-    pub(crate) fn of(cookie: NonZeroU64) -> Result<Self> {
-        Ok(Self(format!("{}:{cookie}", boot_id()?)))
-    }
-}
-
-/// What the kernel calls this start of the node: no two have the same (`random(4)`).
-pub fn boot_id() -> Result<String> {
+/// Returns what the kernel calls this start of the node: no two have the same (`random(4)`).
+pub(crate) fn boot_id() -> Result<String> {
     let path = Path::new(BOOT_ID);
     read(path).map_err(|source| Error::File { action: "read", path: path.to_owned(), source })
 }
@@ -180,25 +165,9 @@ fn new_namespace() -> rustix::io::Result<()> {
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
 }
 
-/// Whether a path is a network namespace that is alive.
-pub fn is_netns(path: &Path) -> bool {
+/// Returns whether a path is a network namespace.
+pub(crate) fn is_netns(path: &Path) -> bool {
     open(path).is_ok()
-}
-
-/// Whether there is certainly no network namespace at a path. That is not all that [`is_netns`]
-/// denies: what cannot be looked at may be alive, and this is asked before something is taken away.
-/// Nothing is at what is no path at all, as a record may tell that a loss of power has torn.
-pub fn no_netns(path: &Path) -> bool {
-    if !path.is_absolute() {
-        return true;
-    }
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => fstatfs(&file).is_ok_and(|file| file.f_type != NSFS_MAGIC),
-        // Too long, or with NUL in it.
-        Err(Errno::NAMETOOLONG | Errno::INVAL) => true,
-        Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
-    }
 }
 
 /// Moves the calling thread into a namespace for good, with a `/sys` of its own that shows the
@@ -296,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_would_leave_the_directory_are_refused() {
+    fn name_that_leaves_the_directory_is_refused() {
         let long = "n".repeat(256);
         for name in ["", ".", "..", "a/b", "../x", "a\0b", &long] {
             assert!(path_of(name).is_err(), "{name:?} was accepted");
@@ -310,19 +279,6 @@ mod tests {
         assert!(is_netns(Path::new("/proc/self/ns/net")));
         assert!(!is_netns(Path::new("/proc/self/status")));
         assert!(!is_netns(Path::new("/proc/self/ns/no-such")));
-        for path in ["/proc/self/status", "/proc/self/ns/no-such", "/proc/self/status/x"] {
-            assert!(no_netns(Path::new(path)), "{path}");
-        }
-        let too_long = format!("/{}", "x".repeat(MAX_NAME_BYTES + 1));
-        for path in ["", "\0\0", "/\0", "proc/self/ns/net", &too_long] {
-            assert!(no_netns(Path::new(path)), "{path:?}");
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let circle = dir.path().join("circle");
-        std::os::unix::fs::symlink(&circle, &circle).unwrap();
-        for path in [Path::new("/proc/self/ns/net"), &circle] {
-            assert!(!no_netns(path), "{}", path.display());
-        }
         let error = open(Path::new("/dev/null")).unwrap_err().to_string();
         assert!(error.starts_with("network namespace /dev/null: "), "{error}");
     }

@@ -15,7 +15,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::netlink::Socket;
-use crate::{Error, Result, boot_id, netns};
+use crate::netns::{self, boot_id};
+use crate::{Error, Result};
 
 /// The inode of the initial PID namespace: the kernel's `PROC_PID_INIT_INO`.
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;

@@ -16,8 +16,7 @@ use podbond_names::{LinkName, PciAddress};
 use crate::error::with_remedy;
 use crate::netns_handle::NetnsHandle;
 use crate::{
-    Error, Link, LinkRef, Netns, NetnsId, NetnsIdentity, NetnsState, Result, Sysfs, Vf, VfSettings,
-    netns,
+    Error, Link, LinkRef, Netns, NetnsIdentity, NetnsState, Result, Sysfs, Vf, VfSettings, netns,
 };
 
 /// The running kernel, seen from the node's namespace and, where one is open, from a pod's.
@@ -50,20 +49,6 @@ impl Kernel {
                 reason: format!("it cannot be entered: {}", with_remedy(&error)),
             })??;
         Ok(Self { pod: Some(pod), ..host })
-    }
-
-    /// Does the same with the first of these that is a namespace and not the node's own, or opens
-    /// the node's alone where none is: for DEL, whose pod may be gone, and whose path may lead to
-    /// the node's own namespace since, as `/proc/<pid>/ns/net` does once the number is another
-    /// process'. One that cannot be looked at is an error: it may be alive.
-    pub fn with_pod_if_any<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
-        for path in paths.into_iter().filter(|path| !netns::no_netns(path)) {
-            match Self::with_pod(path) {
-                Err(Error::OwnNamespace { .. }) => {}
-                kernel => return kernel,
-            }
-        }
-        Self::host()
     }
 
     /// Returns the node's side and the pod's namespace of a record, or the node's side alone where that
@@ -103,12 +88,6 @@ impl Kernel {
     #[must_use]
     pub fn without_pod(self) -> Self {
         Self { pod: None, ..self }
-    }
-
-    /// Returns what identifies the pod's namespace among all others. None where there is no pod,
-    /// and from kernels before 5.14, which have no such identity.
-    pub fn pod_id(&self) -> Result<Option<NetnsId>> {
-        self.pod.as_ref().and_then(NetnsHandle::cookie).map(NetnsId::of).transpose()
     }
 
     /// Returns whether a pod's namespace is open.
@@ -209,7 +188,5 @@ mod tests {
     fn own_namespace_is_refused() {
         let refused = Kernel::with_pod(Path::new("/proc/self/ns/net"));
         assert!(matches!(refused, Err(Error::OwnNamespace { .. })));
-        let paths = ["/proc/self/ns/net", "/nowhere"].map(Path::new);
-        assert!(!Kernel::with_pod_if_any(paths).unwrap().has_pod());
     }
 }

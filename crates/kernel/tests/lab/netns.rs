@@ -1,7 +1,9 @@
 use std::fs;
 use std::path::Path;
 
-use podbond_kernel::{Error, Kernel, LinkState, NamedNetns, Netns, enter, is_netns};
+use podbond_kernel::{
+    Error, Kernel, LinkState, NamedNetns, Netns, NetnsIdentity, NetnsState, enter,
+};
 
 use crate::pod::{Pod, ip, pod};
 
@@ -24,7 +26,7 @@ fn name_is_free_again_after_removal() {
     let netns = NamedNetns::create("kernel-twice").unwrap();
     let error = NamedNetns::create("kernel-twice").unwrap_err().to_string();
     assert_eq!(error, "network namespace /run/netns/kernel-twice: the name is taken");
-    assert!(is_netns(netns.path()));
+    assert!(NamedNetns::find("kernel-twice").unwrap().is_some());
     netns.clone().remove().unwrap();
     assert_eq!(NamedNetns::find("kernel-twice").unwrap(), None);
     // Gone already: success.
@@ -65,4 +67,28 @@ fn path_without_namespace_is_named() {
     let mut alone = Kernel::host().unwrap();
     assert!(!alone.has_pod());
     assert!(matches!(alone.link(&pod("lo")), Err(Error::NoPodNamespace)));
+}
+
+#[test]
+fn removed_namespace_is_gone_and_a_later_one_at_its_path_is_another() {
+    let netns = NamedNetns::create("kernel-identity").unwrap();
+    let path = netns.path().to_owned();
+    let identity = NetnsIdentity::of(&path).unwrap();
+    assert_eq!(identity.state(), NetnsState::Alive);
+    assert_eq!(NetnsState::of_path(&path), NetnsState::Alive);
+    assert!(Kernel::with_recorded(&identity).unwrap().has_pod());
+    netns.remove().unwrap();
+    assert_eq!(identity.state(), NetnsState::Gone);
+    // The file alone, as an unmounted namespace leaves it.
+    fs::write(&path, "").unwrap();
+    assert_eq!(
+        (identity.state(), NetnsState::of_path(&path)),
+        (NetnsState::Gone, NetnsState::Gone)
+    );
+    assert!(!Kernel::with_recorded(&identity).unwrap().has_pod());
+    let next = NamedNetns::create("kernel-identity").unwrap();
+    assert_eq!(identity.state(), NetnsState::Another);
+    assert!(!Kernel::with_recorded(&identity).unwrap().has_pod());
+    next.remove().unwrap();
+    assert_eq!(NetnsState::of_path(Path::new("/proc/self/ns/net")), NetnsState::Gone);
 }

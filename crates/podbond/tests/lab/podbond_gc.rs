@@ -1,7 +1,9 @@
 //! What pods leave that went away without their DEL, and how `podbond gc` takes it back.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -221,4 +223,34 @@ fn failure_of_one_orphan_stops_no_other() {
     succeeded(&podbond(&["delete", "pod", "doomed", "-n", "demo"]));
     assert_eq!(Snapshot::take(), before);
     networks.end();
+}
+
+/// As in a container that does not get the node's mounts: a namespace that is made later is an empty
+/// file there.
+#[test]
+fn gc_that_does_not_see_the_nodes_mounts_removes_nothing() {
+    let before = Snapshot::take();
+    let first = Netns::with_links("seen");
+    let mut hidden = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", "read go; podbond gc -o json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has mounts of its own by the time that it waits.
+    sleep(Duration::from_secs(1));
+    let living = Netns::with_links("hidden");
+    let path = living.path();
+    let call =
+        |command| Call { plugin: "bond", command, container: "c1", netns: &path, ifname: "bond0" };
+    let config = bond_config(&json!({"ipam": {"type": "host-local", "subnet": "10.77.0.0/24"}}));
+    call("ADD").run(&config).unwrap();
+    let added = Snapshot::take();
+    hidden.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let output = hidden.wait_with_output().unwrap();
+    assert_eq!(succeeded(&output).trim(), "[]");
+    assert_eq!(Snapshot::take(), added);
+    call("DEL").run(&config).unwrap();
+    drop((first, living));
+    assert_eq!(Snapshot::take(), before);
 }
