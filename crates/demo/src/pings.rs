@@ -1,80 +1,87 @@
-//! What a flow of pings says of an outage.
+//! Losses and silence of a flow of pings, from the output of `ping -D -O`.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-/// The replies to a flow of pings, as `ping -D` prints them.
+/// Pings by sequence number, with the time of a line about them in s of the wall clock.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Pings {
-    /// Sequence number and time of arrival in seconds.
-    replies: Vec<(u32, f64)>,
+    answered: BTreeMap<u32, f64>,
+    /// Those without an answer when the next was sent.
+    late: BTreeMap<u32, f64>,
 }
 
 impl Pings {
-    /// Reads lines like `[1700000000.123456] 64 bytes from 10.0.0.1: icmp_seq=7 ttl=64 time=0.3 ms`;
-    /// others are passed over.
-    pub(crate) fn read(output: &str) -> Self {
-        Self { replies: output.lines().filter_map(reply).collect() }
+    /// Parses lines like `[1700000000.123456] 64 bytes from 10.0.0.1: icmp_seq=7 ttl=64 time=0.3 ms`
+    /// and `[1700000000.123456] no answer yet for icmp_seq=8`; skips others.
+    pub(crate) fn parse(output: &str) -> Self {
+        let mut pings = Self::default();
+        for (time, text, number) in output.lines().filter_map(parse_line) {
+            if text.contains("bytes from") {
+                pings.answered.insert(number, time);
+            } else if text.contains("no answer yet") {
+                pings.late.insert(number, time);
+            }
+        }
+        pings
     }
 
-    /// How many were answered.
-    pub(crate) fn answered(&self) -> usize {
-        self.replies.len()
-    }
-
-    /// How many were sent between the first and the last answer.
+    /// Returns how many were sent from the first to the last answer.
     pub(crate) fn sent(&self) -> usize {
-        match (self.replies.first(), self.replies.last()) {
+        match (self.answered.first_key_value(), self.answered.last_key_value()) {
             (Some((first, _)), Some((last, _))) => (last - first) as usize + 1,
             _ => 0,
         }
     }
 
-    /// How many of them were not answered.
-    pub(crate) fn lost(&self) -> usize {
-        self.sent() - self.answered().min(self.sent())
+    /// Returns how many had no answer, before the last answer and since a time.
+    pub(crate) fn lost_since(&self, time: f64) -> usize {
+        let last = self.answered.keys().next_back().copied().unwrap_or_default();
+        let late = self.late.range(..last).filter(|(_, seen)| **seen >= time);
+        late.filter(|(number, _)| !self.answered.contains_key(number)).count()
     }
 
-    /// The longest time without an answer.
-    pub(crate) fn longest_silence(&self) -> Duration {
-        let gaps = self.replies.windows(2).map(|pair| pair[1].1 - pair[0].1);
-        // A clock that was set back would make a gap negative: no silence then.
-        Duration::try_from_secs_f64(gaps.fold(0.0, f64::max)).unwrap_or_default()
+    /// Returns how many answers came since a time.
+    pub(crate) fn answered_since(&self, time: f64) -> usize {
+        self.answered.values().filter(|came| **came >= time).count()
+    }
+
+    /// Returns the longest time without an answer in s.
+    pub(crate) fn longest_silence(&self) -> f64 {
+        let times = self.answered.values();
+        times.clone().skip(1).zip(times).map(|(later, earlier)| later - earlier).fold(0.0, f64::max)
     }
 }
 
-fn reply(line: &str) -> Option<(u32, f64)> {
-    let (time, rest) = line.strip_prefix('[')?.split_once(']')?;
-    let (_, after) = rest.split_once("bytes from")?;
-    let (_, sequence) = after.split_once("icmp_seq=")?;
-    let sequence = sequence.split_whitespace().next()?;
-    Some((sequence.parse().ok()?, time.parse().ok()?))
+fn parse_line(line: &str) -> Option<(f64, &str, u32)> {
+    let (time, text) = line.strip_prefix('[')?.split_once(']')?;
+    let (_, number) = text.split_once("icmp_seq=")?;
+    Some((time.parse().ok()?, text, number.split_whitespace().next()?.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FLOW: &str = "\
-PING 10.56.217.1 (10.56.217.1) 56(84) bytes of data.
-[100.000] 64 bytes from 10.56.217.1: icmp_seq=1 ttl=64 time=0.9 ms
-[100.025] 64 bytes from 10.56.217.1: icmp_seq=2 ttl=64 time=0.9 ms
-[100.100] no answer yet for icmp_seq=3
-[100.300] 64 bytes from 10.56.217.1: icmp_seq=13 ttl=64 time=0.9 ms
-
---- 10.56.217.1 ping statistics ---
-";
-
     #[test]
-    fn losses_and_the_longest_silence_are_counted_between_answers() {
-        let pings = Pings::read(FLOW);
-        assert_eq!((pings.sent(), pings.answered(), pings.lost()), (13, 3, 10));
-        assert_eq!(pings.longest_silence().as_millis(), 275);
+    fn losses_are_counted_up_to_the_last_answer() {
+        let pings = Pings::parse(
+            "PING 10.56.217.1 (10.56.217.1) 56(84) bytes of data.\n\
+             [100.000] 64 bytes from 10.56.217.1: icmp_seq=1 ttl=64 time=0.9 ms\n\
+             [100.050] no answer yet for icmp_seq=2\n\
+             [100.060] 64 bytes from 10.56.217.1: icmp_seq=2 ttl=64 time=30 ms\n\
+             [100.100] no answer yet for icmp_seq=3\n\
+             [100.125] no answer yet for icmp_seq=4\n\
+             [100.310] 64 bytes from 10.56.217.1: icmp_seq=5 ttl=64 time=0.9 ms\n\
+             [100.350] no answer yet for icmp_seq=6\n",
+        );
+        assert_eq!((pings.sent(), pings.lost_since(0.0), pings.lost_since(100.11)), (5, 2, 1));
+        assert_eq!(pings.answered_since(100.05), 2);
+        assert!((pings.longest_silence() - 0.25).abs() < 1e-6);
     }
 
     #[test]
-    fn no_answer_at_all_is_no_flow() {
-        let pings = Pings::read("connect: Network is unreachable\n");
-        assert_eq!((pings.sent(), pings.answered(), pings.lost()), (0, 0, 0));
-        assert_eq!(pings.longest_silence(), Duration::ZERO);
+    fn output_without_answers_is_no_flow() {
+        let pings = Pings::parse("connect: Network is unreachable\n");
+        assert_eq!((pings.sent(), pings.lost_since(0.0), pings.answered_since(0.0)), (0, 0, 0));
     }
 }
