@@ -106,7 +106,7 @@ fn lease_address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(FIRST_LEASE.to_bits() + number)
 }
 
-/// Bonds with an address of pods that get theirs at the same moment: ms for each. The ports are
+/// Bonds with an address of pods that get theirs at once: ms for each. The ports are
 /// dummy links, as there are too few VFs.
 fn pods_at_once(runs: u32) -> Result<Vec<Point>, Error> {
     let directory = tempfile::tempdir()?;

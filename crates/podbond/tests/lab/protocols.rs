@@ -34,6 +34,9 @@ const TRIES: usize = 3;
 /// The pause after each datagram: what is measured is loss, not throughput.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How long after a group is joined its datagrams are sent.
+const JOIN_PAUSE: Duration = Duration::from_millis(300);
+
 /// How long a datagram that was sent may be on its way.
 const DATAGRAM_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -160,6 +163,8 @@ fn datagrams(from: &End, to: &End, family: Family, address: IpAddr) -> Arrived {
         socket.set_read_timeout(Some(DATAGRAM_TIMEOUT)).unwrap();
         socket
     });
+    // A card's filter lets the group through a little later.
+    sleep(JOIN_PAUSE);
     // The kernel sends to a group from the link whose address the socket is bound to.
     let sender = from.open(|| UdpSocket::bind(from.socket_address(family, 0)).unwrap());
     sender.set_broadcast(true).unwrap();
