@@ -1,5 +1,8 @@
 //! All points at which an operation can be killed or refused, one after the other.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use crate::operation::{Closing, Operation, Ran, Verb, kind};
 use crate::report::{is_full, progress, row};
 use crate::snapshot::{FILE, FILES, Snapshot};
@@ -9,6 +12,9 @@ const ERRORS: [i32; 7] = [1, 4, 12, 16, 19, 28, 30];
 
 /// A full disk and one that can only be read.
 const OF_DISK: [i32; 2] = [28, 30];
+
+/// How long the kernel may take to give links back.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An operation on a node of which is known what it was before.
 pub(crate) struct Run<'o> {
@@ -306,11 +312,21 @@ impl<'o> Run<'o> {
         told_of(&lines, when)
     }
 
-    /// How many links fewer there are on the node and in the pod than before, whatever they are like.
+    /// Returns how many links there are on the node and in the pod where that is not as before, whatever
+    /// they are like. The kernel gives links of a namespace back some time after its end.
     fn lost_links(&self) -> Option<String> {
-        let now = Snapshot::take(&[&self.operation.scene.netns]).links();
         let before = self.before.links();
-        (now != before).then(|| format!("links: {now:?} of {before:?} on the node and in pods"))
+        let end = Instant::now() + RETURN_TIMEOUT;
+        loop {
+            let now = Snapshot::take(&[&self.operation.scene.netns]).links();
+            if now == before {
+                return None;
+            }
+            if Instant::now() > end {
+                return Some(format!("links: {now:?} of {before:?} on the node and in the pod"));
+            }
+            sleep(Duration::from_millis(200));
+        }
     }
 
     fn lines(&self) -> Vec<String> {

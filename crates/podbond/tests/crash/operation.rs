@@ -51,7 +51,7 @@ pub(crate) enum Closing {
     Reboot,
     /// `podbond gc` after a reboot, and no DEL, as where the runtime's own state is lost.
     RebootGc,
-    /// DEL after every record was cut short.
+    /// DEL after every record was cut short, then the end of the namespace.
     CutShort,
 }
 
@@ -296,7 +296,10 @@ impl Operation {
             }
             Closing::CutShort => {
                 Scene::cut_records_short();
-                self.run(Verb::Del, fault)
+                let ran = self.run(Verb::Del, fault);
+                // The pod ends, and the kernel gives hardware back that nobody knew of any more.
+                self.scene.remove_netns();
+                ran
             }
             Closing::Gc => {
                 let Calls::Plugin { config, .. } = &self.calls else {
