@@ -23,8 +23,6 @@ use crate::{
     workspace::{root, target},
 };
 
-pub(crate) use self::instructions::KEPT;
-
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench

@@ -14,8 +14,8 @@ Examples:
   cargo xtask demo --kernel bookworm
         the same under Linux 6.1";
 
-/// The program that tells the story, and where it is in the lab.
-const STORY: (&str, &str) = ("podbond-demo", "/usr/local/bin/podbond-demo");
+/// The program that shows and checks, and where it is in the lab.
+const PROGRAM: (&str, &str) = ("podbond-demo", "/usr/local/bin/podbond-demo");
 
 /// No demo takes longer, even on a machine that does much else.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -32,9 +32,9 @@ pub(crate) struct Arguments {
     accel: Option<Accel>,
 }
 
-/// Ends with the story's own exit status: 0 only if all of it was seen to be true.
+/// Returns the program's own exit status: 0 only if all that it shows was seen to be true.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let (program, place) = STORY;
+    let (program, place) = PROGRAM;
     let builder = lab::bare(build::for_lab("podbond")?).add(build::for_lab(program)?, place);
     let progress = Progress::on_stderr();
     let lab = builder.kernel(arguments.kernel).accel(arguments.accel).prepare(&progress)?;

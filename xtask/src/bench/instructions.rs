@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The counts that are kept, a line for each.
-pub(crate) const KEPT: &str = "crates/bench/instructions.txt";
+const KEPT: &str = "crates/bench/instructions.txt";
 
 /// The version of gungraun, which its runner must share with the library in Cargo.toml.
 const VERSION: &str = "0.20.0";
