@@ -1,25 +1,23 @@
-//! Builds with cargo: static executables, as a node gets them.
+//! Builds with cargo, and finds what was built.
 
 use std::{
     env,
     ffi::OsString,
+    fs,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
+pub(crate) use crate::process::cargo;
+
 use crate::{
-    error::Error,
+    error::{Error, FileContext},
     metadata::Package,
-    workspace::{root, target},
+    process,
+    workspace::target,
 };
-
-/// Static executables are cross-built, so that these flags stay away from build scripts.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// Without relocations at start: a plugin is started for each attachment.
-const STATIC: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
 /// An executable that cargo built.
 #[derive(Debug)]
@@ -28,126 +26,115 @@ pub(crate) struct Built {
     pub(crate) package: String,
     /// The name of its target in that package.
     pub(crate) name: String,
+    /// Whether libtest's `main` is in it.
+    pub(crate) is_test: bool,
     /// The file.
     pub(crate) path: PathBuf,
 }
 
-/// A `cargo` command in this workspace, without what the outer cargo left in the environment.
-pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PKG_") {
-            command.env_remove(name);
-        }
-    }
-    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
-    command.current_dir(root()).stdin(Stdio::null());
-    command
-}
-
-/// A `cargo` command that builds static executables. They have a target directory of their own:
-/// other flags would make cargo build everything anew at each change between the two.
-fn cargo_static(arguments: &[&str]) -> Command {
-    let mut command = cargo();
-    command.args(arguments).args(["--target", TARGET]);
-    command.env("CARGO_TARGET_DIR", target().join("lab")).env("RUSTFLAGS", STATIC);
-    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command
-}
-
-/// A package's executable for the lab: quick to build, small enough to copy into each machine.
-/// podbond's can be told where to die.
+/// Builds a package's executable for the lab. podbond's is one that a test can end at any change.
 pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
-    let mut arguments = vec!["build", "--package", package, "--profile", "lab"];
+    let mut arguments = vec!["build", "--package", package];
     if package == "podbond" {
         arguments.extend(["--features", "faults"]);
     }
     one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 
-/// A package's executable for measuring: what it would be for others, but for the minutes that
+/// Builds a package's executable for measuring: what it would be for others, but for the minutes that
 /// optimising across all crates takes.
 pub(crate) fn for_bench(package: &str) -> Result<PathBuf, Error> {
     let arguments = ["build", "--package", package, "--profile", "measured"];
     one_executable(package, &arguments, &format!("building {package} for measuring"))
 }
 
-/// `podbond` as it is given to others.
+/// Builds `podbond` as it is given to others.
 pub(crate) fn podbond_for_dist() -> Result<PathBuf, Error> {
     let arguments = ["build", "--package", "podbond", "--profile", "dist"];
     one_executable("podbond", &arguments, "building podbond; this takes minutes")
 }
 
-/// The executable of a package that has one, named like it.
+/// Builds the executable of a package that has one, named like it.
 fn one_executable(package: &str, arguments: &[&str], what: &str) -> Result<PathBuf, Error> {
-    let built = executables(&mut cargo_static(arguments), what)?;
+    let built = executables(cargo().args(arguments), what)?;
     let executable = built.into_iter().find(|built| built.name == package);
     executable.map(|built| built.path).ok_or_else(|| Error::NotBuilt(package.into()))
 }
 
-/// The fuzz targets, built with these flags of rustc's. Their workspace has a target directory of
-/// its own as well.
+/// Builds the fuzz targets' executable with these flags of rustc's, in a target directory of its own.
 ///
-/// Besides cargo they need a C++ compiler, for libFuzzer: the one that its build script takes.
-pub(crate) fn fuzz_targets(flags: &str) -> Result<Vec<Built>, Error> {
+/// libFuzzer needs a C++ compiler: the one that its build script takes.
+pub(crate) fn fuzz_targets(flags: &str) -> Result<PathBuf, Error> {
     let compiler = env::var_os("CXX").unwrap_or_else(|| OsString::from("c++"));
-    let program = compiler.to_string_lossy().into_owned();
-    let mut version = Command::new(&compiler);
-    let found = version.arg("--version").stdin(Stdio::null()).output();
+    let found = Command::new(&compiler).arg("--version").stdin(Stdio::null()).output();
     if !found.is_ok_and(|output| output.status.success()) {
-        return Err(Error::NoCompiler { program });
+        return Err(Error::Other(format!(
+            "there is no C++ compiler `{}` to build libFuzzer with: install Debian's package g++, or \
+             name another in CXX",
+            compiler.display()
+        )));
     }
     let mut command = cargo();
-    command.args(["build", "--release", "--locked", "--target", TARGET]);
-    command.current_dir(root().join("fuzz"));
+    command.args(["build", "--package", "podbond-fuzz"]);
     command.env("CARGO_TARGET_DIR", target().join("fuzz")).env("RUSTFLAGS", flags);
-    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
-    executables(&mut command, "building the fuzz targets")
+    let built = executables(&mut command, "building the fuzz targets")?;
+    built.into_iter().next().map(|built| built.path).ok_or_else(|| Error::NotBuilt("fuzz".into()))
 }
 
-/// The lab tests of the packages, as executables that need nothing of the guest.
-pub(crate) fn lab_tests(packages: &[Package]) -> Result<Vec<Built>, Error> {
-    if packages.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut command = cargo_static(&["test", "--no-run", "--profile", "lab"]);
+/// Builds `podbond` for the lab and every test of the packages, the lab's among them, in one run of
+/// cargo: nothing is compiled twice.
+pub(crate) fn tests(packages: &[Package]) -> Result<Vec<Built>, Error> {
+    let mut command = cargo();
+    command.args(["test", "--no-run", "--features", "podbond/faults"]);
     for package in packages {
         command.args(["--package", &package.name]);
-        command.args(["--features", &format!("{}/lab", package.name)]);
-        for test in &package.lab_tests {
-            command.args(["--test", test]);
+        if !package.lab_tests.is_empty() {
+            command.args(["--features", &format!("{}/lab", package.name)]);
         }
     }
-    let mut built = executables(&mut command, "building the lab tests")?;
-    let wanted = |built: &Built, package: &Package| {
-        package.name == built.package && package.lab_tests.contains(&built.name)
-    };
-    built.retain(|built| packages.iter().any(|package| wanted(built, package)));
-    let count: usize = packages.iter().map(|package| package.lab_tests.len()).sum();
-    if built.len() == count { Ok(built) } else { Err(Error::NotBuilt("some lab tests".into())) }
+    if !packages.iter().any(|package| package.name == "podbond") {
+        command.args(["--package", "podbond"]);
+    }
+    executables(&mut command, "building podbond and the tests")
 }
 
-/// Runs a cargo build and gives the executables in its JSON messages.
+/// Installs a released program beside what is built, unless it is there, and returns its path.
+pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf, Error> {
+    let directory = target().join(format!("tools/{name}-{version}"));
+    let program = directory.join("bin").join(name);
+    if !program.is_file() {
+        eprintln!("xtask: building {name} {version}");
+        let mut command = cargo();
+        // What it does takes no time: optimising it would.
+        command.args(["install", "--quiet", "--locked", "--debug", "--no-track", "--root"]);
+        command.arg(&directory).arg(format!("{name}@={version}"));
+        let built = directory.join("build");
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_TARGET_DIR", &built);
+        // Any flag takes the place of those of this workspace: a tool need not be static.
+        command.env("RUSTFLAGS", "-Cdebuginfo=0");
+        process::run(&mut command, &format!("building {name}"))?;
+        fs::remove_dir_all(&built).file("remove", &built)?;
+    }
+    Ok(program)
+}
+
+/// Runs a cargo build and returns the executables in its JSON messages.
 fn executables(command: &mut Command, what: &str) -> Result<Vec<Built>, Error> {
     eprintln!("xtask: {what}");
-    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    let output =
-        command.output().map_err(|source| Error::Start { program: "cargo".into(), source })?;
-    if !output.status.success() {
-        return Err(Error::Program { what: what.to_owned(), status: output.status });
-    }
+    let messages = process::output(command.arg("--message-format=json-render-diagnostics"), what)?;
     let mut built = Vec::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
+    for line in messages.lines() {
         let message: Value = serde_json::from_str(line)?;
         built.extend(executable(&message));
     }
     Ok(built)
 }
 
-/// The executable that a message of cargo's announces, if it announces one.
+/// Returns the executable that a message of cargo's announces, if it announces one.
 fn executable(message: &Value) -> Option<Built> {
     let path = message.get("executable")?.as_str()?.into();
     let name = message.get("target")?.get("name")?.as_str()?.to_owned();
+    let is_test = message["profile"]["test"].as_bool().unwrap_or_default();
     // `path+file:///…/crates/kernel#podbond-kernel@0.1.0`, or `…/crates/podbond#0.1.0`.
     let id = message.get("package_id")?.as_str()?;
     let (location, rest) = id.split_once('#')?;
@@ -155,7 +142,7 @@ fn executable(message: &Value) -> Option<Built> {
         Some((package, _)) => package,
         None => location.rsplit('/').next()?,
     };
-    Some(Built { package: package.to_owned(), name, path })
+    Some(Built { package: package.to_owned(), name, is_test, path })
 }
 
 #[cfg(test)]
@@ -165,18 +152,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_executable_is_known_by_package_and_target() {
+    fn package_and_target_are_read_from_cargos_message() {
         let message = |id: &str| {
             json!({
                 "reason": "compiler-artifact",
                 "package_id": id,
                 "target": { "name": "links" },
+                "profile": { "test": true },
                 "executable": "/t/links-1",
             })
         };
         let built = executable(&message("path+file:///r/crates/kernel#podbond-kernel@0.1.0"));
         let built = built.unwrap();
         assert_eq!((built.package.as_str(), built.name.as_str()), ("podbond-kernel", "links"));
+        assert!(built.is_test);
         let built = executable(&message("path+file:///r/crates/podbond#0.1.0")).unwrap();
         assert_eq!(built.package, "podbond");
         assert!(executable(&json!({ "reason": "build-finished", "executable": null })).is_none());

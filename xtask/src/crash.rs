@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fmt::Write as _,
     io::{self, Write},
     process::ExitCode,
     time::{Duration, Instant},
@@ -11,7 +10,7 @@ use std::{
 use clap::{Args, builder::PossibleValuesParser};
 use podbond_lab::{Accel, Kernel, Progress, Stdin};
 
-use crate::{build, error::Error, lab, lines::Lines, metadata};
+use crate::{build, error::Error, lab, line_writer::LineWriter, metadata};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -90,24 +89,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let (package, target, place) = TEST;
     let mut packages = metadata::packages()?;
     packages.retain(|found| found.name == package);
-    for package in &mut packages {
-        package.lab_tests.retain(|test| test == target);
-    }
-    let built = build::lab_tests(&packages)?;
-    let mut builder = lab::bare(build::for_lab(package)?);
-    for test in built {
-        builder = builder.add(test.path, place);
-    }
+    let built = build::tests(&packages)?;
+    let built = |is_test: bool, name: &str| {
+        let found = built.iter().find(|built| built.is_test == is_test && built.name == name);
+        found.map(|built| built.path.clone()).ok_or_else(|| Error::NotBuilt(name.to_owned()))
+    };
+    let builder = lab::bare(built(false, package)?).add(built(true, target)?, place);
     let progress = Progress::on_stderr();
     let lab = builder.kernel(arguments.kernel).accel(arguments.accel).prepare(&progress)?;
     progress.begin(format_args!("booting the lab under {}", lab.accel()));
     let mut rows = Rows::new(io::stderr());
     let begun = Instant::now();
     let command = arguments.command();
-    let mut lines = Lines::new(|line: &str| rows.line(line));
+    let mut lines = LineWriter::new(|line: &str| rows.line(line));
     let status = lab.run(&command, Stdin::Empty, &mut lines, &mut io::stderr(), Some(LIMIT))?;
     if rows.points.is_empty() && rows.undoing.is_empty() {
-        return Err(Error::NoTests);
+        return Err(Error::Other("no operation was tried".into()));
     }
     print!("{}", rows.tables());
     eprintln!("xtask: all this took {} s", begun.elapsed().as_secs());
@@ -117,8 +114,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
 /// Gathers the rows that the test prints; everything else goes on to where progress is shown.
 struct Rows<W> {
     to: W,
-    points: Vec<Vec<String>>,
-    undoing: Vec<Vec<String>>,
+    points: Vec<String>,
+    undoing: Vec<String>,
 }
 
 impl<W: Write> Rows<W> {
@@ -128,54 +125,27 @@ impl<W: Write> Rows<W> {
 
     /// libtest begins the line in which a test's first row stands.
     fn line(&mut self, line: &str) -> io::Result<()> {
-        let cells = |row: &str| row.split(" | ").map(str::to_owned).collect();
         if let Some((_, row)) = line.split_once("crash: ") {
-            self.points.push(cells(row));
+            self.points.push(row.to_owned());
         } else if let Some((_, row)) = line.split_once("undo: ") {
-            self.undoing.push(cells(row));
+            self.undoing.push(row.to_owned());
         } else {
             writeln!(self.to, "{line}")?;
         }
         Ok(())
     }
 
+    /// Returns the tables as Markdown.
     fn tables(&self) -> String {
-        let points = ["operation", "what", "steps of ADD", "of DEL", "points tried", "leaks"];
-        let undoing = ["operation", "undone by", "left out", "noticed by"];
-        let tables = [(&points[..], &self.points), (&undoing[..], &self.undoing)];
-        let tables = tables.into_iter().filter(|(_, rows)| !rows.is_empty());
-        tables.map(|(head, rows)| table(head, rows)).collect::<Vec<_>>().join("\n")
+        const POINTS: &str = "operation | what | steps of ADD | of DEL | points tried | leaks";
+        const UNDOING: &str = "operation | undone by | left out | noticed by";
+        let tables = [(POINTS, &self.points), (UNDOING, &self.undoing)];
+        let tables = tables.into_iter().filter(|(_, rows)| !rows.is_empty()).map(|(head, rows)| {
+            let rule = "---|".repeat(head.split('|').count());
+            format!("| {head} |\n|{rule}\n| {} |\n\n", rows.join(" |\n| "))
+        });
+        tables.collect()
     }
-}
-
-/// Columns as wide as they need be; numbers stand to the right.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
-    let lines: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
-    let width = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    };
-    let is_number = |column: usize| {
-        let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
-        cells.peek().is_some() && cells.all(|cell| cell.parse::<u64>().is_ok())
-    };
-    let mut text = String::new();
-    for line in &lines {
-        let mut shown = String::new();
-        for (column, cell) in line.iter().enumerate() {
-            let width = width(column);
-            let written = if is_number(column) {
-                write!(shown, "{cell:>width$}  ")
-            } else {
-                write!(shown, "{cell:width$}  ")
-            };
-            written.unwrap_or_default();
-        }
-        text.push_str(shown.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -197,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_found_by_the_name_of_its_test() {
+    fn operation_selects_the_test_of_its_name() {
         let test = "/root/tests/podbond-crash --test-threads=1 --nocapture";
         assert_eq!(command(""), format!("env {test}"));
         assert_eq!(
@@ -215,26 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_gathered_however_the_stream_is_cut() {
+    fn rows_are_gathered_across_writes() {
         let text = "running 1 test\n\
                     test a ... crash: host-local | killed | 6 | 12 | 36 | 0\n\
                     undo: host-local | DEL | remove | what it leaves\n\
                     crash: chain | killed | 53 | 9 | 124 | 0\n\
                     ok\n";
         let mut rows = Rows::new(Vec::new());
-        let mut lines = Lines::new(|line: &str| rows.line(line));
+        let mut lines = LineWriter::new(|line: &str| rows.line(line));
         for part in text.as_bytes().chunks(7) {
             lines.write_all(part).unwrap();
         }
         assert_eq!(rows.to, b"running 1 test\nok\n");
         assert_eq!(
             rows.tables(),
-            "operation   what    steps of ADD  of DEL  points tried  leaks\n\
-             host-local  killed             6      12            36      0\n\
-             chain       killed            53       9           124      0\n\
-             \n\
-             operation   undone by  left out  noticed by\n\
-             host-local  DEL        remove    what it leaves\n"
+            "| operation | what | steps of ADD | of DEL | points tried | leaks |\n\
+             |---|---|---|---|---|---|\n\
+             | host-local | killed | 6 | 12 | 36 | 0 |\n\
+             | chain | killed | 53 | 9 | 124 | 0 |\n\n\
+             | operation | undone by | left out | noticed by |\n\
+             |---|---|---|---|\n\
+             | host-local | DEL | remove | what it leaves |\n\n"
         );
     }
 }

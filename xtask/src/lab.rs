@@ -2,8 +2,8 @@
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
-use podbond_lab::{Accel, Builder, Console, Kernel, Lab, Progress, Stdin, Switch};
+use clap::{Args, Subcommand, value_parser};
+use podbond_lab::{Accel, Builder, Console, Kernel, Lab, PFS, Progress, Stdin, Switch, VFS};
 
 use crate::{build, error::Error, workspace::root};
 
@@ -54,17 +54,17 @@ pub(crate) struct Machine {
     #[arg(long, value_name = "HOSTPATH:GUESTPATH", value_parser = parse_added)]
     add: Vec<(PathBuf, PathBuf)>,
     /// How many cards (PFs): 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u8).range(PFS))]
     pfs: u8,
     /// How many VFs each PF has from the start: 0 to 7
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(VFS))]
     vfs: u8,
     /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
     #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
     kernel: Kernel,
     /// How the switch joins its ports at first; `lab-switch` in the lab changes it
     #[arg(long, value_name = "SHAPE", value_enum, default_value_t)]
-    switch: Shape,
+    switch: Switch,
     /// Run under kvm or tcg instead of trying which works
     #[arg(long, value_name = "KIND", env = "PODBOND_LAB_ACCEL")]
     accel: Option<Accel>,
@@ -74,19 +74,6 @@ pub(crate) struct Machine {
     /// Use this static executable as podbond instead of building it
     #[arg(long, value_name = "PATH")]
     podbond: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Shape {
-    /// One bridge
-    #[default]
-    Bridge,
-    /// A static link aggregation
-    Lag,
-    /// A link aggregation by LACP
-    Lacp,
-    /// Each port alone
-    Ports,
 }
 
 impl Machine {
@@ -100,12 +87,7 @@ impl Machine {
             .pfs(self.pfs)
             .vfs(self.vfs)
             .kernel(self.kernel)
-            .switch(match self.switch {
-                Shape::Bridge => Switch::Bridge,
-                Shape::Lag => Switch::Lag,
-                Shape::Lacp => Switch::Lacp,
-                Shape::Ports => Switch::Ports,
-            })
+            .switch(self.switch)
             .accel(self.accel)
             .console(if self.console { Console::Shown } else { Console::Hidden });
         Ok(self.add.iter().fold(builder, |builder, (host, guest)| builder.add(host, guest)))
@@ -150,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_this_machine_may_hold_a_colon() {
+    fn host_path_may_hold_a_colon() {
         let (host, guest) = parse_added("a:b:/root/b").unwrap();
         assert_eq!((host, guest), ("a:b".into(), "/root/b".into()));
         for bad in ["x", ":/x", "x:y", "x:"] {

@@ -1,33 +1,33 @@
-//! A stream that is handed on line by line, however it is cut.
+//! `cargo xtask lines`: how much code there is, the product's and the tools'.
 
-use std::io::{self, Write};
+use std::process::ExitCode;
 
-/// Takes bytes, and gives each whole line of them, without its end, to a function.
-pub(crate) struct Lines<F> {
-    line: Vec<u8>,
-    each: F,
-}
+use clap::Args;
 
-impl<F: FnMut(&str) -> io::Result<()>> Lines<F> {
-    pub(crate) fn new(each: F) -> Self {
-        Self { line: Vec::new(), each }
+use crate::{error::Error, metadata, source, workspace::root};
+
+/// The packages that are no part of what is given to others.
+const TOOLS: [&str; 6] =
+    ["podbond-bench", "podbond-demo", "podbond-fuzz", "podbond-lab", "podbond-traffic", "xtask"];
+
+/// Count lines of code in src folders: not blank, no comment, no test
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments) -> Result<ExitCode, Error> {
+    let (mut product, mut tools) = (Vec::new(), Vec::new());
+    for package in metadata::packages()? {
+        let files = source::files(&root().join(&package.directory).join("src"))?;
+        let lines: usize = files.iter().map(|file| file.code.lines()).sum();
+        let group = if TOOLS.contains(&package.name.as_str()) { &mut tools } else { &mut product };
+        group.push((lines, package.name));
     }
-}
-
-impl<F: FnMut(&str) -> io::Result<()>> Write for Lines<F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for &byte in bytes {
-            if byte == b'\n' {
-                let line = std::mem::take(&mut self.line);
-                (self.each)(&String::from_utf8_lossy(&line))?;
-            } else {
-                self.line.push(byte);
-            }
+    for (name, mut group) in [("product", product), ("tools", tools)] {
+        group.sort_by(|a, b| b.cmp(a));
+        for (lines, package) in &group {
+            println!("{lines:>6} {package}");
         }
-        Ok(bytes.len())
+        println!("{:>6} {name}\n", group.iter().map(|(lines, _)| lines).sum::<usize>());
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(ExitCode::SUCCESS)
 }

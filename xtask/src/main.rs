@@ -1,5 +1,5 @@
-//! podbond's own tasks: the lab, tests, the executable for distribution, the
-//! pages that are made from code, tidiness.
+//! `cargo xtask`: lints, tests, the lab's virtual machine, the demo, measuring, the executable for
+//! distribution, and the pages that are made from code.
 
 mod bench;
 mod build;
@@ -10,8 +10,12 @@ mod docs;
 mod error;
 mod fuzz;
 mod lab;
+mod line_writer;
 mod lines;
+mod lint;
 mod metadata;
+mod process;
+mod source;
 mod test;
 mod tidy;
 mod workspace;
@@ -38,7 +42,9 @@ enum Task {
     Bench(bench::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
+    Lint(lint::Arguments),
     Tidy(tidy::Arguments),
+    Lines(lines::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,7 +57,9 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
+        Task::Lint(arguments) => lint::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Lines(arguments) => lines::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -1,8 +1,11 @@
-//! What `cargo metadata` says about the workspace's packages.
+//! The workspace's packages, as `cargo metadata` lists them.
 
 use serde_json::Value;
 
-use crate::{build::cargo, error::Error};
+use crate::{
+    error::Error,
+    process::{self, cargo},
+};
 
 /// A package of the workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,42 +19,36 @@ pub(crate) struct Package {
     pub(crate) lab_tests: Vec<String>,
 }
 
-/// The packages of the workspace.
+/// Returns the packages of the workspace.
 pub(crate) fn packages() -> Result<Vec<Package>, Error> {
     let mut command = cargo();
     command.args(["metadata", "--no-deps", "--format-version=1", "--offline"]);
-    let output =
-        command.output().map_err(|source| Error::Start { program: "cargo".into(), source })?;
-    if !output.status.success() {
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
-        return Err(Error::Program { what: "cargo metadata".into(), status: output.status });
-    }
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    Ok(parse(&metadata))
+    Ok(parse(&serde_json::from_str(&process::output(&mut command, "cargo metadata")?)?))
 }
 
 fn parse(metadata: &Value) -> Vec<Package> {
     let root = format!("{}/", text(metadata, "workspace_root"));
-    list(metadata, "packages")
-        .map(|package| {
-            let manifest = text(package, "manifest_path");
-            let directory = manifest.trim_end_matches("/Cargo.toml");
-            Package {
-                name: text(package, "name").to_owned(),
-                directory: directory.strip_prefix(&root).unwrap_or(directory).to_owned(),
-                dependencies: list(package, "dependencies")
-                    .map(|dependency| text(dependency, "name").to_owned())
-                    .collect(),
-                lab_tests: list(package, "targets")
-                    .filter(|target| {
-                        list(target, "kind").any(|kind| kind == "test")
-                            && list(target, "required-features").any(|feature| feature == "lab")
-                    })
-                    .map(|target| text(target, "name").to_owned())
-                    .collect(),
-            }
-        })
-        .collect()
+    list(metadata, "packages").map(|package| parse_package(package, &root)).collect()
+}
+
+fn parse_package(package: &Value, root: &str) -> Package {
+    let manifest = text(package, "manifest_path");
+    let directory = manifest.trim_end_matches("/Cargo.toml");
+    Package {
+        name: text(package, "name").to_owned(),
+        directory: directory.strip_prefix(root).unwrap_or(directory).to_owned(),
+        dependencies: names(list(package, "dependencies")),
+        lab_tests: names(list(package, "targets").filter(|target| is_lab_test(target))),
+    }
+}
+
+fn is_lab_test(target: &Value) -> bool {
+    list(target, "kind").any(|kind| kind == "test")
+        && list(target, "required-features").any(|feature| feature == "lab")
+}
+
+fn names<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    values.map(|value| text(value, "name").to_owned()).collect()
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -69,8 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lab_tests_are_those_that_need_the_feature() {
-        let target = |kind: &str, name: &str, features: &[&str]| json!({ "kind": [kind], "name": name, "required-features": features });
+    fn lab_tests_are_the_targets_that_need_the_feature() {
         let metadata = json!({
             "workspace_root": "/r",
             "packages": [{
@@ -78,9 +74,9 @@ mod tests {
                 "manifest_path": "/r/crates/bond/Cargo.toml",
                 "dependencies": [{ "name": "serde" }, { "name": "tempfile", "kind": "dev" }],
                 "targets": [
-                    target("lib", "podbond_bond", &[]),
-                    target("test", "golden", &[]),
-                    target("test", "modes", &["lab"]),
+                    { "kind": ["lib"], "name": "podbond_bond" },
+                    { "kind": ["test"], "name": "golden" },
+                    { "kind": ["test"], "name": "modes", "required-features": ["lab"] },
                 ],
             }],
         });

@@ -8,21 +8,24 @@ use std::{
     ffi::OsString,
     io,
     num::NonZero,
+    path::Path,
     process::{Command, ExitCode},
     sync::{Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
 use podbond_lab::{Kernel, Lab, Progress, Stdin};
 
 use crate::{
-    build::{self, Built, cargo},
+    build::{self, Built},
     error::Error,
     lab,
-    lines::Lines,
-    metadata,
+    line_writer::LineWriter,
+    metadata::{self, Package},
+    process,
+    workspace::root,
 };
 use report::{Counts, Report};
 use runs::{Listed, Run, Scope};
@@ -52,7 +55,11 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// The same with `--full`.
 const FULL_LIMIT: Duration = Duration::from_hours(6);
 
-/// How many random sequences of the crash test each kernel gets with `--full`.
+/// How many random sequences of the crash test each kernel gets: another seed with each run, so that
+/// runs add up.
+const SEQUENCES: usize = 60;
+
+/// The same with `--full`.
 const FULL_SEQUENCES: usize = 1000;
 
 /// With `--full`, whose tests take a second or half an hour, each machine gets so many shares, one
@@ -118,80 +125,86 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let mut packages = metadata::packages()?;
+    packages.retain(|package| {
+        arguments.package.is_empty() || arguments.package.contains(&package.name)
+    });
+    let begun = Instant::now();
+    let built = build::tests(&packages)?;
+    eprintln!("xtask: built in {} s", begun.elapsed().as_secs());
+    let podbond = built.iter().find(|built| built.name == "podbond" && !built.is_test);
+    let podbond = podbond.map(|built| built.path.clone());
+    let podbond = podbond.ok_or_else(|| Error::NotBuilt("podbond".into()))?;
+    let tests = built.into_iter().filter(|built| built.is_test);
+    let (lab, unit): (Vec<Built>, Vec<Built>) =
+        tests.partition(|test| is_lab_test(test, &packages));
     if !arguments.lab {
-        unit_tests(arguments)?;
+        unit_tests(&unit, &packages, arguments)?;
     }
     if !arguments.unit {
-        lab_tests(arguments)?;
+        lab_tests(&lab, &podbond, arguments)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn unit_tests(arguments: &Arguments) -> Result<(), Error> {
-    eprintln!("xtask: unit tests");
-    let mut command = cargo();
-    command.arg("test");
-    if arguments.package.is_empty() {
-        command.arg("--workspace");
-    }
-    for package in &arguments.package {
-        command.args(["--package", package]);
-    }
-    command.arg("--").args(&arguments.filter);
-    let status =
-        command.status().map_err(|source| Error::Start { program: "cargo".into(), source })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::Program { what: "cargo test".into(), status })
-    }
+fn is_lab_test(test: &Built, packages: &[Package]) -> bool {
+    packages
+        .iter()
+        .any(|package| package.name == test.package && package.lab_tests.contains(&test.name))
 }
 
-fn lab_tests(arguments: &Arguments) -> Result<(), Error> {
-    let mut packages = metadata::packages()?;
-    packages.retain(|package| {
-        let chosen = arguments.package.is_empty() || arguments.package.contains(&package.name);
-        chosen && !package.lab_tests.is_empty()
-    });
-    let tests = build::lab_tests(&packages)?;
-    let podbond = build::for_lab("podbond")?;
+/// Runs the executables here, one after another, each in its package's directory as cargo does.
+fn unit_tests(tests: &[Built], packages: &[Package], arguments: &Arguments) -> Result<(), Error> {
+    let begun = Instant::now();
+    for Built { package, name, path, .. } in tests {
+        let Some(of) = packages.iter().find(|of| of.name == *package) else { continue };
+        let mut command = Command::new(path);
+        command.arg("--quiet").args(&arguments.filter).current_dir(root().join(&of.directory));
+        eprintln!("xtask: unit tests of {package}, {name}");
+        process::run(&mut command, &format!("a unit test of {package}, {name},"))?;
+    }
+    eprintln!("xtask: unit tests passed in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+fn lab_tests(tests: &[Built], podbond: &Path, arguments: &Arguments) -> Result<(), Error> {
     let filter = arguments.filter.join(" ");
     let listed = tests.iter().map(|test| list(test, &filter)).collect::<Result<Vec<_>, _>>()?;
     if !arguments.chooses()
         && let Some(entry) = runs::stale(&listed)
     {
-        return Err(Error::StaleShortList(entry));
+        return Err(Error::Other(format!(
+            "no lab test is called {entry}…, as the short list in xtask/src/test/runs.rs has it"
+        )));
     }
     let shares = arguments.machines() * if arguments.full { FULL_SHARES } else { 1 };
     let runs = runs::deal(&arguments.kernels(), &listed, shares);
     let progress = Progress::on_stderr();
     let mut prepared = VecDeque::new();
     for run in runs {
-        let builder = lab::bare(podbond.clone()).kernel(run.kernel);
+        let builder = lab::bare(podbond.to_owned()).kernel(run.kernel);
         let needed = tests.iter().zip(&run.tests).filter(|(_, names)| !names.is_empty());
         let builder =
             needed.fold(builder, |builder, (test, _)| builder.add(&test.path, guest(test)));
         prepared.push_back((builder.prepare(&progress)?, run));
     }
-    let outcomes = in_machines(prepared, &tests, arguments);
+    let outcomes = in_machines(prepared, tests, arguments);
     judge(&outcomes.into_iter().collect::<Result<Vec<_>, _>>()?)
 }
 
 /// The tests of an executable that the filter lets through. It is static: it runs here as well.
 fn list(test: &Built, filter: &str) -> Result<Listed, Error> {
-    let program = test.path.display().to_string();
-    let output = Command::new(&test.path).args(["--list", "--format", "terse"]).output();
-    let output = output.map_err(|source| Error::Start { program: program.clone(), source })?;
-    if !output.status.success() {
-        return Err(Error::Program { what: format!("{program} --list"), status: output.status });
-    }
-    let names = runs::parse_list(&String::from_utf8_lossy(&output.stdout));
-    Ok(Listed { package: test.package.clone(), tests: runs::filtered(names, filter) })
+    let mut command = Command::new(&test.path);
+    let listed = process::output(command.args(["--list", "--format", "terse"]), &test.name)?;
+    let tests = runs::filtered(runs::parse_list(&listed), filter);
+    Ok(Listed { package: test.package.clone(), tests })
 }
 
 fn guest(test: &Built) -> String {
     format!("{GUEST_DIR}/{}-{}", test.package, test.name)
 }
+
+const NO_TESTS: &str = "no lab test was run: none was found, or the filter fits none";
 
 /// What one machine was to do, and what came of it.
 type Outcome = (Run, u8, Counts);
@@ -238,10 +251,9 @@ fn run_in(
 ) -> Result<Outcome, Error> {
     Progress::on_stderr().begin(format_args!("{label}booting for {} tests", run.count()));
     let mut argv = vec![OsString::from("env")];
-    if full {
-        argv.push("PODBOND_TEST_FULL=1".into());
-        argv.push(format!("PODBOND_TEST_SEQUENCES={FULL_SEQUENCES}").into());
-    }
+    let sequences = if full { FULL_SEQUENCES } else { SEQUENCES };
+    argv.push(format!("PODBOND_TEST_SEQUENCES={sequences}").into());
+    argv.extend(full.then(|| "PODBOND_TEST_FULL=1".into()));
     argv.extend(["sh", "-c", RUN_TESTS, "tests"].map(OsString::from));
     let needed = tests.iter().zip(&run.tests).filter(|(_, names)| !names.is_empty());
     for (place, (test, names)) in needed.enumerate() {
@@ -251,7 +263,7 @@ fn run_in(
     }
     let limit = if full { FULL_LIMIT } else { LIMIT };
     let mut report = Report::new(io::stdout(), label);
-    let mut lines = Lines::new(|line: &str| report.line(line));
+    let mut lines = LineWriter::new(|line: &str| report.line(line));
     let status = lab.run(&argv, Stdin::Empty, &mut lines, &mut io::stderr(), Some(limit))?;
     Ok((run, status, report.counts()))
 }
@@ -272,7 +284,7 @@ fn judge(outcomes: &[Outcome]) -> Result<(), Error> {
     if failed + missing + bad_ends > 0 {
         Err(Error::LabTests { failed, missing })
     } else if outcomes.is_empty() {
-        Err(Error::NoTests)
+        Err(Error::Other(NO_TESTS.into()))
     } else {
         Ok(())
     }
@@ -296,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_choice_every_kernel_is_tried() {
+    fn kernels_follow_from_the_arguments() {
         use Kernel::{Bookworm, Trixie, TrixieBackports};
         let wanted =
             [(Trixie, Scope::All), (Bookworm, Scope::Short), (TrixieBackports, Scope::Short)];
@@ -312,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_gave_no_result_is_a_failure() {
+    fn missing_result_is_a_failure() {
         let run = Run { kernel: Kernel::Trixie, share: (1, 1), tests: vec![vec!["a".into()]] };
         let passed = |passed| Counts { passed, ..Counts::default() };
         assert!(judge(&[(run.clone(), 0, passed(1))]).is_ok());

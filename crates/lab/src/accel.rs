@@ -4,24 +4,15 @@
 //! something: QEMU reports an internal error and the guest hangs), so a kernel is started and must
 //! get as far as looking for its root file system within a short time.
 
-use std::{
-    fmt, fs,
-    io::Read,
-    path::Path,
-    process::{Child, Stdio},
-    str::FromStr,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fmt, fs, path::Path, process::Stdio};
 
 use crate::{Error, Progress, cache::Cache, error::FileContext, kernel::KernelFiles, qemu::Qemu};
 
 /// A working KVM is there in two seconds.
-const PROBE_LIMIT: Duration = Duration::from_secs(8);
+const PROBE_SECONDS: &str = "8";
 
 /// What runs the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Accel {
     /// The processor, by `/dev/kvm`.
     Kvm,
@@ -47,24 +38,7 @@ impl fmt::Display for Accel {
     }
 }
 
-/// A text that names no accelerator.
-#[derive(Debug, thiserror::Error)]
-#[error("the lab can run under kvm or tcg, not {0:?}")]
-pub struct UnknownAccel(String);
-
-impl FromStr for Accel {
-    type Err = UnknownAccel;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "kvm" => Ok(Self::Kvm),
-            "tcg" => Ok(Self::Tcg),
-            _ => Err(UnknownAccel(text.to_owned())),
-        }
-    }
-}
-
-/// What works here; tried once per boot of this machine and remembered in the cache.
+/// Returns what works here; tried once per boot of this machine and remembered in the cache.
 pub(crate) fn choose(
     forced: Option<Accel>,
     qemu: &Qemu,
@@ -75,9 +49,11 @@ pub(crate) fn choose(
     if forced == Some(Accel::Tcg) {
         return Ok(Accel::Tcg);
     }
-    let unusable = |reason| match forced {
+    let unusable = |reason: &str| match forced {
         None => Ok(Accel::Tcg),
-        Some(_) => Err(Error::NoKvm { reason }),
+        Some(_) => Err(Error::Other(format!(
+            "KVM was asked for, but {reason}; leave the choice to the lab or ask for tcg"
+        ))),
     };
     if fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
         return unusable("/dev/kvm cannot be opened");
@@ -86,61 +62,27 @@ pub(crate) fn choose(
     let question = format!("{}\n{}\n", boot.trim(), qemu.program().display());
     let answer_file = cache.file(&format!("accel-{}", kernel.name()));
     let answer = fs::read_to_string(&answer_file).unwrap_or_default();
-    let known = answer.strip_prefix(&question).and_then(|accel| accel.trim().parse().ok());
-    let accel = if let Some(accel) = known {
-        accel
+    let kvm_works = if let Some(accel) = answer.strip_prefix(&question) {
+        accel.trim() == Accel::Kvm.to_string()
     } else {
         progress.begin("trying whether KVM works here");
-        let accel = if probe(qemu, &kernel.image())? { Accel::Kvm } else { Accel::Tcg };
-        progress.begin(match accel {
-            Accel::Kvm => "it does",
-            Accel::Tcg => "it does not; going on with TCG, QEMU's own translator",
-        });
+        let kvm_works = probe(qemu, &kernel.image())?;
+        let accel = if kvm_works { Accel::Kvm } else { Accel::Tcg };
+        progress.begin(format_args!("going on with {accel}"));
         fs::write(&answer_file, format!("{question}{accel}\n")).file("write", answer_file)?;
-        accel
+        kvm_works
     };
-    if accel == Accel::Kvm { Ok(accel) } else { unusable("a kernel does not start under it") }
+    if kvm_works { Ok(Accel::Kvm) } else { unusable("a kernel does not start under it") }
 }
 
-/// Starts the kernel without any root file system: it panics for the lack of one, if it gets there.
+/// Starts the kernel without any root file system: it panics for the lack of one, if it gets there,
+/// which ends the machine.
 fn probe(qemu: &Qemu, kernel: &Path) -> Result<bool, Error> {
-    let mut command = qemu.command();
+    let mut command = qemu.command(&["timeout", "--signal=KILL", PROBE_SECONDS]);
     command.args(["-nodefaults", "-display", "none", "-no-reboot", "-machine", "q35", "-m", "512"]);
     command.args(Accel::Kvm.args()).arg("-kernel").arg(kernel);
     command.args(["-append", "console=ttyS0 panic=-1", "-serial", "stdio"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = command.spawn();
-    let child = child.map_err(|source| Error::NoProgram { program: "setpriv".into(), source })?;
-    let mut child = Reaped(child);
-    let Some(mut console) = child.0.stdout.take() else { return Ok(false) };
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = console.read(&mut buffer) {
-            if send.send(buffer[..n].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
-    let end = Instant::now() + PROBE_LIMIT;
-    let mut text = Vec::new();
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        let Ok(more) = receive.recv_timeout(left) else { break };
-        text.extend(more);
-        if String::from_utf8_lossy(&text).contains("Kernel panic - not syncing: VFS") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// A child that does not outlive its owner.
-pub(crate) struct Reaped(pub(crate) Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        // Both fail only for a child that is gone, which is what is wanted.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|source| Error::NoProgram { program: "timeout".into(), source })?;
+    Ok(String::from_utf8_lossy(&output.stdout).contains("Kernel panic - not syncing: VFS"))
 }

@@ -133,19 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_stream_is_copied_without_its_marker_however_it_is_cut() {
+    fn marker_is_not_copied() {
         assert_eq!(copied(&[b"hello\0END"]), (End::Marked, b"hello".to_vec()));
         assert_eq!(copied(&[b"hello\0", b"E", b"ND"]), (End::Marked, b"hello".to_vec()));
         assert_eq!(copied(&[b"\0END"]), (End::Marked, b"".to_vec()));
     }
 
     #[test]
-    fn what_only_resembles_the_marker_is_data() {
+    fn partial_marker_is_data() {
         assert_eq!(copied(&[b"a\0EN", b"x\0", b"\0END"]), (End::Marked, b"a\0ENx\0".to_vec()));
     }
 
     #[test]
-    fn a_stream_that_stops_is_lost_but_its_data_is_not() {
+    fn data_before_a_lost_end_is_copied() {
         assert_eq!(copied(&[b"half\0EN"]), (End::Lost, b"half\0EN".to_vec()));
     }
 

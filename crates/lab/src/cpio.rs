@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_packed_without_what_is_refused() {
+    fn excluded_paths_and_special_files_are_not_packed() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("usr/share/doc")).unwrap();
         fs::write(dir.path().join("usr/share/doc/x"), "x").unwrap();

@@ -14,6 +14,9 @@ use crate::{Error, cpio::Archive, error::FileContext};
 /// Directories of the guest that are links to the same name below `/usr`.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
+/// Directories of the guest that init mounts something over.
+const MOUNTED: [&str; 4] = ["dev", "proc", "run", "sys"];
+
 /// The plugins' names. In the lab they are hard links, as `podbond install` makes them.
 const PLUGINS: [&str; 3] = ["bond", "sriov", "host-local"];
 
@@ -124,10 +127,18 @@ impl Guest<'_> {
 
 /// The name in the archive of a path in the guest.
 pub(crate) fn place(guest: &Path) -> Result<PathBuf, Error> {
-    let refused = || Error::GuestPath { path: guest.to_owned() };
+    let refused = || {
+        Error::Other(format!(
+            "`{}` is no place for a file in the lab: give an absolute path without `..`, below \
+             no directory that is mounted at boot",
+            guest.display()
+        ))
+    };
     let relative = guest.strip_prefix("/").map_err(|_| refused())?;
     let mut parts = relative.components();
-    if relative.as_os_str().is_empty() || !parts.all(|part| matches!(part, Component::Normal(_))) {
+    let is_mounted = MOUNTED.iter().any(|name| relative.starts_with(name));
+    let is_plain = parts.all(|part| matches!(part, Component::Normal(_)));
+    if relative.as_os_str().is_empty() || !is_plain || is_mounted {
         return Err(refused());
     }
     let merged = MERGED.iter().any(|name| relative.starts_with(name));
@@ -173,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_reach_the_command_as_they_were_given() {
+    fn arguments_are_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("command");
         let argv = ["printf", "<%s>", "two words", "it's", "$HOME `x` \"y\" \\", "line\nbreak", ""];
@@ -184,11 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_the_guest_is_absolute_and_follows_merged_usr() {
+    fn guest_path_is_absolute_and_follows_merged_usr() {
         assert_eq!(place(Path::new("/bin/x")).unwrap(), Path::new("usr/bin/x"));
         assert_eq!(place(Path::new("/opt/x")).unwrap(), Path::new("opt/x"));
         assert_eq!(place(Path::new("/library")).unwrap(), Path::new("library"));
-        for bad in ["x", "/", "/a/../b", ""] {
+        assert_eq!(place(Path::new("/tmp/x")).unwrap(), Path::new("tmp/x"));
+        for bad in ["x", "/", "/a/../b", "", "/run/x", "/proc"] {
             assert!(place(Path::new(bad)).is_err(), "{bad}");
         }
     }

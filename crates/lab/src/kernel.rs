@@ -10,16 +10,10 @@ use std::{
     io::{self, BufWriter},
     path::{Path, PathBuf},
     process::Command,
-    str::FromStr,
 };
 
 use crate::{
-    Error, Progress,
-    apt::{self, Apt},
-    cache::Cache,
-    cpio::Archive,
-    error::FileContext,
-    userland::Userland,
+    Error, Progress, apt, cache::Cache, cpio::Archive, error::FileContext, userland::Userland,
 };
 
 /// Loaded before anything else in the guest, in this order: its channels to the host, the share
@@ -27,8 +21,12 @@ use crate::{
 const BOOT_MODULES: [&str; 8] =
     ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "virtio_net", "igb", "igbvf", "bridge"];
 
+/// The packages that are unpacked: what else is fetched would build an initramfs and configure a boot
+/// loader. Since 7.0 what was one linux-image is packaged in these parts.
+const PARTS: [&str; 4] = ["linux-image-", "linux-base-", "linux-binary-", "linux-modules-"];
+
 /// A kernel that Debian packages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, clap::ValueEnum)]
 pub enum Kernel {
     /// Debian 12: Linux 6.1.
     Bookworm,
@@ -58,20 +56,6 @@ impl fmt::Display for Kernel {
     }
 }
 
-/// A text that names no kernel of the lab.
-#[derive(Debug, thiserror::Error)]
-#[error("the lab has the kernels bookworm, trixie and trixie-backports, not {0:?}")]
-pub struct UnknownKernel(String);
-
-impl FromStr for Kernel {
-    type Err = UnknownKernel;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|kernel| kernel.suite() == text);
-        found.ok_or_else(|| UnknownKernel(text.to_owned()))
-    }
-}
-
 /// An unpacked kernel package.
 #[derive(Debug, Clone)]
 pub(crate) struct KernelFiles {
@@ -87,21 +71,8 @@ impl KernelFiles {
     ) -> Result<Self, Error> {
         let recipe = (kernel, BOOT_MODULES);
         let dir = cache.entry(&format!("kernel-{kernel}"), &recipe, progress, |dir| {
-            let apt = tempfile::tempdir_in(dir).file("make a directory in", dir)?;
-            let apt = Apt::open(apt.path(), kernel.suite(), progress)?;
-            let mut packages = apt.closure(&["linux-image-amd64"])?;
-            // The rest of the closure would build an initramfs and configure a boot loader. Since
-            // 7.0 what was one linux-image is packaged in these parts.
-            packages.retain(|package| {
-                let parts = ["linux-image-", "linux-base-", "linux-binary-", "linux-modules-"];
-                parts.iter().any(|part| package.name.starts_with(part))
-            });
-            if packages.is_empty() {
-                let wanted = "linux-image".to_owned();
-                return Err(Error::NoPackage { suite: kernel.suite(), wanted });
-            }
             let root = dir.join("package");
-            apt.unpack(&packages, &root, &format!("the kernel of {kernel}"), progress)?;
+            apt::unpack(kernel.suite(), &["linux-image-amd64"], &PARTS, &root, progress)?;
             progress.begin(format_args!("preparing the kernel of {kernel}"));
             arrange(kernel, &root, dir)?;
             fs::remove_dir_all(&root).file("remove", &root)?;
@@ -133,7 +104,8 @@ impl KernelFiles {
 /// Moves image and modules to where the lab wants them: before trixie modules were below `/lib`,
 /// since 7.0 the image is beside its modules.
 fn arrange(kernel: Kernel, package: &Path, dir: &Path) -> Result<(), Error> {
-    let missing = |missing: &str| Error::Kernel { kernel, missing: missing.to_owned() };
+    let missing =
+        |what: &str| Error::Other(format!("the kernel package of {kernel} has no {what}"));
     let modules = ["usr/lib/modules", "lib/modules"].map(|path| package.join(path));
     let modules = modules.iter().find(|path| path.is_dir()).ok_or_else(|| missing("modules"))?;
     let places = [package.join("boot"), modules.clone()];
@@ -162,66 +134,47 @@ fn index_and_pack(kernel: Kernel, dir: &Path, userland: &Userland) -> Result<(),
     let release = fs::read_dir(&modules).file("read", &modules)?.flatten().next();
     let release = release
         .and_then(|entry| entry.file_name().into_string().ok())
-        .ok_or_else(|| Error::Kernel { kernel, missing: "release".into() })?;
-    depmod(dir, &release, userland)?;
-
-    let tree = modules.join(&release);
-    let dep =
-        fs::read_to_string(tree.join("modules.dep")).file("read", tree.join("modules.dep"))?;
-    let builtin = fs::read_to_string(tree.join("modules.builtin")).unwrap_or_default();
-    let load = load_order(&dep, &builtin, &BOOT_MODULES)
-        .map_err(|module| Error::Kernel { kernel, missing: format!("module {module}") })?;
+        .ok_or_else(|| Error::Other(format!("the kernel package of {kernel} has no modules")))?;
+    let mut depmod = kmod("depmod", userland);
+    depmod.arg("--basedir").arg(dir).arg(&release);
+    apt::run(&mut depmod, "indexing the kernel's modules")?;
+    let mut modprobe = kmod("modprobe", userland);
+    modprobe.arg("--dirname").arg(dir).args(["--set-version", &release, "--config", "/dev/null"]);
+    modprobe.args(["--show-depends", "--all"]).args(BOOT_MODULES);
+    let load = load_order(&apt::run(&mut modprobe, "looking for the modules of boot")?);
     let path = dir.join("modules.cpio");
-    pack(&tree, &release, &load, &path).file("write", path)
+    pack(&modules.join(&release), &release, &load, &path).file("write", path)
 }
 
-/// Runs the guest's own depmod, with the guest's own loader: this machine may have none.
-fn depmod(base: &Path, release: &str, userland: &Userland) -> Result<(), Error> {
+/// Returns a tool of the guest's kmod, run with the guest's own loader: this machine may have none.
+fn kmod(tool: &str, userland: &Userland) -> Command {
     let root = userland.root();
     let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
     command.arg("--library-path").arg(root.join("usr/lib/x86_64-linux-gnu"));
-    command.args(["--argv0", "depmod"]).arg(root.join("usr/bin/kmod"));
-    command.arg("--basedir").arg(base).arg(release);
-    apt::run(&mut command, "indexing the kernel's modules").map(drop)
+    command.args(["--argv0", tool]).arg(root.join("usr/bin/kmod"));
+    command
 }
 
-/// The files to load for `wanted`, each after those that it needs; `Err` is a module not there.
-fn load_order<'a>(
-    dep: &'a str,
-    builtin: &str,
-    wanted: &[&'a str],
-) -> Result<Vec<&'a str>, &'a str> {
-    let named = |path: &str, name: &str| {
-        let file = path.rsplit('/').next().unwrap_or_default();
-        let stem = file.split('.').next().unwrap_or_default();
-        stem.replace('-', "_") == name
-    };
-    let mut load = Vec::new();
-    for &name in wanted {
-        let line = dep.lines().filter_map(|line| line.split_once(':'));
-        match line.into_iter().find(|(path, _)| named(path, name)) {
-            // A line names the module, then what it needs; the last is to be loaded first.
-            Some((path, needs)) => {
-                for path in needs.split_whitespace().rev().chain([path]) {
-                    if !load.contains(&path) {
-                        load.push(path);
-                    }
-                }
-            }
-            None if builtin.lines().any(|path| named(path, name)) => {}
-            None => return Err(name),
+/// Returns the files to load, each after those that it needs, from lines `insmod FILE` of modprobe;
+/// what is built into the kernel is a line of another kind.
+fn load_order(text: &str) -> Vec<PathBuf> {
+    let mut load: Vec<PathBuf> = Vec::new();
+    for path in text.lines().filter_map(|line| line.strip_prefix("insmod ")) {
+        let path = PathBuf::from(path.trim());
+        if !load.contains(&path) {
+            load.push(path);
         }
     }
-    Ok(load)
+    load
 }
 
-fn pack(tree: &Path, release: &str, load: &[&str], archive: &Path) -> io::Result<()> {
+fn pack(tree: &Path, release: &str, load: &[PathBuf], archive: &Path) -> io::Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(archive)?));
     archive.directory("lab", 0o755)?;
     archive.directory("lab/modules", 0o755)?;
     for (i, path) in load.iter().enumerate() {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        archive.file(&format!("lab/modules/{i:02}-{name}"), 0o644, &fs::read(tree.join(path))?)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        archive.file(&format!("lab/modules/{i:02}-{name}"), 0o644, &fs::read(path)?)?;
     }
     archive.directory("usr/lib/modules", 0o755)?;
     archive.directory(&format!("usr/lib/modules/{release}"), 0o755)?;
@@ -241,34 +194,20 @@ fn pack(tree: &Path, release: &str, load: &[&str], archive: &Path) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
-    const DEP: &str = "\
-kernel/drivers/net/ethernet/intel/igb/igb.ko.xz: kernel/drivers/i2c/i2c-algo-bit.ko.xz kernel/drivers/dca/dca.ko.xz
-kernel/drivers/dca/dca.ko.xz:
-kernel/net/9p/9pnet_virtio.ko.xz: kernel/net/9p/9pnet.ko.xz
-kernel/net/9p/9pnet.ko.xz:
-kernel/net/bridge/bridge.ko.xz: kernel/net/802/stp.ko.xz kernel/net/llc/llc.ko.xz
-";
-
     #[test]
-    fn a_module_is_loaded_after_what_it_needs_and_only_once() {
-        let load = load_order(DEP, "", &["dca", "igb", "9pnet_virtio"]).unwrap();
-        let names: Vec<_> = load.iter().map(|path| path.rsplit('/').next().unwrap()).collect();
-        let wanted = ["dca.ko.xz", "i2c-algo-bit.ko.xz", "igb.ko.xz", "9pnet.ko.xz"];
-        assert_eq!(names[..4], wanted);
-        assert_eq!(names[4..], ["9pnet_virtio.ko.xz"]);
+    fn modules_are_loaded_once_and_builtin_ones_not_at_all() {
+        let text = "insmod /k/dca.ko.xz \ninsmod /k/igb.ko.xz \nbuiltin virtio_pci\n\
+                    insmod /k/dca.ko.xz \ninsmod /k/igbvf.ko.xz \n";
+        let wanted = ["/k/dca.ko.xz", "/k/igb.ko.xz", "/k/igbvf.ko.xz"].map(PathBuf::from);
+        assert_eq!(load_order(text), wanted);
     }
 
     #[test]
-    fn a_built_in_module_needs_no_loading_and_a_missing_one_is_named() {
-        let builtin = "kernel/drivers/virtio/virtio_pci.ko\n";
-        assert_eq!(load_order(DEP, builtin, &["virtio_pci"]), Ok(vec![]));
-        assert_eq!(load_order(DEP, builtin, &["bonding"]), Err("bonding"));
-    }
-
-    #[test]
-    fn the_image_is_found_where_either_packaging_puts_it() {
+    fn image_is_found_in_boot_and_beside_modules() {
         let dir = tempfile::tempdir().unwrap();
         let (boot, modules) = (dir.path().join("boot"), dir.path().join("modules"));
         let release = modules.join("7.3.4");
@@ -285,11 +224,9 @@ kernel/net/bridge/bridge.ko.xz: kernel/net/802/stp.ko.xz kernel/net/llc/llc.ko.x
     }
 
     #[test]
-    fn a_kernel_is_named_by_its_suite() {
+    fn kernel_is_chosen_by_its_suite() {
         for kernel in Kernel::ALL {
-            assert_eq!(kernel.to_string().parse::<Kernel>().unwrap(), kernel);
+            assert_eq!(Kernel::from_str(&kernel.to_string(), false), Ok(kernel));
         }
-        let error = "sid".parse::<Kernel>().unwrap_err().to_string();
-        assert!(error.contains("trixie-backports"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsString,
     io::{self, Write},
+    ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
 };
@@ -20,13 +21,14 @@ use crate::{
     userland::Userland,
 };
 
-/// As many cards as fit beside the other devices, with room to spare.
-const MOST_PFS: u8 = 8;
-/// What QEMU's igb offers in `sriov_totalvfs`.
-const MOST_VFS: u8 = 7;
+/// How many cards fit beside the other devices, with room to spare.
+pub const PFS: RangeInclusive<i64> = 1..=8;
+
+/// How many VFs an igb has: what QEMU offers in `sriov_totalvfs`.
+pub const VFS: RangeInclusive<i64> = 0..=7;
 
 /// How the ports of the switch are joined at boot; `lab-switch` in the guest changes it later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Switch {
     /// One bridge over all ports.
     #[default]
@@ -64,28 +66,28 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many cards (PFs) the node has: 1 to 8; 2 if not said.
+    /// Sets how many cards (PFs) the node has, within [`PFS`]; 2 if not said.
     #[must_use]
     pub fn pfs(mut self, pfs: u8) -> Self {
         self.pfs = pfs;
         self
     }
 
-    /// How many VFs each PF has when the command starts: 0 to 7; none if not said.
+    /// Sets how many VFs each PF has when the command starts, within [`VFS`]; none if not said.
     #[must_use]
     pub fn vfs(mut self, vfs: u8) -> Self {
         self.vfs = vfs;
         self
     }
 
-    /// Which kernel the node runs.
+    /// Sets which kernel the node runs.
     #[must_use]
     pub fn kernel(mut self, kernel: Kernel) -> Self {
         self.kernel = kernel;
         self
     }
 
-    /// How the switch is wired at first.
+    /// Sets how the switch is wired at first.
     #[must_use]
     pub fn switch(mut self, switch: Switch) -> Self {
         self.switch = switch;
@@ -99,14 +101,14 @@ impl Builder {
         self
     }
 
-    /// Whether the guest's console is shown on standard error.
+    /// Sets whether the guest's console is shown on standard error.
     #[must_use]
     pub fn console(mut self, console: Console) -> Self {
         self.console = console;
         self
     }
 
-    /// The static executable to install as `podbond` and under its plugin names.
+    /// Installs a static executable as `podbond` and under its plugin names.
     #[must_use]
     pub fn podbond(mut self, executable: impl Into<PathBuf>) -> Self {
         self.podbond = Some(executable.into());
@@ -123,12 +125,6 @@ impl Builder {
     /// Checks the description and makes everything ready: fetches what is not in the cache (some
     /// 190 MB at first), and tries whether KVM works.
     pub fn prepare(self, progress: &Progress) -> Result<Lab, Error> {
-        if !(1..=MOST_PFS).contains(&self.pfs) {
-            return Err(Error::Pfs { most: MOST_PFS, asked: self.pfs });
-        }
-        if self.vfs > MOST_VFS {
-            return Err(Error::Vfs { most: MOST_VFS, asked: self.vfs });
-        }
         for added in &self.added {
             guest::place(&added.guest)?;
         }
@@ -152,7 +148,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A lab with two PFs, the kernel of Debian 13 and no podbond.
+    /// Returns a lab with two PFs, the kernel of Debian 13 and no podbond.
     pub fn builder() -> Builder {
         Builder {
             pfs: 2,
@@ -166,7 +162,7 @@ impl Lab {
         }
     }
 
-    /// What it runs under.
+    /// Returns what it runs under.
     pub fn accel(&self) -> Accel {
         self.accel
     }
@@ -229,7 +225,7 @@ impl Lab {
     }
 
     fn command(&self) -> std::process::Command {
-        let mut command = self.qemu.command();
+        let mut command = self.qemu.command(&[]);
         command.args(self.accel.args());
         command
     }

@@ -23,10 +23,10 @@ mod terminal;
 mod userland;
 mod valgrind;
 
-pub use accel::{Accel, UnknownAccel};
+pub use accel::Accel;
 pub use error::Error;
-pub use kernel::{Kernel, UnknownKernel};
-pub use lab::{Builder, Lab, Switch};
+pub use kernel::Kernel;
+pub use lab::{Builder, Lab, PFS, Switch, VFS};
 pub use machine::{Console, Stdin};
 pub use progress::Progress;
 pub use valgrind::Valgrind;

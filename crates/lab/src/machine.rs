@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -18,7 +18,6 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::{
     Error,
-    accel::Reaped,
     channel::{Channel, End, Tail, copy, inherit},
     error::FileContext,
     kernel::KernelFiles,
@@ -30,7 +29,7 @@ const BOOT_LIMIT: Duration = Duration::from_mins(3);
 /// From the command's end until all its output is here.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// What the guest's kernel is told: a panic ends the machine, and no work that the lab does not need.
+/// The guest's kernel command line: a panic ends the machine, and no work that the lab does not need.
 const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off audit=0 apparmor=0 \
     cryptomgr.notests no_timer_check tsc=reliable";
 
@@ -69,7 +68,7 @@ impl Initramfs {
 
 impl Hardware<'_> {
     fn args(&self, command: &mut Command) {
-        // The archive is unpacked into memory, and both are there at once for a moment.
+        // The archive is unpacked into memory, and both are there at once while that lasts.
         let megabytes = 640 + 2 * self.initramfs.bytes / 1_000_000;
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         command.args(["-machine", "q35", "-smp", "2"]).args(["-m", &megabytes.to_string()]);
@@ -229,6 +228,17 @@ fn start(mut qemu: Command) -> Result<Reaped, Error> {
     Ok(Reaped(child))
 }
 
+/// A child that does not outlive its owner.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // Both fail only for a child that is gone, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Reads console, QEMU's own messages and the guest's reports in threads of `scope`.
 fn watch<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
@@ -277,7 +287,8 @@ fn converse(
 ) -> Result<u8, Error> {
     // Over a century stands for "no limit".
     const NO_LIMIT: Duration = Duration::from_secs(1 << 32);
-    let died = || Error::Died { console: String::new() };
+    let failed = |what: String| Error::Machine { what, console: String::new() };
+    let died = || failed("the virtual machine ended before the command did".into());
     let mut deadline = Instant::now() + BOOT_LIMIT;
     let mut up = false;
     let mut status = None;
@@ -304,7 +315,12 @@ fn converse(
             Ok(Event::StreamEnd(Ok(End::Lost)) | Event::ControlClosed) => return Err(died()),
             Err(_) if status.is_some() => return Err(died()),
             Err(_) if up => return Err(Error::TimeLimit { limit: limit.unwrap_or(NO_LIMIT) }),
-            Err(_) => return Err(Error::Boot { limit: BOOT_LIMIT, console: String::new() }),
+            Err(_) => {
+                let limit = BOOT_LIMIT.as_secs();
+                return Err(failed(format!(
+                    "the virtual machine did not come up within {limit} s"
+                )));
+            }
         }
     }
 }
@@ -312,7 +328,7 @@ fn converse(
 impl Error {
     /// Adds the end of the console, complete once the machine is gone and its threads are joined.
     fn with_console(mut self, tail: &Mutex<Tail>) -> Self {
-        if let Self::Boot { console, .. } | Self::Died { console } = &mut self {
+        if let Self::Machine { console, .. } = &mut self {
             *console = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
         }
         self

@@ -1,4 +1,4 @@
-//! What the lab tells the person who waits for it, on standard error.
+//! Progress reports of the lab on standard error.
 
 use std::{
     cell::Cell,

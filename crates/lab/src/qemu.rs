@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{Error, Progress, apt::Apt, cache::Cache, error::FileContext};
+use crate::{Error, Progress, apt, cache::Cache};
 
 const SUITE: &str = "trixie-backports";
 const PACKAGE: &str = "qemu-system-x86";
@@ -30,30 +30,33 @@ pub(crate) struct Qemu {
 impl Qemu {
     /// The one in `PODBOND_LAB_QEMU`, or the machine's own, or Debian's in the cache.
     pub(crate) fn prepare(cache: &Cache, progress: &Progress) -> Result<Self, Error> {
-        if let Some(path) = env::var_os("PODBOND_LAB_QEMU").map(PathBuf::from) {
-            let qemu = Self { program: path.clone(), root: None };
-            return if qemu.has_igb() { Ok(qemu) } else { Err(Error::NoIgb { path }) };
-        }
         let own = Self { program: PROGRAM.into(), root: None };
-        if own.major() >= Some(LEAST_MAJOR) && own.has_igb() {
-            return Ok(own);
-        }
-        let dir = cache.entry("qemu", &(SUITE, PACKAGE), progress, |dir| {
-            let apt = tempfile::tempdir_in(dir).file("make a directory in", dir)?;
-            let apt = Apt::open(apt.path(), SUITE, progress)?;
-            apt.unpack(&apt.closure(&[PACKAGE])?, &dir.join("root"), "QEMU", progress)
-        })?;
-        let root = dir.join("root");
-        let qemu = Self { program: root.join("usr/bin").join(PROGRAM), root: Some(root) };
-        if qemu.has_igb() { Ok(qemu) } else { Err(Error::NoIgb { path: qemu.program }) }
+        let named = env::var_os("PODBOND_LAB_QEMU").map(PathBuf::from);
+        let qemu = if let Some(program) = named {
+            Self { program, root: None }
+        } else if own.major() >= Some(LEAST_MAJOR) && own.has_igb() {
+            own
+        } else {
+            let dir = cache.entry("qemu", &(SUITE, PACKAGE), progress, |dir| {
+                apt::unpack(SUITE, &[PACKAGE], &[""], &dir.join("root"), progress)
+            })?;
+            let root = dir.join("root");
+            Self { program: root.join("usr/bin").join(PROGRAM), root: Some(root) }
+        };
+        let program = qemu.program.display();
+        let no_igb =
+            || Error::Other(format!("{program} has no igb device; QEMU 8.0 or newer has it"));
+        if qemu.has_igb() { Ok(qemu) } else { Err(no_igb()) }
     }
 
-    /// A command that becomes QEMU, tied to the calling thread: when that ends, QEMU is killed.
-    pub(crate) fn command(&self) -> Command {
+    /// Returns a command that becomes QEMU, tied to its parent: when that ends, QEMU is killed. The
+    /// words of another command may stand before it.
+    pub(crate) fn command(&self, before: &[&str]) -> Command {
         // setpriv (util-linux) sets the death signal and becomes the program; doing it ourselves
         // between fork and exec would take unsafe code.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]);
+        let words = [before, &["setpriv", "--pdeathsig", "KILL", "--"]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         self.name_program(|arg| {
             command.arg(arg);
         });

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Progress, apt::Apt, cache::Cache, cpio::Archive, error::FileContext};
+use crate::{Error, Progress, apt, cache::Cache, cpio::Archive, error::FileContext};
 
 /// The same tools whichever kernel runs.
 const SUITE: &str = "trixie";
@@ -67,10 +67,8 @@ impl Userland {
     pub(crate) fn prepare(cache: &Cache, progress: &Progress) -> Result<Self, Error> {
         let recipe = (SUITE, PACKAGES, LEFT_OUT);
         let dir = cache.entry("userland", &recipe, progress, |dir| {
-            let apt = tempfile::tempdir_in(dir).file("make a directory in", dir)?;
-            let apt = Apt::open(apt.path(), SUITE, progress)?;
             let root = dir.join("root");
-            apt.unpack(&apt.closure(&PACKAGES)?, &root, "the guest's userland", progress)?;
+            apt::unpack(SUITE, &PACKAGES, &[""], &root, progress)?;
             let path = dir.join("userland.cpio");
             pack(&root, &path).file("write", path)
         })?;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, Progress, apt::Apt, cache::Cache, error::FileContext};
+use crate::{Error, Progress, apt, cache::Cache};
 
 /// An old one: it needs nothing but the machine's C library, which may be newer, never older.
 const SUITE: &str = "bookworm";
@@ -16,27 +16,20 @@ pub struct Valgrind {
 }
 
 impl Valgrind {
-    /// Fetches it (15 MB) unless it is in the cache.
+    /// Fetches it, unless it is in the cache.
     pub fn prepare(progress: &Progress) -> Result<Self, Error> {
         let dir = Cache::open()?.entry(PACKAGE, &(SUITE, PACKAGE), progress, |dir| {
-            let apt = tempfile::tempdir_in(dir).file("make a directory in", dir)?;
-            let apt = Apt::open(apt.path(), SUITE, progress)?;
-            let mut packages = apt.closure(&[PACKAGE])?;
-            packages.retain(|package| package.name == PACKAGE);
-            if packages.is_empty() {
-                return Err(Error::NoPackage { suite: SUITE, wanted: PACKAGE.to_owned() });
-            }
-            apt.unpack(&packages, &dir.join("root"), PACKAGE, progress)
+            apt::unpack(SUITE, &[PACKAGE], &["valgrind_"], &dir.join("root"), progress)
         })?;
         Ok(Self { root: dir.join("root") })
     }
 
-    /// The executable itself; Debian's `valgrind` is a script that sets variables for C++.
+    /// Returns the executable itself; Debian's `valgrind` is a script that sets variables for C++.
     pub fn program(&self) -> PathBuf {
         self.root.join("usr/bin/valgrind.bin")
     }
 
-    /// What the variable `VALGRIND_LIB` must hold: the directory of its tools.
+    /// Returns what the variable `VALGRIND_LIB` must hold: the directory of its tools.
     pub fn tools(&self) -> PathBuf {
         self.root.join("usr/libexec/valgrind")
     }

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_option_has_its_chapter_with_all_that_the_table_knows() {
+    fn every_option_has_a_chapter() {
         let page = page();
         for option in table::all() {
             let chapter = page.split(&format!("\n### {}\n", option.key)).nth(1).unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_modes_tells_effect_without_effect_and_refused() {
+    fn mode_table_shows_the_effect_of_options() {
         let page = page();
         for row in [
             "| [queueId](#queueid) | ● | ● | ○ | ○ | ○ | ○ | ○ |"
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn examples_read_as_a_person_would_write_them() {
+    fn examples_are_iproute2_and_json() {
         assert_eq!(
             iproute2(&table::ARP_IP_TARGET),
             "ip link add bond0 type bond mode active-backup arp_interval 100 \

@@ -25,7 +25,7 @@ editors.
   6.1.0-50 has coupledControl and actorPortPrio: what counts is what the running one shows.
 - **iproute2** is how `ip link` says it. A release of iproute2 knows the options of the kernel of its
   time: to a newer one it answers `unknown command`.
-- **Live** tells whether `ip link set` may change the option of a bond that stands. podbond itself sets
+- **Live** says whether `ip link set` may change the option of a bond that exists. podbond itself sets
   all before the ports come, and changes nothing afterwards.
 - **CHECK** compares every option that the configuration gives with what the kernel shows.
 
@@ -39,7 +39,7 @@ Refused, each with its reason:
   them down.
 - arpInterval without arpIpTarget or nsIp6Target; and these, arpValidate, arpAllTargets or
   arpMissedMax without arpInterval.
-- A primary or activeSlave that is none of the links.
+- A primary or activeSlave that is not one of the links.
 - A queueId, 0 apart, that two links have.
 - minLinks beyond the number of links.
 - lacpStrict without minLinks.

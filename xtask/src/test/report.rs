@@ -17,7 +17,7 @@ pub(super) struct Counts {
 }
 
 /// Passes whole lines on, behind a label, and counts what libtest reports in them. A test's line
-/// gets how long it took, as far as the lines' arrival tells.
+/// gets how long it took, by the time between lines.
 pub(super) struct Report<W> {
     to: W,
     label: String,
@@ -78,17 +78,17 @@ fn duration(line: &str, took: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lines::Lines;
+    use crate::line_writer::LineWriter;
 
     #[test]
-    fn results_are_counted_however_the_stream_is_cut() {
+    fn results_are_counted_across_writes() {
         let text = "running 2 tests\ntest a ... ok\n\n\
                     test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
                     test b::c ... FAILED\n\
                     test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured\n";
         let mut to = Vec::new();
         let mut report = Report::new(&mut to, "1/2 ".into());
-        let mut lines = Lines::new(|line: &str| report.line(line));
+        let mut lines = LineWriter::new(|line: &str| report.line(line));
         for part in text.as_bytes().chunks(7) {
             lines.write_all(part).unwrap();
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ignored_lab_test_is_a_failure() {
+    fn ignored_test_is_a_failure() {
         let line = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
         assert_eq!(parse_result(line), Some((2, 1)));
         assert_eq!(parse_result("test result_is_ok ... ok"), None);

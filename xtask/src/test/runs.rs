@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_test_is_dealt_once_and_neighbours_to_different_machines() {
+    fn tests_are_dealt_alternately() {
         let all = [listed("podbond", &["a", "b", "c"]), listed("podbond-lab", &["d", "e"])];
         let runs = deal(&[(Kernel::Trixie, Scope::All)], &all, 2);
         let tests: Vec<_> = runs.iter().map(|run| run.tests.concat().join(" ")).collect();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_words_of_which_one_must_be_in_the_name() {
+    fn filter_matches_any_of_its_words() {
         let tests = || parse_list("a::b: test\na::c: test\nd: test\n\n3 tests, 0 benchmarks\n");
         assert_eq!(tests(), ["a::b", "a::c", "d"]);
         assert_eq!(filtered(tests(), "d ::b"), ["a::b", "d"]);

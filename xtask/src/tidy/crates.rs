@@ -1,110 +1,88 @@
-//! The map in ARCHITECTURE.md.
+//! The rows of crates in ARCHITECTURE.md.
 
-use super::{Finding, Repository};
+use std::{collections::BTreeMap, fs, path::Path};
 
-/// Which of our crates each of them may use: the rows of ARCHITECTURE.md, the lowest first.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("podbond-names", &[]),
-    ("podbond-faults", &[]),
-    ("podbond-state", &["podbond-names", "podbond-faults"]),
-    ("podbond-kernel", &["podbond-names", "podbond-faults"]),
-    ("podbond-api", &["podbond-names"]),
-    ("podbond-cni", &["podbond-names"]),
-    ("podbond-ipam", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni"]),
-    ("podbond-log", &["podbond-names", "podbond-state", "podbond-cni"]),
-    ("podbond-host-local", &["podbond-names", "podbond-state", "podbond-cni"]),
-    (
-        "podbond-bond",
-        &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-ipam"],
-    ),
-    (
-        "podbond-sriov",
-        &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-ipam"],
-    ),
-    ("podbond-inventory", &["podbond-names", "podbond-state", "podbond-kernel", "podbond-api"]),
-    // Not inventory, its neighbour: who picks a device is a trait that attach is given.
-    (
-        "podbond-attach",
-        &["podbond-names", "podbond-state", "podbond-kernel", "podbond-cni", "podbond-api"],
-    ),
-    ("podbond", PRODUCT),
-    // No part of the product: nothing of the product uses them.
-    ("podbond-bench", &["podbond-names", "podbond-kernel", "podbond-cni", "podbond-bond"]),
-    ("podbond-demo", &[]),
-    ("podbond-lab", &[]),
-    // It writes the reference of the bond's options from the table in the code, and reads what was
-    // measured.
-    ("xtask", &["podbond-lab", "podbond-bench", "podbond-kernel", "podbond-bond"]),
-];
+use super::Finding;
+use crate::{
+    error::{Error, FileContext},
+    metadata::Package,
+    process::{self, cargo},
+};
 
-const PRODUCT: &[&str] = &[
-    "podbond-names",
-    "podbond-faults",
-    "podbond-state",
-    "podbond-kernel",
-    "podbond-api",
-    "podbond-cni",
-    "podbond-ipam",
-    "podbond-log",
-    "podbond-host-local",
-    "podbond-bond",
-    "podbond-sriov",
-    "podbond-inventory",
-    "podbond-attach",
-];
+const MAP: &str = "ARCHITECTURE.md";
 
-/// ARCHITECTURE.md: a crate depends only on crates of lower rows.
-pub(super) fn dependencies_point_down(repository: &Repository) -> Vec<Finding> {
+/// The head of the table whose rows, the highest first, are the rows of crates.
+const HEAD: &str = "| row | crate |";
+
+/// What is not linked into `podbond`, which is started for each attachment and is synchronous.
+const NOT_IN_PODBOND: [&str; 5] = ["tokio", "async-std", "kube", "tonic", "openssl-sys"];
+
+/// Finds dependencies that do not lead to a lower row, and crates that the map does not name.
+pub(super) fn check(root: &Path, packages: &[Package]) -> Result<Vec<Finding>, Error> {
+    let map = fs::read_to_string(root.join(MAP)).file("read", MAP)?;
+    let rows = rows(&map);
     let mut findings = Vec::new();
-    for package in &repository.packages {
-        let path = format!("{}/Cargo.toml", package.directory);
-        let finding = |line, message| Finding { path: path.clone(), line, message };
-        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == package.name) else {
-            let message = format!(
-                "{} has no row: say in xtask/src/tidy/crates.rs and ARCHITECTURE.md what it may use",
-                package.name
-            );
-            findings.push(finding(1, message));
-            continue;
-        };
-        for used in &package.dependencies {
-            let ours = MAY_USE.iter().any(|(name, _)| name == used);
-            if ours && !allowed.contains(&used.as_str()) {
-                let manifest = repository.file(&path);
-                let line = manifest.and_then(|file| {
-                    file.lines().find(|(_, line)| line.starts_with(used)).map(|(number, _)| number)
-                });
-                let message = format!(
-                    "{} may not use {used}: ARCHITECTURE.md has the rows; move what is needed down",
-                    package.name
-                );
-                findings.push(finding(line.unwrap_or(1), message));
+    for package in packages {
+        let directory = last_part(&package.directory);
+        if !map.contains(&format!("`{directory}`")) {
+            findings.push(Finding::new(MAP, format!("does not name the crate `{directory}`")));
+        }
+        for used in packages.iter().filter(|used| package.dependencies.contains(&used.name)) {
+            let (own, other) = (rows.get(directory), rows.get(last_part(&used.directory)));
+            let points_down = match (own, other) {
+                // Tools have no row: they may use everything.
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(own), Some(other)) => own < other,
+            };
+            if !points_down {
+                let message = format!("uses {}, which is in no lower row of {MAP}", used.name);
+                findings.push(Finding::new(format!("{}/Cargo.toml", package.directory), message));
             }
         }
     }
-    findings
+    Ok(findings)
 }
 
-/// Who looks for a thing finds its crate in ARCHITECTURE.md.
-pub(super) fn each_crate_is_on_the_map(repository: &Repository) -> Vec<Finding> {
-    const MAP: &str = "ARCHITECTURE.md";
-    let text = repository.file(MAP).map_or("", |file| &file.text);
-    let missing = repository.packages.iter().filter(|package| {
-        let directory = package.directory.rsplit('/').next().unwrap_or_default();
-        !text.contains(&format!("`{directory}`"))
-    });
-    missing
-        .map(|package| {
-            let message = format!("{} is not on the map: give it a row", package.directory);
-            Finding { path: MAP.into(), line: 1, message }
+fn last_part(directory: &str) -> &str {
+    directory.rsplit('/').next().unwrap_or_default()
+}
+
+/// Returns the number of each crate's row, by the crate's directory: lines of one name are one row.
+fn rows(map: &str) -> BTreeMap<&str, usize> {
+    let lines = map.lines().skip_while(|line| !line.starts_with(HEAD)).skip(2);
+    let mut rows = BTreeMap::new();
+    let (mut number, mut last) = (0, "");
+    for line in lines.take_while(|line| line.starts_with('|')) {
+        let mut cells = line.split('|').skip(1).map(str::trim);
+        let (row, crates) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        if row != last {
+            (number, last) = (number + 1, row);
+        }
+        rows.extend(crates.split('`').skip(1).step_by(2).map(|name| (name, number)));
+    }
+    rows
+}
+
+/// Finds what may not be linked into `podbond`.
+pub(super) fn check_podbond() -> Result<Vec<Finding>, Error> {
+    let mut command = cargo();
+    command.args(["tree", "--offline", "--package", "podbond", "--edges", "normal"]);
+    let tree =
+        process::output(command.args(["--prefix", "none", "--format", "{p}"]), "cargo tree")?;
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    let found = NOT_IN_PODBOND.into_iter().filter(|name| names.clone().any(|found| found == *name));
+    Ok(found
+        .map(|name| {
+            let message = format!("links {name}: see `cargo tree -p podbond -i {name}`");
+            Finding::new("crates/podbond/Cargo.toml", message)
         })
-        .collect()
+        .collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{metadata::Package, tidy::places};
 
     fn package(name: &str, directory: &str, dependencies: &[&str]) -> Package {
         Package {
@@ -116,34 +94,30 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_that_points_up_is_found_in_its_manifest() {
-        let manifest = "[dependencies]\nserde.workspace = true\npodbond-bond.workspace = true\n";
-        let mut repository = Repository::of(&[("crates/cni/Cargo.toml", manifest)]);
-        repository.packages = vec![
-            package("podbond-cni", "crates/cni", &["serde", "podbond-bond"]),
-            package("podbond-bond", "crates/bond", &["podbond-cni", "podbond-kernel"]),
+    fn dependency_on_the_same_or_a_higher_row_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let map = format!(
+            "{HEAD} what |\n|---|---|---|\n| up | `a` | x |\n| mid | `b`, `c` | x |\n\
+             | mid | `d` | x |\n| low | `e` | x |\n\n| z | `b` |\n\nBeside them `tool`.\n"
+        );
+        fs::write(root.path().join(MAP), map).unwrap();
+        let found = |packages: &[Package]| -> Vec<String> {
+            check(root.path(), packages).unwrap().iter().map(ToString::to_string).collect()
+        };
+        let e = package("p-e", "crates/e", &["serde"]);
+        let tool = package("p-tool", "crates/tool", &["p-e"]);
+        let good = [package("p-a", "crates/a", &["p-e"]), e.clone(), tool.clone()];
+        assert_eq!(found(&good), [""; 0]);
+        let bad = [
+            package("p-b", "crates/b", &["p-d", "p-tool"]),
+            package("p-d", "crates/d", &[]),
+            tool,
+            e,
         ];
-        let findings = dependencies_point_down(&repository);
-        assert_eq!(places(&findings), [("crates/cni/Cargo.toml", 3)]);
-    }
-
-    #[test]
-    fn an_unknown_crate_must_be_given_a_row() {
-        let mut repository = Repository::of(&[("ARCHITECTURE.md", "| `cni` |")]);
-        repository.packages = vec![package("podbond-new", "crates/new", &[])];
-        assert_eq!(dependencies_point_down(&repository).len(), 1);
-        assert_eq!(each_crate_is_on_the_map(&repository).len(), 1);
-        repository.packages = vec![package("podbond-cni", "crates/cni", &[])];
-        assert_eq!(each_crate_is_on_the_map(&repository), []);
-    }
-
-    #[test]
-    fn the_table_itself_points_down() {
-        for (i, (name, allowed)) in MAY_USE.iter().enumerate() {
-            for used in *allowed {
-                let row = MAY_USE.iter().position(|(name, _)| name == used);
-                assert!(row.is_some_and(|row| row < i), "{name} uses {used}");
-            }
-        }
+        assert_eq!(found(&bad).len(), 2);
+        assert_eq!(
+            found(&[package("p-x", "crates/x", &[])]),
+            ["ARCHITECTURE.md: does not name the crate `x`"]
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! What a foreign plugin answers: a result of any version.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use podbond_cni::{CniResult, Version};
 
-fuzz_target!(|json: &[u8]| {
+/// Reads a CNI result, and writes it in every version.
+///
+/// # Panics
+/// When a result is another once it is written and read again.
+pub(crate) fn read(json: &[u8]) {
     let Ok(value) = serde_json::from_slice(json) else { return };
     for assumed in [Version::V0_2_0, Version::V1_0_0] {
         let result = match CniResult::from_value(&value, assumed) {
@@ -24,4 +25,4 @@ fuzz_target!(|json: &[u8]| {
             assert_eq!(read.to_value(version), written);
         }
     }
-});
+}

@@ -1,10 +1,7 @@
 //! A plugin's configuration, as it comes on standard input, for each of our plugins.
 
-#![no_main]
-
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
 use podbond_bond::{Config, Surroundings, plan};
 use podbond_cni::{Args, NetConf};
 use podbond_kernel::{Link, LinkState, View};
@@ -45,7 +42,11 @@ fn link(index: u32, text: &str) -> Link {
     }
 }
 
-fuzz_target!(|json: &[u8]| {
+/// Parses a plugin's configuration for each of our plugins, and plans a bond with it.
+///
+/// # Panics
+/// When a configuration is another once it is written and read again.
+pub(crate) fn read(json: &[u8]) {
     let conf = match NetConf::parse(json) {
         Ok(conf) => conf,
         Err(failure) => {
@@ -75,4 +76,4 @@ fuzz_target!(|json: &[u8]| {
         let _ = error.to_string();
     }
     podbond_host_local::fuzzing::ranges(&conf);
-});
+}
