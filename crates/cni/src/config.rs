@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::json_fields::fields;
 use crate::{CniResult, Code, Failure, Version};
 
 /// The longest configuration that is read, in bytes: room for a GC with thousands of attachments.
@@ -176,21 +177,6 @@ fn unknown(text: &str) -> Failure {
 
 fn invalid(network: &str, field: &str, problem: impl fmt::Display) -> Failure {
     Failure::new(Code::INVALID_CONFIG, format!("network {network:?}: field {field} {problem}"))
-}
-
-/// Deserializes some keys of an object; the error names `whose` and the path to the field.
-pub(crate) fn fields<T: DeserializeOwned>(
-    whose: impl fmt::Display,
-    object: &Map<String, Value>,
-) -> Result<T, Failure> {
-    serde_path_to_error::deserialize(object).map_err(|error| {
-        let path = error.path().to_string();
-        let msg = match path.as_str() {
-            "." => format!("{whose}: {}", error.inner()),
-            path => format!("{whose}: field {path}: {}", error.inner()),
-        };
-        Failure::new(Code::INVALID_CONFIG, msg)
-    })
 }
 
 /// "Must start with an alphanumeric character, optionally followed by any combination of one or

@@ -1,5 +1,6 @@
 //! Delegation: calls of another CNI plugin, as a function where it is our own, else by exec.
 
+mod plugin;
 mod program;
 
 use std::fmt::Display;
@@ -11,10 +12,10 @@ use std::time::Instant;
 
 use podbond_names::OneLine;
 
+pub use self::plugin::Plugin;
 use crate::config::is_file_name;
 use crate::{
-    CniResult, Code, Command, Failure, Journal, NetConf, NodeRequest, Operation, Plugin, Request,
-    Subject,
+    CniResult, Code, Command, Failure, Journal, NetConf, NodeRequest, Operation, Request, Subject,
 };
 
 /// What to do with the name of one of our own plugins that is not in a directory of `CNI_PATH`.

@@ -14,20 +14,7 @@ use crate::{
 
 /// Circles that are there and are to go: the folder, then the modules. Let none be added.
 const KNOWN: &[&str] = &[
-    "crates/attach/src: chain -> error -> chain",
     "crates/attach/src: element -> networks -> element",
-    "crates/bench/src: growth -> row -> growth",
-    "crates/bond/src: compare -> plugin -> compare",
-    "crates/bond/src: config -> findings -> config",
-    "crates/bond/src/findings: finding -> reason -> finding",
-    "crates/cni/src: config -> result -> config",
-    "crates/cni/src: delegate -> plugin -> delegate",
-    "crates/inventory/src: ledger -> policies -> ledger",
-    "crates/ipam/src: attach -> lease -> attach",
-    "crates/kernel/src: address -> netlink -> address",
-    "crates/kernel/src: kernel -> route -> kernel",
-    "crates/kernel/src: port -> step -> port",
-    "crates/kernel/src/netlink: bond -> shown -> bond",
     "crates/podbond/src: cli -> commands -> cli",
     "crates/podbond/src: error -> store -> error",
 ];

@@ -12,7 +12,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::config::fields;
+use crate::json_fields::fields;
 use crate::{CniResult, Code, Dns, Failure, IpConfig, Route, Version};
 
 /// Reads a result; without `cniVersion` it is of `assumed`.
