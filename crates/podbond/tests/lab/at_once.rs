@@ -53,7 +53,7 @@ fn address(answer: Result<Value, Value>) -> String {
 }
 
 #[test]
-fn a_hundred_bonds_at_a_time_get_an_address_each() {
+fn hundred_bonds_at_a_time_get_an_address_each() {
     let before = Snapshot::take();
     let crowd = Crowd::new(150);
     let (early, rest) = crowd.0.split_at(50);
@@ -106,7 +106,7 @@ fn one_of(calls: Vec<Running>) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn of_eight_that_add_the_same_bond_one_succeeds_and_the_others_are_told() {
+fn one_of_eight_adds_of_the_same_bond_succeeds() {
     let before = Snapshot::take();
     let netns = Netns::with_links("same");
     let links = netns.links();
@@ -143,7 +143,7 @@ fn start_vf(command: &str, container: &str, netns: &str, ifname: &str, vf: &str)
 }
 
 #[test]
-fn of_eight_that_want_the_same_vf_one_gets_it_and_the_others_are_told_who_has_it() {
+fn one_of_eight_adds_of_the_same_vf_succeeds() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let pods: Vec<(String, Netns)> = (0..8)
@@ -168,7 +168,7 @@ fn of_eight_that_want_the_same_vf_one_gets_it_and_the_others_are_told_who_has_it
 }
 
 #[test]
-fn of_eight_that_add_the_same_interface_one_succeeds_and_no_vf_is_lost() {
+fn one_of_eight_adds_of_the_same_interface_succeeds() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let netns = Netns::with_links("same");
@@ -196,7 +196,7 @@ fn of_eight_that_add_the_same_interface_one_succeeds_and_no_vf_is_lost() {
 
 /// As many pods as the cards have pairs of VFs, and ten more.
 #[test]
-fn of_more_pods_than_there_are_vfs_as_many_as_there_are_get_them() {
+fn no_vf_is_given_to_two_pods() {
     const PAIRS: usize = 7;
     let networks = WithNetworks::new();
     let policies = fs::read_to_string(format!("{EXAMPLES}/policies.yaml")).unwrap();

@@ -31,7 +31,7 @@ fn attachment(name: &str) -> String {
 }
 
 #[test]
-fn all_other_pods_are_shown_and_deleted_and_so_is_the_one() {
+fn damaged_record_hinders_no_pod_from_being_deleted() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     // What is removed is no damaged record, but none.

@@ -145,7 +145,7 @@ fn dhcp_gets_its_lease_through_the_bond_and_gives_it_back() {
 }
 
 #[test]
-fn without_its_daemon_dhcp_fails_and_the_lease_is_pending_until_it_is_there() {
+fn dhcp_lease_is_pending_while_the_daemon_is_absent() {
     let Wired { pod, wire: _wire } = Wired::new("dhcp-off", "dhcp-off-wire");
     let links = pod.links();
     let path = pod.path();

@@ -100,7 +100,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const BOTH: &str = "demo/sriovnet1, demo/sriovnet2";
 
 #[test]
-fn two_vfs_of_one_pf_are_told_everywhere_and_refused_where_the_nad_says_so() {
+fn two_vfs_of_one_pf_are_reported_and_refused_on_request() {
     let networks = networks();
     let twice = "demo/sriovnet1, demo/sriovnet1";
     let shared = manifest("shared", twice, &json!({}));
@@ -130,7 +130,7 @@ fn two_vfs_of_one_pf_are_told_everywhere_and_refused_where_the_nad_says_so() {
 }
 
 #[test]
-fn the_plugin_refuses_before_it_touches_a_link() {
+fn refused_finding_changes_no_link() {
     let networks = networks();
     let netns = Netns::with_links("distinct");
     let vf = |index: u8| {
@@ -160,7 +160,7 @@ fn the_plugin_refuses_before_it_touches_a_link() {
 }
 
 #[test]
-fn a_pf_that_is_down_or_a_port_of_the_node_is_told() {
+fn pf_that_is_down_or_a_port_of_the_node_is_reported() {
     let networks = networks();
     let _ = Command::new("ip").args(["link", "del", "uplink"]).output();
     let bond = |changes: Value| manifest("below", BOTH, &changes);
@@ -182,7 +182,7 @@ fn a_pf_that_is_down_or_a_port_of_the_node_is_told() {
 }
 
 #[test]
-fn what_the_vfs_and_the_options_do_not_give_is_told_all_at_once() {
+fn all_findings_of_vfs_and_options_are_reported_at_once() {
     let networks = networks();
     let changes = json!({
         "mode": "balance-rr", "failOverMac": null, "failoverMac": 1, "miimon": 0,
@@ -203,7 +203,7 @@ fn what_the_vfs_and_the_options_do_not_give_is_told_all_at_once() {
 }
 
 #[test]
-fn a_second_lacp_bond_over_the_same_pfs_is_told_with_the_first() {
+fn second_lacp_bond_over_the_same_pfs_is_reported() {
     let networks = networks();
     succeeded(&apply(&trusted_networks()));
     let lacp = |name: &str| {
@@ -231,7 +231,7 @@ fn a_second_lacp_bond_over_the_same_pfs_is_told_with_the_first() {
 }
 
 #[test]
-fn the_doctor_tells_what_was_changed_since_and_which_pods_are_gone() {
+fn doctor_reports_changes_and_pods_that_are_gone() {
     let networks = networks();
     succeeded(&apply(&manifest("patient", BOTH, &json!({}))));
     doctored_at_last("demo/patient", &[], 0);

@@ -100,7 +100,7 @@ fn taken(netns: &Netns, links: [&str; 2]) {
 }
 
 #[test]
-fn without_a_file_only_links_that_carry_nothing_are_taken() {
+fn without_rules_only_unused_links_are_taken() {
     let netns = Netns::with_links("unlisted");
     let _links = two_dummies();
     let links = ["take1", "take2"];
@@ -129,7 +129,7 @@ fn without_a_file_only_links_that_carry_nothing_are_taken() {
 }
 
 #[test]
-fn a_link_of_the_default_route_is_never_taken() {
+fn link_of_the_default_route_is_never_taken() {
     let netns = Netns::with_links("default");
     let names = &["take1", "take2", "way0"];
     let kinds = ["take1 type dummy", "take2 type dummy", "way0 type bridge"];
@@ -164,7 +164,7 @@ fn a_link_of_the_default_route_is_never_taken() {
 }
 
 #[test]
-fn with_a_file_only_links_that_match_a_pattern_are_taken() {
+fn with_rules_only_links_that_match_a_pattern_are_taken() {
     let netns = Netns::with_links("listed");
     let _links = two_dummies();
     let links = ["take1", "take2"];
@@ -219,7 +219,7 @@ fn vfs_are_allowed_by_driver_and_by_pci_address() {
 }
 
 #[test]
-fn a_malformed_file_keeps_all_links_of_the_node_and_none_of_the_pods() {
+fn malformed_rules_refuse_host_links_and_no_pod_links() {
     let netns = Netns::with_links("malformed");
     let _links = two_dummies();
     let _rules = Rules::write("[host-links]\nallow = [{ nane = \"take*\" }]\n");
@@ -229,7 +229,7 @@ fn a_malformed_file_keeps_all_links_of_the_node_and_none_of_the_pods() {
 }
 
 #[test]
-fn del_gives_back_what_rules_that_came_later_forbid() {
+fn del_restores_links_that_later_rules_forbid() {
     let netns = Netns::with_links("later");
     let _links = two_dummies();
     let before = Snapshot::take();
@@ -241,7 +241,7 @@ fn del_gives_back_what_rules_that_came_later_forbid() {
 }
 
 #[test]
-fn apply_refuses_such_a_link_before_it_changes_anything() {
+fn apply_refuses_a_forbidden_link_before_any_change() {
     let _links = two_dummies();
     ip("addr add 192.0.2.7/24 dev take2");
     let before = Snapshot::take();

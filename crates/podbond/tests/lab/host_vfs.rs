@@ -32,7 +32,7 @@ fn over(vfs: &[String; 2], changes: &Value) -> Value {
 }
 
 #[test]
-fn vfs_that_had_the_address_of_their_bond_come_home_with_their_own() {
+fn vfs_with_the_bonds_mac_return_with_their_own() {
     let networks = WithNetworks::new();
     let trust = |trust: &str| {
         for pf in ["pf0", "pf1"] {
@@ -71,7 +71,7 @@ fn vfs_that_had_the_address_of_their_bond_come_home_with_their_own() {
 }
 
 #[test]
-fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_were() {
+fn hardware_links_of_a_vanished_namespace_are_restored() {
     let networks = WithNetworks::new();
     let vfs = vfs();
     let before = Snapshot::take();

@@ -26,7 +26,7 @@ fn delete(pod: &str) -> std::process::Output {
 }
 
 #[test]
-fn a_pod_whose_apply_was_killed_is_made_anew_and_its_vfs_are_not_lost() {
+fn pod_of_a_killed_apply_is_created_without_losing_vfs() {
     let networks = WithNetworks::new();
     let (before, manifest) = (Snapshot::take(), pod("killed", NETWORKS));
     succeeded(&apply(&manifest));
@@ -53,7 +53,7 @@ fn a_pod_whose_apply_was_killed_is_made_anew_and_its_vfs_are_not_lost() {
 }
 
 #[test]
-fn what_cannot_be_taken_away_of_an_earlier_sandbox_does_not_stand_in_the_way() {
+fn remains_of_an_earlier_sandbox_hinder_no_new_one() {
     let networks = WithNetworks::new();
     let (before, manifest) = (Snapshot::take(), pod("reborn", NETWORKS));
     succeeded(&apply(&manifest));
@@ -76,7 +76,7 @@ fn what_cannot_be_taken_away_of_an_earlier_sandbox_does_not_stand_in_the_way() {
 }
 
 #[test]
-fn a_sriovnetwork_is_deleted_by_name_and_takes_nothing_that_people_wrote() {
+fn deleted_sriovnetwork_keeps_nads_that_people_wrote() {
     let networks = WithNetworks::new();
     let namespace = "openshift-sriov-network-operator";
     let delete = || podbond(&["delete", "sriovnetwork", "sriovnet1", "-n", namespace]);

@@ -127,7 +127,7 @@ fn balance_alb_carries_traffic_and_fails_over() {
 }
 
 #[test]
-fn applying_the_directory_of_the_documented_case_leaves_the_modes_alone() {
+fn directory_of_the_documented_case_leaves_out_the_modes() {
     let plan = succeeded(&podbond(&["plan", "-f", EXAMPLES]));
     assert!(plan.contains("bond-net1") && !plan.contains("balance-rr"), "{plan}");
 }

@@ -141,7 +141,7 @@ fn lease_is_pending_until_its_own_del_succeeds() {
 }
 
 #[test]
-fn attachment_that_is_made_again_keeps_its_new_lease() {
+fn recreated_attachment_keeps_its_new_lease() {
     let before = Snapshot::take();
     let (unreliable, netns) = (Unreliable::new(), Netns::with_links("again"));
     let path = netns.path();

@@ -110,7 +110,7 @@ fn vf(pf: &str, index: u8) -> String {
 }
 
 #[test]
-fn what_plugins_made_for_a_runtime_is_removed() {
+fn attachments_of_a_vanished_runtime_pod_are_removed() {
     let networks = WithNetworks::new();
     let (before, vfs) = (Snapshot::take(), vfs_on_node());
     ip("netns add swept");

@@ -47,7 +47,7 @@ fn told(error: &Value, expected: &[&str]) {
 }
 
 #[test]
-fn a_wrong_value_is_named_and_nothing_is_changed() {
+fn wrong_value_is_named_and_nothing_is_changed() {
     let netns = Netns::with_links("wrong");
     let (node, links) = (Snapshot::take(), netns.links());
     for (changes, expected) in wrong() {
@@ -59,14 +59,14 @@ fn a_wrong_value_is_named_and_nothing_is_changed() {
 }
 
 #[test]
-fn json_that_does_not_parse_is_told_with_line_and_column() {
+fn malformed_json_is_reported_with_line_and_column() {
     let netns = Netns::with_links("json");
     let error = add(&netns.path(), "bond0").run_text("{\n  \"type\": \"bond\",,\n}").unwrap_err();
     told(&error, &["line 2", "column"]);
 }
 
 #[test]
-fn interface_names_that_the_bond_cannot_have_are_refused() {
+fn wrong_interface_name_is_refused() {
     let netns = Netns::with_links("names");
     netns.ip("link add eth0 type dummy");
     let links = netns.links();
@@ -83,7 +83,7 @@ fn interface_names_that_the_bond_cannot_have_are_refused() {
 }
 
 #[test]
-fn a_port_of_another_bond_is_left_there() {
+fn port_of_another_bond_is_refused_and_left_unchanged() {
     let netns = Netns::with_links("taken");
     netns.ip("link add other type bond");
     netns.ip("link set net2 down");
@@ -95,13 +95,13 @@ fn a_port_of_another_bond_is_left_there() {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_named() {
+fn missing_namespace_is_named() {
     let error = add("/run/netns/nowhere", "bond0").run(&bond_config(&json!({}))).unwrap_err();
     told(&error, &["/run/netns/nowhere"]);
 }
 
 #[test]
-fn an_exhausted_range_is_named_and_the_bond_is_taken_back() {
+fn exhausted_range_is_named_and_the_bond_removed() {
     let ipam = json!({"type": "host-local", "subnet": "10.56.218.0/24",
         "rangeStart": "10.56.218.5", "rangeEnd": "10.56.218.5"});
     let config = bond_config(&json!({"name": "tiny", "ipam": ipam}));
@@ -116,7 +116,7 @@ fn an_exhausted_range_is_named_and_the_bond_is_taken_back() {
 }
 
 #[test]
-fn a_kernel_without_bonding_is_told_with_the_mend() {
+fn kernel_without_bonding_is_reported_with_a_remedy() {
     let netns = Netns::with_links("bare");
     let modprobe = |arguments: &[&str]| Command::new("modprobe").args(arguments).output().unwrap();
     let barred = "/etc/modprobe.d/no-bonding.conf";
@@ -131,7 +131,7 @@ fn a_kernel_without_bonding_is_told_with_the_mend() {
 }
 
 #[test]
-fn without_root_rights_the_mend_is_told() {
+fn missing_root_rights_are_reported_with_a_remedy() {
     use std::os::unix::process::CommandExt;
     let netns = Netns::with_links("rights");
     let mut command = Command::new("/opt/cni/bin/bond");

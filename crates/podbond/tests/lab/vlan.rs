@@ -40,7 +40,7 @@ fn within_patience(mut holds: impl FnMut() -> bool) -> bool {
 }
 
 #[test]
-fn the_vlan_interface_is_the_pods_and_goes_with_its_bond() {
+fn vlan_interface_is_removed_with_its_bond_by_del() {
     let before = Snapshot::take();
     let netns = Netns::with_links("vlan");
     netns.ip("link set net2 mtu 1400");
@@ -111,7 +111,7 @@ fn check_compares_the_vlan_interface_and_the_bond() {
 }
 
 #[test]
-fn an_add_that_fails_leaves_neither_bond_nor_vlan_interface() {
+fn failed_add_leaves_neither_bond_nor_vlan_interface() {
     let netns = Netns::with_links("vlan-failed");
     let (path, links, node) = (netns.path(), netns.links(), Snapshot::take());
     let ipam = json!({"type": "host-local", "subnet": "10.56.217.0/33"});
@@ -129,7 +129,7 @@ fn an_add_that_fails_leaves_neither_bond_nor_vlan_interface() {
 }
 
 #[test]
-fn what_somebody_has_removed_does_not_keep_the_rest_from_being_removed() {
+fn removed_vlan_interface_or_bond_hinders_no_del() {
     let before = Snapshot::take();
     let netns = Netns::with_links("vlan-gone");
     let (path, links) = (netns.path(), netns.links());
@@ -173,7 +173,7 @@ fn answers(pod: &str) -> bool {
 }
 
 #[test]
-fn tagged_traffic_passes_over_vfs_and_survives_a_fail_over() {
+fn tagged_traffic_over_vfs_survives_a_fail_over() {
     let networks = WithNetworks::new();
     let _vlan = SwitchVlan::new();
     let ipam = json!({"type": "host-local", "subnet": "10.57.0.0/24", "rangeStart": "10.57.0.10"});
