@@ -197,7 +197,7 @@ impl Drop for Node {
 
 #[test]
 fn recreated_namespace_at_the_same_path_is_another() {
-    let node = Node::new("attach-anew");
+    let node = Node::new("attach-again");
     node.add("a").unwrap();
     let message = node.add("a").unwrap_err().to_string();
     assert!(message.contains("interface eth0 for network 10.88.0: container"), "{message}");

@@ -96,9 +96,9 @@ fn vfs_of_a_torn_record_are_not_removed_for_another_policy() {
     let (mut node, [_, b]) = torn("", &[POLICY_A]);
     let holdings = node.holdings();
     let message = apply(&mut node, &b).unwrap_err().to_string();
-    let told = "ops_a.json is damaged: it holds no single SriovNetworkNodePolicy: apply or delete \
+    let expected = "ops_a.json is damaged: it holds no single SriovNetworkNodePolicy: apply or delete \
                 SriovNetworkNodePolicy ops/a first;";
-    assert!(message.contains(told), "{message}");
+    assert!(message.contains(expected), "{message}");
     assert_eq!(delete(&mut node, "b").unwrap_err().to_string(), message);
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
     // To apply no policy changes nothing.

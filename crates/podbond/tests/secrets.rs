@@ -119,6 +119,6 @@ fn no_error_reveals_a_secret() {
             logged += u32::from(said.contains("level=error"));
         }
     }
-    // Else there was nothing to be told.
+    // Else there was nothing to reveal.
     assert!(failed > 30 && logged > 30, "{failed} failed, {logged} are in the log");
 }

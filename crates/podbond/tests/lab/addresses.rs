@@ -190,8 +190,9 @@ fn changed_route_is_reported_with_its_present_value() {
     let config = with_result(&config, ipam.run("ADD", &netns, &config).unwrap());
     netns.ip("route change 10.9.0.0/16 via 10.56.217.1 dev bond0 metric 50 mtu 1300");
     let msg = words(&ipam.run("CHECK", &netns, &config).unwrap_err()["msg"]);
-    let told = "route 10.9.0.0/16 via 10.56.217.1 metric 50 mtu 1400 has mtu 1300, not mtu 1400";
-    assert!(msg.contains(told), "{msg}");
+    let expected =
+        "route 10.9.0.0/16 via 10.56.217.1 metric 50 mtu 1400 has mtu 1300, not mtu 1400";
+    assert!(msg.contains(expected), "{msg}");
     ipam.run("DEL", &netns, &config).unwrap();
 }
 
@@ -240,8 +241,8 @@ fn gateway_outside_the_subnets_is_refused_without_a_trace() {
         let error = ipam.run("ADD", &netns, &fixed("1.0.0")).unwrap_err();
         let msg = words(&error["msg"]);
         assert!(msg.starts_with("network bond-net1: append route "), "{msg}");
-        let told = format!("{dst} via {gw} through bond0 (pod): gateway {gw} is in no subnet");
-        assert!(msg.contains(&told), "{msg}");
+        let expected = format!("{dst} via {gw} through bond0 (pod): gateway {gw} is in no subnet");
+        assert!(msg.contains(&expected), "{msg}");
         assert_eq!(
             (ipam.calls(), netns.links()),
             (vec!["ADD bond0".to_owned(), "DEL bond0".to_owned()], links.clone(),)
@@ -295,8 +296,9 @@ fn dad_is_waited_for_when_it_is_enabled() {
     let links = pod.links();
     let error = ipam.run("ADD", &pod, &config).unwrap_err();
     let msg = words(&error["msg"]);
-    let told = "network bond-net1: address fd00:57::7/64 of bond0 (pod) is in use by another host";
-    assert!(msg.starts_with(told), "{msg}");
+    let expected =
+        "network bond-net1: address fd00:57::7/64 of bond0 (pod) is in use by another host";
+    assert!(msg.starts_with(expected), "{msg}");
     assert_eq!(pod.links(), links);
     assert_eq!(ipam.calls().last().unwrap(), "DEL bond0", "the lease is given back");
 
@@ -323,8 +325,8 @@ fn check_reports_a_duplicate_found_after_carrier() {
             Ok(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
             Err(error) => {
                 let msg = words(&error["msg"]);
-                let told = "address fd00:57::7/64 is not used, since another host has it";
-                assert!(msg.contains(told), "{msg}");
+                let expected = "address fd00:57::7/64 is not used, since another host has it";
+                assert!(msg.contains(expected), "{msg}");
                 ipam.run("DEL", &pod, &config).unwrap();
                 return;
             }

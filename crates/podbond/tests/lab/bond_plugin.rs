@@ -176,7 +176,7 @@ fn nodes_own_namespace_is_refused_and_left_unchanged() {
     let error = call("ADD", "/proc/1/ns/net").run(&config).unwrap_err();
     assert!(words(&error["msg"]).contains("the node's own network namespace"), "{error}");
     assert_eq!(Snapshot::take(), before);
-    // Also as when the pod's process has died and its number is a daemon's by now.
+    // Also as when the pod's process has died and its number is a daemon's now.
     for in_pod in [true, false] {
         let links = [json!({"name": "pf0"}), json!({"name": "pf1"})];
         let config = bond_config(&json!({"linksInContainer": in_pod, "links": links}));

@@ -47,7 +47,7 @@ impl Card {
     }
 }
 
-/// Makes and deletes the documented pod, whose VFs of pf0 go meanwhile, with what makes them anew.
+/// Makes and deletes the documented pod, whose VFs of pf0 go meanwhile, with what creates them again.
 /// Gives the state files before and after.
 fn deleted_without_its_vf(take: impl FnOnce(), put_back: impl FnOnce()) {
     let before = Snapshot::take();

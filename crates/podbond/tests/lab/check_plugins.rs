@@ -1,4 +1,4 @@
-//! CHECK tells what somebody did by hand: each thing by itself, and several in one error.
+//! CHECK reports what somebody did by hand: each thing by itself, and several in one error.
 
 use std::fs;
 

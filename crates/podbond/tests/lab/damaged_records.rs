@@ -9,7 +9,7 @@ use crate::node::{Snapshot, WithNetworks, apply, interface, pod, podbond, pods, 
 
 const STATE: &str = "/var/lib/podbond";
 
-/// The files whose records are told to be damaged, by `status` or `doctor`.
+/// The files whose records are reported as damaged, by `status` or `doctor`.
 fn damaged(command: &str) -> Vec<String> {
     let report = succeeded(&podbond(&[command, "-o", "json"]));
     let report: Value = serde_json::from_str(&report).unwrap();

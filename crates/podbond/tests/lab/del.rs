@@ -190,7 +190,7 @@ fn bond_of_bond_cni_is_deleted() {
     let _links = HostLinks::new();
     let before = Snapshot::take();
     for (config, in_pod) in [(bond_config(&json!({})), true), (over_host_links(), false)] {
-        let netns = Netns::with_links("incumbent");
+        let netns = Netns::with_links("bond-cni");
         let links = netns.links();
         let ports = if in_pod { ["net1", "net2"] } else { ["port1", "port2"] };
         netns.ip("link add bond0 type bond mode active-backup miimon 100 fail_over_mac 1");
@@ -202,7 +202,7 @@ fn bond_of_bond_cni_is_deleted() {
             netns.ip(&format!("link set {port} master bond0"));
         }
         netns.ip("link set bond0 up");
-        let lease = Call { plugin: "host-local", ..call("ADD", "/run/netns/incumbent") };
+        let lease = Call { plugin: "host-local", ..call("ADD", "/run/netns/bond-cni") };
         let answer = lease.run(&config).unwrap();
         let address = words(&answer["ips"][0]["address"]);
         netns.ip(&format!("addr add {address} dev bond0"));
@@ -246,13 +246,13 @@ impl ReadOnly {
             let status = Command::new("mount").args(arguments).status().unwrap();
             assert!(status.success(), "mount {arguments:?}");
         };
-        let made = Self(dirs.iter().map(ToString::to_string).collect());
+        let hidden = Self(dirs.iter().map(ToString::to_string).collect());
         for dir in dirs {
             assert!(Path::new(dir).is_dir(), "{dir}");
             run(&["-o", "bind", dir, dir]);
             run(&["-o", "remount,bind,ro", dir, dir]);
         }
-        made
+        hidden
     }
 }
 

@@ -123,16 +123,16 @@ fn pod_whose_vfs_were_recreated_is_deleted() {
     let networks = WithNetworks::new();
     let files = state_files();
     for is_gone in [false, true] {
-        make("unmade");
+        make("recreated");
         for pf in ["pf0", "pf1"] {
             write(&format!("/sys/class/net/{pf}/device/sriov_numvfs"), "0");
             write(&format!("/sys/class/net/{pf}/device/sriov_numvfs"), "4");
             wait_for("the VFs have links", || has_links(pf, 4));
         }
         if is_gone {
-            ip("netns del demo.unmade");
+            ip("netns del demo.recreated");
         }
-        delete("unmade");
+        delete("recreated");
         assert_eq!(state_files(), files);
         assert!(has_links("pf0", 4) && has_links("pf1", 4));
         // The next pod finds them usable.

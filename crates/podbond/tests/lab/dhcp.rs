@@ -25,9 +25,9 @@ const RELEASE: u8 = 7;
 /// Where the options of a message begin: RFC 2131, section 2, and the magic cookie.
 const OPTIONS: usize = 240;
 
-/// The server: answers each DISCOVER and REQUEST, and tells which messages came.
+/// The server: answers each DISCOVER and REQUEST, and returns the types of the messages that came.
 fn serve(netns: String) -> Receiver<u8> {
-    let (tell, told) = channel();
+    let (sender, messages) = channel();
     let (ready, is_ready) = channel();
     thread::spawn(move || {
         podbond_kernel::enter(Path::new(&netns)).unwrap();
@@ -41,13 +41,13 @@ fn serve(netns: String) -> Receiver<u8> {
             if let Some(answer) = answer_to(kind) {
                 let _ = socket.send_to(&reply(message, answer), "255.255.255.255:68");
             }
-            if tell.send(kind).is_err() {
+            if sender.send(kind).is_err() {
                 return;
             }
         }
     });
     is_ready.recv_timeout(Duration::from_secs(30)).unwrap();
-    told
+    messages
 }
 
 fn answer_to(kind: u8) -> Option<u8> {

@@ -1,4 +1,4 @@
-//! What will not survive is told before that day: by the plan, in the log of an ADD, by the doctor.
+//! What will not survive is reported before that day: by the plan, in the log of an ADD, by the doctor.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -152,7 +152,7 @@ fn refused_finding_changes_no_link() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(!text.contains("miimon"), "it is told and not refused: {text}");
+    assert!(!text.contains("miimon"), "it is reported and not refused: {text}");
     assert_eq!((Snapshot::take(), netns.links()), before);
     ip("link set pf0 up");
     drop(netns);
@@ -210,12 +210,12 @@ fn second_lacp_bond_over_the_same_pfs_is_reported() {
         let changes = json!({"mode": "802.3ad", "failOverMac": null});
         manifest(name, "demo/trusted1, demo/trusted2", &changes)
     };
-    let told = |log: &str| log.contains("PF pf0: net3 of pod demo/first runs LACP over it too");
+    let reported = |log: &str| log.contains("PF pf0: net3 of pod demo/first runs LACP over it too");
     let log = said(&apply(&lacp("first")));
     assert!(!log.contains("runs LACP"), "{log}");
     assert_eq!(planned(&lacp("second")), ["lacp-twice-on-a-pf", "lacp-twice-on-a-pf"]);
     let log = said(&apply(&lacp("second")));
-    assert!(told(&log), "{log}");
+    assert!(reported(&log), "{log}");
     let (found, status) = doctored("demo/second");
     let twice = found.iter().filter(|code| *code == "lacp-twice-on-a-pf").count();
     assert_eq!((twice, status), (2, Some(4)), "{found:?}");

@@ -40,13 +40,13 @@ fn gc_removes_what_is_not_valid_and_nothing_else() {
     for ((id, config), pod) in [("c1", &ours), ("c2", &ours), ("c3", &other)].iter().zip(&pods) {
         call("ADD", id, &pod.path(), config).unwrap();
     }
-    let made = pods.each_ref().map(Netns::links);
+    let added = pods.each_ref().map(Netns::links);
     gc(&ours, &["c1", "c2"]).unwrap();
-    assert_eq!(pods.each_ref().map(Netns::links), made);
+    assert_eq!(pods.each_ref().map(Netns::links), added);
 
     gc(&ours, &["c1"]).unwrap();
     assert_eq!(pods[1].links(), links[1]);
-    assert_eq!((pods[0].links(), pods[2].links()), (made[0].clone(), made[2].clone()));
+    assert_eq!((pods[0].links(), pods[2].links()), (added[0].clone(), added[2].clone()));
     let leases = |network: &str| {
         let leases = fs::read_dir(format!("/var/lib/cni/networks/{network}")).unwrap();
         let names = leases.map(|lease| lease.unwrap().file_name().into_string().unwrap());

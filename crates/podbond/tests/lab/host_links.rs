@@ -33,10 +33,10 @@ struct Links(&'static [&'static str]);
 
 impl Links {
     /// Each by what stands after `ip link add`, its name first.
-    fn new(names: &'static [&'static str], made: &[&str]) -> Self {
+    fn new(names: &'static [&'static str], created: &[&str]) -> Self {
         let links = Self(names);
         links.remove();
-        for link in made {
+        for link in created {
             ip(&format!("link add {link}"));
         }
         for name in names {
@@ -104,25 +104,25 @@ fn without_rules_only_unused_links_are_taken() {
     let netns = Netns::with_links("unlisted");
     let _links = two_dummies();
     let links = ["take1", "take2"];
-    let mend = r#"allow = [{ name = "take2" }]"#;
+    let remedy = r#"allow = [{ name = "take2" }]"#;
     taken(&netns, links);
 
     ip("addr add 192.0.2.7/24 dev take2");
-    refused(&netns, links, &["take2 has the address 192.0.2.7/24", mend, FILE]);
+    refused(&netns, links, &["take2 has the address 192.0.2.7/24", remedy, FILE]);
     ip("addr flush dev take2 scope global");
     ip("addr add 2001:db8::7/64 dev take2 nodad");
-    refused(&netns, links, &["take2 has the address 2001:db8::7/64", mend]);
+    refused(&netns, links, &["take2 has the address 2001:db8::7/64", remedy]);
     ip("addr flush dev take2 scope global");
 
     ip("route add 198.51.100.0/24 dev take2");
-    refused(&netns, links, &["take2 has the route 198.51.100.0/24", mend]);
+    refused(&netns, links, &["take2 has the route 198.51.100.0/24", remedy]);
     ip("route del 198.51.100.0/24 dev take2");
     ip("route add 198.51.100.0/24 dev take2 table 100");
-    refused(&netns, links, &["take2 has the route 198.51.100.0/24", mend]);
+    refused(&netns, links, &["take2 has the route 198.51.100.0/24", remedy]);
     ip("route flush table 100");
 
     ip("link add link take2 name take2.7 type vlan id 7");
-    refused(&netns, links, &["take2 carries the node's link take2.7", mend]);
+    refused(&netns, links, &["take2 carries the node's link take2.7", remedy]);
     ip("link del take2.7");
 
     taken(&netns, links);

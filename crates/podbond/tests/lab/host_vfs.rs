@@ -83,11 +83,11 @@ fn hardware_links_of_a_vanished_namespace_are_restored() {
     drop(netns);
     call("DEL", &path).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
-    // So they are when the container is made anew by another configuration.
+    // So they are when the container is added again by another configuration.
     let netns = Netns::with_links("vanished");
     call("ADD", &path).run(&config).unwrap();
     drop(netns);
-    let netns = Netns::with_links("anew");
+    let netns = Netns::with_links("again");
     call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
     call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
     drop(netns);

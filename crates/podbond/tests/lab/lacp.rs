@@ -162,11 +162,11 @@ fn silent_switch_port_is_excluded_and_reported() {
     negotiated(["pf0", "pf1"], "fast");
 
     ip("-n switch link set sw1 down");
-    let is_told = |status: &Value| {
+    let is_reported = |status: &Value| {
         let findings = interface(status, BOND)["bond"]["findings"].as_array();
         findings.is_some_and(|all| all.iter().any(|one| is_silent(one, &["pf1"])))
     };
-    let seen = until("a finding about pf1", || status("lacp"), is_told);
+    let seen = until("a finding about pf1", || status("lacp"), is_reported);
     assert_eq!(interface(&seen, "pf1")["carrier"], true, "{seen}");
     let left = |status: &Value| interface(status, BOND)["bond"]["aggregator"]["ports"] == 1;
     until("an aggregator without pf1", || status("lacp"), left);

@@ -71,16 +71,16 @@ fn mac_of_runtime_takes_precedence_over_args_and_config() {
     let netns = pod("mac-order", NET2);
     let path = netns.path();
     let args = "IgnoreUnknown=1;MAC=02:00:00:00:00:aa";
-    let made = |config: &Value| {
+    let bond_mac = |config: &Value| {
         let mut command = Command::new("/opt/cni/bin/bond");
         call("ADD", &path).run_as(command.env("CNI_ARGS", args), &config.to_string()).unwrap();
         let mac = mac(&netns, "bond0");
         call("DEL", &path).run(config).unwrap();
         mac
     };
-    assert_eq!(made(&config(&json!({"mac": WANTED}))), "02:00:00:00:00:aa");
+    assert_eq!(bond_mac(&config(&json!({"mac": WANTED}))), "02:00:00:00:00:aa");
     let runtime = json!({"mac": WANTED, "runtimeConfig": {"mac": "02:00:00:00:00:bb"}});
-    assert_eq!(made(&config(&runtime)), "02:00:00:00:00:bb");
+    assert_eq!(bond_mac(&config(&runtime)), "02:00:00:00:00:bb");
 }
 
 #[test]

@@ -127,8 +127,10 @@ fn status_reports_what_hinders_any_network() {
     networks[1]["ipam"] = json!({"type": "not-installed"});
     let error = status(&networks).unwrap_err();
     assert_eq!(error["code"], 50, "{error}");
-    for told in ["no address is left in ipam", "plugin \"not-installed\" is not in /opt/cni/bin"] {
-        assert!(words(&error["msg"]).contains(told), "{error}");
+    for expected in
+        ["no address is left in ipam", "plugin \"not-installed\" is not in /opt/cni/bin"]
+    {
+        assert!(words(&error["msg"]).contains(expected), "{error}");
     }
     run("DEL", &netns, ARGS, &config(&networks)).unwrap();
 }

@@ -23,10 +23,10 @@ const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 fn gc(arguments: &[&str]) -> Vec<String> {
     let arguments: Vec<&str> = ["gc", "-o", "json"].iter().chain(arguments).copied().collect();
     let rows: Vec<Value> = serde_json::from_str(&succeeded(&podbond(&arguments))).unwrap();
-    let told = |row: &Value| {
+    let row_text = |row: &Value| {
         format!("{}: {}: {}", words(&row["object"]), words(&row["what"]), words(&row["done"]))
     };
-    rows.iter().map(told).collect()
+    rows.iter().map(row_text).collect()
 }
 
 /// The objects of what was found, and nothing else may have become of them.

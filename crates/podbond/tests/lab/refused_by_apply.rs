@@ -1,4 +1,4 @@
-//! Bad input to `podbond apply`: an error that names object, field and mend, an exit status that is
+//! Bad input to `podbond apply`: an error that names object, field and remedy, an exit status that is
 //! not 0, and nothing changed.
 
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ fn resource_without_a_free_vf_names_its_holders() {
     networks.end();
 }
 
-/// Policies stay while a pod holds a VF of theirs, and are not remade under it.
+/// Policies stay while a pod holds a VF of theirs, and are not created again under it.
 fn refused_deletion() {
     let before = Snapshot::take();
     let namespace = "openshift-sriov-network-operator";

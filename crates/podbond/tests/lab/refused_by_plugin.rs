@@ -1,4 +1,4 @@
-//! Bad input to the bond plugin: an error that names object, field and mend, and nothing changed.
+//! Bad input to the bond plugin: an error that names object, field and remedy, and nothing changed.
 
 use std::fs;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn add<'c>(netns: &'c str, ifname: &'c str) -> Call<'c> {
 }
 
 /// The message of an error, which must hold all these words.
-fn told(error: &Value, expected: &[&str]) {
+fn assert_reported(error: &Value, expected: &[&str]) {
     let text = format!("{} {}", words(&error["msg"]), words(&error["details"]));
     for word in expected {
         assert!(text.contains(word), "{word:?} is not in: {text}");
@@ -52,7 +52,7 @@ fn wrong_value_is_named_and_nothing_is_changed() {
     let (node, links) = (Snapshot::take(), netns.links());
     for (changes, expected) in wrong() {
         let error = add(&netns.path(), "bond0").run(&bond_config(&changes)).unwrap_err();
-        told(&error, &expected);
+        assert_reported(&error, &expected);
         assert_eq!(netns.links(), links, "{changes}");
         assert_eq!(Snapshot::take(), node, "{changes}");
     }
@@ -62,7 +62,7 @@ fn wrong_value_is_named_and_nothing_is_changed() {
 fn malformed_json_is_reported_with_line_and_column() {
     let netns = Netns::with_links("json");
     let error = add(&netns.path(), "bond0").run_text("{\n  \"type\": \"bond\",,\n}").unwrap_err();
-    told(&error, &["line 2", "column"]);
+    assert_reported(&error, &["line 2", "column"]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn wrong_interface_name_is_refused() {
         ("net1", "net1 is the name of the bond itself"),
     ] {
         let error = add(&netns.path(), ifname).run(&bond_config(&json!({}))).unwrap_err();
-        told(&error, &[expected]);
+        assert_reported(&error, &[expected]);
         assert_eq!(netns.links(), links, "{ifname}");
     }
 }
@@ -89,7 +89,7 @@ fn port_of_another_bond_is_refused_and_left_unchanged() {
     netns.ip("link set net2 down");
     netns.ip("link set net2 master other");
     let error = add(&netns.path(), "bond0").run(&bond_config(&json!({}))).unwrap_err();
-    told(&error, &["net2", "port of other"]);
+    assert_reported(&error, &["net2", "port of other"]);
     assert_eq!(netns.link("net2")["master"], "other");
     assert_eq!(netns.link("bond0"), Value::Null);
 }
@@ -97,7 +97,7 @@ fn port_of_another_bond_is_refused_and_left_unchanged() {
 #[test]
 fn missing_namespace_is_named() {
     let error = add("/run/netns/nowhere", "bond0").run(&bond_config(&json!({}))).unwrap_err();
-    told(&error, &["/run/netns/nowhere"]);
+    assert_reported(&error, &["/run/netns/nowhere"]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn exhausted_range_is_named_and_the_bond_removed() {
     let (node, links) = (Snapshot::take(), second.links());
     let path = second.path();
     let other = Call { container: "c2", ..add(&path, "bond0") };
-    told(&other.run(&config).unwrap_err(), &["tiny", "10.56.218.5"]);
+    assert_reported(&other.run(&config).unwrap_err(), &["tiny", "10.56.218.5"]);
     assert_eq!((Snapshot::take() == node, second.links()), (true, links));
     Call { command: "DEL", ..add(&first.path(), "bond0") }.run(&config).unwrap();
 }
@@ -126,7 +126,7 @@ fn kernel_without_bonding_is_reported_with_a_remedy() {
     let answer = add(&netns.path(), "bond0").run(&bond_config(&json!({})));
     fs::remove_file(barred).unwrap();
     modprobe(&["bonding"]);
-    told(&answer.unwrap_err(), &["bonding", "modprobe bonding"]);
+    assert_reported(&answer.unwrap_err(), &["bonding", "modprobe bonding"]);
     assert_eq!(netns.links(), links);
 }
 
@@ -138,5 +138,5 @@ fn missing_root_rights_are_reported_with_a_remedy() {
     command.uid(65534).gid(65534);
     let path = netns.path();
     let answer = add(&path, "bond0").run_as(&mut command, &bond_config(&json!({})).to_string());
-    told(&answer.unwrap_err(), &["root"]);
+    assert_reported(&answer.unwrap_err(), &["root"]);
 }
