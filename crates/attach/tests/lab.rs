@@ -196,8 +196,8 @@ impl Drop for Node {
 }
 
 #[test]
-fn recreated_namespace_at_the_same_path_is_another() {
-    let node = Node::new("attach-again");
+fn a_namespace_made_anew_at_the_same_path_is_told_from_the_old_one() {
+    let node = Node::new("attach-anew");
     node.add("a").unwrap();
     let message = node.add("a").unwrap_err().to_string();
     assert!(message.contains("interface eth0 for network 10.88.0: container"), "{message}");
@@ -215,7 +215,7 @@ fn recreated_namespace_at_the_same_path_is_another() {
 }
 
 #[test]
-fn delete_succeeds_when_the_namespace_is_gone() {
+fn a_namespace_that_is_gone_does_not_stand_in_the_way_of_delete() {
     let node = Node::new("attach-gone");
     node.add("a").unwrap();
     node.remove_netns();
@@ -227,14 +227,14 @@ fn delete_succeeds_when_the_namespace_is_gone() {
 }
 
 #[test]
-fn default_routes_coexist_unless_the_annotation_chooses() {
+fn default_routes_stand_beside_each_other_unless_the_annotation_says_which() {
     let node = Node::new("attach-beside");
     node.add("a").unwrap();
     assert_eq!(node.default_routes("-4"), ["10.88.0.1 eth0", "10.1.0.1 net1"]);
 }
 
 #[test]
-fn default_route_uses_the_attachment_that_asks_for_it() {
+fn the_default_route_leads_through_the_attachment_that_asks_for_it() {
     let node = Node::new("attach-route");
     let added = node.add(r#"[{"name": "a", "default-route": ["10.1.0.7"]}]"#).unwrap();
     assert_eq!(node.default_routes("-4"), ["10.1.0.7 net1"]);
@@ -259,7 +259,7 @@ fn each_address_family_has_its_own_default_route() {
 }
 
 #[test]
-fn default_route_of_any_origin_is_replaced() {
+fn a_default_route_gives_way_whoever_made_it() {
     // As daemons of routing and routers' advertisements make them. Of IPv6 the kernel joins both.
     for (name, protocol) in [("attach-static", "static"), ("attach-ra", "ra")] {
         let mut node = Node::new(name);
@@ -272,7 +272,7 @@ fn default_route_of_any_origin_is_replaced() {
 }
 
 #[test]
-fn unreachable_gateway_undoes_the_chain() {
+fn a_gateway_that_cannot_be_reached_undoes_the_chain() {
     let node = Node::new("attach-unreachable");
     let error = node.add(r#"[{"name": "a", "default-route": ["192.0.2.1"]}]"#).unwrap_err();
     let message = error.to_string();

@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused_with_a_reason(text in "[\\[\\]{}\",:@/ a-z0-9.]{0,60}|\\PC{0,40}") {
+    fn any_text_is_read_or_refused_with_words(text in "[\\[\\]{}\",:@/ a-z0-9.]{0,60}|\\PC{0,40}") {
         if let Err(error) = parse_networks(&text) {
             prop_assert!(!error.to_string().is_empty());
         }
@@ -48,7 +48,7 @@ proptest! {
 }
 
 #[test]
-fn deep_nesting_is_refused() {
+fn what_nests_too_deep_is_refused() {
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let text = format!(r#"[{{"name": "a", "cni-args": {{"x": {open}{close}}}}}]"#);
     let message = parse_networks(&text).unwrap_err().to_string();

@@ -62,7 +62,7 @@ fn pool_without_a_free_vf_names_the_holders() {
 }
 
 #[test]
-fn unknown_resource_is_refused_with_the_existing_ones() {
+fn unknown_resource_is_answered_with_those_that_there_are() {
     let node = node();
     let message = node.take("nic9", node.record("a", "net1")).unwrap_err().to_string();
     assert!(
@@ -86,7 +86,7 @@ fn pod_whose_namespace_is_gone_holds_nothing() {
 }
 
 #[test]
-fn claim_without_a_path_holds_nothing_an_unreadable_one_does() {
+fn claim_that_names_no_path_holds_nothing_and_one_that_cannot_be_looked_at_does() {
     let node = node();
     let first = pci("0000:01:10.0");
     for torn in ["\0\0\0\0", "proc/self/ns/net", ""] {
@@ -150,7 +150,7 @@ fn vf_may_be_chosen_by_address_without_any_policy() {
 }
 
 #[test]
-fn function_that_is_no_vf_cannot_be_chosen() {
+fn what_is_no_vf_cannot_be_chosen() {
     let node = node();
     for address in ["0000:01:00.0", "0000:99:00.0"] {
         let message = node.holdings().choose_this(&node.sysfs(), pci(address)).unwrap_err();

@@ -94,7 +94,7 @@ fn macs(pf: &podbond_inventory::Pf) -> Vec<(Option<Mac>, Option<Mac>)> {
 }
 
 #[test]
-fn policy_creates_and_removes_vfs_with_kept_macs() {
+fn a_policy_makes_vfs_whose_macs_the_pf_keeps_and_deleting_it_takes_them_back() {
     let mut node = Node::new();
     let before = node.pf("pf0");
     assert_eq!((before.num_vfs, before.total_vfs), (0, 7));
@@ -113,7 +113,7 @@ fn policy_creates_and_removes_vfs_with_kept_macs() {
 }
 
 #[test]
-fn mtu_rises_and_falls_with_the_policy() {
+fn the_mtu_goes_up_with_the_policy_and_down_with_it() {
     let mut node = Node::new();
     let spec = "numVfs: 2, mtu: 4000, nicSelector: {vendor: \"8086\", pfNames: [pf0]}";
     node.apply(spec).unwrap();
@@ -126,7 +126,7 @@ fn mtu_rises_and_falls_with_the_policy() {
 }
 
 #[test]
-fn more_vfs_than_the_card_has_are_refused() {
+fn more_vfs_than_the_card_has_change_nothing() {
     let mut node = Node::new();
     let message = node.apply("numVfs: 8, nicSelector: {pfNames: [pf1]}").unwrap_err().to_string();
     assert!(message.contains("spec.numVfs is 8, but pf1 can have 7 VFs"), "{message}");
@@ -134,7 +134,7 @@ fn more_vfs_than_the_card_has_are_refused() {
 }
 
 #[test]
-fn vf_in_a_pod_blocks_its_policy_from_being_deleted() {
+fn a_vf_in_a_pod_is_known_by_its_address_and_stands_in_the_way() {
     let mut node = Node::new();
     let spec = "numVfs: 2, nicSelector: {pfNames: [pf0]}";
     node.apply(spec).unwrap();

@@ -39,7 +39,7 @@ fn lines(steps: &[podbond_kernel::Step]) -> Vec<String> {
 }
 
 #[test]
-fn policy_creates_its_vfs_and_keeps_their_macs() {
+fn a_policy_makes_its_vfs_and_keeps_their_macs() {
     let mut node = lab();
     node.write(PF0, "net/pf0/flags", "0x1002");
     let applied = apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -76,7 +76,7 @@ fn applying_again_changes_nothing() {
 }
 
 #[test]
-fn mtu_is_raised_on_the_pf_and_set_on_its_vfs() {
+fn the_mtu_is_raised_on_the_pf_and_set_on_its_vfs() {
     let mut node = lab();
     let policy_a = one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}");
     let steps = lines(&apply(&mut node, &[policy_a]).unwrap().steps);
@@ -90,7 +90,7 @@ fn mtu_is_raised_on_the_pf_and_set_on_its_vfs() {
 }
 
 #[test]
-fn change_of_policy_binds_and_unbinds_vfio_pci() {
+fn vfio_pci_is_bound_and_unbound_again_by_a_change_of_policy() {
     let mut node = lab();
     let driver = |node: &Node| {
         let vfs = &node.seen().pfs[0].vfs;
@@ -104,7 +104,7 @@ fn change_of_policy_binds_and_unbinds_vfio_pci() {
 }
 
 #[test]
-fn deleted_policy_restores_what_was_there_before() {
+fn deleting_a_policy_gives_back_what_was_there_before() {
     let mut node = lab();
     node.set_num_vfs(PF0, 2);
     apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -127,7 +127,7 @@ fn deleted_policy_restores_what_was_there_before() {
 }
 
 #[test]
-fn deleted_policy_of_a_driver_binds_the_earlier_one() {
+fn deleting_a_policy_that_only_bound_a_driver_binds_the_earlier_one() {
     let mut node = Node::new().with_card(CONNECTX5, 1, &["ens1f0np0"]);
     node.set_num_vfs(PF0, 4);
     apply(&mut node, &[one("a", "deviceType: vfio-pci; nicSelector: {vendor: \"15b3\"}")]).unwrap();
@@ -139,7 +139,7 @@ fn deleted_policy_of_a_driver_binds_the_earlier_one() {
 }
 
 #[test]
-fn vfs_created_by_others_are_only_pooled() {
+fn vfs_that_others_made_are_only_pooled() {
     let mut node = lab();
     node.set_num_vfs(PF0, 4);
     let external = one("a", "externallyManaged: true; mtu: 1400; nicSelector: {pfNames: [pf0]}");
@@ -154,7 +154,7 @@ fn vfs_created_by_others_are_only_pooled() {
 }
 
 #[test]
-fn no_policy_takes_a_vf_from_a_pod() {
+fn nothing_takes_a_vf_from_a_pod() {
     let mut node = lab();
     let a = |more: &str| {
         policy("a", &format!("resourceName: a; nicSelector: {{pfNames: [pf0]}}; {more}"))
@@ -182,7 +182,7 @@ fn no_policy_takes_a_vf_from_a_pod() {
 }
 
 #[test]
-fn failed_step_undoes_the_others() {
+fn a_step_that_fails_leaves_all_as_it_was() {
     let mut node = lab();
     node.fails = Some("make 4 VFs of 0000:02:00.0");
     let both = [
@@ -217,7 +217,7 @@ fn vfs_without_a_driver_are_refused_with_its_name() {
 }
 
 #[test]
-fn vf_may_be_renamed_while_it_is_set_up() {
+fn a_vf_may_be_renamed_while_it_is_set_up() {
     let mut node = lab();
     node.renames = Some(("v1p0v2", "enp1s0f0v2"));
     apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -245,7 +245,7 @@ fn bad_policies_change_nothing() {
 }
 
 #[test]
-fn policy_for_other_nodes_is_not_in_force() {
+fn a_policy_for_other_nodes_is_not_in_force() {
     let mut node = lab();
     let holdings = node.holdings();
     let here = one("a", "nodeSelector: {zone: \"1\"}; nicSelector: {pfNames: [pf0]}");
@@ -266,7 +266,7 @@ fn policy_for_other_nodes_is_not_in_force() {
 }
 
 #[test]
-fn vfs_are_created_again_after_a_reboot() {
+fn after_a_reboot_applying_again_makes_the_vfs_again() {
     let mut node = Node::new().with_card(X710, 1, &["ens1f0", "ens1f1"]);
     let selector = "nicSelector: {rootDevices: [\"0000:01:00.0\"]}";
     apply(&mut node, &[one("a", selector)]).unwrap();
@@ -280,7 +280,7 @@ fn vfs_are_created_again_after_a_reboot() {
 }
 
 #[test]
-fn lost_or_changed_vfs_are_not_restored() {
+fn what_was_lost_or_changed_since_is_not_put_back() {
     let mut node = lab();
     node.set_num_vfs(PF0, 2);
     apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -290,7 +290,7 @@ fn lost_or_changed_vfs_are_not_restored() {
 }
 
 #[test]
-fn vf_that_a_pod_holds_is_left_unchanged() {
+fn a_vf_that_a_pod_holds_is_left_alone() {
     let mut node = lab();
     let selector = "nicSelector: {pfNames: [pf0]}";
     apply(&mut node, &[one("a", selector)]).unwrap();
@@ -302,7 +302,7 @@ fn vf_that_a_pod_holds_is_left_unchanged() {
 }
 
 #[test]
-fn removed_card_hinders_no_other_policy() {
+fn a_card_that_was_taken_out_does_not_stand_in_the_way_of_others() {
     let mut node = lab();
     let policies =
         [one("a", "nicSelector: {pfNames: [pf0]}"), one("b", "nicSelector: {pfNames: [pf1]}")];
@@ -317,7 +317,7 @@ fn removed_card_hinders_no_other_policy() {
 }
 
 #[test]
-fn deleted_policy_that_was_not_in_force_changes_nothing() {
+fn deleting_what_is_not_in_force_does_nothing_for_other_policies() {
     let mut node = lab();
     apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap();
     node.set_num_vfs(PF0, 0);
@@ -327,7 +327,7 @@ fn deleted_policy_that_was_not_in_force_changes_nothing() {
 }
 
 #[test]
-fn policy_that_its_pf_cannot_meet_hinders_no_other() {
+fn a_policy_that_fits_its_pf_no_more_does_not_stand_in_the_way_of_others() {
     type Change = fn(&mut Node);
     let external = |more: &str| {
         let external = "externallyManaged: true; nicSelector: {pfNames: [pf0]}";

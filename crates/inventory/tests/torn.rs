@@ -45,7 +45,7 @@ fn torn(text: &str, kinds: &[&str]) -> (Node, [SriovNetworkNodePolicy; 2]) {
 }
 
 #[test]
-fn torn_policy_record_blocks_no_vf_of_another_policy() {
+fn a_torn_record_of_a_policy_keeps_no_vf_of_another_from_being_given_out() {
     let (node, _) = torn("", &[POLICY_A, RECORD_PF0]);
     let take = |of: &str| node.take(of, node.record("web", "net1"));
     take("b").unwrap();
@@ -53,7 +53,7 @@ fn torn_policy_record_blocks_no_vf_of_another_policy() {
 }
 
 #[test]
-fn torn_policy_record_is_replaced_by_applying_again() {
+fn a_torn_record_is_mended_by_applying_its_policy_again_and_goes_with_it() {
     for text in ["", "{", "\0\0", "{\"version\": 1}"] {
         let (mut node, [a, _]) = torn(text, &[POLICY_A, RECORD_PF0]);
         // As after the reboot.
@@ -79,7 +79,7 @@ fn torn_policy_record_is_replaced_by_applying_again() {
 }
 
 #[test]
-fn each_of_two_torn_records_names_both() {
+fn of_two_torn_records_each_names_both() {
     let (mut node, [a, _]) = torn("", &[POLICY_A, "policies/ops_b.json"]);
     let both = "apply or delete SriovNetworkNodePolicy ops/a, ops/b, all in one command;";
     for message in [apply(&mut node, &a).unwrap_err(), delete(&mut node, "b").unwrap_err()] {
@@ -92,13 +92,13 @@ fn each_of_two_torn_records_names_both() {
 }
 
 #[test]
-fn vfs_of_a_torn_record_are_not_removed_for_another_policy() {
+fn the_vfs_of_a_policy_whose_record_is_torn_are_not_taken_back_for_another() {
     let (mut node, [_, b]) = torn("", &[POLICY_A]);
     let holdings = node.holdings();
     let message = apply(&mut node, &b).unwrap_err().to_string();
-    let expected = "ops_a.json is damaged: it holds no single SriovNetworkNodePolicy: apply or delete \
+    let told = "ops_a.json is damaged: it holds no single SriovNetworkNodePolicy: apply or delete \
                 SriovNetworkNodePolicy ops/a first;";
-    assert!(message.contains(expected), "{message}");
+    assert!(message.contains(told), "{message}");
     assert_eq!(delete(&mut node, "b").unwrap_err().to_string(), message);
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
     // To apply no policy changes nothing.
