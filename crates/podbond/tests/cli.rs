@@ -25,7 +25,7 @@ fn plan(manifest: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn wrong_use_of_the_command_is_2() {
+fn wrong_usage_exits_2() {
     for arguments in [&["frobnicate"][..], &["apply"], &["delete"], &["delete", "pod"], &[]] {
         let (status, said) = said(&podbond(arguments).output().unwrap());
         assert_eq!(status, Some(2), "{arguments:?}: {said}");
@@ -33,7 +33,7 @@ fn wrong_use_of_the_command_is_2() {
 }
 
 #[test]
-fn bad_input_is_3() {
+fn bad_input_exits_3() {
     let policy = r#"{"apiVersion": "sriovnetwork.openshift.io/v1", "kind": "SriovNetworkNodePolicy",
         "metadata": {"name": "p"}, "spec": {"resourceName": "r", "numVfs": 1,
         "nicSelector": {"pfNames": ["no-such-pf"]}}}"#;
@@ -49,7 +49,7 @@ fn bad_input_is_3() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_standard_output_is_no_error() {
     for arguments in [&["status", "-o", "json"][..], &["completions", "bash"], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -59,7 +59,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_is_an_error() {
+fn output_that_cannot_be_written_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = podbond(&["completions", "bash"]).stdout(full).output().unwrap();
     let (status, said) = said(&output);
@@ -69,7 +69,7 @@ fn an_answer_that_cannot_be_written_is_an_error() {
 
 /// Closed, gone away, full.
 #[test]
-fn nobody_at_standard_error_changes_neither_answer_nor_status() {
+fn closed_standard_error_changes_nothing() {
     let add = |stderr: &str| {
         let script = format!("exec -a bond {} {stderr}", env!("CARGO_BIN_EXE_podbond"));
         let mut command = Command::new("bash");
@@ -117,7 +117,7 @@ fn log_file_of_a_network_is_not_written() {
 }
 
 #[test]
-fn a_plugin_whose_answer_nobody_takes_has_failed_without_a_panic() {
+fn plugin_whose_result_is_not_read_fails_without_a_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new("bash");

@@ -92,7 +92,7 @@ fn damaged(config: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn nothing_secret_is_told_whatever_is_wrong() {
+fn no_error_reveals_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=p;TOKEN={SECRET}");
     let (mut failed, mut logged) = (0, 0);
@@ -119,6 +119,6 @@ fn nothing_secret_is_told_whatever_is_wrong() {
             logged += u32::from(said.contains("level=error"));
         }
     }
-    // Else there was nothing to be told.
+    // Else there was nothing to reveal.
     assert!(failed > 30 && logged > 30, "{failed} failed, {logged} are in the log");
 }

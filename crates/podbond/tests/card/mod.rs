@@ -5,11 +5,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long a PF may show no address of a VF. igb forgets the address that a VF's driver chose as the
-/// driver resets the VF, until the driver has told it again. Where that is not heard, igbvf resets the
+/// driver resets the VF, until the driver has set it again. Where that is not heard, igbvf resets the
 /// VF once more when 10 s have passed, if the VF is up and its PF has carrier, and it looks every 2 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The address that a PF shows of a VF until it is told one.
+/// The address that a PF shows of a VF until one is set.
 pub(crate) const NO_ADDRESS: &str = "00:00:00:00:00:00";
 
 /// Looks again until every VF has an address, or for as long as a reset may take. What was seen last

@@ -109,9 +109,9 @@ impl<'o> Run<'o> {
             for position in 1.. {
                 progress(format_args!("{}: {verb:?} killed at {position}", self.operation.name));
                 let mut has_died = false;
-                for moment in ["before", "after"] {
-                    let fault = format!("die-{moment}={position}");
-                    for closing in self.closings(moment, position) {
+                for side in ["before", "after"] {
+                    let fault = format!("die-{side}={position}");
+                    for closing in self.closings(side, position) {
                         let point = Point { killed: Some((verb, fault.clone())), closing };
                         let died = self.killed(&point, position, &mut tally);
                         has_died |= died;
@@ -132,8 +132,8 @@ impl<'o> Run<'o> {
     /// What is after a change is what is before the next. After each it is DEL's turn; before each all
     /// the others', or by turns one of them. After a reboot VFs are other ones, and it takes long until
     /// there are any: only the node's files can be compared then, and everything has to be made again.
-    fn closings(&self, moment: &str, position: usize) -> Vec<Closing> {
-        if moment == "after" {
+    fn closings(&self, side: &str, position: usize) -> Vec<Closing> {
+        if side == "after" {
             return vec![Closing::Del];
         }
         let mut others = self.operation.closings().to_vec();
@@ -150,7 +150,7 @@ impl<'o> Run<'o> {
     /// differ from one time to the next, as a link may be up already.
     fn killed(&mut self, point: &Point, position: usize, tally: &mut Tally) -> bool {
         let ran = self.leave(point);
-        assert!(ran.was_killed() || ran.has_succeeded(), "{}", ran.told());
+        assert!(ran.was_killed() || ran.has_succeeded(), "{}", ran.output_text());
         if ran.was_killed() {
             tally.tried += 1;
         }
@@ -187,7 +187,7 @@ impl<'o> Run<'o> {
             self.add();
         }
         let ran = self.operation.run(verb, &format!("fail={position}:{errno}"));
-        assert!(!ran.was_killed(), "{}", ran.told());
+        assert!(!ran.was_killed(), "{}", ran.output_text());
         let Some(change) = ran.changes.get(position - 1) else {
             self.taken_away(&Point::whole(Closing::Del), "undisturbed", tally);
             return false;
@@ -225,14 +225,15 @@ impl<'o> Run<'o> {
             self.add();
         }
         let ran = self.operation.run(verb, &format!("disk={position}:{errno}"));
-        assert!(!ran.was_killed(), "{}", ran.told());
+        assert!(!ran.was_killed(), "{}", ran.output_text());
         tally.tried += 1;
         let when = format!("{verb:?} with a broken disk ({errno}) from {position} on");
         if verb == Verb::Add && !ran.has_succeeded() {
             let is_file = |line: &str| FILES.iter().any(|files| line[2..].starts_with(files));
             let lines = self.lines().into_iter().filter(|line| !is_file(line));
-            let left = told_of(&lines.collect::<Vec<_>>(), &format!("{when}, not yet deleted"));
-            tally.leaks.extend(left);
+            let remains =
+                difference_text(&lines.collect::<Vec<_>>(), &format!("{when}, not yet deleted"));
+            tally.leaks.extend(remains);
         }
         self.taken_away(&Point::whole(Closing::Del), &when, tally);
     }
@@ -284,23 +285,23 @@ impl<'o> Run<'o> {
 
     fn wrong(&self, closing: Closing, ran: &Ran, when: &str) -> Vec<String> {
         let failed =
-            (!ran.has_succeeded()).then(|| format!("{when}, which failed: {}", ran.told()));
-        self.left(closing, when).into_iter().chain(failed).collect()
+            (!ran.has_succeeded()).then(|| format!("{when}, which failed: {}", ran.output_text()));
+        self.remains(closing, when).into_iter().chain(failed).collect()
     }
 
     pub(crate) fn add(&self) -> Ran {
         let ran = self.operation.run(Verb::Add, "");
-        assert!(ran.has_succeeded(), "{}", ran.told());
+        assert!(ran.has_succeeded(), "{}", ran.output_text());
         ran
     }
 
     /// What is not as before, in one text.
     pub(crate) fn leaks(&self, when: &str) -> Option<String> {
-        self.left(Closing::Del, when)
+        self.remains(Closing::Del, when)
     }
 
     /// The same after one of the ways of taking things away.
-    pub(crate) fn left(&self, closing: Closing, when: &str) -> Option<String> {
+    pub(crate) fn remains(&self, closing: Closing, when: &str) -> Option<String> {
         let mut lines = self.lines();
         lines.retain(|line| !self.operation.may_leave(closing, line));
         if closing.is_reboot() && self.operation.scene.has_vfs() {
@@ -309,7 +310,7 @@ impl<'o> Run<'o> {
         if closing == Closing::CutShort {
             lines.extend(self.lost_links());
         }
-        told_of(&lines, when)
+        difference_text(&lines, when)
     }
 
     /// Returns how many links there are on the node and in the pod where that is not as before, whatever
@@ -334,7 +335,7 @@ impl<'o> Run<'o> {
     }
 }
 
-fn told_of(lines: &[String], when: &str) -> Option<String> {
+fn difference_text(lines: &[String], when: &str) -> Option<String> {
     (!lines.is_empty()).then(|| format!("{when}:\n  {}", lines.join("\n  ")))
 }
 
@@ -348,7 +349,7 @@ fn set_up(operation: &Operation) -> Snapshot {
     operation.scene.build();
     for verb in [Verb::Add, Verb::Del] {
         let ran = operation.run(verb, "");
-        assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
+        assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.output_text());
     }
     operation.scene.repair();
     Snapshot::take(&[&operation.scene.netns])

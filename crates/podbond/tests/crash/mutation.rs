@@ -28,7 +28,7 @@ const IMPLIED: [(By, &str, &str); 8] = [
 const STATE: &str = "it tells people that a DEL has begun";
 
 const AS_PORT: &str = "it ends when the link is no port any more";
-const WITH_BOND: &str = "it goes with the bond beneath it";
+const WITH_BOND: &str = "it goes with its bond";
 
 /// Who undoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,14 +144,14 @@ fn left_out_of_closing(run: &mut Run<'_>, kind: &str, point: &Point) -> Option<&
 /// By what it is noticed that an ADD that fails leaves changes of its undoing out.
 fn left_out_of_undo(run: &mut Run<'_>, kind: &str, position: usize) -> Option<&'static str> {
     run.operation.run(Verb::Add, &format!("fail={position}:{EBUSY} ignore={kind}"));
-    let left = run.leaks(kind);
+    let leaks = run.leaks(kind);
     heal(run);
-    left.map(|_| "what it leaves")
+    leaks.map(|_| "what it leaves")
 }
 
 fn noticed(run: &mut Run<'_>, kind: &str, ran: &Ran) -> Option<&'static str> {
-    let left = run.leaks(kind).map(|_| "what it leaves");
-    let noticed = left.or((!ran.has_succeeded()).then_some("an error"));
+    let leaks = run.leaks(kind).map(|_| "what it leaves");
+    let noticed = leaks.or((!ran.has_succeeded()).then_some("an error"));
     if noticed.is_some() {
         heal(run);
     }

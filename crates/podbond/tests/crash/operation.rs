@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::scene::{Dummy, EXAMPLES, MadeBy, Networks, RECORDS, Scene};
+use crate::scene::{CreatedBy, Dummy, EXAMPLES, Networks, RECORDS, Scene};
 
 const SIGKILL: i32 = 9;
 
@@ -84,8 +84,8 @@ impl Ran {
     }
 
     /// How it ended and what it said.
-    pub(crate) fn told(&self) -> String {
-        told(&self.output)
+    pub(crate) fn output_text(&self) -> String {
+        output_text(&self.output)
     }
 }
 
@@ -168,7 +168,7 @@ impl Operation {
     pub(crate) fn chain() -> Self {
         let scene = Scene {
             netns: "demo.bondpod1".to_owned(),
-            made_by: MadeBy::Podbond,
+            created_by: CreatedBy::Podbond,
             links: Vec::new(),
             vfs: &[],
             networks: Networks::Documented,
@@ -206,7 +206,7 @@ impl Operation {
     ) -> Self {
         let scene = Scene {
             netns: format!("crash{pod}"),
-            made_by: MadeBy::Runtime,
+            created_by: CreatedBy::Runtime,
             links,
             vfs: &[],
             networks: Networks::None,
@@ -395,7 +395,7 @@ pub(crate) fn kind(change: &str) -> &str {
 }
 
 /// What a process said of itself.
-pub(crate) fn told(output: &Output) -> String {
+pub(crate) fn output_text(output: &Output) -> String {
     // A plugin's error is its answer.
     let said = if output.status.success() { &[][..] } else { &output.stdout };
     let [said, errors] =

@@ -1,4 +1,4 @@
-//! What is told of all this: rows that `cargo xtask crash` gathers, and how far it has come.
+//! Output of the crash tests: rows that `cargo xtask crash` gathers, and how far it has come.
 
 use std::fmt::Display;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use crate::operation::told;
+use crate::operation::output_text;
 
 /// The manifests of the documented case.
 pub(crate) const EXAMPLES: &str = "/root/examples";
@@ -28,7 +28,7 @@ pub(crate) struct Scene {
     /// The name of the namespace.
     pub(crate) netns: String,
     /// Who makes that namespace.
-    pub(crate) made_by: MadeBy,
+    pub(crate) created_by: CreatedBy,
     /// Links without hardware.
     pub(crate) links: Vec<Dummy>,
     /// What the first VF of each PF is called, of as many as there are names. Somebody has used them
@@ -40,7 +40,7 @@ pub(crate) struct Scene {
 
 /// Who makes and removes the pod's namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MadeBy {
+pub(crate) enum CreatedBy {
     /// Whoever calls plugins.
     Runtime,
     /// `podbond apply` and `podbond delete`.
@@ -88,7 +88,7 @@ impl Scene {
     /// Makes what went with the namespace: the namespace itself, and links without hardware, which
     /// the kernel never gives back. Those that share an address get it again.
     pub(crate) fn repair(&self) {
-        if self.made_by == MadeBy::Podbond {
+        if self.created_by == CreatedBy::Podbond {
             return;
         }
         let mut lines = Vec::new();
@@ -186,7 +186,7 @@ fn set_boot_id() {
     let _ = Command::new("umount").arg(BOOT_ID).output().unwrap();
     fs::write(file, fs::read("/proc/sys/kernel/random/uuid").unwrap()).unwrap();
     let output = Command::new("mount").args(["--bind", file, BOOT_ID]).output().unwrap();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
 }
 
 fn is_on_node(link: &str) -> bool {
@@ -214,7 +214,7 @@ fn apply_networks() {
         apply.args(["-f", &format!("{EXAMPLES}/{name}.yaml")]);
     }
     let output = apply.output().unwrap();
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", output_text(&output));
 }
 
 /// The name of a PF's first VF.
@@ -226,7 +226,7 @@ fn first_vf(pf: &str) -> String {
 
 fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(output.status.success(), "ip {arguments:?}: {}", told(&output));
+    assert!(output.status.success(), "ip {arguments:?}: {}", output_text(&output));
 }
 
 /// Many changes by one process: under emulation its start takes longer than all of them.
@@ -239,5 +239,5 @@ fn batch(lines: &[String]) {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{lines:?}: {}", told(&output));
+    assert!(output.status.success(), "{lines:?}: {}", output_text(&output));
 }

@@ -120,7 +120,7 @@ impl Node {
             *state = State::Clean;
             *changes = [Verb::Add, Verb::Del].map(|verb| {
                 let ran = operation.run(verb, "");
-                assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.told());
+                assert!(ran.has_succeeded(), "{} {verb:?}: {}", operation.name, ran.output_text());
                 ran.changes.len()
             });
         }
@@ -164,9 +164,9 @@ impl Node {
         }
         let namespaces: Vec<&str> =
             chosen.iter().map(|pod| self.pods[*pod].operation.scene.netns.as_str()).collect();
-        let left = Snapshot::take(&namespaces).since(&self.before);
+        let remains = Snapshot::take(&namespaces).since(&self.before);
         let mut wrong = std::mem::take(&mut self.wrong);
-        wrong.extend(left);
+        wrong.extend(remains);
         let done = std::mem::take(&mut self.done);
         if wrong.is_empty() {
             return None;
@@ -229,8 +229,8 @@ impl Node {
     }
 
     fn death(&self, pod: usize, verb: Verb, random: &mut Random) -> String {
-        let moment = random.one_of(&["before", "after"]);
-        format!("die-{moment}={}", self.position(pod, verb, random))
+        let when = random.one_of(&["before", "after"]);
+        format!("die-{when}={}", self.position(pod, verb, random))
     }
 
     fn refusal(&self, pod: usize, verb: Verb, random: &mut Random) -> String {
@@ -287,7 +287,7 @@ impl Node {
 
     fn expect(&mut self, ran: &Ran, what: &str) {
         if !ran.has_succeeded() {
-            self.wrong.push(format!("{what}, action {}: {}", self.done.len(), ran.told()));
+            self.wrong.push(format!("{what}, action {}: {}", self.done.len(), ran.output_text()));
         }
     }
 }

@@ -19,8 +19,8 @@ const STATE: [&str; 5] = [
     "/run/netns",
 ];
 
-/// What `ip -d -j link` shows of a link that is no matter of the moment. `permaddr` is one: the VF's
-/// driver notes under it what its card told it when it was reset last, and that is when it came up.
+/// What `ip -d -j link` shows of a link that does not change by itself. `permaddr` is one: the VF's
+/// driver notes under it what its card reported when it was reset last, and that is when it came up.
 const OF_LINK: [&str; 7] =
     ["ifname", "address", "mtu", "master", "altnames", "parentdev", "vfinfo_list"];
 

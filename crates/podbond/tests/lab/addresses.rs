@@ -60,7 +60,7 @@ fn addresses(netns: &Netns) -> Vec<String> {
 }
 
 #[test]
-fn a_bond_without_ipam_is_up_and_has_no_address() {
+fn bond_without_ipam_is_up_and_has_no_address() {
     let netns = Netns::with_links("no-ipam");
     let links = netns.links();
     for ipam in [Value::Null, json!({})] {
@@ -80,7 +80,7 @@ fn a_bond_without_ipam_is_up_and_has_no_address() {
 }
 
 #[test]
-fn the_reference_host_local_gives_the_same_and_takes_it_back() {
+fn host_local_of_cni_plugins_gives_the_same_addresses() {
     let before = Snapshot::take();
     let netns = Netns::with_links("reference");
     let path = netns.path();
@@ -100,7 +100,7 @@ fn the_reference_host_local_gives_the_same_and_takes_it_back() {
 }
 
 #[test]
-fn an_answer_of_another_version_with_interfaces_of_its_own_is_understood() {
+fn ipam_result_of_another_version_is_read() {
     let interface = json!({"name": "other", "mac": "02:00:00:00:00:99"});
     let dns = json!({"nameservers": ["10.0.0.53"], "search": ["example"]});
     let answers = [
@@ -183,15 +183,16 @@ fn every_field_of_a_route_is_applied_and_missed_by_check() {
 }
 
 #[test]
-fn a_route_that_was_changed_is_told_with_what_it_is_now() {
+fn changed_route_is_reported_with_its_present_value() {
     let netns = Netns::with_links("route-changed");
     let routes = json!([{"dst": "10.9.0.0/16", "mtu": 1400, "priority": 50}]);
     let (ipam, config) = (Ipam::answering(&answer(&routes)), fixed("1.1.0"));
     let config = with_result(&config, ipam.run("ADD", &netns, &config).unwrap());
     netns.ip("route change 10.9.0.0/16 via 10.56.217.1 dev bond0 metric 50 mtu 1300");
     let msg = words(&ipam.run("CHECK", &netns, &config).unwrap_err()["msg"]);
-    let told = "route 10.9.0.0/16 via 10.56.217.1 metric 50 mtu 1400 has mtu 1300, not mtu 1400";
-    assert!(msg.contains(told), "{msg}");
+    let expected =
+        "route 10.9.0.0/16 via 10.56.217.1 metric 50 mtu 1400 has mtu 1300, not mtu 1400";
+    assert!(msg.contains(expected), "{msg}");
     ipam.run("DEL", &netns, &config).unwrap();
 }
 
@@ -209,7 +210,7 @@ fn with_eth0(name: &str) -> Netns {
 }
 
 #[test]
-fn default_routes_of_both_families_stand_beside_eth0s() {
+fn default_routes_of_both_families_coexist_with_eth0s() {
     let netns = with_eth0("route-defaults");
     let defaults = || (netns.ip("-4 route show default"), netns.ip("-6 route show default"));
     let before = defaults();
@@ -232,7 +233,7 @@ fn default_routes_of_both_families_stand_beside_eth0s() {
 }
 
 #[test]
-fn a_gateway_that_no_subnet_holds_is_named_and_nothing_is_left() {
+fn gateway_outside_the_subnets_is_refused_without_a_trace() {
     let netns = Netns::with_links("route-gateway");
     let links = netns.links();
     for (dst, gw) in [("10.9.0.0/16", "192.0.2.1"), ("fd00:9::/48", "fd00:ffff::1")] {
@@ -240,8 +241,8 @@ fn a_gateway_that_no_subnet_holds_is_named_and_nothing_is_left() {
         let error = ipam.run("ADD", &netns, &fixed("1.0.0")).unwrap_err();
         let msg = words(&error["msg"]);
         assert!(msg.starts_with("network bond-net1: append route "), "{msg}");
-        let told = format!("{dst} via {gw} through bond0 (pod): gateway {gw} is in no subnet");
-        assert!(msg.contains(&told), "{msg}");
+        let expected = format!("{dst} via {gw} through bond0 (pod): gateway {gw} is in no subnet");
+        assert!(msg.contains(&expected), "{msg}");
         assert_eq!(
             (ipam.calls(), netns.links()),
             (vec!["ADD bond0".to_owned(), "DEL bond0".to_owned()], links.clone(),)
@@ -280,7 +281,7 @@ impl Wired {
 }
 
 #[test]
-fn duplicate_address_detection_is_waited_for_where_it_is_asked_for() {
+fn dad_is_waited_for_when_it_is_enabled() {
     let Wired { pod, wire } = Wired::new("dad", "dad-wire");
     let ipam = Ipam::answering(&answer(&json!([{"dst": "::/0"}])));
     let mut config = fixed("1.0.0");
@@ -295,8 +296,9 @@ fn duplicate_address_detection_is_waited_for_where_it_is_asked_for() {
     let links = pod.links();
     let error = ipam.run("ADD", &pod, &config).unwrap_err();
     let msg = words(&error["msg"]);
-    let told = "network bond-net1: address fd00:57::7/64 of bond0 (pod) is in use by another host";
-    assert!(msg.starts_with(told), "{msg}");
+    let expected =
+        "network bond-net1: address fd00:57::7/64 of bond0 (pod) is in use by another host";
+    assert!(msg.starts_with(expected), "{msg}");
     assert_eq!(pod.links(), links);
     assert_eq!(ipam.calls().last().unwrap(), "DEL bond0", "the lease is given back");
 
@@ -306,7 +308,7 @@ fn duplicate_address_detection_is_waited_for_where_it_is_asked_for() {
 }
 
 #[test]
-fn without_carrier_duplicates_are_looked_for_later_and_told_by_check() {
+fn check_reports_a_duplicate_found_after_carrier() {
     let Wired { pod, wire } = Wired::new("dad-later", "dad-later-wire");
     for link in ["to-net1", "to-net2"] {
         wire.ip(&format!("link set {link} down"));
@@ -323,8 +325,8 @@ fn without_carrier_duplicates_are_looked_for_later_and_told_by_check() {
             Ok(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
             Err(error) => {
                 let msg = words(&error["msg"]);
-                let told = "address fd00:57::7/64 is not used, since another host has it";
-                assert!(msg.contains(told), "{msg}");
+                let expected = "address fd00:57::7/64 is not used, since another host has it";
+                assert!(msg.contains(expected), "{msg}");
                 ipam.run("DEL", &pod, &config).unwrap();
                 return;
             }

@@ -1,4 +1,4 @@
-//! Many at a time: nothing is given twice, nobody waits for ever, and whoever loses is told why.
+//! Many at a time: nothing is given twice, nobody waits for ever, and whoever loses gets the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -53,7 +53,7 @@ fn address(answer: Result<Value, Value>) -> String {
 }
 
 #[test]
-fn a_hundred_bonds_at_a_time_get_an_address_each() {
+fn hundred_bonds_at_a_time_get_an_address_each() {
     let before = Snapshot::take();
     let crowd = Crowd::new(150);
     let (early, rest) = crowd.0.split_at(50);
@@ -95,7 +95,7 @@ fn a_hundred_bonds_at_a_time_get_an_address_each() {
     assert_eq!(stay.count(), 0, "a lock's file stays");
 }
 
-/// What eight calls at a time answer: the one result, and what the others were told.
+/// What eight calls at a time answer: the one result, and the errors of the others.
 fn one_of(calls: Vec<Running>) -> (Value, Vec<String>) {
     let (added, refused): (Vec<_>, Vec<_>) =
         calls.into_iter().map(Running::end).partition(Result::is_ok);
@@ -106,13 +106,13 @@ fn one_of(calls: Vec<Running>) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn of_eight_that_add_the_same_bond_one_succeeds_and_the_others_are_told() {
+fn one_of_eight_adds_of_the_same_bond_succeeds() {
     let before = Snapshot::take();
     let netns = Netns::with_links("same");
     let links = netns.links();
     let (result, refused) = one_of((0..8).map(|_| start("ADD", "same")).collect());
-    for told in refused {
-        assert!(told.contains("bond0 of container same has been added already"), "{told}");
+    for error in refused {
+        assert!(error.contains("bond0 of container same has been added already"), "{error}");
     }
     let shown = netns.ip("addr show dev bond0");
     assert!(shown.contains(&words(&result["ips"][0]["address"])), "{shown}");
@@ -143,7 +143,7 @@ fn start_vf(command: &str, container: &str, netns: &str, ifname: &str, vf: &str)
 }
 
 #[test]
-fn of_eight_that_want_the_same_vf_one_gets_it_and_the_others_are_told_who_has_it() {
+fn one_of_eight_adds_of_the_same_vf_succeeds() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let pods: Vec<(String, Netns)> = (0..8)
@@ -155,9 +155,9 @@ fn of_eight_that_want_the_same_vf_one_gets_it_and_the_others_are_told_who_has_it
     };
     let (result, refused) = one_of(start_all("ADD"));
     let holder = words(&result["interfaces"][0]["sandbox"]);
-    for told in refused {
-        assert!(told.contains("is held by net7 of container same"), "{told}");
-        assert!(told.contains(&format!("(network namespace {holder})")), "{told}");
+    for error in refused {
+        assert!(error.contains("is held by net7 of container same"), "{error}");
+        assert!(error.contains(&format!("(network namespace {holder})")), "{error}");
     }
     for deleted in start_all("DEL") {
         deleted.end().unwrap();
@@ -168,7 +168,7 @@ fn of_eight_that_want_the_same_vf_one_gets_it_and_the_others_are_told_who_has_it
 }
 
 #[test]
-fn of_eight_that_add_the_same_interface_one_succeeds_and_no_vf_is_lost() {
+fn one_of_eight_adds_of_the_same_interface_succeeds() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let netns = Netns::with_links("same");
@@ -178,10 +178,10 @@ fn of_eight_that_add_the_same_interface_one_succeeds_and_no_vf_is_lost() {
             (0..8).map(move |number| start_vf(command, "c-same", "same", "net7", &vf(number % vfs)))
         };
         let (_, refused) = one_of(calls("ADD").collect());
-        for told in refused {
+        for error in refused {
             assert!(
-                told.contains("interface net7 of this container has been added already"),
-                "{told}"
+                error.contains("interface net7 of this container has been added already"),
+                "{error}"
             );
         }
         for deleted in calls("DEL").collect::<Vec<_>>() {
@@ -196,7 +196,7 @@ fn of_eight_that_add_the_same_interface_one_succeeds_and_no_vf_is_lost() {
 
 /// As many pods as the cards have pairs of VFs, and ten more.
 #[test]
-fn of_more_pods_than_there_are_vfs_as_many_as_there_are_get_them() {
+fn no_vf_is_given_to_two_pods() {
     const PAIRS: usize = 7;
     let networks = WithNetworks::new();
     let policies = fs::read_to_string(format!("{EXAMPLES}/policies.yaml")).unwrap();
@@ -216,18 +216,18 @@ fn of_more_pods_than_there_are_vfs_as_many_as_there_are_get_them() {
     let begun: Vec<_> = (0..PAIRS + 10).map(apply).collect();
     let ended: Vec<Output> =
         begun.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
-    let (made, refused): (Vec<usize>, Vec<usize>) =
+    let (added, refused): (Vec<usize>, Vec<usize>) =
         (0..ended.len()).partition(|number| ended[*number].status.success());
-    assert_eq!(made.len(), PAIRS, "{ended:?}");
+    assert_eq!(added.len(), PAIRS, "{ended:?}");
     for number in &refused {
-        let told = String::from_utf8_lossy(&ended[*number].stderr);
-        assert!(told.contains("has no free VF ("), "{told}");
-        assert!(told.contains(&format!("pod demo/pod{}", made[0])), "{told}");
+        let error = String::from_utf8_lossy(&ended[*number].stderr);
+        assert!(error.contains("has no free VF ("), "{error}");
+        assert!(error.contains(&format!("pod demo/pod{}", added[0])), "{error}");
     }
-    no_vf_twice(&made);
+    no_vf_twice(&added);
 
-    // All go while others come: these get what is free by then, or are told that nothing is.
-    let going: Vec<_> = made.iter().map(|number| delete(*number)).collect();
+    // All go while others come: these get what is free by then, or an error that says that nothing is.
+    let going: Vec<_> = added.iter().map(|number| delete(*number)).collect();
     let coming: Vec<_> = refused.iter().map(|number| apply(*number)).collect();
     for child in going {
         succeeded(&child.wait_with_output().unwrap());
@@ -235,11 +235,11 @@ fn of_more_pods_than_there_are_vfs_as_many_as_there_are_get_them() {
     let mut stay = Vec::new();
     for (number, child) in refused.into_iter().zip(coming) {
         let output = child.wait_with_output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
             stay.push(number);
         } else {
-            assert!(told.contains("has no free VF ("), "{told}");
+            assert!(error.contains("has no free VF ("), "{error}");
         }
     }
     no_vf_twice(&stay);

@@ -11,7 +11,7 @@ fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
 }
 
 #[test]
-fn the_documented_configuration_gives_the_documented_result_and_nothing_is_left() {
+fn documented_configuration_gives_the_documented_result() {
     let before = Snapshot::take();
     let netns = Netns::with_links("documented");
     let links = netns.links();
@@ -46,7 +46,7 @@ fn the_documented_configuration_gives_the_documented_result_and_nothing_is_left(
 }
 
 #[test]
-fn a_default_route_of_another_network_stays_beside_the_bonds() {
+fn default_route_of_another_network_stays() {
     let netns = Netns::with_links("routes");
     netns.ip("link add eth0 type dummy");
     netns.ip("addr add 10.88.0.2/24 dev eth0");
@@ -60,7 +60,7 @@ fn a_default_route_of_another_network_stays_beside_the_bonds() {
 }
 
 #[test]
-fn every_mode_is_made_by_name_and_by_number() {
+fn every_mode_is_set_by_name_and_by_number() {
     let netns = Netns::with_links("modes");
     let modes = [
         "balance-rr",
@@ -82,7 +82,7 @@ fn every_mode_is_made_by_name_and_by_number() {
 }
 
 #[test]
-fn a_bond_takes_any_number_of_ports_and_the_smallest_mtu() {
+fn bond_takes_any_number_of_ports_and_the_smallest_mtu() {
     let netns = Netns::with_links("ports");
     let mut links = vec![json!({"name": "net1"}), json!({"name": "net2"})];
     for number in 3..=16 {
@@ -99,7 +99,7 @@ fn a_bond_takes_any_number_of_ports_and_the_smallest_mtu() {
 }
 
 #[test]
-fn links_of_the_host_are_moved_in_and_come_back_as_they_were() {
+fn host_links_are_moved_in_and_restored() {
     ip("link add port1 type dummy");
     ip("link add port2 type dummy");
     ip("link set port1 mtu 1600 up");
@@ -118,7 +118,7 @@ fn links_of_the_host_are_moved_in_and_come_back_as_they_were() {
 }
 
 #[test]
-fn a_configuration_that_was_changed_since_its_add_keeps_nothing_in_the_pod() {
+fn del_with_a_changed_configuration_releases_all() {
     for port in ["port1", "port2", "port3"] {
         ip(&format!("link add {port} type dummy"));
     }
@@ -145,7 +145,7 @@ fn a_configuration_that_was_changed_since_its_add_keeps_nothing_in_the_pod() {
 }
 
 #[test]
-fn the_del_after_a_refused_add_succeeds_and_touches_no_link_of_the_pod() {
+fn del_after_a_refused_add_changes_no_link_of_the_pod() {
     let netns = Netns::with_links("untouched");
     // The pod's links have the names of the node's: neither may be taken for the other.
     ip("link add net1 type dummy");
@@ -170,13 +170,13 @@ fn the_del_after_a_refused_add_succeeds_and_touches_no_link_of_the_pod() {
 }
 
 #[test]
-fn the_nodes_own_namespace_is_refused_and_left_alone() {
+fn nodes_own_namespace_is_refused_and_left_unchanged() {
     let before = Snapshot::take();
     let config = bond_config(&json!({"links": [{"name": "pf0"}, {"name": "pf1"}]}));
     let error = call("ADD", "/proc/1/ns/net").run(&config).unwrap_err();
     assert!(words(&error["msg"]).contains("the node's own network namespace"), "{error}");
     assert_eq!(Snapshot::take(), before);
-    // Also as when the pod's process has died and its number is a daemon's by now.
+    // Also as when the pod's process has died and its number is a daemon's now.
     for in_pod in [true, false] {
         let links = [json!({"name": "pf0"}), json!({"name": "pf1"})];
         let config = bond_config(&json!({"linksInContainer": in_pod, "links": links}));
@@ -186,7 +186,7 @@ fn the_nodes_own_namespace_is_refused_and_left_alone() {
 }
 
 #[test]
-fn an_ipam_plugin_that_refuses_leaves_neither_bond_nor_lease() {
+fn refusing_ipam_plugin_leaves_neither_bond_nor_lease() {
     let netns = Netns::with_links("refused");
     let (node, links) = (Snapshot::take(), netns.links());
     for ipam in [
@@ -203,7 +203,7 @@ fn an_ipam_plugin_that_refuses_leaves_neither_bond_nor_lease() {
 }
 
 #[test]
-fn a_foreign_ipam_plugin_is_asked_by_exec() {
+fn foreign_ipam_plugin_is_called_by_exec() {
     let netns = Netns::with_links("static");
     let ipam = json!({"type": "static", "addresses": [
         {"address": "10.56.217.77/24", "gateway": "10.56.217.1"}, {"address": "fd00:56::77/64"}]});
@@ -219,7 +219,7 @@ fn a_foreign_ipam_plugin_is_asked_by_exec() {
 }
 
 #[test]
-fn del_succeeds_when_the_namespace_is_gone_and_gives_the_lease_back() {
+fn del_releases_the_lease_when_the_namespace_is_gone() {
     let before = Snapshot::take();
     let netns = Netns::with_links("gone");
     let path = netns.path();
@@ -230,7 +230,7 @@ fn del_succeeds_when_the_namespace_is_gone_and_gives_the_lease_back() {
 }
 
 #[test]
-fn check_tells_every_difference() {
+fn check_reports_every_difference() {
     let netns = Netns::with_links("check");
     let config = bond_config(&json!({"cniVersion": "1.0.0"}));
     let result = call("ADD", &netns.path()).run(&config).unwrap();
@@ -249,7 +249,7 @@ fn check_tells_every_difference() {
 }
 
 #[test]
-fn every_version_is_answered_in_its_own_form() {
+fn result_has_the_form_of_each_version() {
     let netns = Netns::with_links("versions");
     for version in ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
         let config = bond_config(&json!({ "cniVersion": version }));

@@ -101,7 +101,7 @@ pub(crate) fn lag_mac() -> String {
     words(&links[0]["address"])
 }
 
-/// Wires the switch anew.
+/// Wires the switch again.
 pub(crate) fn wire(shape: &str) {
     succeeded(&Command::new("lab-switch").arg(shape).output().unwrap());
 }

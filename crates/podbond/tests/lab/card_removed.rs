@@ -47,7 +47,7 @@ impl Card {
     }
 }
 
-/// Makes and deletes the documented pod, whose VFs of pf0 go meanwhile, with what makes them anew.
+/// Makes and deletes the documented pod, whose VFs of pf0 go meanwhile, with what creates them again.
 /// Gives the state files before and after.
 fn deleted_without_its_vf(take: impl FnOnce(), put_back: impl FnOnce()) {
     let before = Snapshot::take();
@@ -73,7 +73,7 @@ fn deleted_without_its_vf(take: impl FnOnce(), put_back: impl FnOnce()) {
 }
 
 #[test]
-fn a_pod_whose_card_was_removed_is_deleted_and_the_next_one_uses_the_card_again() {
+fn pod_whose_card_was_removed_is_deleted() {
     let networks = WithNetworks::new();
     let card = Card::of_pf0();
     deleted_without_its_vf(|| card.remove(), || card.put_back());
@@ -81,7 +81,7 @@ fn a_pod_whose_card_was_removed_is_deleted_and_the_next_one_uses_the_card_again(
 }
 
 #[test]
-fn a_pod_whose_vfs_were_taken_back_is_deleted_and_the_next_one_gets_them_again() {
+fn pod_whose_vfs_were_removed_is_deleted() {
     let networks = WithNetworks::new();
     let vfs = |number: &str| fs::write("/sys/class/net/pf0/device/sriov_numvfs", number).unwrap();
     deleted_without_its_vf(|| vfs("0"), || vfs("4"));

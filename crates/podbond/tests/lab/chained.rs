@@ -104,7 +104,7 @@ fn tuning_after_a_bond_changes_it_and_check_agrees() {
 }
 
 #[test]
-fn sbr_after_a_bond_moves_its_routes_to_a_table_of_their_own() {
+fn sbr_after_a_bond_moves_its_routes_to_their_own_table() {
     runs("sbr", &json!({}), &[json!({"type": "sbr"})], |netns, result| {
         let address = words(&result["ips"][0]["address"]);
         let address = address.split('/').next().unwrap();
@@ -117,7 +117,7 @@ fn sbr_after_a_bond_moves_its_routes_to_a_table_of_their_own() {
 }
 
 #[test]
-fn vrf_after_a_bond_takes_it_in_and_goes_with_it() {
+fn vrf_after_a_bond_is_its_master_and_goes_with_it() {
     let ipam = json!({"type": "static", "addresses": [
         {"address": "10.56.217.7/24"}, {"address": "fd00:56::7/64"}]});
     let vrf = json!({"type": "vrf", "vrfname": "blue", "table": 500});
@@ -157,7 +157,7 @@ fn several_plugins_after_a_bond_work_together() {
 }
 
 #[test]
-fn a_bond_after_another_plugin_adds_to_its_result() {
+fn bond_after_another_plugin_adds_to_its_result() {
     let netns = Netns::with_links("second");
     netns.ip("link add first0 type dummy");
     netns.ip("link set first0 up");
@@ -207,7 +207,7 @@ fn a_bond_after_another_plugin_adds_to_its_result() {
 }
 
 #[test]
-fn a_nad_in_which_the_bond_comes_second_is_planned_applied_and_deleted() {
+fn nad_with_the_bond_second_is_planned_applied_and_deleted() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let list = json!({"cniVersion": "1.0.0", "name": "second", "plugins": [
@@ -232,7 +232,7 @@ fn a_nad_in_which_the_bond_comes_second_is_planned_applied_and_deleted() {
 }
 
 #[test]
-fn a_nad_with_plugins_is_planned_applied_and_deleted() {
+fn nad_with_plugins_is_planned_applied_and_deleted() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let list = json!({"cniVersion": "1.0.0", "name": "listed", "plugins": [

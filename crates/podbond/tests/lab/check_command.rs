@@ -23,7 +23,7 @@ fn outcomes(rows: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn check_tells_every_difference_whatever_the_version() {
+fn check_reports_every_difference_in_every_version() {
     let networks = WithNetworks::new();
     for version in ["0.3.1", "1.0.0", "1.1.0"] {
         let config = bond_config(&json!({"cniVersion": version, "name": "bond-checked"}));
@@ -58,7 +58,7 @@ fn check_tells_every_difference_whatever_the_version() {
 }
 
 #[test]
-fn a_plugin_of_another_make_is_asked_from_the_first_version_that_has_check() {
+fn foreign_plugin_is_checked_from_version_0_4_0() {
     let networks = WithNetworks::new();
     for (version, outcome) in [("0.3.1", "not-checked"), ("0.4.0", "ok")] {
         let mut bond = bond_config(&json!({}));
@@ -78,7 +78,7 @@ fn a_plugin_of_another_make_is_asked_from_the_first_version_that_has_check() {
 }
 
 #[test]
-fn a_pod_whose_namespace_is_gone_differs_and_one_that_is_not_here_is_an_error() {
+fn check_of_a_gone_namespace_differs_of_an_absent_pod_fails() {
     let networks = WithNetworks::new();
     succeeded(&apply(&pod("gone", "demo/sriovnet1")));
     crate::node::ip("netns del demo.gone");

@@ -1,4 +1,4 @@
-//! CHECK tells what somebody did by hand: each thing by itself, and several in one error.
+//! CHECK reports what somebody did by hand: each thing by itself, and several in one error.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ fn lease() -> String {
 }
 
 #[test]
-fn what_is_done_to_a_bond_is_told_and_all_of_it_in_one_error() {
+fn every_change_of_a_bond_is_reported_in_one_error() {
     let before = Snapshot::take();
     let netns = Netns::with_links("checks");
     netns.ip("link add net9 type dummy");
@@ -161,7 +161,7 @@ fn several_at_once(bond: &Checked, address: &str) {
 }
 
 #[test]
-fn the_mode_is_told() {
+fn changed_mode_is_reported() {
     let netns = Netns::with_links("checks");
     let config = bond_config(&json!({"cniVersion": "1.0.0", "mode": "balance-xor", "ipam": null,
         "failOverMac": null}));
@@ -174,7 +174,7 @@ fn the_mode_is_told() {
 }
 
 #[test]
-fn what_is_done_to_a_vf_is_told() {
+fn every_change_of_a_vf_is_reported() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let vf = fs::canonicalize("/sys/class/net/pf0/device/virtfn0").unwrap();

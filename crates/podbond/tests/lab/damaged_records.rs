@@ -9,7 +9,7 @@ use crate::node::{Snapshot, WithNetworks, apply, interface, pod, podbond, pods, 
 
 const STATE: &str = "/var/lib/podbond";
 
-/// The files whose records are told to be damaged, by `status` or `doctor`.
+/// The files whose records are reported as damaged, by `status` or `doctor`.
 fn damaged(command: &str) -> Vec<String> {
     let report = succeeded(&podbond(&[command, "-o", "json"]));
     let report: Value = serde_json::from_str(&report).unwrap();
@@ -31,7 +31,7 @@ fn attachment(name: &str) -> String {
 }
 
 #[test]
-fn all_other_pods_are_shown_and_deleted_and_so_is_the_one() {
+fn damaged_record_hinders_no_pod_from_being_deleted() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     // What is removed is no damaged record, but none.

@@ -45,7 +45,7 @@ fn over_host_links() -> Value {
 }
 
 #[test]
-fn a_late_del_takes_no_bond_from_the_next_pod_in_a_namespace_of_the_same_path() {
+fn late_del_takes_no_bond_from_the_next_pod_at_the_same_path() {
     let before = Snapshot::take();
     let netns = Netns::with_links("late");
     let (path, config) = (netns.path(), bond_config(&json!({})));
@@ -75,7 +75,7 @@ fn a_late_del_takes_no_bond_from_the_next_pod_in_a_namespace_of_the_same_path() 
 }
 
 #[test]
-fn a_bond_is_deleted_whatever_has_become_of_it() {
+fn bond_that_was_changed_is_deleted() {
     // What happened meanwhile in the pod, and which of its links are gone since.
     let cases: [(&str, &[&str], &[&str]); 7] = [
         ("nothing", &[], &[]),
@@ -110,7 +110,7 @@ fn a_bond_is_deleted_whatever_has_become_of_it() {
 }
 
 #[test]
-fn a_bond_that_never_was_is_deleted() {
+fn del_of_an_absent_bond_succeeds() {
     let before = Snapshot::take();
     let netns = Netns::with_links("never");
     let links = netns.links();
@@ -124,7 +124,7 @@ fn a_bond_that_never_was_is_deleted() {
 }
 
 #[test]
-fn a_bond_with_a_damaged_record_is_deleted_by_what_the_kernel_shows() {
+fn bond_with_a_damaged_record_is_deleted() {
     let _links = HostLinks::new();
     let before = Snapshot::take();
     for config in [bond_config(&json!({})), over_host_links()] {
@@ -143,7 +143,7 @@ fn a_bond_with_a_damaged_record_is_deleted_by_what_the_kernel_shows() {
 }
 
 #[test]
-fn a_damaged_record_keeps_no_bond_from_being_deleted_once_the_namespace_is_gone() {
+fn bond_with_a_damaged_record_is_deleted_without_its_namespace() {
     let before = Snapshot::take();
     for damage in Damage::ALL {
         let netns = Netns::with_links("damaged");
@@ -158,7 +158,7 @@ fn a_damaged_record_keeps_no_bond_from_being_deleted_once_the_namespace_is_gone(
 }
 
 #[test]
-fn links_of_the_node_whose_names_were_taken_meanwhile_come_home_under_others() {
+fn host_link_whose_name_is_taken_returns_under_another() {
     let links = HostLinks::new();
     ip("link set port1 up");
     ip("link set port2 up");
@@ -186,11 +186,11 @@ fn links_of_the_node_whose_names_were_taken_meanwhile_come_home_under_others() {
 
 /// As bond-cni makes it: without a record, its ports up, and links of the node moved in.
 #[test]
-fn the_incumbents_bond_is_deleted() {
+fn bond_of_bond_cni_is_deleted() {
     let _links = HostLinks::new();
     let before = Snapshot::take();
     for (config, in_pod) in [(bond_config(&json!({})), true), (over_host_links(), false)] {
-        let netns = Netns::with_links("incumbent");
+        let netns = Netns::with_links("bond-cni");
         let links = netns.links();
         let ports = if in_pod { ["net1", "net2"] } else { ["port1", "port2"] };
         netns.ip("link add bond0 type bond mode active-backup miimon 100 fail_over_mac 1");
@@ -202,7 +202,7 @@ fn the_incumbents_bond_is_deleted() {
             netns.ip(&format!("link set {port} master bond0"));
         }
         netns.ip("link set bond0 up");
-        let lease = Call { plugin: "host-local", ..call("ADD", "/run/netns/incumbent") };
+        let lease = Call { plugin: "host-local", ..call("ADD", "/run/netns/bond-cni") };
         let answer = lease.run(&config).unwrap();
         let address = words(&answer["ips"][0]["address"]);
         netns.ip(&format!("addr add {address} dev bond0"));
@@ -215,7 +215,7 @@ fn the_incumbents_bond_is_deleted() {
 
 /// All that is in the kernel is restored; what cannot be written is reported, and done once it can.
 #[test]
-fn a_read_only_state_directory_keeps_no_link_in_the_pod() {
+fn read_only_state_directory_keeps_no_link_in_the_pod() {
     let _links = HostLinks::new();
     let before = Snapshot::take();
     let netns = Netns::with_links("read-only");
@@ -246,13 +246,13 @@ impl ReadOnly {
             let status = Command::new("mount").args(arguments).status().unwrap();
             assert!(status.success(), "mount {arguments:?}");
         };
-        let made = Self(dirs.iter().map(ToString::to_string).collect());
+        let hidden = Self(dirs.iter().map(ToString::to_string).collect());
         for dir in dirs {
             assert!(Path::new(dir).is_dir(), "{dir}");
             run(&["-o", "bind", dir, dir]);
             run(&["-o", "remount,bind,ro", dir, dir]);
         }
-        made
+        hidden
     }
 }
 

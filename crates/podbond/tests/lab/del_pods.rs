@@ -34,7 +34,7 @@ fn files_of(name: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_pod_is_deleted_whichever_of_its_state_files_is_damaged() {
+fn pod_is_deleted_when_any_state_file_is_damaged() {
     let networks = WithNetworks::new();
     let count = files_of("damaged").len();
     delete("damaged");
@@ -65,7 +65,7 @@ fn is_known_by_its_file(path: &Path) -> bool {
 }
 
 #[test]
-fn the_vfs_of_pods_that_vanished_are_found_by_their_addresses() {
+fn vfs_of_vanished_pods_are_found_by_pci_address() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     // Their VFs are all called net1 and net2, on a node that may have one link of each name.
@@ -99,7 +99,7 @@ fn state_files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_pod_whose_vf_lost_its_driver_is_deleted() {
+fn pod_whose_vf_lost_its_driver_is_deleted() {
     let networks = WithNetworks::new();
     let files = state_files();
     for is_gone in [false, true] {
@@ -119,20 +119,20 @@ fn a_pod_whose_vf_lost_its_driver_is_deleted() {
 }
 
 #[test]
-fn a_pod_whose_vfs_were_unmade_and_made_anew_is_deleted() {
+fn pod_whose_vfs_were_recreated_is_deleted() {
     let networks = WithNetworks::new();
     let files = state_files();
     for is_gone in [false, true] {
-        make("unmade");
+        make("recreated");
         for pf in ["pf0", "pf1"] {
             write(&format!("/sys/class/net/{pf}/device/sriov_numvfs"), "0");
             write(&format!("/sys/class/net/{pf}/device/sriov_numvfs"), "4");
             wait_for("the VFs have links", || has_links(pf, 4));
         }
         if is_gone {
-            ip("netns del demo.unmade");
+            ip("netns del demo.recreated");
         }
-        delete("unmade");
+        delete("recreated");
         assert_eq!(state_files(), files);
         assert!(has_links("pf0", 4) && has_links("pf1", 4));
         // The next pod finds them usable.

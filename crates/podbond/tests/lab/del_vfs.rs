@@ -170,7 +170,7 @@ fn vf_is_restored_when_its_claim_is_damaged() {
 
 /// A record that outlives the kernel, after sriov-cni's DEL of its attachment.
 #[test]
-fn vf_that_sriov_cni_has_taken_back_is_left() {
+fn vf_that_sriov_cni_took_back_is_left_unchanged() {
     let networks = networks();
     let (vf, config) = (vf(0), config(&vf(0)));
     let before = Snapshot::take();
@@ -237,7 +237,7 @@ fn vf_of_sriov_cni_is_restored() {
 
 /// A DEL whose ADD was refused, since the VF was another's, touches nothing of the other's.
 #[test]
-fn vf_of_another_pod_is_left_with_its_record_or_without() {
+fn vf_of_another_pod_is_left_unchanged() {
     let networks = networks();
     let (vf, before) = (vf(0), Snapshot::take());
     let [holder, other] = ["holder", "other"].map(Netns::with_links);

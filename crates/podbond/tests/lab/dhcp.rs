@@ -25,9 +25,9 @@ const RELEASE: u8 = 7;
 /// Where the options of a message begin: RFC 2131, section 2, and the magic cookie.
 const OPTIONS: usize = 240;
 
-/// The server: answers each DISCOVER and REQUEST, and tells which messages came.
+/// The server: answers each DISCOVER and REQUEST, and returns the types of the messages that came.
 fn serve(netns: String) -> Receiver<u8> {
-    let (tell, told) = channel();
+    let (sender, messages) = channel();
     let (ready, is_ready) = channel();
     thread::spawn(move || {
         podbond_kernel::enter(Path::new(&netns)).unwrap();
@@ -41,13 +41,13 @@ fn serve(netns: String) -> Receiver<u8> {
             if let Some(answer) = answer_to(kind) {
                 let _ = socket.send_to(&reply(message, answer), "255.255.255.255:68");
             }
-            if tell.send(kind).is_err() {
+            if sender.send(kind).is_err() {
                 return;
             }
         }
     });
     is_ready.recv_timeout(Duration::from_secs(30)).unwrap();
-    told
+    messages
 }
 
 fn answer_to(kind: u8) -> Option<u8> {
@@ -145,7 +145,7 @@ fn dhcp_gets_its_lease_through_the_bond_and_gives_it_back() {
 }
 
 #[test]
-fn without_its_daemon_dhcp_fails_and_the_lease_is_pending_until_it_is_there() {
+fn dhcp_lease_is_pending_while_the_daemon_is_absent() {
     let Wired { pod, wire: _wire } = Wired::new("dhcp-off", "dhcp-off-wire");
     let links = pod.links();
     let path = pod.path();

@@ -30,7 +30,7 @@ pub(crate) fn trusted_networks() -> String {
 }
 
 #[test]
-fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
+fn documented_manifests_give_the_documented_pod() {
     sweep();
     let before = Snapshot::take();
     succeeded(&podbond(&["plan", "-f", EXAMPLES]));
@@ -68,7 +68,7 @@ fn the_documented_manifests_give_the_documented_pod_and_leave_nothing() {
 }
 
 #[test]
-fn applying_again_changes_nothing_and_says_so() {
+fn applying_again_reports_no_change() {
     let networks = WithNetworks::new();
     succeeded(&podbond(&["apply", "-f", EXAMPLES]));
     wait_for_ports("bondpod1");
@@ -80,7 +80,7 @@ fn applying_again_changes_nothing_and_says_so() {
 }
 
 #[test]
-fn the_annotation_gives_the_bond_its_name() {
+fn annotation_gives_the_bond_its_name() {
     let networks = WithNetworks::new();
     let annotation = "demo/sriovnet1, demo/sriovnet2, demo/bond-net1@bond0";
     succeeded(&apply(&pod("named", annotation)));
@@ -91,7 +91,7 @@ fn the_annotation_gives_the_bond_its_name() {
 }
 
 #[test]
-fn trusted_vfs_are_bonded_in_every_documented_mode_and_are_as_before_afterwards() {
+fn trusted_vfs_are_bonded_in_every_documented_mode() {
     let networks = WithNetworks::new();
     succeeded(&apply(&trusted_networks()));
     let before = Snapshot::take();
@@ -116,7 +116,7 @@ fn trusted_vfs_are_bonded_in_every_documented_mode_and_are_as_before_afterwards(
 }
 
 #[test]
-fn the_bond_fails_over_and_comes_back() {
+fn bond_fails_over_and_back() {
     let networks = WithNetworks::new();
     succeeded(&apply(&pod("failing", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
     let active = || interface(&status("failing"), "net3")["bond"]["activePort"].clone();
@@ -145,7 +145,7 @@ fn the_bond_fails_over_and_comes_back() {
 }
 
 #[test]
-fn a_network_with_its_own_device_needs_no_policy() {
+fn network_with_its_own_device_needs_no_policy() {
     let networks = WithNetworks::new();
     let pci = succeeded(
         &Command::new("readlink").arg("/sys/class/net/pf0/device/virtfn3").output().unwrap(),
@@ -160,7 +160,7 @@ fn a_network_with_its_own_device_needs_no_policy() {
 }
 
 #[test]
-fn a_pod_whose_namespace_vanished_is_deleted_and_its_vfs_are_as_before() {
+fn vfs_are_restored_when_the_pods_namespace_vanished() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     succeeded(&apply(&pod("vanished", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
@@ -174,7 +174,7 @@ fn a_pod_whose_namespace_vanished_is_deleted_and_its_vfs_are_as_before() {
 }
 
 #[test]
-fn a_pod_whose_namespace_vanished_is_made_anew_by_applying_again() {
+fn pod_whose_namespace_vanished_is_created_by_applying_again() {
     let networks = WithNetworks::new();
     let manifest = pod("again", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1");
     succeeded(&apply(&manifest));

@@ -1,4 +1,4 @@
-//! What will not survive is told before that day: by the plan, in the log of an ADD, by the doctor.
+//! What will not survive is reported before that day: by the plan, in the log of an ADD, by the doctor.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -100,7 +100,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const BOTH: &str = "demo/sriovnet1, demo/sriovnet2";
 
 #[test]
-fn two_vfs_of_one_pf_are_told_everywhere_and_refused_where_the_nad_says_so() {
+fn two_vfs_of_one_pf_are_reported_and_refused_on_request() {
     let networks = networks();
     let twice = "demo/sriovnet1, demo/sriovnet1";
     let shared = manifest("shared", twice, &json!({}));
@@ -130,7 +130,7 @@ fn two_vfs_of_one_pf_are_told_everywhere_and_refused_where_the_nad_says_so() {
 }
 
 #[test]
-fn the_plugin_refuses_before_it_touches_a_link() {
+fn refused_finding_changes_no_link() {
     let networks = networks();
     let netns = Netns::with_links("distinct");
     let vf = |index: u8| {
@@ -152,7 +152,7 @@ fn the_plugin_refuses_before_it_touches_a_link() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(!text.contains("miimon"), "it is told and not refused: {text}");
+    assert!(!text.contains("miimon"), "it is reported and not refused: {text}");
     assert_eq!((Snapshot::take(), netns.links()), before);
     ip("link set pf0 up");
     drop(netns);
@@ -160,7 +160,7 @@ fn the_plugin_refuses_before_it_touches_a_link() {
 }
 
 #[test]
-fn a_pf_that_is_down_or_a_port_of_the_node_is_told() {
+fn pf_that_is_down_or_a_port_of_the_node_is_reported() {
     let networks = networks();
     let _ = Command::new("ip").args(["link", "del", "uplink"]).output();
     let bond = |changes: Value| manifest("below", BOTH, &changes);
@@ -182,7 +182,7 @@ fn a_pf_that_is_down_or_a_port_of_the_node_is_told() {
 }
 
 #[test]
-fn what_the_vfs_and_the_options_do_not_give_is_told_all_at_once() {
+fn all_findings_of_vfs_and_options_are_reported_at_once() {
     let networks = networks();
     let changes = json!({
         "mode": "balance-rr", "failOverMac": null, "failoverMac": 1, "miimon": 0,
@@ -203,19 +203,19 @@ fn what_the_vfs_and_the_options_do_not_give_is_told_all_at_once() {
 }
 
 #[test]
-fn a_second_lacp_bond_over_the_same_pfs_is_told_with_the_first() {
+fn second_lacp_bond_over_the_same_pfs_is_reported() {
     let networks = networks();
     succeeded(&apply(&trusted_networks()));
     let lacp = |name: &str| {
         let changes = json!({"mode": "802.3ad", "failOverMac": null});
         manifest(name, "demo/trusted1, demo/trusted2", &changes)
     };
-    let told = |log: &str| log.contains("PF pf0: net3 of pod demo/first runs LACP over it too");
+    let reported = |log: &str| log.contains("PF pf0: net3 of pod demo/first runs LACP over it too");
     let log = said(&apply(&lacp("first")));
     assert!(!log.contains("runs LACP"), "{log}");
     assert_eq!(planned(&lacp("second")), ["lacp-twice-on-a-pf", "lacp-twice-on-a-pf"]);
     let log = said(&apply(&lacp("second")));
-    assert!(told(&log), "{log}");
+    assert!(reported(&log), "{log}");
     let (found, status) = doctored("demo/second");
     let twice = found.iter().filter(|code| *code == "lacp-twice-on-a-pf").count();
     assert_eq!((twice, status), (2, Some(4)), "{found:?}");
@@ -231,7 +231,7 @@ fn a_second_lacp_bond_over_the_same_pfs_is_told_with_the_first() {
 }
 
 #[test]
-fn the_doctor_tells_what_was_changed_since_and_which_pods_are_gone() {
+fn doctor_reports_changes_and_pods_that_are_gone() {
     let networks = networks();
     succeeded(&apply(&manifest("patient", BOTH, &json!({}))));
     doctored_at_last("demo/patient", &[], 0);

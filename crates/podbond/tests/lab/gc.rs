@@ -31,7 +31,7 @@ fn gc(config: &Value, valid: &[&str]) -> Result<Value, Value> {
 }
 
 #[test]
-fn what_is_not_valid_any_more_goes_as_by_its_del_and_nothing_else() {
+fn gc_removes_what_is_not_valid_and_nothing_else() {
     let before = Snapshot::take();
     let pods = ["gc1", "gc2", "gc3"].map(Netns::with_links);
     let links = pods.each_ref().map(Netns::links);
@@ -40,13 +40,13 @@ fn what_is_not_valid_any_more_goes_as_by_its_del_and_nothing_else() {
     for ((id, config), pod) in [("c1", &ours), ("c2", &ours), ("c3", &other)].iter().zip(&pods) {
         call("ADD", id, &pod.path(), config).unwrap();
     }
-    let made = pods.each_ref().map(Netns::links);
+    let added = pods.each_ref().map(Netns::links);
     gc(&ours, &["c1", "c2"]).unwrap();
-    assert_eq!(pods.each_ref().map(Netns::links), made);
+    assert_eq!(pods.each_ref().map(Netns::links), added);
 
     gc(&ours, &["c1"]).unwrap();
     assert_eq!(pods[1].links(), links[1]);
-    assert_eq!((pods[0].links(), pods[2].links()), (made[0].clone(), made[2].clone()));
+    assert_eq!((pods[0].links(), pods[2].links()), (added[0].clone(), added[2].clone()));
     let leases = |network: &str| {
         let leases = fs::read_dir(format!("/var/lib/cni/networks/{network}")).unwrap();
         let names = leases.map(|lease| lease.unwrap().file_name().into_string().unwrap());
@@ -62,7 +62,7 @@ fn what_is_not_valid_any_more_goes_as_by_its_del_and_nothing_else() {
 }
 
 #[test]
-fn links_of_the_node_come_back_as_they_were_from_a_namespace_that_is_gone() {
+fn gc_restores_host_links_of_a_namespace_that_is_gone() {
     let networks = WithNetworks::new();
     let vfs = ["pf0", "pf1"].map(|pf| {
         let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
@@ -90,7 +90,7 @@ fn links_of_the_node_come_back_as_they_were_from_a_namespace_that_is_gone() {
 }
 
 #[test]
-fn the_lease_of_a_vf_goes_with_it_though_its_ipam_plugin_collects_nothing() {
+fn gc_releases_the_lease_of_a_vf() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let plugins = tempfile::tempdir().unwrap();
@@ -129,7 +129,7 @@ fn the_lease_of_a_vf_goes_with_it_though_its_ipam_plugin_collects_nothing() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_let_be_and_keeps_nothing_else_from_being_collected() {
+fn unreadable_record_hinders_no_gc() {
     let before = Snapshot::take();
     let pods = ["gc1", "gc2"].map(Netns::with_links);
     let links = pods.each_ref().map(Netns::links);

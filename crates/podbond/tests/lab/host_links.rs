@@ -33,10 +33,10 @@ struct Links(&'static [&'static str]);
 
 impl Links {
     /// Each by what stands after `ip link add`, its name first.
-    fn new(names: &'static [&'static str], made: &[&str]) -> Self {
+    fn new(names: &'static [&'static str], created: &[&str]) -> Self {
         let links = Self(names);
         links.remove();
-        for link in made {
+        for link in created {
             ip(&format!("link add {link}"));
         }
         for name in names {
@@ -100,36 +100,36 @@ fn taken(netns: &Netns, links: [&str; 2]) {
 }
 
 #[test]
-fn without_a_file_only_links_that_carry_nothing_are_taken() {
+fn without_rules_only_unused_links_are_taken() {
     let netns = Netns::with_links("unlisted");
     let _links = two_dummies();
     let links = ["take1", "take2"];
-    let mend = r#"allow = [{ name = "take2" }]"#;
+    let remedy = r#"allow = [{ name = "take2" }]"#;
     taken(&netns, links);
 
     ip("addr add 192.0.2.7/24 dev take2");
-    refused(&netns, links, &["take2 has the address 192.0.2.7/24", mend, FILE]);
+    refused(&netns, links, &["take2 has the address 192.0.2.7/24", remedy, FILE]);
     ip("addr flush dev take2 scope global");
     ip("addr add 2001:db8::7/64 dev take2 nodad");
-    refused(&netns, links, &["take2 has the address 2001:db8::7/64", mend]);
+    refused(&netns, links, &["take2 has the address 2001:db8::7/64", remedy]);
     ip("addr flush dev take2 scope global");
 
     ip("route add 198.51.100.0/24 dev take2");
-    refused(&netns, links, &["take2 has the route 198.51.100.0/24", mend]);
+    refused(&netns, links, &["take2 has the route 198.51.100.0/24", remedy]);
     ip("route del 198.51.100.0/24 dev take2");
     ip("route add 198.51.100.0/24 dev take2 table 100");
-    refused(&netns, links, &["take2 has the route 198.51.100.0/24", mend]);
+    refused(&netns, links, &["take2 has the route 198.51.100.0/24", remedy]);
     ip("route flush table 100");
 
     ip("link add link take2 name take2.7 type vlan id 7");
-    refused(&netns, links, &["take2 carries the node's link take2.7", mend]);
+    refused(&netns, links, &["take2 carries the node's link take2.7", remedy]);
     ip("link del take2.7");
 
     taken(&netns, links);
 }
 
 #[test]
-fn a_link_of_the_default_route_is_never_taken() {
+fn link_of_the_default_route_is_never_taken() {
     let netns = Netns::with_links("default");
     let names = &["take1", "take2", "way0"];
     let kinds = ["take1 type dummy", "take2 type dummy", "way0 type bridge"];
@@ -164,7 +164,7 @@ fn a_link_of_the_default_route_is_never_taken() {
 }
 
 #[test]
-fn with_a_file_only_links_that_match_a_pattern_are_taken() {
+fn with_rules_only_links_that_match_a_pattern_are_taken() {
     let netns = Netns::with_links("listed");
     let _links = two_dummies();
     let links = ["take1", "take2"];
@@ -219,7 +219,7 @@ fn vfs_are_allowed_by_driver_and_by_pci_address() {
 }
 
 #[test]
-fn a_malformed_file_keeps_all_links_of_the_node_and_none_of_the_pods() {
+fn malformed_rules_refuse_host_links_and_no_pod_links() {
     let netns = Netns::with_links("malformed");
     let _links = two_dummies();
     let _rules = Rules::write("[host-links]\nallow = [{ nane = \"take*\" }]\n");
@@ -229,7 +229,7 @@ fn a_malformed_file_keeps_all_links_of_the_node_and_none_of_the_pods() {
 }
 
 #[test]
-fn del_gives_back_what_rules_that_came_later_forbid() {
+fn del_restores_links_that_later_rules_forbid() {
     let netns = Netns::with_links("later");
     let _links = two_dummies();
     let before = Snapshot::take();
@@ -241,7 +241,7 @@ fn del_gives_back_what_rules_that_came_later_forbid() {
 }
 
 #[test]
-fn apply_refuses_such_a_link_before_it_changes_anything() {
+fn apply_refuses_a_forbidden_link_before_any_change() {
     let _links = two_dummies();
     ip("addr add 192.0.2.7/24 dev take2");
     let before = Snapshot::take();

@@ -32,7 +32,7 @@ fn over(vfs: &[String; 2], changes: &Value) -> Value {
 }
 
 #[test]
-fn vfs_that_had_the_address_of_their_bond_come_home_with_their_own() {
+fn vfs_with_the_bonds_mac_return_with_their_own() {
     let networks = WithNetworks::new();
     let trust = |trust: &str| {
         for pf in ["pf0", "pf1"] {
@@ -71,7 +71,7 @@ fn vfs_that_had_the_address_of_their_bond_come_home_with_their_own() {
 }
 
 #[test]
-fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_were() {
+fn hardware_links_of_a_vanished_namespace_are_restored() {
     let networks = WithNetworks::new();
     let vfs = vfs();
     let before = Snapshot::take();
@@ -83,11 +83,11 @@ fn hardware_links_that_come_back_from_a_namespace_that_vanished_are_up_if_they_w
     drop(netns);
     call("DEL", &path).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
-    // So they are when the container is made anew by another configuration.
+    // So they are when the container is added again by another configuration.
     let netns = Netns::with_links("vanished");
     call("ADD", &path).run(&config).unwrap();
     drop(netns);
-    let netns = Netns::with_links("anew");
+    let netns = Netns::with_links("again");
     call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
     call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
     drop(netns);

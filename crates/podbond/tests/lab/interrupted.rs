@@ -5,12 +5,21 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::node::{Snapshot, WithNetworks, apply, failed, ip, nad, pod, podbond, succeeded, words};
+use crate::node::{
+    RECORDS, Snapshot, WithNetworks, apply, failed, ip, nad, pod, podbond, succeeded, words,
+};
 
 const NETWORKS: &str = "demo/sriovnet1, demo/sriovnet2, demo/bond-net1";
 
 fn record_of(pod: &str) -> PathBuf {
     Path::new("/var/lib/podbond/manifests/pods/demo").join(format!("{pod}.json"))
+}
+
+/// The file of an attachment's record.
+fn attachment(container: &Value, ifname: &str) -> PathBuf {
+    let name = format!("{}:{ifname}", words(container));
+    let mut files = RECORDS.iter().map(|dir| Path::new(dir).join(&name));
+    files.find(|file| file.exists()).unwrap()
 }
 
 fn read(path: &Path) -> Value {
@@ -26,7 +35,7 @@ fn delete(pod: &str) -> std::process::Output {
 }
 
 #[test]
-fn a_pod_whose_apply_was_killed_is_made_anew_and_its_vfs_are_not_lost() {
+fn pod_of_a_killed_apply_is_created_without_losing_vfs() {
     let networks = WithNetworks::new();
     let (before, manifest) = (Snapshot::take(), pod("killed", NETWORKS));
     succeeded(&apply(&manifest));
@@ -36,11 +45,18 @@ fn a_pod_whose_apply_was_killed_is_made_anew_and_its_vfs_are_not_lost() {
     write(&record_of("killed"), &record);
     let vf = fs::canonicalize("/sys/class/net/pf0/device/virtfn3").unwrap();
     let vf = vf.file_name().unwrap().to_string_lossy().into_owned();
-    let hold = json!({
-        "version": 1, "resource": "sriovnic1", "pod": "demo/killed", "interface": "net7",
-        "container_id": record["container_id"], "netns": "/run/netns/demo.killed",
-    });
-    write(&Path::new("/var/lib/podbond/vfs").join(format!("{vf}.json")), &hold);
+    let mut taken = read(&attachment(&record["container_id"], "net1"));
+    for key in ["add", "link"] {
+        taken.as_object_mut().unwrap().remove(key);
+    }
+    let chain = taken["chain"].as_object_mut().unwrap();
+    chain.remove("result");
+    chain.extend([("called".to_owned(), json!(0)), ("device".to_owned(), json!(vf))]);
+    taken["state"] = "prepared".into();
+    taken["ifname"] = "net7".into();
+    taken["devices"] = json!([vf]);
+    let name = format!("{}:net7", words(&record["container_id"]));
+    write(&Path::new(RECORDS[1]).join(name), &taken);
 
     let said = succeeded(&apply(&manifest));
     assert_eq!(said.trim(), "Pod demo/killed created");
@@ -53,15 +69,14 @@ fn a_pod_whose_apply_was_killed_is_made_anew_and_its_vfs_are_not_lost() {
 }
 
 #[test]
-fn what_cannot_be_taken_away_of_an_earlier_sandbox_does_not_stand_in_the_way() {
+fn remains_of_an_earlier_sandbox_hinder_no_new_one() {
     let networks = WithNetworks::new();
     let (before, manifest) = (Snapshot::take(), pod("reborn", NETWORKS));
     succeeded(&apply(&manifest));
-    let sandbox = words(&read(&record_of("reborn"))["container_id"]);
+    let eth0 = attachment(&read(&record_of("reborn"))["container_id"], "eth0");
     ip("netns del demo.reborn");
-    let eth0 = Path::new("/var/lib/podbond/attachments").join(sandbox).join("eth0.json");
     let (whole, mut without_plugin) = (read(&eth0), read(&eth0));
-    without_plugin["configs"][0]["type"] = "no-such-plugin".into();
+    without_plugin["chain"]["configs"][0]["type"] = "no-such-plugin".into();
     write(&eth0, &without_plugin);
 
     let applied = apply(&manifest);
@@ -76,7 +91,7 @@ fn what_cannot_be_taken_away_of_an_earlier_sandbox_does_not_stand_in_the_way() {
 }
 
 #[test]
-fn a_sriovnetwork_is_deleted_by_name_and_takes_nothing_that_people_wrote() {
+fn deleted_sriovnetwork_keeps_nads_that_people_wrote() {
     let networks = WithNetworks::new();
     let namespace = "openshift-sriov-network-operator";
     let delete = || podbond(&["delete", "sriovnetwork", "sriovnet1", "-n", namespace]);

@@ -98,7 +98,7 @@ fn negotiated(ports: [&str; 2], rate: &str) {
 }
 
 #[test]
-fn a_bond_over_two_vfs_negotiates_at_both_rates_and_survives_the_loss_of_a_cable() {
+fn lacp_bond_of_vfs_negotiates_and_survives_a_lost_cable() {
     begin();
     let networks = WithNetworks::new();
     for rate in ["slow", "fast"] {
@@ -130,7 +130,7 @@ fn a_bond_over_two_vfs_negotiates_at_both_rates_and_survives_the_loss_of_a_cable
 }
 
 #[test]
-fn a_bond_over_two_whole_pfs_negotiates_at_both_rates_and_survives_the_loss_of_a_port() {
+fn lacp_bond_of_pfs_negotiates_and_survives_a_lost_port() {
     begin();
     let before = Snapshot::take();
     for rate in ["slow", "fast"] {
@@ -154,7 +154,7 @@ fn a_bond_over_two_whole_pfs_negotiates_at_both_rates_and_survives_the_loss_of_a
 /// What no carrier shows: the port has its link, and nobody answers at its other end. Over PFs, since
 /// the driver's timer for the last LACPDU is stopped by the bond's own ones, which a VF hears here.
 #[test]
-fn a_switch_port_that_falls_silent_is_left_out_and_told() {
+fn silent_switch_port_is_excluded_and_reported() {
     begin();
     let before = Snapshot::take();
     let _switch = Switch::lacp("fast");
@@ -162,11 +162,11 @@ fn a_switch_port_that_falls_silent_is_left_out_and_told() {
     negotiated(["pf0", "pf1"], "fast");
 
     ip("-n switch link set sw1 down");
-    let is_told = |status: &Value| {
+    let is_reported = |status: &Value| {
         let findings = interface(status, BOND)["bond"]["findings"].as_array();
         findings.is_some_and(|all| all.iter().any(|one| is_silent(one, &["pf1"])))
     };
-    let seen = until("a finding about pf1", || status("lacp"), is_told);
+    let seen = until("a finding about pf1", || status("lacp"), is_reported);
     assert_eq!(interface(&seen, "pf1")["carrier"], true, "{seen}");
     let left = |status: &Value| interface(status, BOND)["bond"]["aggregator"]["ports"] == 1;
     until("an aggregator without pf1", || status("lacp"), left);
@@ -183,7 +183,7 @@ fn is_silent(finding: &Value, ports: &[&str]) -> bool {
 }
 
 #[test]
-fn a_switch_without_lacp_is_told_until_it_speaks() {
+fn switch_without_lacp_is_reported_until_it_answers() {
     begin();
     let networks = WithNetworks::new();
     let _switch = Switch::wired("bridge");

@@ -54,7 +54,7 @@ fn balance_xor_spreads_flows_over_both_ports_in_both_directions() {
     let example = Example::applied("balance-xor");
     let seen = carrying("balance-xor", &PORTS);
     reaches_the_switch("balance-xor");
-    // Some of 64: a hash owes nobody a half.
+    // Some of 64: a hash need not give a half.
     let enough = 12..;
     let sent = through_each_cable("balance-xor", || send_64_flows("demo.balance-xor", GATEWAY));
     report(&format!("balance-xor, 64 flows out: {sent:?}"));

@@ -39,7 +39,7 @@ fn config(changes: &Value) -> Value {
 }
 
 #[test]
-fn the_address_that_is_asked_for_is_the_bonds_in_every_mode() {
+fn requested_mac_is_the_bonds_in_every_mode() {
     let before = Snapshot::take();
     let netns = pod("mac-wanted", NET2);
     let (path, links) = (netns.path(), netns.links());
@@ -67,24 +67,24 @@ fn the_address_that_is_asked_for_is_the_bonds_in_every_mode() {
 }
 
 #[test]
-fn the_runtimes_address_goes_before_args_and_these_before_the_configurations() {
+fn mac_of_runtime_takes_precedence_over_args_and_config() {
     let netns = pod("mac-order", NET2);
     let path = netns.path();
     let args = "IgnoreUnknown=1;MAC=02:00:00:00:00:aa";
-    let made = |config: &Value| {
+    let bond_mac = |config: &Value| {
         let mut command = Command::new("/opt/cni/bin/bond");
         call("ADD", &path).run_as(command.env("CNI_ARGS", args), &config.to_string()).unwrap();
         let mac = mac(&netns, "bond0");
         call("DEL", &path).run(config).unwrap();
         mac
     };
-    assert_eq!(made(&config(&json!({"mac": WANTED}))), "02:00:00:00:00:aa");
+    assert_eq!(bond_mac(&config(&json!({"mac": WANTED}))), "02:00:00:00:00:aa");
     let runtime = json!({"mac": WANTED, "runtimeConfig": {"mac": "02:00:00:00:00:bb"}});
-    assert_eq!(made(&config(&runtime)), "02:00:00:00:00:bb");
+    assert_eq!(bond_mac(&config(&runtime)), "02:00:00:00:00:bb");
 }
 
 #[test]
-fn an_address_that_the_driver_would_not_keep_is_refused_before_anything_changes() {
+fn mac_that_the_driver_would_not_keep_is_refused() {
     let netns = pod("mac-refused", NET2);
     let (path, links, node) = (netns.path(), netns.links(), Snapshot::take());
     let config = config(&json!({"failOverMac": 1, "mac": WANTED, "vlan": 5000, "mtu": 60}));
@@ -108,7 +108,7 @@ fn an_address_that_the_driver_would_not_keep_is_refused_before_anything_changes(
 }
 
 #[test]
-fn equal_addresses_are_told_apart_where_the_driver_needs_it_and_never_left() {
+fn equal_macs_are_made_different_where_the_driver_needs_it() {
     for mode in ["balance-tlb", "balance-alb"] {
         let netns = pod(&format!("mac-{mode}"), NET1);
         let path = netns.path();
@@ -148,7 +148,7 @@ fn equal_addresses_are_told_apart_where_the_driver_needs_it_and_never_left() {
 }
 
 #[test]
-fn ports_are_as_they_were_whatever_happened_to_the_bond_meanwhile() {
+fn port_macs_are_restored_whatever_happened_to_the_bond() {
     let before = Snapshot::take();
     let netns = pod("mac-back", NET2);
     netns.ip("link set net2 down");
@@ -217,7 +217,7 @@ impl Vfs {
 }
 
 #[test]
-fn vfs_have_their_addresses_back_and_those_that_may_not_change_them_are_refused() {
+fn vf_macs_are_restored_and_untrusted_vfs_refused() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let vfs = Vfs::in_pod("mac-vfs");
@@ -254,7 +254,7 @@ fn vfs_have_their_addresses_back_and_those_that_may_not_change_them_are_refused(
 }
 
 #[test]
-fn vfs_of_one_address_that_may_not_change_it_do_not_keep_a_pod_from_being_deleted() {
+fn pod_with_untrusted_vfs_of_one_mac_is_deleted() {
     let networks = WithNetworks::new();
     let before = Snapshot::take();
     let netns = Netns::with_links("mac-same");

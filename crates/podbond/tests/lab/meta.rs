@@ -56,7 +56,7 @@ fn networks() -> Value {
 }
 
 #[test]
-fn a_runtime_gets_the_first_networks_result_and_the_pod_all_networks() {
+fn runtime_gets_the_first_networks_result() {
     let before = Snapshot::take();
     let netns = pod("meta");
     let links = netns.links();
@@ -98,7 +98,7 @@ fn pod_with_unreadable_or_lost_records_is_deleted_by_its_configuration() {
 }
 
 #[test]
-fn a_network_that_is_refused_takes_those_before_it_along() {
+fn refused_network_undoes_those_before_it() {
     let before = Snapshot::take();
     let netns = pod("meta-refused");
     let links = netns.links();
@@ -112,7 +112,7 @@ fn a_network_that_is_refused_takes_those_before_it_along() {
 }
 
 #[test]
-fn status_tells_what_keeps_any_of_the_networks_from_being_made() {
+fn status_reports_what_hinders_any_network() {
     let netns = pod("meta-status");
     let status = |networks: &Value| {
         let mut config = config(networks);
@@ -127,14 +127,16 @@ fn status_tells_what_keeps_any_of_the_networks_from_being_made() {
     networks[1]["ipam"] = json!({"type": "not-installed"});
     let error = status(&networks).unwrap_err();
     assert_eq!(error["code"], 50, "{error}");
-    for told in ["no address is left in ipam", "plugin \"not-installed\" is not in /opt/cni/bin"] {
-        assert!(words(&error["msg"]).contains(told), "{error}");
+    for expected in
+        ["no address is left in ipam", "plugin \"not-installed\" is not in /opt/cni/bin"]
+    {
+        assert!(words(&error["msg"]).contains(expected), "{error}");
     }
     run("DEL", &netns, ARGS, &config(&networks)).unwrap();
 }
 
 #[test]
-fn the_first_network_gets_what_the_runtime_asks_for() {
+fn first_network_gets_what_the_runtime_asks_for() {
     let netns = pod("meta-asks");
     let (mac, other) = ("02:00:00:00:00:07", "02:00:00:00:00:08");
     let mut config = config(&networks());
@@ -159,7 +161,7 @@ fn the_first_network_gets_what_the_runtime_asks_for() {
 }
 
 #[test]
-fn what_a_call_lacks_is_named() {
+fn missing_parameter_of_a_call_is_named() {
     let netns = pod("meta-lacks");
     let error = run("ADD", &netns, "IgnoreUnknown=1", &config(&networks())).unwrap_err();
     assert!(words(&error["msg"]).starts_with("CNI_ARGS: K8S_POD_NAMESPACE and"), "{error}");

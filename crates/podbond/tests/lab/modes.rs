@@ -61,34 +61,34 @@ fn works(mode: &str, pod: &str, shape: &str) {
 
     plug(cable);
     carrying(pod, &["net1", "net2"]);
-    let told = works_or_is_told(mode, pod, &port);
+    let outcome = traffic_or_finding(mode, pod, &port);
     reaches_the_switch(pod);
     report(&format!(
         "{mode:<13}  switch: {shape:<6}  cable of {port} out: {:>3} of {:>3} pings lost, one each \
-         50 ms; back in: {told}",
+         50 ms; back in: {outcome}",
         lost.lost(),
         lost.sent,
     ));
     example.end();
 }
 
-/// Whether traffic flows with all ports back, or the status says why not, and the mend that it names
+/// Whether traffic flows with all ports back, or the status says why not, and the remedy that it names
 /// helps: igbvf gives a VF whose PF comes back the address that its port had before the fail-over,
 /// which by then is another port's. Modes in which each port has its own address cannot bear that.
-fn works_or_is_told(mode: &str, pod: &str, port: &str) -> &'static str {
-    let bears_it = !["balance-tlb", "balance-alb"].contains(&mode);
+fn traffic_or_finding(mode: &str, pod: &str, port: &str) -> &'static str {
+    let expected_to_work = !["balance-tlb", "balance-alb"].contains(&mode);
     let look = || (answered(pod), interface(&status(pod), "bond0")["bond"]["findings"].clone());
-    let is_told = |findings: &Value| findings[0]["code"] == "ports-share-a-mac";
+    let is_reported = |findings: &Value| findings[0]["code"] == "ports-share-a-mac";
     let (_, findings) = until("traffic, or a finding", look, |(answered, findings)| {
-        if is_told(findings) { !bears_it } else { *answered == 20 }
+        if is_reported(findings) { !expected_to_work } else { *answered == 20 }
     });
-    if !is_told(&findings) {
+    if !is_reported(&findings) {
         assert_eq!(findings, json!([]));
         return "works";
     }
     ip(&format!("-n demo.{pod} link set {port} address 02:00:00:00:00:99"));
     until("no finding", || look().1, |findings| *findings == json!([]));
-    "finding ports-share-a-mac, works with its mend"
+    "finding ports-share-a-mac, works with its remedy"
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn balance_alb_carries_traffic_and_fails_over() {
 }
 
 #[test]
-fn applying_the_directory_of_the_documented_case_leaves_the_modes_alone() {
+fn directory_of_the_documented_case_leaves_out_the_modes() {
     let plan = succeeded(&podbond(&["plan", "-f", EXAMPLES]));
     assert!(plan.contains("bond-net1") && !plan.contains("balance-rr"), "{plan}");
 }

@@ -90,7 +90,7 @@ fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// What of a link is a matter of configuration, not of the moment.
+/// What of a link is configuration and does not change by itself.
 fn facts(link: &Value) -> Value {
     let is_up = link["flags"].as_array().unwrap().iter().any(|flag| flag == "UP");
     json!({

@@ -136,7 +136,7 @@ fn all_options_are_read_back_or_refused_by_name() {
 }
 
 #[test]
-fn check_sees_options_that_were_changed() {
+fn check_reports_changed_options() {
     let netns = Netns::with_links("options-check");
     let path = netns.path();
     let links = json!([{"name": "net1"}, {"name": "net2", "queueId": 2}]);
@@ -161,7 +161,7 @@ fn check_sees_options_that_were_changed() {
 }
 
 #[test]
-fn all_violations_among_options_are_told_and_nothing_is_changed() {
+fn all_violations_among_options_are_reported_at_once() {
     let netns = Netns::with_links("options-wrong");
     let path = netns.path();
     let links = netns.links();
@@ -186,7 +186,7 @@ fn all_violations_among_options_are_told_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_value_of_an_option_that_the_kernel_is_too_old_for_is_told() {
+fn option_value_newer_than_the_kernel_is_reported() {
     let netns = Netns::with_links("options-later");
     let path = netns.path();
     let config = bond_config(&json!({
@@ -208,7 +208,7 @@ fn a_value_of_an_option_that_the_kernel_is_too_old_for_is_told() {
 }
 
 #[test]
-fn a_queue_that_the_bond_has_not_is_told() {
+fn missing_queue_of_the_bond_is_reported() {
     let netns = Netns::with_links("options-queue");
     let path = netns.path();
     let with_queue = |queue: u32| {
@@ -224,7 +224,7 @@ fn a_queue_that_the_bond_has_not_is_told() {
 }
 
 #[test]
-fn priorities_rule_while_the_primary_is_down() {
+fn port_priorities_decide_while_the_primary_is_down() {
     let netns = Netns::with_links("options-prio");
     let path = netns.path();
     netns.ip("link add net3 type dummy");
@@ -243,7 +243,7 @@ fn priorities_rule_while_the_primary_is_down() {
 }
 
 #[test]
-fn iproute2_has_each_option_by_the_word_that_the_table_says() {
+fn iproute2_shows_each_option_by_the_tables_word() {
     let said = |arguments: &[&str]| {
         let output = Command::new("ip").args(arguments).output().unwrap();
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()

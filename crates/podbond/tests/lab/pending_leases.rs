@@ -116,11 +116,11 @@ fn lease_is_pending_until_its_own_del_succeeds() {
     answer.unwrap();
     assert_eq!(netns.links(), links);
     assert_eq!((pending(), leased()), (vec!["c1:bond0".to_owned()], vec!["c1".to_owned()]));
-    let told: Vec<&str> =
+    let warnings: Vec<&str> =
         said.lines().filter(|line| line.contains("has not taken back its lease")).collect();
-    assert_eq!(told.len(), 1, "{said}");
+    assert_eq!(warnings.len(), 1, "{said}");
     for word in ["bond-net1", "unreliable", "bond0 of container c1", "is away", "podbond gc"] {
-        assert!(told[0].contains(word), "{word}: {said}");
+        assert!(warnings[0].contains(word), "{word}: {said}");
     }
     // A second DEL changes nothing, and neither do those whose ADD was refused.
     unreliable.bond("DEL", "c1", &path).0.unwrap();
@@ -141,7 +141,7 @@ fn lease_is_pending_until_its_own_del_succeeds() {
 }
 
 #[test]
-fn attachment_that_is_made_again_keeps_its_new_lease() {
+fn recreated_attachment_keeps_its_new_lease() {
     let before = Snapshot::take();
     let (unreliable, netns) = (Unreliable::new(), Netns::with_links("again"));
     let path = netns.path();
@@ -183,13 +183,13 @@ fn lease_of_an_ipam_plugin_that_is_gone_is_pending_until_gc_finds_it_again() {
     assert_eq!(Snapshot::take(), before);
 }
 
-/// What a command says to machines.
-fn told(command: &str) -> Value {
+/// The output of a command with `-o json`.
+fn json_of(command: &str) -> Value {
     serde_json::from_str(&succeeded(&podbond(&[command, "-o", "json"]))).unwrap()
 }
 
 /// The objects of the findings with this code.
-fn found(report: &Value, code: &str) -> Vec<String> {
+fn objects_of(report: &Value, code: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter();
     let of_code = findings.filter(|finding| finding["code"] == code);
     of_code.map(|finding| words(&finding["object"]["names"][0])).collect()
@@ -198,16 +198,16 @@ fn found(report: &Value, code: &str) -> Vec<String> {
 #[test]
 fn pending_lease_is_shown_and_released_by_podbond_gc() {
     let before = Snapshot::take();
-    let (unreliable, netns) = (Unreliable::new(), Netns::with_links("told"));
+    let (unreliable, netns) = (Unreliable::new(), Netns::with_links("shown"));
     unreliable.bond("ADD", "c1", &netns.path()).0.unwrap();
     unreliable.break_down();
     unreliable.bond("DEL", "c1", &netns.path()).0.unwrap();
     for command in ["doctor", "status"] {
-        let report = told(command);
+        let report = json_of(command);
         let pending = report["pendingLeases"].as_array().unwrap();
         assert_eq!((pending.len(), &pending[0]["container"]), (1, &json!("c1")), "{report}");
         let expected = ["bond0 of container c1 in network bond-net1"];
-        assert_eq!(found(&report, "lease-pending"), expected, "{report}");
+        assert_eq!(objects_of(&report, "lease-pending"), expected, "{report}");
         let text = succeeded(&podbond(&[command]));
         assert!(text.contains("warning: lease of bond0 of container c1 in"), "{text}");
         assert!(text.contains("`podbond gc`"), "{text}");
@@ -223,7 +223,7 @@ fn pending_lease_is_shown_and_released_by_podbond_gc() {
     unreliable.repair();
     succeeded(&podbond(&["gc"]));
     assert_eq!((pending(), leased()), (vec![], vec![]));
-    assert_eq!(told("status")["pendingLeases"], json!([]));
+    assert_eq!(json_of("status")["pendingLeases"], json!([]));
     drop(netns);
     assert_eq!(Snapshot::take(), before);
 }

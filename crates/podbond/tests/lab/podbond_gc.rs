@@ -23,10 +23,10 @@ const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 fn gc(arguments: &[&str]) -> Vec<String> {
     let arguments: Vec<&str> = ["gc", "-o", "json"].iter().chain(arguments).copied().collect();
     let rows: Vec<Value> = serde_json::from_str(&succeeded(&podbond(&arguments))).unwrap();
-    let told = |row: &Value| {
+    let row_text = |row: &Value| {
         format!("{}: {}: {}", words(&row["object"]), words(&row["what"]), words(&row["done"]))
     };
-    rows.iter().map(told).collect()
+    rows.iter().map(row_text).collect()
 }
 
 /// The objects of what was found, and nothing else may have become of them.
@@ -110,7 +110,7 @@ fn vf(pf: &str, index: u8) -> String {
 }
 
 #[test]
-fn what_plugins_made_for_a_runtime_is_removed() {
+fn attachments_of_a_vanished_runtime_pod_are_removed() {
     let networks = WithNetworks::new();
     let (before, vfs) = (Snapshot::take(), vfs_on_node());
     ip("netns add swept");

@@ -193,7 +193,7 @@ fn datagrams(from: &End, to: &End, family: Family, address: IpAddr) -> Arrived {
 }
 
 /// Connects and sends messages that fill a packet each, by TCP or by SCTP in its one-to-one style.
-/// `header` is the length of what goes before the data, in bytes.
+/// `header` is the length of what precedes the data, in bytes.
 fn stream(from: &End, to: &End, family: Family, protocol: Protocol, header: usize) -> Arrived {
     const PORT: u16 = 6000;
     let open = |end: &End, port: u16| -> OwnedFd {

@@ -40,7 +40,7 @@ fn sriov(changes: &Value) -> Value {
 }
 
 #[test]
-fn a_bond_needs_its_driver_its_records_and_its_ipam_plugin() {
+fn status_of_a_bond_needs_driver_records_and_ipam_plugin() {
     let before = Snapshot::take();
     let config = bond_config(&json!({}));
     status("bond", &config).unwrap();
@@ -71,7 +71,7 @@ fn a_bond_needs_its_driver_its_records_and_its_ipam_plugin() {
 }
 
 #[test]
-fn a_range_without_an_address_left_is_told_through_the_bond() {
+fn status_of_a_bond_reports_an_exhausted_range() {
     let netns = Netns::with_links("full");
     let config = bond_config(&json!({"ipam": {"type": "host-local", "subnet": "10.9.0.0/30"}}));
     status("bond", &config).unwrap();
@@ -88,7 +88,7 @@ fn a_range_without_an_address_left_is_told_through_the_bond() {
 }
 
 #[test]
-fn a_vf_must_be_free_and_there() {
+fn status_of_a_vf_needs_it_present_and_free() {
     sweep();
     not_ready("sriov", &sriov(&json!({})), 50, &["this node has no VF"]);
     let networks = WithNetworks::new();

@@ -1,4 +1,4 @@
-//! Bad input to `podbond apply`: an error that names object, field and mend, an exit status that is
+//! Bad input to `podbond apply`: an error that names object, field and remedy, an exit status that is
 //! not 0, and nothing changed.
 
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn refused(manifest: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_bond_that_cannot_be_is_refused_before_anything_is_made() {
+fn impossible_bond_is_refused_before_any_change() {
     let networks = WithNetworks::new();
     let cases = [
         (json!({"mode": "active_backup"}), vec!["demo/refused", "mode", "active-backup (1)"]),
@@ -60,7 +60,7 @@ fn a_bond_that_cannot_be_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn allow_untrusted_turns_the_refusal_into_a_warning() {
+fn allow_untrusted_warns_instead_of_refusing() {
     let networks = WithNetworks::new();
     let manifest = with_bond(&json!({"mode": "balance-xor", "allowUntrusted": true}));
     let said = succeeded(&podbond_plan(&manifest));
@@ -94,13 +94,13 @@ fn annotations_that_cannot_be_met_are_refused() {
 }
 
 #[test]
-fn json_that_does_not_parse_is_told_with_line_and_column() {
+fn malformed_json_is_reported_with_line_and_column() {
     refused(&nad("bad", "{\n \"type\": \"bond\",,\n}"), &["demo/bad", "config", "line 2"]);
     refused("kind: Pod\nmetadata: [\n", &["standard input:3:1"]);
 }
 
 #[test]
-fn a_vf_that_is_none_or_held_is_refused() {
+fn function_that_is_no_vf_or_held_is_refused() {
     let networks = WithNetworks::new();
     let own = |pci: &str| {
         let config =
@@ -121,7 +121,7 @@ fn a_vf_that_is_none_or_held_is_refused() {
 }
 
 #[test]
-fn a_resource_without_a_free_vf_names_its_holders() {
+fn resource_without_a_free_vf_names_its_holders() {
     let networks = WithNetworks::new();
     for number in 1..=4 {
         succeeded(&apply(&pod(&format!("holder{number}"), "demo/sriovnet1")));
@@ -134,7 +134,7 @@ fn a_resource_without_a_free_vf_names_its_holders() {
     networks.end();
 }
 
-/// Policies stay while a pod holds a VF of theirs, and are not remade under it.
+/// Policies stay while a pod holds a VF of theirs, and are not created again under it.
 fn refused_deletion() {
     let before = Snapshot::take();
     let namespace = "openshift-sriov-network-operator";
@@ -156,7 +156,7 @@ fn refused_deletion() {
 }
 
 #[test]
-fn policies_that_no_card_can_meet_are_refused() {
+fn policy_that_no_card_can_meet_is_refused() {
     crate::node::sweep();
     let spec = |pf: &str, vfs: u16| {
         policy(&json!({"resourceName": "r", "numVfs": vfs, "nicSelector": {"pfNames": [pf]}}))
@@ -169,14 +169,14 @@ fn policies_that_no_card_can_meet_are_refused() {
 }
 
 #[test]
-fn a_namespace_of_the_pods_name_that_podbond_did_not_make_is_left_alone() {
+fn foreign_namespace_of_the_pods_name_is_left_unchanged() {
     ip("netns add demo.refused");
     refused(&pod("refused", ""), &["demo/refused", "ip netns del"]);
     ip("netns del demo.refused");
 }
 
 #[test]
-fn a_pod_that_fails_is_undone_and_does_not_hold_up_the_next() {
+fn failed_pod_is_undone_and_hinders_no_other() {
     let networks = WithNetworks::new();
     let ipam = json!({"type": "static", "addresses": [{"address": "nonsense"}]});
     succeeded(&apply(&nad("bad", &bond_config(&json!({ "ipam": ipam })).to_string())));
@@ -193,7 +193,7 @@ fn a_pod_that_fails_is_undone_and_does_not_hold_up_the_next() {
 }
 
 #[test]
-fn without_root_rights_the_mend_is_told() {
+fn missing_root_rights_are_reported_with_a_remedy() {
     let before = Snapshot::take();
     let said = failed(&apply_as_nobody(&pod("refused", "demo/none")));
     assert!(said.contains("run it as root"), "{said}");

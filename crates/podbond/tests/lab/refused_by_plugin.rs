@@ -1,4 +1,4 @@
-//! Bad input to the bond plugin: an error that names object, field and mend, and nothing changed.
+//! Bad input to the bond plugin: an error that names object, field and remedy, and nothing changed.
 
 use std::fs;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn add<'c>(netns: &'c str, ifname: &'c str) -> Call<'c> {
 }
 
 /// The message of an error, which must hold all these words.
-fn told(error: &Value, expected: &[&str]) {
+fn assert_reported(error: &Value, expected: &[&str]) {
     let text = format!("{} {}", words(&error["msg"]), words(&error["details"]));
     for word in expected {
         assert!(text.contains(word), "{word:?} is not in: {text}");
@@ -47,26 +47,26 @@ fn told(error: &Value, expected: &[&str]) {
 }
 
 #[test]
-fn a_wrong_value_is_named_and_nothing_is_changed() {
+fn wrong_value_is_named_and_nothing_is_changed() {
     let netns = Netns::with_links("wrong");
     let (node, links) = (Snapshot::take(), netns.links());
     for (changes, expected) in wrong() {
         let error = add(&netns.path(), "bond0").run(&bond_config(&changes)).unwrap_err();
-        told(&error, &expected);
+        assert_reported(&error, &expected);
         assert_eq!(netns.links(), links, "{changes}");
         assert_eq!(Snapshot::take(), node, "{changes}");
     }
 }
 
 #[test]
-fn json_that_does_not_parse_is_told_with_line_and_column() {
+fn malformed_json_is_reported_with_line_and_column() {
     let netns = Netns::with_links("json");
     let error = add(&netns.path(), "bond0").run_text("{\n  \"type\": \"bond\",,\n}").unwrap_err();
-    told(&error, &["line 2", "column"]);
+    assert_reported(&error, &["line 2", "column"]);
 }
 
 #[test]
-fn interface_names_that_the_bond_cannot_have_are_refused() {
+fn wrong_interface_name_is_refused() {
     let netns = Netns::with_links("names");
     netns.ip("link add eth0 type dummy");
     let links = netns.links();
@@ -77,31 +77,31 @@ fn interface_names_that_the_bond_cannot_have_are_refused() {
         ("net1", "net1 is the name of the bond itself"),
     ] {
         let error = add(&netns.path(), ifname).run(&bond_config(&json!({}))).unwrap_err();
-        told(&error, &[expected]);
+        assert_reported(&error, &[expected]);
         assert_eq!(netns.links(), links, "{ifname}");
     }
 }
 
 #[test]
-fn a_port_of_another_bond_is_left_there() {
+fn port_of_another_bond_is_refused_and_left_unchanged() {
     let netns = Netns::with_links("taken");
     netns.ip("link add other type bond");
     netns.ip("link set net2 down");
     netns.ip("link set net2 master other");
     let error = add(&netns.path(), "bond0").run(&bond_config(&json!({}))).unwrap_err();
-    told(&error, &["net2", "port of other"]);
+    assert_reported(&error, &["net2", "port of other"]);
     assert_eq!(netns.link("net2")["master"], "other");
     assert_eq!(netns.link("bond0"), Value::Null);
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_named() {
+fn missing_namespace_is_named() {
     let error = add("/run/netns/nowhere", "bond0").run(&bond_config(&json!({}))).unwrap_err();
-    told(&error, &["/run/netns/nowhere"]);
+    assert_reported(&error, &["/run/netns/nowhere"]);
 }
 
 #[test]
-fn an_exhausted_range_is_named_and_the_bond_is_taken_back() {
+fn exhausted_range_is_named_and_the_bond_removed() {
     let ipam = json!({"type": "host-local", "subnet": "10.56.218.0/24",
         "rangeStart": "10.56.218.5", "rangeEnd": "10.56.218.5"});
     let config = bond_config(&json!({"name": "tiny", "ipam": ipam}));
@@ -110,13 +110,13 @@ fn an_exhausted_range_is_named_and_the_bond_is_taken_back() {
     let (node, links) = (Snapshot::take(), second.links());
     let path = second.path();
     let other = Call { container: "c2", ..add(&path, "bond0") };
-    told(&other.run(&config).unwrap_err(), &["tiny", "10.56.218.5"]);
+    assert_reported(&other.run(&config).unwrap_err(), &["tiny", "10.56.218.5"]);
     assert_eq!((Snapshot::take() == node, second.links()), (true, links));
     Call { command: "DEL", ..add(&first.path(), "bond0") }.run(&config).unwrap();
 }
 
 #[test]
-fn a_kernel_without_bonding_is_told_with_the_mend() {
+fn kernel_without_bonding_is_reported_with_a_remedy() {
     let netns = Netns::with_links("bare");
     let modprobe = |arguments: &[&str]| Command::new("modprobe").args(arguments).output().unwrap();
     let barred = "/etc/modprobe.d/no-bonding.conf";
@@ -126,17 +126,17 @@ fn a_kernel_without_bonding_is_told_with_the_mend() {
     let answer = add(&netns.path(), "bond0").run(&bond_config(&json!({})));
     fs::remove_file(barred).unwrap();
     modprobe(&["bonding"]);
-    told(&answer.unwrap_err(), &["bonding", "modprobe bonding"]);
+    assert_reported(&answer.unwrap_err(), &["bonding", "modprobe bonding"]);
     assert_eq!(netns.links(), links);
 }
 
 #[test]
-fn without_root_rights_the_mend_is_told() {
+fn missing_root_rights_are_reported_with_a_remedy() {
     use std::os::unix::process::CommandExt;
     let netns = Netns::with_links("rights");
     let mut command = Command::new("/opt/cni/bin/bond");
     command.uid(65534).gid(65534);
     let path = netns.path();
     let answer = add(&path, "bond0").run_as(&mut command, &bond_config(&json!({})).to_string());
-    told(&answer.unwrap_err(), &["root"]);
+    assert_reported(&answer.unwrap_err(), &["root"]);
 }

@@ -26,7 +26,7 @@ fn config(changes: &Value) -> Value {
     config
 }
 
-fn within_patience(mut holds: impl FnMut() -> bool) -> bool {
+fn within_timeout(mut holds: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     loop {
         if holds() {
@@ -40,7 +40,7 @@ fn within_patience(mut holds: impl FnMut() -> bool) -> bool {
 }
 
 #[test]
-fn the_vlan_interface_is_the_pods_and_goes_with_its_bond() {
+fn vlan_interface_is_removed_with_its_bond_by_del() {
     let before = Snapshot::take();
     let netns = Netns::with_links("vlan");
     netns.ip("link set net2 mtu 1400");
@@ -74,7 +74,7 @@ fn the_vlan_interface_is_the_pods_and_goes_with_its_bond() {
         // The driver changes the bond's address at a fail-over, and the kernel that of the VLAN.
         netns.ip("link set net1 down");
         let address = netns.link("net2")["address"].clone();
-        let fails_over = within_patience(|| netns.link("net3-bond")["address"] == address);
+        let fails_over = within_timeout(|| netns.link("net3-bond")["address"] == address);
         assert!(fails_over, "{}", netns.link("net3-bond"));
         assert_eq!(netns.link("net3")["address"], address);
 
@@ -94,24 +94,24 @@ fn check_compares_the_vlan_interface_and_the_bond() {
     let mut config = config(&json!({}));
     config["prevResult"] = call("ADD", &path).run(&config).unwrap();
     call("CHECK", &path).run(&config).unwrap();
-    let told = |config: &Value| words(&call("CHECK", &path).run(config).unwrap_err()["msg"]);
+    let check_error = |config: &Value| words(&call("CHECK", &path).run(config).unwrap_err()["msg"]);
     netns.ip("link set net2 nomaster");
     netns.ip("link set net3 mtu 1400");
-    let said = told(&config);
+    let said = check_error(&config);
     assert!(said.contains("net2 is no port of net3-bond"), "{said}");
     assert!(said.contains("mtu of net3 is 1400, not 1500"), "{said}");
     netns.ip("link del net3");
     netns.ip("link add link net3-bond name net3 type vlan id 101");
-    let said = told(&config);
+    let said = check_error(&config);
     assert!(said.contains("net3 is vlan 101, not vlan 100; net3 is down"), "{said}");
     netns.ip("link del net3");
-    assert!(told(&config).contains("net3 is gone"));
+    assert!(check_error(&config).contains("net3 is gone"));
     call("DEL", &path).run(&config).unwrap();
     assert_eq!(netns.link("net3-bond"), Value::Null);
 }
 
 #[test]
-fn an_add_that_fails_leaves_neither_bond_nor_vlan_interface() {
+fn failed_add_leaves_neither_bond_nor_vlan_interface() {
     let netns = Netns::with_links("vlan-failed");
     let (path, links, node) = (netns.path(), netns.links(), Snapshot::take());
     let ipam = json!({"type": "host-local", "subnet": "10.56.217.0/33"});
@@ -129,7 +129,7 @@ fn an_add_that_fails_leaves_neither_bond_nor_vlan_interface() {
 }
 
 #[test]
-fn what_somebody_has_removed_does_not_keep_the_rest_from_being_removed() {
+fn removed_vlan_interface_or_bond_hinders_no_del() {
     let before = Snapshot::take();
     let netns = Netns::with_links("vlan-gone");
     let (path, links) = (netns.path(), netns.links());
@@ -169,11 +169,11 @@ impl Drop for SwitchVlan {
 fn answers(pod: &str) -> bool {
     let ping = ["ping", "-c", "1", "-W", "1", "-I", "net3", "10.57.0.1"];
     let arguments = [&["exec", "-n", "demo", pod, "--"][..], &ping].concat();
-    within_patience(|| podbond(&arguments).status.success())
+    within_timeout(|| podbond(&arguments).status.success())
 }
 
 #[test]
-fn tagged_traffic_passes_over_vfs_and_survives_a_fail_over() {
+fn tagged_traffic_over_vfs_survives_a_fail_over() {
     let networks = WithNetworks::new();
     let _vlan = SwitchVlan::new();
     let ipam = json!({"type": "host-local", "subnet": "10.57.0.0/24", "rangeStart": "10.57.0.10"});

@@ -264,7 +264,7 @@ fn vf_of_sriov_cni_is_restored_by_its_record() {
 }
 
 #[test]
-fn record_that_sriov_cni_ended_takes_no_vf() {
+fn record_that_sriov_cni_ended_restores_no_vf() {
     let _card = CARD.lock();
     let lab = Lab::new(LinkState::Down);
     let pods = [Pod::new("sriov-ended"), Pod::new("sriov-new")];
