@@ -266,7 +266,9 @@ impl<'o> Run<'o> {
         let mut leaks = self.wrong(point.closing, &ran, when);
         if point.closing.is_podbond_gc() {
             let again = self.operation.close(Closing::Del, &[], "");
-            leaks.extend(self.wrong(Closing::Del, &again, &format!("{when}, then DEL")));
+            // After a reboot what is left is still what a reboot leaves.
+            let left_by = if point.closing.is_reboot() { point.closing } else { Closing::Del };
+            leaks.extend(self.wrong(left_by, &again, &format!("{when}, then DEL")));
         }
         for leak in &leaks {
             progress(format_args!("{}: LEAK: {leak}", self.operation.name));

@@ -135,7 +135,7 @@ fn several_at_once(bond: &Checked, address: &str) {
     let lease = lease();
     let holder = fs::read(&lease).unwrap();
     fs::write(&lease, "c9\r\nbond0").unwrap();
-    bond.says(&["container c1 holds no address for bond0"]);
+    bond.says(&["is not leased to container c1 for bond0"]);
     fs::write(lease.replace(address, "10.56.217.99"), &holder).unwrap();
     for command in [
         "link set bond0 type bond miimon 50",
@@ -206,7 +206,7 @@ fn every_change_of_a_vf_is_reported() {
         "bring vf1 (pod) up",
         "mtu of vf1 is 1400, not 1500",
         "address 10.56.217.",
-        "container c1 holds no address for vf1",
+        "is not leased to container c1 for vf1",
     ]);
     sriov.netns.ip("link set vf1 name other");
     sriov.says(&["vf1 (pod)"]);

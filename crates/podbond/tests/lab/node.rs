@@ -274,9 +274,13 @@ pub(crate) fn has_links(pf: &str, count: usize) -> bool {
 
 /// Takes away what a test that failed before has left, so that it fails alone.
 pub(crate) fn sweep() {
+    // What plugins made for a container whose namespace ended.
+    succeeded(&podbond(&["gc"]));
     for pod in pods(&[]) {
         let (name, namespace) = (words(&pod["name"]), words(&pod["namespace"]));
-        succeeded(&podbond(&["delete", "pod", &name, "-n", &namespace]));
+        if !namespace.is_empty() {
+            succeeded(&podbond(&["delete", "pod", &name, "-n", &namespace]));
+        }
     }
     succeeded(&podbond(&["delete", "-f", EXAMPLES]));
 }
