@@ -1,25 +1,25 @@
-//! Records that cannot be read. One of them keeps no command from doing what it can without it.
+//! Findings about records that cannot be read: of attachments, of policies, of what was applied.
 
 use std::path::{Path, PathBuf};
 
 use podbond_bond::{Finding, Object, Reason};
 use podbond_record::Unreadable;
 
+use super::this_node::Node;
 use crate::error::Error;
-use crate::node::Node;
 use crate::output::note;
 
-/// Returns a finding for each record of the node that cannot be read: those of attachments, which are
-/// given, of policies and of what was applied. What cannot be looked at is told beside the answer.
-pub(crate) fn findings(node: &Node<'_>, attachments: &[Unreadable]) -> Vec<Finding> {
+/// Returns a finding for each record of the node that cannot be read. Those of attachments are given.
+/// Other errors are printed on standard error.
+pub(crate) fn unreadable_files(node: &Node<'_>, attachments: &[Unreadable]) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         attachments.iter().map(|file| of_file(&file.path, file.problem.clone())).collect();
     let policies = match node.holdings.policies().readable() {
         Ok((_, errors)) => errors,
         Err(error) => vec![error],
     };
-    for error in policies.into_iter().map(Error::from).chain(node.store.damaged()) {
-        match finding(&error) {
+    for error in policies.into_iter().map(Error::from).chain(node.store.unreadable()) {
+        match unreadable_file(&error) {
             Some(finding) => findings.push(finding),
             None => note(format_args!("podbond: {error}")),
         }
@@ -27,8 +27,8 @@ pub(crate) fn findings(node: &Node<'_>, attachments: &[Unreadable]) -> Vec<Findi
     findings
 }
 
-/// Returns the finding for an error that is about one such record.
-pub(crate) fn finding(error: &Error) -> Option<Finding> {
+/// Returns the finding for an error that is about a record that cannot be read.
+pub(crate) fn unreadable_file(error: &Error) -> Option<Finding> {
     file_of(error).map(|(path, problem)| of_file(&path, problem))
 }
 
@@ -36,7 +36,7 @@ fn of_file(path: &Path, problem: String) -> Finding {
     Finding::new(Object::File(path.display().to_string()), Reason::RecordDamaged { problem })
 }
 
-/// Returns the file and its problem, where that is what an error is about.
+/// Returns the file that an error is about, and the file's problem.
 fn file_of(error: &Error) -> Option<(PathBuf, String)> {
     use podbond_inventory::Error as OfInventory;
     use podbond_state::Error as OfState;

@@ -1,5 +1,5 @@
-//! The whole node, looked at: its kernel, its cards, every bond that it can reach, and what is
-//! wrong with them. Nothing is changed.
+//! `podbond doctor`: the node's kernel, its cards, every bond of every pod, and what is wrong with them.
+//! Nothing is changed.
 
 mod bonds;
 mod text;
@@ -12,23 +12,32 @@ use podbond_kernel::{Kernel, Link, LinkState, Module, Netns, Speed, View, releas
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
+use self::bonds::BondReport;
+use super::links::name_at;
+use crate::arguments::{DoctorArgs, Output, Selection};
 use crate::error::Error;
-use crate::node::Node;
-use crate::pending::PendingLease;
-use crate::pods::Pods;
-use crate::unreadable;
+use crate::node::{Node, PendingLease, Pod, Pods, unreadable_files};
+use crate::output::{say, say_json};
 
-pub(crate) use bonds::BondReport;
+/// Shows what the node has and what is wrong with it.
+pub(crate) fn doctor(node: &Node<'_>, args: &DoctorArgs) -> Result<(), Error> {
+    let report = Report::read(node)?;
+    match args.output {
+        Output::Json => say_json(&report),
+        Output::Text => report.lines().iter().for_each(say),
+    }
+    if report.count(Severity::Error) == 0 { Ok(()) } else { Err(Error::Unwell) }
+}
 
-/// What there is, and what is wrong with it.
+/// What the node has, and what is wrong with it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+struct Report {
     kernel: KernelReport,
     pfs: Vec<PfReport>,
     vfs: Vec<VfReport>,
     bonds: Vec<BondReport>,
-    /// Leases that IPAM plugins have not taken back.
+    /// The leases that are pending at IPAM plugins.
     pending_leases: Vec<PendingLease>,
     findings: Vec<Located>,
 }
@@ -44,13 +53,13 @@ struct KernelReport {
 struct PfReport {
     pci: PciAddress,
     /// Its link; none where it has none on the node.
-    link: Option<String>,
+    link: Option<LinkName>,
     driver: Option<String>,
     state: Option<LinkState>,
     carrier: bool,
     speed: Option<Speed>,
     /// The bond or bridge of the node that it is a port of.
-    master: Option<String>,
+    master: Option<LinkName>,
     vfs: u16,
     vfs_at_most: u16,
     vfs_free: usize,
@@ -63,14 +72,14 @@ struct VfReport {
     pf: String,
     index: u16,
     driver: Option<String>,
-    /// Who has it; none while it is free.
+    /// Its holder; none while it is free.
     held_by: Option<String>,
 }
 
-/// A finding, and which bond it is about.
+/// A finding with the bond that it is about.
 #[derive(Serialize)]
 struct Located {
-    /// The bond; none of what concerns the node.
+    /// None for a finding about the node.
     #[serde(flatten)]
     place: Option<Place>,
     #[serde(flatten)]
@@ -80,7 +89,7 @@ struct Located {
 /// A bond of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Place {
-    /// The pod's name, or its namespace's path where that is all that is known.
+    /// The pod's name, or the path of its network namespace where it has none.
     pod: String,
     /// The bond's name in the pod.
     bond: LinkName,
@@ -99,51 +108,42 @@ impl From<Finding> for Located {
 }
 
 impl Report {
-    /// Looks at everything. What cannot be looked at is told beside the answer.
-    pub(crate) fn make(node: &Node<'_>) -> Result<Self, Error> {
+    /// Reads the node. A pod that cannot be read is named on standard error.
+    fn read(node: &Node<'_>) -> Result<Self, Error> {
         let mut kernel = Kernel::host()?;
         let links = kernel.links(Netns::Host)?;
         let inventory = Inventory::read(kernel.sysfs())?;
         let holders = node.holdings.holders(&inventory)?;
-        let mut findings = Vec::new();
-
         let bonding = Module::find("bonding", &release(), "/".as_ref());
         let kernel_report = KernelReport { release: release(), bonding };
-        findings.extend(about_bonding(&kernel_report));
         let mut pfs = Vec::new();
         for pf in &inventory.pfs {
-            pfs.push(about_pf(&kernel, pf, &links, &holders)?);
+            pfs.push(pf_report(&kernel, pf, &links, &holders)?);
         }
-        let vfs = about_vfs(&inventory, &holders);
-
-        let Pods { pods, unreadable } = Pods::of(node)?;
-        let gone = pods.iter().filter(|pod| pod.netns.is_none());
-        findings.extend(gone.map(|pod| {
-            Located::from(Finding::new(Object::Pod(pod.name.clone()), Reason::PodGone))
-        }));
-        findings.extend(about_holders(&holders));
+        let Pods { pods, unreadable } = Pods::read(node, &Selection::All)?;
+        let pending_leases = PendingLease::of_all(&pods);
         let view = View { host: links, ..View::default() };
-        let (bonds, of_bonds) = bonds::look(&pods, &holders, &view);
-        findings.extend(of_bonds);
-        findings.extend(unreadable::findings(node, &unreadable).into_iter().map(Located::from));
-        let pending_leases: Vec<PendingLease> =
-            pods.iter().flat_map(|pod| &pod.records).filter_map(PendingLease::of).collect();
+        let (bonds, bond_findings) = bonds::read(&pods, &holders, &view);
+
+        let mut findings: Vec<Located> = bonding_finding(&kernel_report).into_iter().collect();
+        findings.extend(gone_pod_findings(&pods));
+        findings.extend(unknown_holder_findings(&holders));
+        findings.extend(bond_findings);
+        findings.extend(unreadable_files(node, &unreadable).into_iter().map(Located::from));
         findings.extend(pending_leases.iter().map(|lease| lease.finding().into()));
         findings.sort_by_key(|located| std::cmp::Reverse(located.finding.severity));
+        let vfs = vf_reports(&inventory, &holders);
         Ok(Self { kernel: kernel_report, pfs, vfs, bonds, pending_leases, findings })
     }
 
-    /// How many findings are errors.
-    pub(crate) fn errors(&self) -> usize {
-        self.count(Severity::Error)
-    }
-
+    /// Returns how many findings have this severity.
     fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|located| located.finding.severity == severity).count()
     }
 }
 
-fn about_bonding(kernel: &KernelReport) -> Option<Located> {
+/// Returns a finding if the kernel has no bonding driver loaded.
+fn bonding_finding(kernel: &KernelReport) -> Option<Located> {
     let reason = match kernel.bonding {
         Module::BuiltIn | Module::Loaded | Module::Unknown => return None,
         Module::Loadable => Reason::BondingNotLoaded,
@@ -152,7 +152,7 @@ fn about_bonding(kernel: &KernelReport) -> Option<Located> {
     Some(Finding::new(Object::Kernel, reason).into())
 }
 
-fn about_pf(
+fn pf_report(
     kernel: &Kernel,
     pf: &Pf,
     links: &[Link],
@@ -164,38 +164,44 @@ fn about_pf(
         Some(name) => kernel.sysfs().speed_of(name)?,
         None => None,
     };
-    let master = link.and_then(|link| link.master);
-    let master = links.iter().find(|link| Some(link.index) == master);
     Ok(PfReport {
         pci: pf.pci,
-        link: name.map(ToString::to_string),
+        link: name.cloned(),
         driver: pf.driver.clone(),
         state: link.map(|link| link.state),
         carrier: link.is_some_and(|link| link.carrier),
         speed,
-        master: master.map(|master| master.name.to_string()),
+        master: link.and_then(|link| name_at(link.master, links)),
         vfs: pf.num_vfs,
         vfs_at_most: pf.total_vfs,
         vfs_free: pf.vfs.iter().filter(|vf| holders.of(vf.pci).is_none()).count(),
     })
 }
 
-fn about_vfs(inventory: &Inventory, holders: &Holders) -> Vec<VfReport> {
-    let all = inventory.pfs.iter().flat_map(|pf| pf.vfs.iter().map(move |vf| (pf, vf)));
-    let report = |(pf, vf): (&Pf, &podbond_inventory::Vf)| VfReport {
-        pci: vf.pci,
-        pf: pf.label(),
-        index: vf.index,
-        driver: vf.driver.clone(),
-        held_by: holders.of(vf.pci).map(ToString::to_string),
-    };
-    all.map(report).collect()
+fn vf_reports(inventory: &Inventory, holders: &Holders) -> Vec<VfReport> {
+    let mut reports = Vec::new();
+    for pf in &inventory.pfs {
+        reports.extend(pf.vfs.iter().map(|vf| VfReport {
+            pci: vf.pci,
+            pf: pf.label(),
+            index: vf.index,
+            driver: vf.driver.clone(),
+            held_by: holders.of(vf.pci).map(ToString::to_string),
+        }));
+    }
+    reports
 }
 
-/// Returns a finding for each VF that is away and recorded nowhere.
-fn about_holders(holders: &Holders) -> Vec<Located> {
+/// Returns a finding for each VF whose link is in a network namespace that no record names.
+fn unknown_holder_findings(holders: &Holders) -> Vec<Located> {
     let unknown = holders.iter().filter(|(_, occupant)| **occupant == Occupant::Unknown);
     unknown
         .map(|(vf, _)| Finding::new(Object::Vf(vf.to_string()), Reason::HeldByUnknown).into())
         .collect()
+}
+
+/// Returns a finding for each pod that is recorded and whose network namespace is gone.
+fn gone_pod_findings(pods: &[Pod]) -> Vec<Located> {
+    let gone = pods.iter().filter(|pod| pod.netns.is_none() && !pod.is_over());
+    gone.map(|pod| Finding::new(Object::Pod(pod.name.clone()), Reason::PodGone).into()).collect()
 }
