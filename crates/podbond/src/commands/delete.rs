@@ -9,62 +9,47 @@ use crate::manifests::Manifests;
 use crate::node::{Node, PodRecord};
 use crate::output::say;
 
-/// What is to be removed: pods first, since they hold what the others made.
-#[derive(Default)]
-struct Unwanted {
-    pods: Vec<ObjectKey>,
-    nads: Vec<ObjectKey>,
-    networks: Vec<ObjectKey>,
-    policies: Vec<ObjectKey>,
-}
-
 /// Removes what manifests asked for, or one object. It goes on past errors and returns them all.
 pub(crate) fn delete(node: &Node<'_>, args: &DeleteArgs) -> Result<(), Error> {
-    let (unwanted, named) = match (args.kind, &args.name) {
+    let (objects, named) = match (args.kind, &args.name) {
         (Some(kind), Some(name)) => {
             let key = ObjectKey { namespace: args.namespace.clone(), name: name.clone() };
-            (one(kind, key), true)
+            (vec![(kind, key)], true)
         }
-        _ => (all_of(Manifests::read(&args.files)?), false),
+        _ => (objects_of(Manifests::read(&args.files)?), false),
     };
     let _lock = node.lock("delete")?;
-    let mut errors = Vec::new();
-    for key in &unwanted.pods {
-        let deleted = delete_pod(node, key);
-        errors.extend(report("pod", key, deleted, named).err());
+    let (mut policies, mut errors) = (Vec::new(), Vec::new());
+    for (kind, key) in objects {
+        let (kind, deleted) = match kind {
+            Kind::Pod => ("pod", delete_pod(node, &key)),
+            Kind::Nad => ("nad", node.store.remove_nad(&key)),
+            Kind::SriovNetwork => ("sriovnetwork", delete_network(node, &key)),
+            // All at once: a PF may have VFs by several of them.
+            Kind::Policy => {
+                policies.push(key);
+                continue;
+            }
+        };
+        errors.extend(report(kind, &key, deleted, named).err());
     }
-    for key in &unwanted.nads {
-        let deleted = node.store.remove_nad(key);
-        errors.extend(report("nad", key, deleted, named).err());
-    }
-    for key in &unwanted.networks {
-        let deleted = delete_network(node, key);
-        errors.extend(report("sriovnetwork", key, deleted, named).err());
-    }
-    if !unwanted.policies.is_empty() {
-        errors.extend(delete_policies(node, &unwanted.policies, named).err());
+    if !policies.is_empty() {
+        errors.extend(delete_policies(node, &policies, named).err());
     }
     Error::gather(errors)
 }
 
-fn one(kind: Kind, key: ObjectKey) -> Unwanted {
-    let keys = vec![key];
-    match kind {
-        Kind::Pod => Unwanted { pods: keys, ..Unwanted::default() },
-        Kind::Nad => Unwanted { nads: keys, ..Unwanted::default() },
-        Kind::SriovNetwork => Unwanted { networks: keys, ..Unwanted::default() },
-        Kind::Policy => Unwanted { policies: keys, ..Unwanted::default() },
-    }
-}
-
-fn all_of(manifests: Manifests) -> Unwanted {
+/// Returns the objects of manifests, pods first, since they hold what the others made.
+fn objects_of(manifests: Manifests) -> Vec<(Kind, ObjectKey)> {
     let written = manifests.nads.iter().filter(|nad| manifests.network_of(nad).is_none());
-    Unwanted {
-        nads: written.map(|nad| nad.key.clone()).collect(),
-        networks: manifests.networks,
-        pods: manifests.pods.into_iter().map(|pod| pod.key).collect(),
-        policies: manifests.policies.into_iter().map(|policy| policy.key).collect(),
-    }
+    let nads: Vec<ObjectKey> = written.map(|nad| nad.key.clone()).collect();
+    let pods = manifests.pods.into_iter().map(|pod| (Kind::Pod, pod.key));
+    let networks = manifests.networks.into_iter().map(|key| (Kind::SriovNetwork, key));
+    let policies = manifests.policies.into_iter().map(|policy| (Kind::Policy, policy.key));
+    pods.chain(nads.into_iter().map(|key| (Kind::Nad, key)))
+        .chain(networks)
+        .chain(policies)
+        .collect()
 }
 
 /// Prints that an object is deleted. One asked for by name must be there; one of a manifest may be gone

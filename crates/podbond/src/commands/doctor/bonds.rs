@@ -1,48 +1,20 @@
 //! The bonds of the node and of its pods, and the findings about those of pods.
 
-use std::io::{IsTerminal, stderr};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use podbond_bond::{
     Bond, Config, Error, Finding, Object, OtherBond, Reason, Surroundings, bond_findings, findings,
 };
 use podbond_cni::{Args, NetConf};
 use podbond_inventory::{Holders, Occupant};
-use podbond_kernel::{Kernel, Link, LinkState, Netns, NetnsState, Sysfs, View};
+use podbond_kernel::{Kernel, Link, Netns, NetnsState, Sysfs, View};
 use podbond_names::LinkName;
 use podbond_record::{Holder, Record, State};
-use serde::Serialize;
 
-use super::{Located, Place};
+use super::report::{BondReport, Located, Place, PortReport};
 use crate::commands::links::{Function, ports_of};
 use crate::node::Pod;
 use crate::output::note;
-
-/// After how long progress is shown.
-const PROGRESS_AFTER: Duration = Duration::from_secs(2);
-
-/// A bond as the kernel shows it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct BondReport {
-    /// Its pod; none for a bond of the node.
-    pub(super) pod: Option<String>,
-    pub(super) name: LinkName,
-    pub(super) mode: &'static str,
-    pub(super) state: LinkState,
-    pub(super) carrier: bool,
-    pub(super) ports: Vec<PortReport>,
-}
-
-#[derive(Serialize)]
-pub(super) struct PortReport {
-    pub(super) name: LinkName,
-    pub(super) state: LinkState,
-    pub(super) carrier: bool,
-    #[serde(flatten)]
-    pub(super) function: Option<Function>,
-}
 
 /// A bond of a pod, with what its findings need once all bonds of the node are read.
 struct PodBond {
@@ -69,28 +41,25 @@ struct Bonds {
 }
 
 /// Returns all bonds, those of the node first, and the findings about those of pods: of the pods that
-/// are recorded, and of those of which only a claim on a VF tells.
+/// are recorded, and of those that have only a claim on a VF. A pod that cannot be read is named on
+/// standard error.
 pub(super) fn read(
     pods: &[Pod],
     holders: &Holders,
     node: &View,
-) -> (Vec<BondReport>, Vec<Located>) {
+    sysfs: &Sysfs,
+) -> podbond_kernel::Result<(Vec<BondReport>, Vec<Located>)> {
     let mut bonds = Bonds::default();
-    if let Err(error) = bonds.read_node(node) {
-        note(format_args!("podbond: {error}"));
+    for bond in bonds_of(&node.host) {
+        bonds.reports.push(report(None, bond, &node.host, sysfs)?);
     }
-    let namespaces = namespaces(pods, holders);
-    let (begun, all) = (Instant::now(), namespaces.len());
-    for (number, netns) in namespaces.iter().enumerate() {
-        if begun.elapsed() > PROGRESS_AFTER && stderr().is_terminal() {
-            note(format_args!("reading pod {} of {all}: {} …", number + 1, netns.name));
-        }
-        if let Err(error) = bonds.read_pod(netns, node) {
+    for netns in namespaces(pods, holders) {
+        if let Err(error) = bonds.read_pod(&netns, node) {
             note(format_args!("podbond: pod {}: {error}", netns.name));
         }
     }
     bonds.compare_all();
-    (bonds.reports, bonds.findings)
+    Ok((bonds.reports, bonds.findings))
 }
 
 /// Returns the network namespaces of pods that are alive.
@@ -116,14 +85,6 @@ fn namespaces<'p>(pods: &'p [Pod], holders: &'p Holders) -> Vec<PodNetns<'p>> {
 }
 
 impl Bonds {
-    fn read_node(&mut self, node: &View) -> Result<(), Error> {
-        let sysfs = Kernel::host()?;
-        for bond in bonds_of(&node.host) {
-            self.reports.push(report(None, bond, &node.host, sysfs.sysfs())?);
-        }
-        Ok(())
-    }
-
     fn read_pod(&mut self, netns: &PodNetns<'_>, node: &View) -> Result<(), Error> {
         let mut kernel = Kernel::with_pod(netns.path)?;
         let links = kernel.links(Netns::Pod)?;
@@ -206,7 +167,7 @@ fn report(
     bond: &Link,
     links: &[Link],
     sysfs: &Sysfs,
-) -> Result<BondReport, Error> {
+) -> podbond_kernel::Result<BondReport> {
     let mut ports = Vec::new();
     for port in ports_of(bond, links) {
         ports.push(PortReport {

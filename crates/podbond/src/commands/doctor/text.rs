@@ -3,8 +3,7 @@
 use podbond_bond::Severity;
 use podbond_kernel::Module;
 
-use super::bonds::BondReport;
-use super::{PfReport, Report, VfReport};
+use super::report::{BondReport, PfReport, Report, VfReport};
 use crate::commands::links::Function;
 use crate::output::{Table, count, finding_lines, link_state};
 
@@ -108,8 +107,7 @@ mod tests {
     use podbond_bond::{Finding, Object, Reason};
     use podbond_kernel::{Duplex, LinkState, Speed};
 
-    use super::super::bonds::PortReport;
-    use super::super::{KernelReport, Located, Place};
+    use super::super::report::{KernelReport, Located, Place, PortReport};
     use super::*;
 
     fn report() -> Report {

@@ -1,6 +1,6 @@
 //! The table of orphans.
 
-use super::{Done, Row};
+use super::orphans::{Done, Row};
 use crate::output::Table;
 
 /// Returns a table, or that there is nothing to do.

@@ -4,7 +4,7 @@ use podbond_bond::Finding;
 use podbond_kernel::BondMode;
 
 use super::overview::role;
-use super::{AggregatorStatus, BondStatus, InterfaceStatus, PodStatus, PortStatus};
+use super::report::{AggregatorStatus, BondStatus, InterfaceStatus, PodStatus, PortStatus};
 use crate::output::{count, finding_lines};
 
 /// What is shown below the table.
@@ -91,9 +91,9 @@ mod tests {
     use podbond_bond::{LacpBond, Object, Reason};
     use podbond_kernel::{LacpPort, LacpState};
 
+    use super::super::report::LacpStatus;
     use super::super::testing::{bond, pod, port};
     use super::*;
-    use crate::commands::status::LacpStatus;
 
     fn lacp_port(name: &str, [actor, partner]: [u8; 2]) -> InterfaceStatus {
         let mut port = port(name, "pf0");

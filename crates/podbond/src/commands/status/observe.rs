@@ -5,7 +5,7 @@ use podbond_bond::bond_findings;
 use podbond_kernel::{Kernel, Link, LinkRef, Netns};
 use serde_json::Value;
 
-use super::{
+use super::report::{
     AggregatorStatus, BondStatus, InterfaceStatus, LacpStatus, PodStatus, PortStatus, VlanStatus,
 };
 use crate::commands::links::{Function, name_at};

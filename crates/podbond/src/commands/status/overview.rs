@@ -1,6 +1,6 @@
 //! The table of pods and their links.
 
-use super::{InterfaceStatus, PodStatus, VlanStatus};
+use super::report::{InterfaceStatus, PodStatus, VlanStatus};
 use crate::commands::links::Function;
 use crate::output::{Table, link_state};
 
@@ -108,7 +108,7 @@ fn global_addresses(interface: &InterfaceStatus) -> impl Iterator<Item = String>
 
 #[cfg(test)]
 mod tests {
-    use super::super::PortStatus;
+    use super::super::report::PortStatus;
     use super::super::testing::{bond, interface, pod, port};
     use super::*;
     use podbond_kernel::VlanProtocol;

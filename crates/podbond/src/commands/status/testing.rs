@@ -3,7 +3,7 @@
 use podbond_kernel::LinkState;
 use serde_json::Value;
 
-use super::{BondStatus, InterfaceStatus, PodStatus, PortStatus};
+use super::report::{BondStatus, InterfaceStatus, PodStatus, PortStatus};
 use crate::commands::links::Function;
 
 /// Returns an interface that is up.
