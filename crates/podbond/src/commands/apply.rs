@@ -12,7 +12,7 @@ use super::preview::{UNCHANGED, nad_outcome, policy_notes, preview, resolve_pods
 use crate::arguments::ApplyArgs;
 use crate::error::Error;
 use crate::manifests::Manifests;
-use crate::node::{Node, PodRecord};
+use crate::node::{AppliedPod, Node};
 use crate::output::{note, say};
 
 /// Makes what manifests ask for. All of it is checked before any of it is begun.
@@ -82,16 +82,18 @@ fn apply_policies(
 }
 
 /// Removes what is left of a pod that does not run: its namespace is gone, as after a reboot, or the
-/// command that made it was killed. This comes before the preview, which would find its VFs held.
+/// command that made it was killed. This comes before the preview, which would find its VFs held. A
+/// network namespace that is there without a record of the pod is somebody else's.
 ///
 /// What cannot be removed is printed and stays recorded; the pod is made nevertheless.
 fn remove_rest(node: &Node<'_>, key: &ObjectKey) -> Result<(), Error> {
-    let netns = NamedNetns::find(&PodRecord::netns_name(key))?;
-    let applied = match node.store.pod(key) {
-        Err(Error::Record { .. }) => None,
-        applied => applied?,
+    let netns = NamedNetns::find(&AppliedPod::netns_name(key))?;
+    let stays = match node.store.pod(key) {
+        Ok(applied) => applied.is_none_or(|pod| pod.is_complete()),
+        Err(Error::Record { .. }) => false,
+        Err(error) => return Err(error),
     };
-    if applied.is_some_and(|pod| pod.is_complete()) && netns.is_some() {
+    if stays && netns.is_some() {
         return Ok(());
     }
     for sandbox in node.sandboxes_of(key)? {
@@ -108,9 +110,9 @@ fn remove_rest(node: &Node<'_>, key: &ObjectKey) -> Result<(), Error> {
 /// Makes a pod and returns its outcome. A pod that fails is undone.
 fn create(node: &Node<'_>, pod: &Pod, chain: &Chain) -> Result<&'static str, Error> {
     let container_id = new_container_id()?;
-    let record = PodRecord::new(pod, container_id.clone());
+    let record = AppliedPod::new(pod, container_id.clone());
     node.store.put_pod(&record)?;
-    let outcome = NamedNetns::create(&PodRecord::netns_name(&pod.key))
+    let outcome = NamedNetns::create(&AppliedPod::netns_name(&pod.key))
         .map_err(Error::from)
         .and_then(|netns| fill(node, pod, chain, &record, netns));
     match outcome {
@@ -132,7 +134,7 @@ fn fill(
     node: &Node<'_>,
     pod: &Pod,
     chain: &Chain,
-    record: &PodRecord,
+    record: &AppliedPod,
     netns: NamedNetns,
 ) -> Result<(), Error> {
     let sandbox = Sandbox {

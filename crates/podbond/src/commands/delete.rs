@@ -6,7 +6,7 @@ use podbond_kernel::{Kernel, NamedNetns};
 use crate::arguments::{DeleteArgs, Kind};
 use crate::error::Error;
 use crate::manifests::Manifests;
-use crate::node::{Node, PodRecord};
+use crate::node::{AppliedPod, Node};
 use crate::output::say;
 
 /// Removes what manifests asked for, or one object. It goes on past errors and returns them all.
@@ -69,17 +69,17 @@ fn report(
 }
 
 /// Deletes a pod; returns whether there was one. Its record stays while anything of it could not be
-/// removed.
+/// removed. A network namespace of its name without a record of the pod is somebody else's.
 fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
     let sandboxes = node.sandboxes_of(key)?;
-    let errors: Vec<_> = sandboxes.iter().flat_map(|sandbox| node.detach(sandbox)).collect();
-    if let Some(netns) = NamedNetns::find(&PodRecord::netns_name(key))?
-        && errors.is_empty()
+    Error::gather(sandboxes.iter().flat_map(|sandbox| node.detach(sandbox)).collect())?;
+    if !matches!(node.store.pod(key), Ok(None))
+        && let Some(netns) = NamedNetns::find(&AppliedPod::netns_name(key))?
     {
         netns.remove()?;
     }
-    Error::gather(errors)?;
-    node.store.remove_pod(key)
+    // Also what a killed command has begun to write of it.
+    Ok(node.store.remove_pod(key)? || !sandboxes.is_empty())
 }
 
 /// Removes the NADs that were rendered from a SriovNetwork; returns whether there was one.

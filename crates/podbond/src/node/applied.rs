@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The version of [`PodRecord`]'s form.
+/// The version of [`AppliedPod`]'s form.
 const VERSION: u32 = 1;
 
 /// A pod that was made here: a named network namespace with its attachments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct PodRecord {
+pub(crate) struct AppliedPod {
     version: u32,
     /// The pod.
     pub(crate) pod: ObjectKey,
@@ -32,7 +32,7 @@ pub(crate) struct PodRecord {
     pub(crate) network_status: Value,
 }
 
-impl PodRecord {
+impl AppliedPod {
     /// Returns the record of a pod before anything is made for it.
     pub(crate) fn new(pod: &Pod, container_id: ContainerId) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl PodRecord {
 }
 
 /// A pod by the path of its file, and its record, or why it cannot be read.
-pub(crate) type Stored = (ObjectKey, Result<PodRecord, Error>);
+pub(crate) type Stored = (ObjectKey, Result<AppliedPod, Error>);
 
 /// The records below `manifests/` of the state directory, one file for each object.
 pub(crate) struct Store {
@@ -110,12 +110,12 @@ impl Store {
     }
 
     /// Returns the record of a pod, if it was applied.
-    pub(crate) fn pod(&self, key: &ObjectKey) -> Result<Option<PodRecord>, Error> {
+    pub(crate) fn pod(&self, key: &ObjectKey) -> Result<Option<AppliedPod>, Error> {
         read_pod(&self.path("pods", key))
     }
 
     /// Writes the record of a pod.
-    pub(crate) fn put_pod(&self, record: &PodRecord) -> Result<(), Error> {
+    pub(crate) fn put_pod(&self, record: &AppliedPod) -> Result<(), Error> {
         Self::write(&self.path("pods", &record.pod), record)
     }
 
@@ -196,9 +196,9 @@ fn read_nad(path: &Path) -> Result<Option<Nad>, Error> {
     }))
 }
 
-fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
+fn read_pod(path: &Path) -> Result<Option<AppliedPod>, Error> {
     let Some(text) = read(path)? else { return Ok(None) };
-    let record: PodRecord = serde_json::from_str(&text).map_err(|error| wrong(path, &error))?;
+    let record: AppliedPod = serde_json::from_str(&text).map_err(|error| wrong(path, &error))?;
     if record.version == VERSION {
         Ok(Some(record))
     } else {
@@ -232,8 +232,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn record(text: &str) -> PodRecord {
-        PodRecord {
+    fn record(text: &str) -> AppliedPod {
+        AppliedPod {
             version: VERSION,
             pod: key(text),
             networks: Some("a, b".to_owned()),
@@ -264,7 +264,7 @@ mod tests {
     fn record_of_another_version_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        store.put_pod(&PodRecord { version: 9, ..record("a/one") }).unwrap();
+        store.put_pod(&AppliedPod { version: 9, ..record("a/one") }).unwrap();
         let message = store.pod(&key("a/one")).unwrap_err().to_string();
         assert!(message.contains("version is 9"), "{message}");
     }

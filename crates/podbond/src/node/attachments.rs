@@ -10,7 +10,7 @@ use podbond_kernel::NamedNetns;
 use podbond_names::PciAddress;
 use podbond_record::Record;
 
-use super::applied::{PodRecord, Store};
+use super::applied::{AppliedPod, Store};
 use super::this_node::Node;
 use crate::error::Error;
 use crate::output::note;
@@ -53,7 +53,7 @@ impl Node<'_> {
         let default_network = podbond_attach::default_network(&self.conf_dir).ok()?;
         let source = Nads { new: &[], store: &self.store };
         let chain = Chain::resolve(&pod, &source, default_network.as_ref()).ok()?;
-        let netns = NamedNetns::find(&PodRecord::netns_name(&record.pod)).ok()?;
+        let netns = NamedNetns::find(&AppliedPod::netns_name(&record.pod)).ok()?;
         let netns = netns.map_or_else(PathBuf::new, |netns| netns.path().to_owned());
         let pod = PodRef { namespace: record.pod.namespace, name: record.pod.name, uid: None };
         Some((Sandbox { pod, container_id: container_id.clone(), netns }, chain))
@@ -64,7 +64,7 @@ impl Node<'_> {
         let (records, unreadable) = self.records.all()?;
         let mut sandboxes = BTreeSet::new();
         for record in records {
-            if PodRecord::is_of(pod, &record)? {
+            if AppliedPod::is_of(pod, &record)? {
                 sandboxes.insert(record.container_id);
             }
         }

@@ -7,7 +7,7 @@ mod pods;
 mod this_node;
 mod unreadable;
 
-pub(crate) use applied::PodRecord;
+pub(crate) use applied::AppliedPod;
 pub(crate) use attachments::{Nads, device_failure};
 pub(crate) use pending_lease::PendingLease;
 pub(crate) use pods::{Pod, Pods, order};

@@ -7,7 +7,7 @@ use podbond_api::ObjectKey;
 use podbond_kernel::NamedNetns;
 use podbond_record::{Record, State, Unreadable};
 
-use super::applied::{PodRecord, Stored};
+use super::applied::{AppliedPod, Stored};
 use super::this_node::Node;
 use crate::arguments::Selection;
 use crate::error::Error;
@@ -26,7 +26,7 @@ pub(crate) struct Pod {
     /// The records of its attachments, in the order in which they were made.
     pub(crate) records: Vec<Record>,
     /// What `podbond apply` recorded of it, if that made it, or why that cannot be read.
-    pub(crate) applied: Option<Result<PodRecord, Error>>,
+    pub(crate) applied: Option<Result<AppliedPod, Error>>,
 }
 
 /// The pods of the node.
@@ -86,7 +86,7 @@ impl Pod {
     }
 
     fn applied((key, applied): Stored) -> Result<Self, Error> {
-        let netns = NamedNetns::find(&PodRecord::netns_name(&key))?;
+        let netns = NamedNetns::find(&AppliedPod::netns_name(&key))?;
         Ok(Self {
             name: key.to_string(),
             netns: netns.map(|netns| netns.path().to_owned()),
@@ -121,7 +121,7 @@ impl Pod {
         let is_of_container = match &self.applied {
             Some(Ok(applied)) => applied.container_id == record.container_id,
             Some(Err(_)) => {
-                self.key.as_ref().is_some_and(|key| PodRecord::is_of(key, record).unwrap_or(false))
+                self.key.as_ref().is_some_and(|key| AppliedPod::is_of(key, record).unwrap_or(false))
             }
             None => false,
         };

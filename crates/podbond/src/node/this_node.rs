@@ -10,7 +10,7 @@ use podbond_kernel::{NamedNetns, Sysfs};
 use podbond_record::Records;
 use podbond_state::Lock;
 
-use super::applied::{PodRecord, Store};
+use super::applied::{AppliedPod, Store};
 use crate::error::Error;
 
 /// How long a command waits for another one that changes the node.
@@ -65,13 +65,13 @@ impl<'a> Node<'a> {
         if self.store.pod(key)?.is_none() {
             return Err(Error::NoSuchPod { key: key.clone() });
         }
-        NamedNetns::find(&PodRecord::netns_name(key))?
+        NamedNetns::find(&AppliedPod::netns_name(key))?
             .ok_or_else(|| Error::PodGone { key: key.clone() })
     }
 
     /// Returns whether the pod runs as its manifest has it.
     pub(crate) fn is_running(&self, pod: &Pod) -> Result<bool, Error> {
-        let netns = PodRecord::netns_name(&pod.key);
+        let netns = AppliedPod::netns_name(&pod.key);
         let record = match (self.store.pod(&pod.key)?, NamedNetns::find(&netns)?) {
             (Some(record), Some(_)) if record.is_complete() => record,
             (None, Some(_)) => return Err(Error::NetnsTaken { key: pod.key.clone(), netns }),
