@@ -185,9 +185,7 @@ pub(crate) struct ApplyArgs {
 #[derive(Args)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
-    pub(crate) manifests: Manifests,
-    #[command(flatten)]
-    pub(crate) labels: Labels,
+    pub(crate) apply: ApplyArgs,
     /// How to print the steps
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

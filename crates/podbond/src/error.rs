@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use podbond_api::ObjectKey;
 use podbond_cni::Failure;
+use podbond_record::Unreadable;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +209,12 @@ impl Error {
             1 => Err(errors.remove(0)),
             _ => Err(Self::Several(errors)),
         }
+    }
+}
+
+impl From<Unreadable> for Error {
+    fn from(file: Unreadable) -> Self {
+        Self::Record { path: file.path, reason: file.problem }
     }
 }
 

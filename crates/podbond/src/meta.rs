@@ -13,6 +13,8 @@ use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
 use serde_json::Value;
 
+use crate::node::in_order_of_removal;
+
 /// The names by which a runtime may call it.
 pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
 
@@ -79,9 +81,8 @@ impl Plugin for Meta {
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let (records, _) = self.records.all().map_err(|error| Failure::new(Code::IO, error))?;
         let attacher = self.attacher(delegates, &request.path);
-        // What was made last is deleted first.
-        let errors = records.iter().rev().flat_map(|record| attacher.end_orphan(record));
-        all(errors.map(Failure::from))
+        let records = in_order_of_removal(records);
+        all(records.iter().flat_map(|record| attacher.end_orphan(record)).map(Failure::from))
     }
 }
 

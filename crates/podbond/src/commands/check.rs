@@ -46,10 +46,7 @@ pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
         Output::Json => say_json(&rows),
         Output::Text => lines(&rows).iter().for_each(say),
     }
-    let mut errors = Vec::new();
-    for file in unreadable {
-        errors.push(Error::Record { path: file.path, reason: file.problem });
-    }
+    let mut errors: Vec<Error> = unreadable.into_iter().map(Error::from).collect();
     match rows.iter().map(|row| row.outcome).max() {
         Some(Outcome::Error) => errors.push(Error::Unchecked),
         Some(Outcome::Differs) => errors.push(Error::Unwell),

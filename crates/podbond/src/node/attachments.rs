@@ -74,9 +74,7 @@ impl Node<'_> {
             Err(error @ Error::Record { .. }) => note(error),
             Err(error) => return Err(error),
         }
-        for file in unreadable {
-            note(format_args!("record {} {}", file.path.display(), file.problem));
-        }
+        unreadable.into_iter().map(Error::from).for_each(note);
         Ok(sandboxes)
     }
 

@@ -1,6 +1,7 @@
 //! The pods of this node with their attachments: those that `podbond apply` made, and those that a
 //! runtime or Multus made, as the records of attachments name them.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 
 use podbond_api::ObjectKey;
@@ -72,10 +73,16 @@ fn joined(applied: Vec<Pod>, records: Vec<Record>) -> Vec<Pod> {
 
 /// Returns the place of an attachment among those of its pod in the order in which they were made: in
 /// a chain its position; else by time, in seconds, and a bond after its ports.
-pub(crate) fn order(record: &Record) -> (Option<usize>, u64, bool) {
+fn order(record: &Record) -> (Option<usize>, u64, bool) {
     let position = record.chain.as_ref().map(|chain| chain.position);
     let is_bond = record.add.as_ref().is_some_and(|add| add.config.plugin == "bond");
     (position, record.begun, is_bond)
+}
+
+/// Returns the records of each pod in reverse: what was made last is removed first.
+pub(crate) fn in_order_of_removal(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| Reverse((record.container_id.clone(), order(record))));
+    records
 }
 
 impl Pod {
@@ -251,6 +258,21 @@ mod tests {
         let both = joined(Vec::new(), vec![pending(), record("c1", "net2", &json!({}))]);
         assert!(!both[0].is_over());
         assert!(!joined(vec![applied("demo/p", Ok("c1"))], vec![pending()])[0].is_over());
+    }
+
+    #[test]
+    fn bond_of_a_runtime_is_removed_before_its_ports() {
+        let records = vec![
+            begun("c1", "bond0", 7, "bond"),
+            begun("c1", "net1", 7, "sriov"),
+            begun("c2", "net1", 7, "sriov"),
+            begun("c2", "net3", 7, "bond"),
+        ];
+        let records = in_order_of_removal(records);
+        let order =
+            records.iter().map(|record| (record.container_id.as_str(), record.ifname.as_str()));
+        let expected = [("c2", "net3"), ("c2", "net1"), ("c1", "bond0"), ("c1", "net1")];
+        assert_eq!(order.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Findings about records that cannot be read: of attachments, of policies, of what was applied.
 
-use std::path::{Path, PathBuf};
-
 use podbond_bond::{Finding, Object, Reason};
+use podbond_inventory::Error as InventoryError;
 use podbond_record::Unreadable;
 
 use super::this_node::Node;
@@ -11,14 +10,15 @@ use crate::output::note;
 
 /// Returns a finding for each record of the node that cannot be read. Those of attachments are given.
 /// Other errors are printed on standard error.
-pub(crate) fn unreadable_files(node: &Node<'_>, attachments: &[Unreadable]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        attachments.iter().map(|file| of_file(&file.path, file.problem.clone())).collect();
-    let policies = match node.holdings.policies().readable() {
-        Ok((_, errors)) => errors,
-        Err(error) => vec![error],
-    };
-    for error in policies.into_iter().map(Error::from).chain(node.store.unreadable()) {
+pub(crate) fn unreadable_files(node: &Node<'_>, attachments: Vec<Unreadable>) -> Vec<Finding> {
+    let mut errors: Vec<Error> = attachments.into_iter().map(Error::from).collect();
+    match node.holdings.policies().readable() {
+        Ok((_, policies)) => errors.extend(policies.into_iter().map(Error::from)),
+        Err(error) => errors.push(error.into()),
+    }
+    errors.extend(node.store.unreadable());
+    let mut findings = Vec::new();
+    for error in errors {
         match unreadable_file(&error) {
             Some(finding) => findings.push(finding),
             None => note(format_args!("podbond: {error}")),
@@ -29,26 +29,14 @@ pub(crate) fn unreadable_files(node: &Node<'_>, attachments: &[Unreadable]) -> V
 
 /// Returns the finding for an error that is about a record that cannot be read.
 pub(crate) fn unreadable_file(error: &Error) -> Option<Finding> {
-    file_of(error).map(|(path, problem)| of_file(&path, problem))
-}
-
-fn of_file(path: &Path, problem: String) -> Finding {
-    Finding::new(Object::File(path.display().to_string()), Reason::RecordDamaged { problem })
-}
-
-/// Returns the file that an error is about, and the file's problem.
-fn file_of(error: &Error) -> Option<(PathBuf, String)> {
-    use podbond_inventory::Error as OfInventory;
-    use podbond_state::Error as OfState;
-    match error {
+    let (path, problem) = match error {
         Error::Record { path, reason: problem }
-        | Error::Inventory(OfInventory::Damaged { path, problem }) => {
-            Some((path.clone(), problem.clone()))
+        | Error::Inventory(InventoryError::Damaged { path, problem }) => (path, problem.clone()),
+        Error::Inventory(InventoryError::State(podbond_state::Error::TooLarge { path, max })) => {
+            (path, format!("it has more than {max} bytes"))
         }
-        Error::State(OfState::TooLarge { path, max })
-        | Error::Inventory(OfInventory::State(OfState::TooLarge { path, max })) => {
-            Some((path.clone(), format!("it has more than {max} bytes")))
-        }
-        _ => None,
-    }
+        _ => return None,
+    };
+    let file = Object::File(path.display().to_string());
+    Some(Finding::new(file, Reason::RecordDamaged { problem }))
 }

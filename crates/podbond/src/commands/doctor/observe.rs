@@ -32,7 +32,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Report, Error> {
     findings.extend(gone_pod_findings(&pods));
     findings.extend(unknown_holder_findings(&holders));
     findings.extend(bond_findings);
-    findings.extend(unreadable_files(node, &unreadable).into_iter().map(Located::from));
+    findings.extend(unreadable_files(node, unreadable).into_iter().map(Located::from));
     findings.extend(pending_leases.iter().map(|lease| lease.finding().into()));
     findings.sort_by_key(|located| std::cmp::Reverse(located.finding.severity));
     let vfs = vf_reports(&inventory, &holders);

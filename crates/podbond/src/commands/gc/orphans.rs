@@ -2,7 +2,6 @@
 //! namespace is gone, pending leases, VFs that sriov-cni claimed for such namespaces, and records that
 //! cannot be read. Leases of no record are listed.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::node::{Node, order};
+use crate::node::{Node, in_order_of_removal};
 
 /// The orphans, in the order in which they are removed.
 pub(super) struct Orphans {
@@ -91,12 +90,6 @@ impl Orphans {
         errors.extend(failures.into_iter().map(Error::Failed));
         Self { orphans, errors }
     }
-}
-
-/// Returns the records of each pod in reverse: what was made last is removed first.
-fn in_order_of_removal(mut records: Vec<Record>) -> Vec<Record> {
-    records.sort_by_key(|record| Reverse((record.container_id.clone(), order(record))));
-    records
 }
 
 /// Returns the pods whose attachments are orphans.
@@ -186,35 +179,5 @@ fn describe_foreign_orphan(orphan: &ForeignOrphan) -> String {
             format!("{} by sriov-cni, whose namespace is gone", attachment.ifname)
         }
         None => "claimed by sriov-cni for a namespace that is gone".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn bond_of_a_runtime_is_removed_before_its_ports() {
-        let record = |container: &str, ifname: &str, plugin: &str| -> Record {
-            let config = json!({"name": "n", "type": plugin});
-            let add = json!({"config": config, "args": {}, "path": []});
-            serde_json::from_value(json!({
-                "containerId": container, "ifname": ifname, "state": "active", "begun": 7,
-                "network": "n", "add": add,
-            }))
-            .unwrap()
-        };
-        let records = vec![
-            record("c1", "bond0", "bond"),
-            record("c1", "net1", "sriov"),
-            record("c2", "net1", "sriov"),
-            record("c2", "net3", "bond"),
-        ];
-        let records = in_order_of_removal(records);
-        let order: Vec<_> = records.iter().map(ToString::to_string).collect();
-        let expected = [("net3", "c2"), ("net1", "c2"), ("bond0", "c1"), ("net1", "c1")];
-        assert_eq!(order, expected.map(|(link, id)| format!("{link} of container {id}")));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn status(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
         }
     }
     let mut findings = match selection {
-        Selection::All => unreadable_files(node, &unreadable),
+        Selection::All => unreadable_files(node, unreadable),
         _ => pods.iter().filter_map(finding_of).collect(),
     };
     let pending_leases = PendingLease::of_all(&pods);
