@@ -48,36 +48,8 @@ fn bad_input_is_3() {
     }
 }
 
-/// A pod with a bond that has more than one error, and an object that podbond does not read.
-const REFUSED: &str = r#"
-{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {
-  "k8s.v1.cni.cncf.io/networks": "n"}}}
----
-{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
- "metadata": {"name": "n"}, "spec": {"config":
- "{\"type\": \"bond\", \"mtu\": 1, \"links\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}"}}
----
-{"apiVersion": "v1", "kind": "Other", "metadata": {"name": "\u001b[2J"}}
-"#;
-
 #[test]
-fn each_error_of_a_bond_is_a_line() {
-    let (status, said) = plan(REFUSED);
-    assert_eq!(status, Some(3), "{said}");
-    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("podbond: ")).collect();
-    assert!(errors.len() > 1, "{said}");
-    assert!(errors.iter().all(|line| line.contains("pod default/p: net1: ")), "{said}");
-}
-
-#[test]
-fn text_of_manifests_is_escaped() {
-    let (_, said) = plan(REFUSED);
-    assert!(said.starts_with("Other \\u001b[2J is of no kind that podbond reads"), "{said}");
-    assert!(!said.contains('\u{1b}'), "{said}");
-}
-
-#[test]
-fn reader_that_goes_away_is_no_error() {
+fn a_reader_that_goes_away_is_no_error() {
     for arguments in [&["status", "-o", "json"][..], &["completions", "bash"], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -87,7 +59,7 @@ fn reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn answer_that_cannot_be_written_is_an_error() {
+fn an_answer_that_cannot_be_written_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = podbond(&["completions", "bash"]).stdout(full).output().unwrap();
     let (status, said) = said(&output);
@@ -97,7 +69,7 @@ fn answer_that_cannot_be_written_is_an_error() {
 
 /// Closed, gone away, full.
 #[test]
-fn standard_error_that_nobody_reads_changes_nothing() {
+fn nobody_at_standard_error_changes_neither_answer_nor_status() {
     let add = |stderr: &str| {
         let script = format!("exec -a bond {} {stderr}", env!("CARGO_BIN_EXE_podbond"));
         let mut command = Command::new("bash");
@@ -145,7 +117,7 @@ fn log_file_of_a_network_is_not_written() {
 }
 
 #[test]
-fn plugin_whose_answer_nobody_reads_fails() {
+fn a_plugin_whose_answer_nobody_takes_has_failed_without_a_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new("bash");
@@ -154,4 +126,32 @@ fn plugin_whose_answer_nobody_reads_fails() {
     let (status, said) = said(&command.stdout(writer).stderr(Stdio::piped()).output().unwrap());
     assert_eq!(status, Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
+}
+
+/// A pod with a bond that has more than one error, and an object that podbond does not read.
+const REFUSED: &str = r#"
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {
+  "k8s.v1.cni.cncf.io/networks": "n"}}}
+---
+{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+ "metadata": {"name": "n"}, "spec": {"config":
+ "{\"type\": \"bond\", \"mtu\": 1, \"links\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}"}}
+---
+{"apiVersion": "v1", "kind": "Other", "metadata": {"name": "\u001b[2J"}}
+"#;
+
+#[test]
+fn each_error_of_a_bond_is_a_line() {
+    let (status, said) = plan(REFUSED);
+    assert_eq!(status, Some(3), "{said}");
+    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("podbond: ")).collect();
+    assert!(errors.len() > 1, "{said}");
+    assert!(errors.iter().all(|line| line.contains("pod default/p: net1: ")), "{said}");
+}
+
+#[test]
+fn text_of_manifests_is_escaped() {
+    let (_, said) = plan(REFUSED);
+    assert!(said.starts_with("Other \\u001b[2J is of no kind that podbond reads"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
 }
