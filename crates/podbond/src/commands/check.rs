@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn attachment_without_a_finished_add_is_not_checked() {
+    fn add_that_may_still_be_at_work_is_no_difference() {
         let own = NetnsIdentity::of(Path::new("/proc/self/ns/net")).unwrap();
         let outcome = |state: &str, netns: Option<&NetnsIdentity>| {
             let record = serde_json::from_value(json!({
