@@ -1,9 +1,12 @@
+//! Why a command failed, as people read it, and the exit status.
+
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
 use podbond_api::ObjectKey;
 use podbond_cni::Failure;
+use podbond_record::Unreadable;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,36 +28,36 @@ pub(crate) enum Error {
     /// A manifest that says something wrong.
     #[error(transparent)]
     Manifest(#[from] podbond_api::Error),
-    /// Two objects of one kind and name in what is to be applied.
-    #[error("{kind} {key} stands twice in the manifests: remove one of them")]
+    /// Two objects of one kind and name in the manifests.
+    #[error("{kind} {key} is in the manifests twice: remove one of them")]
     Twice {
         /// The kind.
         kind: &'static str,
         /// The object.
         key: ObjectKey,
     },
-    /// A pod whose networks cannot be understood or found.
+    /// Bad input of which a plugin or the node tells: nothing was changed.
     #[error("{0}")]
     Refused(Failure),
-    /// Nothing but root may do what was asked.
+    /// The command is for root only.
     #[error(
         "{command} needs network namespaces and their records: run it as root (this is user {uid})"
     )]
     NotRoot {
         /// The command's name.
         command: &'static str,
-        /// Who asked.
+        /// The user that called it.
         uid: u32,
     },
-    /// A pod that is not there.
+    /// A pod that this node does not have.
     #[error("there is no pod {key} here: `podbond status` shows those that are")]
     NoSuchPod {
         /// The pod.
         key: ObjectKey,
     },
-    /// A pod that cannot be looked at.
+    /// A pod whose network namespace cannot be read.
     #[error("pod {pod}: {source}")]
-    NotSeen {
+    PodUnreadable {
         /// The pod.
         pod: String,
         /// Why not.
@@ -69,7 +72,7 @@ pub(crate) enum Error {
         /// The pod.
         key: ObjectKey,
     },
-    /// An object that is not there.
+    /// An object that this node does not have.
     #[error("there is no {kind} {key} here: correct the name, or give its namespace with -n")]
     NoSuchObject {
         /// The kind, as the command line spells it.
@@ -77,7 +80,7 @@ pub(crate) enum Error {
         /// The object.
         key: ObjectKey,
     },
-    /// A pod that is there already, with other networks.
+    /// A pod that runs with other networks.
     #[error(
         "pod {key} is attached to other networks ({running:?}): a running pod's networks cannot be \
          changed, delete it first"
@@ -85,23 +88,24 @@ pub(crate) enum Error {
     PodDiffers {
         /// The pod.
         key: ObjectKey,
-        /// Its annotation when it was made.
+        /// The annotation with which it was made.
         running: String,
     },
-    /// A namespace of the pod's name that podbond did not make.
+    /// A network namespace of the pod's name that podbond did not make.
     #[error(
-        "pod {key}: the network namespace {} is there already and belongs to no pod: remove it with \
-         `ip netns del`, or give the pod another name",
-        crate::store::PodRecord::netns_name(key)
+        "pod {key}: the network namespace {netns} is there already and belongs to no pod: remove it \
+         with `ip netns del`, or give the pod another name"
     )]
     NetnsTaken {
         /// The pod.
         key: ObjectKey,
+        /// The namespace's name.
+        netns: String,
     },
     /// A record cannot be read or written, or another command has been changing the node too long.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
-    /// A record that does not say what a record says.
+    /// A file that cannot be read as a record.
     #[error("{} is no record of podbond's: {reason}; remove it if it is damaged", path.display())]
     Record {
         /// The file.
@@ -109,10 +113,10 @@ pub(crate) enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of our own.
+    /// A file of podbond's own.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// The operation, like `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -139,16 +143,16 @@ pub(crate) enum Error {
     /// A plugin, or the chain that calls it.
     #[error("{0}")]
     Failed(Failure),
-    /// The doctor found something that does not work, or a check something that differs.
+    /// `doctor` found something that does not work, or `check` something that differs.
     #[error("not all is well")]
     Unwell,
     /// The records of attachments cannot be listed.
     #[error(transparent)]
     Records(#[from] podbond_record::Error),
-    /// A check could not be made: its lines tell why.
+    /// A plugin could not be asked by `check`: the answer has the reason.
     #[error("not all could be checked")]
     Unchecked,
-    /// Something that belongs to nobody could not be taken away.
+    /// An orphan could not be removed.
     #[error("{0}")]
     NotRemoved(String),
     /// The answer could not be printed.
@@ -163,8 +167,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status: 3 where the input was refused and nothing was changed, 4 where doctor or
-    /// check found something, 126 and 127 of `exec` as a shell has them, else 1.
+    /// Returns the exit status: 3 where the input was refused and nothing was changed, 4 where doctor
+    /// or check found something, 126 and 127 of `exec` as a shell has them, else 1.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Input { .. }
@@ -180,26 +184,54 @@ impl Error {
             Self::Unwell => 4,
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
             Self::Exec { .. } => 126,
+            Self::Several(errors) => {
+                let first = errors.first().map_or(1, Self::exit_status);
+                if errors.iter().all(|error| error.exit_status() == first) { first } else { 1 }
+            }
             _ => 1,
         }
     }
 
-    /// What is printed: one line for each thing that is wrong.
+    /// Returns what is printed: one line for each error.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Several(errors) => errors.iter().flat_map(Self::lines).collect(),
-            // They were the answer.
+            // The answer has said it.
             Self::Unwell | Self::Unchecked => Vec::new(),
             one => vec![one.to_string()],
         }
     }
 
-    /// One error of several, the error itself of one, success of none.
+    /// Returns success without errors, a single error as it is, and [`Error::Several`] of more.
     pub(crate) fn gather(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
             _ => Err(Self::Several(errors)),
         }
+    }
+}
+
+impl From<Unreadable> for Error {
+    fn from(file: Unreadable) -> Self {
+        Self::Record { path: file.path, reason: file.problem }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podbond_cni::Code;
+
+    use super::*;
+
+    #[test]
+    fn several_errors_have_the_exit_status_that_they_share() {
+        let refused = || Error::Refused(Failure::new(Code::INVALID_CONFIG, "mtu: 10"));
+        let failed = || Error::Failed(Failure::new(Code::KERNEL, "no"));
+        let both = Error::gather(vec![refused(), refused()]).unwrap_err();
+        assert_eq!((both.exit_status(), both.lines().len()), (3, 2));
+        assert_eq!(Error::gather(vec![refused(), failed()]).unwrap_err().exit_status(), 1);
+        assert_eq!(Error::gather(vec![refused()]).unwrap_err().exit_status(), 3);
+        assert!(Error::gather(Vec::new()).is_ok());
     }
 }

@@ -7,25 +7,15 @@
 // They panic where nobody reads: the module `output` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod arguments;
 mod cli;
 mod commands;
-mod doctor;
 mod error;
-mod files;
-mod findings;
-mod gc;
+mod manifests;
 mod meta;
 mod node;
 mod output;
-mod pending;
 mod plugins;
-mod pods;
-mod pools;
-mod preview;
-mod store;
-mod table;
-mod unreadable;
-mod wanted;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -36,7 +26,7 @@ use podbond_log::{Caller, Log};
 
 use crate::plugins::Plugins;
 
-/// Where operations are noted: those that a runtime asks for, and those of a person's commands.
+/// The logs of operations: those that a runtime asks for, and those of a person's commands.
 static RUNTIMES: Log = Log::new(podbond_state::settings::PATH, Caller::Runtime);
 static PERSONS: Log = Log::new(podbond_state::settings::PATH, Caller::Person);
 
@@ -45,12 +35,11 @@ fn main() -> ExitCode {
     let name = Path::new(&called_as).file_name().and_then(OsStr::to_str).unwrap_or_default();
     let plugins = Plugins::default();
     let table = plugins.table();
-    let is_called_by_runtime = || std::env::var_os("CNI_COMMAND").is_some();
-    let of_runtime = || Delegates::new(&table, Lookup::PathOnly).with_journal(&RUNTIMES);
+    let of_runtime = Delegates::new(&table, Lookup::PathOnly).with_journal(&RUNTIMES);
     match table.iter().find(|plugin| plugin.name() == name) {
-        Some(plugin) => serve(*plugin, &of_runtime()),
-        None if meta::NAMES.contains(&name) && is_called_by_runtime() => {
-            serve(&meta::Meta::default(), &of_runtime())
+        Some(plugin) => serve(*plugin, &of_runtime),
+        None if meta::NAMES.contains(&name) && std::env::var_os("CNI_COMMAND").is_some() => {
+            serve(&meta::Meta::default(), &of_runtime)
         }
         None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).with_journal(&PERSONS)),
     }

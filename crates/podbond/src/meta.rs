@@ -1,21 +1,21 @@
-//! The meta-plugin: called by a runtime, it makes all networks of a pod in one process.
+//! The meta-plugin: called by a runtime, it attaches a pod to all its networks in one process.
 //!
-//! Its configuration spells the networks out in `delegates`, as Multus' does where it asks no
-//! cluster. It is called by the names of the executable and of what it stands in for.
+//! Its configuration lists the networks in `delegates`, as Multus' does where it asks no cluster. It is
+//! called by its own name and by those of Multus.
 
 use std::fmt::Display;
 use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, ResourceName};
-use podbond_attach::{
-    Attacher, Attachment, AttachmentId, Chain, Checked, Device, Devices, Sandbox,
-};
+use podbond_attach::{Attacher, AttachmentId, Chain, Checked, Device, Devices, Sandbox};
 use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, PodRef, Request};
 use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
 use serde_json::Value;
 
-/// By which names a runtime may call it.
+use crate::node::in_order_of_removal;
+
+/// The names by which a runtime may call it.
 pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
 
 /// The meta-plugin.
@@ -29,7 +29,7 @@ impl Plugin for Meta {
         "podbond"
     }
 
-    /// Answers with the result of the first network, which is the pod's own.
+    /// Returns the result of the first network, which is the pod's default network.
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
         let pod = pod(request)?;
         let networks = networks(&request.config.raw)?;
@@ -42,8 +42,8 @@ impl Plugin for Meta {
         Ok(added.first.unwrap_or_default())
     }
 
-    /// From the records, since a configuration may have changed since ADD; from the configuration where
-    /// they are damaged, or where there are none.
+    /// Deletes by the records, since a configuration may have changed since ADD; by the configuration
+    /// where they cannot be read, or there are none.
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let errors = self
             .attacher(delegates, &request.path)
@@ -76,14 +76,13 @@ impl Plugin for Meta {
         podbond_ipam::readiness(unready, request, delegates)
     }
 
-    /// The runtime knows of one attachment of each pod, and not of those that this made beside it:
-    /// only what outlived its namespace is undone.
+    /// Deletes the attachments whose network namespace is gone. The runtime's list of valid attachments
+    /// has one of each pod only, and not the others that this plugin made.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let (records, _) = self.records.all().map_err(|error| Failure::new(Code::IO, error))?;
         let attacher = self.attacher(delegates, &request.path);
-        // What was made last goes first.
-        let errors = records.iter().rev().flat_map(|record| attacher.end_orphan(record));
-        all(errors.map(Failure::from))
+        let records = in_order_of_removal(records);
+        all(records.iter().flat_map(|record| attacher.end_orphan(record)).map(Failure::from))
     }
 }
 
@@ -93,7 +92,7 @@ impl Meta {
     }
 }
 
-/// Returns what differs or could not be found out.
+/// Returns the failure of a CHECK, if it has one.
 fn failure_of(checked: Checked) -> Option<Failure> {
     match checked {
         Checked::Same | Checked::NotChecked(_) => None,
@@ -106,7 +105,7 @@ fn cannot_be_read(file: &Unreadable) -> Failure {
     Failure::new(Code::DECODE, msg)
 }
 
-/// The pod and its networks as ADD would make them now, if it could.
+/// Returns the pod and its networks as ADD would make them today; none where it would refuse.
 fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
     let pod = pod(request).ok()?;
     let networks = networks(&request.config.raw).ok()?;
@@ -116,35 +115,35 @@ fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
     Some((Sandbox { pod, container_id, netns: netns.unwrap_or_default() }, chain))
 }
 
-/// Of which networks of its configuration the pod has no records: they were not made, or somebody else
-/// made them, or the records are lost. Where the configuration spells none out any more, one record is
-/// enough.
+/// Returns a failure for each network of the configuration of which the pod has no record: it was never
+/// attached, or its record is lost. Without networks in the configuration one record is enough.
 fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
-    let nothing = |of: &dyn Display| {
-        let msg = format!(
-            "{of}: nothing is recorded of it, so that nothing can be compared: make the pod anew"
-        );
-        Failure::new(Code::DIFFERS, msg)
-    };
     let Some((sandbox, chain)) = as_today(request) else {
         let container = format_args!("container {}", request.container_id);
-        return if records.is_empty() { vec![nothing(&container)] } else { Vec::new() };
+        return if records.is_empty() { vec![not_recorded(container)] } else { Vec::new() };
     };
-    let is_lost =
-        |attachment: &&Attachment| !records.iter().any(|record| record.ifname == attachment.ifname);
-    let lost = chain.attachments.iter().filter(is_lost);
-    lost.map(|attachment| {
-        nothing(&AttachmentId {
-            pod: Some(sandbox.pod.clone()),
-            container_id: sandbox.container_id.clone(),
-            ifname: attachment.ifname.clone(),
-            network: attachment.name(),
-        })
-    })
-    .collect()
+    let mut failures = Vec::new();
+    for attachment in chain.attachments {
+        if !records.iter().any(|record| record.ifname == attachment.ifname) {
+            failures.push(not_recorded(AttachmentId {
+                pod: Some(sandbox.pod.clone()),
+                container_id: sandbox.container_id.clone(),
+                network: attachment.name(),
+                ifname: attachment.ifname,
+            }));
+        }
+    }
+    failures
 }
 
-/// Every device is named by the configuration of its network, and kept by the plugin that gets it.
+fn not_recorded(what: impl Display) -> Failure {
+    let msg = format!(
+        "{what}: nothing is recorded of it, so that nothing can be compared: make the pod anew"
+    );
+    Failure::new(Code::DIFFERS, msg)
+}
+
+/// The devices that the caller has chosen: the configuration of each network names its own.
 struct Chosen;
 
 impl Devices for Chosen {
@@ -159,7 +158,7 @@ impl Devices for Chosen {
     }
 }
 
-/// The networks that a configuration spells out.
+/// Returns the networks that a configuration lists.
 fn networks(raw: &serde_json::Map<String, Value>) -> Result<&[Value], Failure> {
     match raw.get("delegates").and_then(Value::as_array) {
         Some(networks) if !networks.is_empty() => Ok(networks),
@@ -180,7 +179,7 @@ fn pod(request: &Request) -> Result<PodRef, Failure> {
     })
 }
 
-/// Success without failures; else the first, with the others as its details.
+/// Returns success without failures; else the first, with the others as its details.
 fn all(failures: impl IntoIterator<Item = Failure>) -> Result<(), Failure> {
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else { return Ok(()) };

@@ -127,3 +127,31 @@ fn plugin_whose_result_is_not_read_fails_without_a_panic() {
     assert_eq!(status, Some(1), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
+
+/// A pod with a bond that has more than one error, and an object that podbond does not read.
+const REFUSED: &str = r#"
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {
+  "k8s.v1.cni.cncf.io/networks": "n"}}}
+---
+{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+ "metadata": {"name": "n"}, "spec": {"config":
+ "{\"type\": \"bond\", \"mtu\": 1, \"links\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}"}}
+---
+{"apiVersion": "v1", "kind": "Other", "metadata": {"name": "\u001b[2J"}}
+"#;
+
+#[test]
+fn each_error_of_a_bond_is_a_line() {
+    let (status, said) = plan(REFUSED);
+    assert_eq!(status, Some(3), "{said}");
+    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("podbond: ")).collect();
+    assert!(errors.len() > 1, "{said}");
+    assert!(errors.iter().all(|line| line.contains("pod default/p: net1: ")), "{said}");
+}
+
+#[test]
+fn text_of_manifests_is_escaped() {
+    let (_, said) = plan(REFUSED);
+    assert!(said.starts_with("Other \\u001b[2J is of no kind that podbond reads"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
+}

@@ -1,27 +1,26 @@
-use podbond_api::ObjectKey;
+//! `podbond check`: calls CHECK of every plugin of every attachment.
+
 use podbond_attach::Checked;
 use podbond_record::{Record, State};
 use serde::Serialize;
 
-use crate::cli::{Output, PodsArgs};
+use crate::arguments::{Output, PodsArgs};
 use crate::error::Error;
-use crate::node::{Node, require_root};
-use crate::output::say;
-use crate::pods::{Pod, Pods};
-use crate::table::Table;
+use crate::node::{Node, Pod, Pods, require_root};
+use crate::output::{Table, say, say_json};
 
-/// What CHECK of a plugin of an attachment came to.
+/// The outcome of CHECK of a plugin of an attachment.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
     pod: String,
     interface: String,
     network: String,
-    /// None where none was asked.
+    /// None where no plugin was called.
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin: Option<String>,
     outcome: Outcome,
-    /// What there is to tell of it.
+    /// Why, or what differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
@@ -35,31 +34,19 @@ enum Outcome {
     Error,
 }
 
-/// Compares the attachments of pods with what they were made as.
+/// Compares the attachments of pods with what their ADD was asked for.
 pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     require_root("check")?;
-    let mut all = Pods::of(node)?;
-    if let Some(name) = &args.pod {
-        let key =
-            ObjectKey { namespace: args.namespace.clone().unwrap_or_default(), name: name.clone() };
-        all.retain(|pod| *pod == key);
-        if all.pods.is_empty() {
-            return Err(Error::NoSuchPod { key });
-        }
-    } else if let Some(namespace) = &args.namespace {
-        all.retain(|pod| pod.namespace == *namespace);
-    }
+    let Pods { pods, unreadable } = Pods::read(node, &args.selection())?;
     let mut rows = Vec::new();
-    for pod in &all.pods {
-        rows.extend(pod.records.iter().flat_map(|record| look_at(node, pod, record)));
+    for pod in &pods {
+        rows.extend(pod.records.iter().flat_map(|record| check_attachment(node, pod, record)));
     }
     match args.output {
-        Output::Json => say(serde_json::to_string_pretty(&rows).unwrap_or_default()),
+        Output::Json => say_json(&rows),
         Output::Text => lines(&rows).iter().for_each(say),
     }
-    let unreadable = all.unreadable.into_iter();
-    let mut errors: Vec<Error> =
-        unreadable.map(|file| Error::Record { path: file.path, reason: file.problem }).collect();
+    let mut errors: Vec<Error> = unreadable.into_iter().map(Error::from).collect();
     match rows.iter().map(|row| row.outcome).max() {
         Some(Outcome::Error) => errors.push(Error::Unchecked),
         Some(Outcome::Differs) => errors.push(Error::Unwell),
@@ -68,27 +55,39 @@ pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     Error::gather(errors)
 }
 
-fn look_at(node: &Node<'_>, pod: &Pod, record: &Record) -> Vec<Row> {
-    if record.state == State::IpamPending {
-        let problem = record.ipam_problem.as_deref().unwrap_or_default();
-        let detail = format!("its IPAM plugin has not taken back its lease: {problem}");
-        return vec![row(pod, record, None, Outcome::Differs, Some(detail))];
+fn check_attachment(node: &Node<'_>, pod: &Pod, record: &Record) -> Vec<Row> {
+    if let Some((outcome, detail)) = unfinished(record) {
+        return vec![row(pod, record, None, outcome, Some(detail))];
     }
-    if record.is_orphan() {
-        let detail = "its network namespace is gone: `podbond gc` takes the rest away".to_owned();
-        return vec![row(pod, record, None, Outcome::Differs, Some(detail))];
+    let mut rows = Vec::new();
+    for (plugin, checked) in node.check(record) {
+        let (outcome, detail) = outcome_of(checked);
+        rows.push(row(pod, record, Some(plugin), outcome, detail));
     }
-    match unfinished(record.state) {
-        Some((outcome, detail)) => vec![row(pod, record, None, outcome, Some(detail.to_owned()))],
-        None => node
-            .check(record)
-            .into_iter()
-            .map(|(plugin, checked)| {
-                let (outcome, detail) = outcome_of(checked);
-                row(pod, record, Some(plugin), outcome, detail)
-            })
-            .collect(),
-    }
+    rows
+}
+
+/// Returns the outcome for an attachment whose plugins need not be asked: it is gone, or its ADD or DEL
+/// has not ended.
+fn unfinished(record: &Record) -> Option<(Outcome, String)> {
+    let (outcome, detail) = match record.state {
+        State::IpamPending => {
+            let problem = record.ipam_problem.as_deref().unwrap_or_default();
+            let detail = format!("its IPAM plugin has not taken back its lease: {problem}");
+            return Some((Outcome::Differs, detail));
+        }
+        _ if record.is_orphan() => (
+            Outcome::Differs,
+            "its network namespace is gone: `podbond gc` removes what is left of it",
+        ),
+        State::Prepared => (
+            Outcome::NotChecked,
+            "its ADD has not ended, or was killed: check again later, or delete the pod",
+        ),
+        State::Releasing => (Outcome::Differs, "its DEL has not ended: delete the pod again"),
+        State::Active => return None,
+    };
+    Some((outcome, detail.to_owned()))
 }
 
 fn row(
@@ -117,21 +116,7 @@ fn outcome_of(checked: Checked) -> (Outcome, Option<String>) {
     }
 }
 
-/// Returns what there is to say of an attachment that is not as its ADD left it at its end.
-fn unfinished(state: State) -> Option<(Outcome, &'static str)> {
-    match state {
-        State::Active => None,
-        State::Prepared => Some((
-            Outcome::NotChecked,
-            "its ADD has not ended, or was killed: check again later, or delete the pod",
-        )),
-        State::Releasing | State::IpamPending => {
-            Some((Outcome::Differs, "its DEL has not ended: delete the pod again"))
-        }
-    }
-}
-
-/// A table, and below it what is not well.
+/// Returns a table, and below it a line for each outcome that has a detail.
 fn lines(rows: &[Row]) -> Vec<String> {
     if rows.is_empty() {
         return vec!["no attachments here".to_owned()];
@@ -148,15 +133,21 @@ fn lines(rows: &[Row]) -> Vec<String> {
         let (interface, network) = (row.interface.clone(), row.network.clone());
         table.row([row.pod.clone(), interface, network, plugin, outcome.to_owned()]);
     }
-    let detail = |row: &Row| {
-        let detail = row.detail.as_ref()?;
-        Some(format!("pod {}: {}: {detail}", row.pod, row.interface))
-    };
-    table.lines().into_iter().chain(rows.iter().filter_map(detail)).collect()
+    let mut lines = table.lines();
+    for row in rows {
+        let detail = row.detail.iter();
+        lines.extend(detail.map(|detail| format!("pod {}: {}: {detail}", row.pod, row.interface)));
+    }
+    lines
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use podbond_kernel::NetnsIdentity;
+    use serde_json::json;
+
     use super::*;
 
     fn row(plugin: &str, outcome: Outcome, detail: Option<&str>) -> Row {
@@ -172,13 +163,32 @@ mod tests {
 
     #[test]
     fn add_that_may_still_be_at_work_is_no_difference() {
-        assert_eq!(unfinished(State::Active), None);
-        assert_eq!(unfinished(State::Prepared).unwrap().0, Outcome::NotChecked);
-        assert_eq!(unfinished(State::Releasing).unwrap().0, Outcome::Differs);
+        let own = NetnsIdentity::of(Path::new("/proc/self/ns/net")).unwrap();
+        let outcome = |state: &str, netns: Option<&NetnsIdentity>| {
+            let record = serde_json::from_value(json!({
+                "containerId": "c1", "ifname": "net1", "state": state, "network": "n",
+                "netns": netns, "ipamProblem": "timeout",
+            }));
+            unfinished(&record.unwrap())
+        };
+        assert_eq!(outcome("active", Some(&own)), None);
+        assert_eq!(outcome("prepared", Some(&own)).unwrap().0, Outcome::NotChecked);
+        for (state, part) in [
+            ("active", "its network namespace is gone"),
+            ("prepared", "its network namespace is gone"),
+            ("releasing", "its network namespace is gone"),
+            ("ipam-pending", "not taken back its lease: timeout"),
+        ] {
+            let (outcome, detail) = outcome(state, None).unwrap();
+            assert_eq!(outcome, Outcome::Differs);
+            assert!(detail.contains(part), "{detail}");
+        }
+        let (_, detail) = outcome("releasing", Some(&own)).unwrap();
+        assert!(detail.contains("delete the pod again"), "{detail}");
     }
 
     #[test]
-    fn what_is_not_well_is_told_below_the_table() {
+    fn details_are_below_the_table() {
         let rows = [
             row("bond", Outcome::Differs, Some("miimon is 50, not 100; port net1 is gone")),
             row("tuning", Outcome::NotChecked, Some("tuning speaks 0.3.1 here")),

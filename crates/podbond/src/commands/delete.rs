@@ -1,75 +1,60 @@
-use podbond_api::{Object, ObjectKey};
+//! `podbond delete`: removes what manifests asked for.
+
+use podbond_api::ObjectKey;
 use podbond_kernel::{Kernel, NamedNetns};
 
-use crate::cli::{DeleteArgs, Kind};
+use crate::arguments::{DeleteArgs, Kind};
 use crate::error::Error;
-use crate::files;
-use crate::node::Node;
+use crate::manifests::Manifests;
+use crate::node::{AppliedPod, Node};
 use crate::output::say;
-use crate::store::PodRecord;
-use crate::wanted::Wanted;
 
-/// What is to be taken back: pods first, since they hold what the others made.
-#[derive(Default)]
-struct Unwanted {
-    pods: Vec<ObjectKey>,
-    nads: Vec<ObjectKey>,
-    networks: Vec<ObjectKey>,
-    policies: Vec<ObjectKey>,
-}
-
-/// Takes back what manifests asked for, or one object. It goes on past errors and tells them all.
+/// Removes what manifests asked for, or one object. It goes on past errors and returns them all.
 pub(crate) fn delete(node: &Node<'_>, args: &DeleteArgs) -> Result<(), Error> {
-    let (unwanted, named) = match (args.kind, &args.name) {
+    let (objects, named) = match (args.kind, &args.name) {
         (Some(kind), Some(name)) => {
             let key = ObjectKey { namespace: args.namespace.clone(), name: name.clone() };
-            (one(kind, key), true)
+            (vec![(kind, key)], true)
         }
-        _ => (all_of(files::read(&args.files)?)?, false),
+        _ => (objects_of(Manifests::read(&args.files)?), false),
     };
     let _lock = node.lock("delete")?;
-    let mut errors = Vec::new();
-    for key in &unwanted.pods {
-        let deleted = delete_pod(node, key);
-        errors.extend(tell("pod", key, deleted, named).err());
+    let (mut policies, mut errors) = (Vec::new(), Vec::new());
+    for (kind, key) in objects {
+        let (kind, deleted) = match kind {
+            Kind::Pod => ("pod", delete_pod(node, &key)),
+            Kind::Nad => ("nad", node.store.remove_nad(&key)),
+            Kind::SriovNetwork => ("sriovnetwork", delete_network(node, &key)),
+            // All at once: a PF may have VFs by several of them.
+            Kind::Policy => {
+                policies.push(key);
+                continue;
+            }
+        };
+        errors.extend(report(kind, &key, deleted, named).err());
     }
-    for key in &unwanted.nads {
-        let deleted = node.store.remove_nad(key);
-        errors.extend(tell("nad", key, deleted, named).err());
-    }
-    for key in &unwanted.networks {
-        let deleted = delete_network(node, key);
-        errors.extend(tell("sriovnetwork", key, deleted, named).err());
-    }
-    if !unwanted.policies.is_empty() {
-        errors.extend(delete_policies(node, &unwanted.policies, named).err());
+    if !policies.is_empty() {
+        errors.extend(delete_policies(node, &policies, named).err());
     }
     Error::gather(errors)
 }
 
-fn one(kind: Kind, key: ObjectKey) -> Unwanted {
-    let keys = vec![key];
-    match kind {
-        Kind::Pod => Unwanted { pods: keys, ..Unwanted::default() },
-        Kind::Nad => Unwanted { nads: keys, ..Unwanted::default() },
-        Kind::SriovNetwork => Unwanted { networks: keys, ..Unwanted::default() },
-        Kind::Policy => Unwanted { policies: keys, ..Unwanted::default() },
-    }
+/// Returns the objects of manifests, pods first, since they hold what the others made.
+fn objects_of(manifests: Manifests) -> Vec<(Kind, ObjectKey)> {
+    let written = manifests.nads.iter().filter(|nad| manifests.network_of(nad).is_none());
+    let nads: Vec<ObjectKey> = written.map(|nad| nad.key.clone()).collect();
+    let pods = manifests.pods.into_iter().map(|pod| (Kind::Pod, pod.key));
+    let networks = manifests.networks.into_iter().map(|key| (Kind::SriovNetwork, key));
+    let policies = manifests.policies.into_iter().map(|policy| (Kind::Policy, policy.key));
+    pods.chain(nads.into_iter().map(|key| (Kind::Nad, key)))
+        .chain(networks)
+        .chain(policies)
+        .collect()
 }
 
-fn all_of(objects: Vec<Object>) -> Result<Unwanted, Error> {
-    let wanted = Wanted::read(objects)?;
-    let written = wanted.nads.iter().filter(|nad| wanted.network_of(nad).is_none());
-    Ok(Unwanted {
-        nads: written.map(|nad| nad.key.clone()).collect(),
-        networks: wanted.networks,
-        pods: wanted.pods.into_iter().map(|pod| pod.key).collect(),
-        policies: wanted.policies.into_iter().map(|policy| policy.key).collect(),
-    })
-}
-
-/// An object asked for by name must be there; one of a manifest may be gone already.
-fn tell(
+/// Prints that an object is deleted. One asked for by name must be there; one of a manifest may be gone
+/// already.
+fn report(
     kind: &'static str,
     key: &ObjectKey,
     deleted: Result<bool, Error>,
@@ -83,20 +68,21 @@ fn tell(
     Ok(())
 }
 
-/// Whether there was such a pod. Its record stays while anything of it could not be removed.
+/// Deletes a pod; returns whether there was one. Its record stays while anything of it could not be
+/// removed. A network namespace of its name without a record of the pod is somebody else's.
 fn delete_pod(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
     let sandboxes = node.sandboxes_of(key)?;
-    let left: Vec<_> = sandboxes.iter().flat_map(|sandbox| node.detach(sandbox)).collect();
-    if let Some(netns) = NamedNetns::find(&PodRecord::netns_name(key))?
-        && left.is_empty()
+    Error::gather(sandboxes.iter().flat_map(|sandbox| node.detach(sandbox)).collect())?;
+    if !matches!(node.store.pod(key), Ok(None))
+        && let Some(netns) = NamedNetns::find(&AppliedPod::netns_name(key))?
     {
         netns.remove()?;
     }
-    Error::gather(left)?;
-    node.store.remove_pod(key)
+    // Also what a killed command has begun to write of it.
+    Ok(node.store.remove_pod(key)? || !sandboxes.is_empty())
 }
 
-/// Removes the NADs that were rendered from a SriovNetwork, and none that people wrote.
+/// Removes the NADs that were rendered from a SriovNetwork; returns whether there was one.
 fn delete_network(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
     let nads = node.store.nads_of(key)?;
     for nad in &nads {
@@ -108,7 +94,7 @@ fn delete_network(node: &Node<'_>, key: &ObjectKey) -> Result<bool, Error> {
 fn delete_policies(node: &Node<'_>, keys: &[ObjectKey], named: bool) -> Result<(), Error> {
     let deleted = node.holdings.policies().delete(&mut Kernel::host()?, keys)?;
     for key in keys {
-        tell("policy", key, Ok(!deleted.unknown.contains(key)), named)?;
+        report("policy", key, Ok(!deleted.unknown.contains(key)), named)?;
     }
     Ok(())
 }

@@ -1,16 +1,19 @@
+//! `podbond exec`: runs a command in the network namespace of a pod.
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use podbond_api::ObjectKey;
 
-use crate::cli::ExecArgs;
+use crate::arguments::ExecArgs;
 use crate::error::Error;
 use crate::node::Node;
 
-/// Becomes the command, in the pod's network namespace. Returns only when that fails.
+/// Executes the command in this process, in the network namespace of the pod. Returns only when that
+/// fails.
 pub(crate) fn exec(node: &Node<'_>, args: &ExecArgs) -> Error {
     let key = ObjectKey { namespace: args.namespace.clone(), name: args.pod.clone() };
-    let netns = match node.running_pod(&key) {
+    let netns = match node.netns_of(&key) {
         Ok(netns) => netns,
         Err(error) => return error,
     };

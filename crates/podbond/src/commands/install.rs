@@ -1,3 +1,5 @@
+//! `podbond install`: installs this executable as the node's CNI plugins.
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,10 +13,6 @@ use crate::plugins::Plugins;
 /// The copy is renamed into place, so that a plugin that runs just now keeps its file and one that
 /// starts finds a whole one. All names are one file: plugins then call each other in one process.
 pub(crate) fn install(dir: &Path) -> Result<(), Error> {
-    let failed = |action: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| Error::File { action, path, source }
-    };
     let own = Path::new("/proc/self/exe");
     fs::create_dir_all(dir).map_err(failed("create", dir))?;
     let target = dir.join("podbond");
@@ -22,7 +20,7 @@ pub(crate) fn install(dir: &Path) -> Result<(), Error> {
     fs::copy(own, &copy)
         .map_err(failed("write", &copy))
         .and_then(|_| fs::rename(&copy, &target).map_err(failed("write", &target)))
-        // The error is told; half a copy shall not stay beside it.
+        // Half a copy shall not stay.
         .inspect_err(|_| drop(fs::remove_file(&copy)))?;
     for plugin in Plugins::default().table() {
         let path = dir.join(plugin.name());
@@ -38,6 +36,11 @@ pub(crate) fn install(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File { action, path, source }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
@@ -45,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn installing_twice_leaves_one_file_under_every_name_and_nothing_else() {
+    fn every_plugin_is_one_file_also_when_installed_twice() {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             install(dir.path()).unwrap();
@@ -61,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_cannot_take_its_place_does_not_stay() {
+    fn copy_that_cannot_be_renamed_does_not_stay() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("podbond/in-the-way")).unwrap();
         let message = install(dir.path()).unwrap_err().to_string();

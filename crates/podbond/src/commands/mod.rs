@@ -1,4 +1,4 @@
-//! The commands for people, one file each.
+//! The commands for people, each by its name; `preview` is what `apply` and `plan` share.
 
 mod apply;
 mod check;
@@ -7,10 +7,12 @@ mod doctor;
 mod exec;
 mod gc;
 mod install;
+mod links;
 mod plan;
+mod preview;
 mod status;
 
-pub(crate) use apply::{UNCHANGED, apply, is_running, nad_outcome};
+pub(crate) use apply::apply;
 pub(crate) use check::check;
 pub(crate) use delete::delete;
 pub(crate) use doctor::doctor;

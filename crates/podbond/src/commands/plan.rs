@@ -1,36 +1,31 @@
-use podbond_kernel::{Kernel, Step};
-use serde_json::{Value, json};
+//! `podbond plan`: shows the steps that `apply` would take.
 
-use super::apply::{checked_pods, label_map, policy_notes};
-use crate::cli::{Output, PlanArgs};
+use podbond_kernel::{Kernel, Step};
+use serde_json::json;
+
+use super::preview::{AttachmentPreview, Preview, policy_notes, preview, resolve_pods};
+use crate::arguments::{Output, PlanArgs};
 use crate::error::Error;
-use crate::files;
-use crate::findings;
+use crate::manifests::Manifests;
 use crate::node::Node;
-use crate::output::{note, say};
-use crate::preview::{self, AttachmentPreview, NetworkPreview, Preview};
-use crate::wanted::Wanted;
+use crate::output::{finding_lines, note, say, say_json};
 
 /// Shows the steps that `apply` would take.
 pub(crate) fn plan(node: &Node<'_>, args: &PlanArgs) -> Result<(), Error> {
-    let wanted = Wanted::read(files::read(&args.manifests.files)?)?;
-    let labels = label_map(&args.labels);
+    let manifests = Manifests::read(&args.apply.manifests.files)?;
+    let labels = args.apply.labels.map();
     let mut kernel = Kernel::host()?;
-    let pods = checked_pods(node, &wanted)?;
-    let preview = preview::preview(node, &mut kernel, &wanted, labels.as_ref(), &pods)?;
+    let pods = resolve_pods(node, &manifests)?;
+    let preview = preview(node, &mut kernel, &manifests, labels.as_ref(), &pods)?;
     policy_notes(&preview.policies).into_iter().for_each(note);
     match args.output {
         Output::Text => lines(&preview).iter().for_each(say),
         Output::Json => {
-            say(serde_json::to_string_pretty(&document(&preview)).unwrap_or_default());
+            let Preview { policies, networks, pods } = &preview;
+            say_json(&json!({ "policies": policies.steps, "networks": networks, "pods": pods }));
         }
     }
     Ok(())
-}
-
-fn document(preview: &Preview) -> Value {
-    let Preview { policies, networks, pods } = preview;
-    json!({ "policies": policies.steps, "networks": networks, "pods": pods })
 }
 
 fn lines(preview: &Preview) -> Vec<String> {
@@ -44,9 +39,9 @@ fn lines(preview: &Preview) -> Vec<String> {
     }
     if !preview.networks.is_empty() {
         lines.push("networks:".to_owned());
-        let told =
-            |network: &NetworkPreview| format!("     {} {}", network.object, network.outcome);
-        lines.extend(preview.networks.iter().map(told));
+        for network in &preview.networks {
+            lines.push(format!("     {} {}", network.object, network.outcome));
+        }
     }
     for pod in &preview.pods {
         if pod.unchanged {
@@ -76,7 +71,7 @@ fn attachment_lines(attachment: &AttachmentPreview) -> Vec<String> {
         if let Some(ipam) = call.ipam.as_ref().filter(|_| call.steps.is_some()) {
             lines.push(format!("     ask {ipam} for addresses, add them and their routes"));
         }
-        lines.extend(call.findings.iter().flat_map(|finding| findings::lines(finding, None, 5)));
+        lines.extend(call.findings.iter().flat_map(|finding| finding_lines(finding, None, 5)));
     }
     lines
 }
@@ -91,10 +86,10 @@ mod tests {
     use podbond_kernel::{LinkRef, LinkState};
 
     use super::*;
-    use crate::preview::Call;
+    use crate::commands::preview::Call;
 
     #[test]
-    fn an_attachment_reads_as_a_list_of_what_is_done() {
+    fn attachment_is_a_list_of_steps() {
         let at = LinkRef::pod("net1".parse().unwrap());
         let attachment = AttachmentPreview {
             interface: "net1".parse().unwrap(),

@@ -24,7 +24,7 @@ fn record(ifname: &str) -> Record {
 }
 
 #[test]
-fn check_misses_records_of_its_networks() {
+fn networks_without_a_record_differ() {
     let both = request(&json!([{"name": "a", "type": "bond"}, {"name": "b", "type": "sriov"}]));
     let missed = |request: &Request, records: &[Record]| {
         let failures = unrecorded(request, records);
@@ -37,7 +37,7 @@ fn check_misses_records_of_its_networks() {
     assert_eq!(missed(&both, &[]), [of_pod(eth0), of_pod(net1)]);
     assert_eq!(missed(&both, &[record("eth0")]), [of_pod(net1)]);
     assert_eq!(missed(&both, &[record("net1"), record("eth0")]), [""; 0]);
-    // What was made is known from the records, whatever the configuration has become.
+    // The records name what was attached, whatever the configuration has become.
     let none = request(&json!([]));
     assert_eq!(missed(&none, &[record("eth0")]), [""; 0]);
     assert_eq!(missed(&none, &[]), [format!("container c1: {lost}")]);

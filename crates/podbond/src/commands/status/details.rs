@@ -1,45 +1,49 @@
-//! What bonds know of each port, and what is not as it should be.
+//! The lines below the table: the state of each bond and port, and findings.
 
 use podbond_bond::Finding;
 use podbond_kernel::BondMode;
 
 use super::overview::role;
-use super::{AggregatorStatus, BondStatus, InterfaceStatus, PodStatus, PortStatus};
-use crate::findings;
+use super::report::{AggregatorStatus, BondStatus, InterfaceStatus, PodStatus, PortStatus};
+use crate::output::{count, finding_lines};
 
-/// How much is told below the table.
+/// What is shown below the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// What is not as it should be.
+pub(super) enum Details {
+    /// Findings about bonds.
     Findings,
     /// Each bond and port as well.
-    All,
+    BondsAndFindings,
 }
 
-/// The lines below the table, none where there is nothing to tell.
-pub(super) fn lines(pods: &[PodStatus], wanted: Wanted) -> Vec<String> {
+/// Returns a paragraph for each bond, if it is wanted, and for each finding about a bond.
+pub(super) fn lines(pods: &[PodStatus], details: Details) -> Vec<String> {
     let mut lines = Vec::new();
     for pod in pods {
         for interface in &pod.interfaces {
             let Some(bond) = &interface.bond else { continue };
-            if wanted == Wanted::All {
+            if details == Details::BondsAndFindings {
                 lines.push(String::new());
                 lines.extend(of_bond(pod, interface, bond));
             }
             for finding in &bond.findings {
-                let whose = format!("{pod} {}", interface.name);
+                let whose = format!("{} {}", pod.title, interface.name);
                 lines.push(String::new());
-                lines.extend(findings::lines(finding, Some(&whose), 0));
+                lines.extend(finding_lines(finding, Some(&whose), 0));
             }
         }
     }
     lines
 }
 
-/// What is wrong beside the pods' bonds.
-pub(super) fn beside(found: &[Finding]) -> Vec<String> {
-    let lines = found.iter().map(|finding| findings::lines(finding, None, 0));
-    lines.flat_map(|lines| std::iter::once(String::new()).chain(lines)).collect()
+/// Returns a paragraph for each finding.
+pub(super) fn finding_paragraphs(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in findings {
+        lines.push(String::new());
+        lines.extend(finding_lines(finding, None, 0));
+    }
+    lines
 }
 
 fn of_bond(pod: &PodStatus, interface: &InterfaceStatus, bond: &BondStatus) -> Vec<String> {
@@ -47,11 +51,8 @@ fn of_bond(pod: &PodStatus, interface: &InterfaceStatus, bond: &BondStatus) -> V
     if bond.mode == BondMode::Lacp.name() {
         lines.push(format!("  LACP partner: {}", partner(bond.aggregator.as_ref())));
         if let Some(aggregator) = &bond.aggregator {
-            lines.push(format!(
-                "  aggregator {}: {}",
-                aggregator.id,
-                counted(aggregator.ports, "port")
-            ));
+            let ports = count(aggregator.ports.into(), "port");
+            lines.push(format!("  aggregator {}: {ports}", aggregator.id));
         }
     }
     for port in pod.ports_of(interface) {
@@ -80,16 +81,9 @@ fn of_port(port: &InterfaceStatus, state: &PortStatus, bond: &InterfaceStatus) -
     let mii = if state.counts_as_up { "up" } else { "down" };
     let mut facts = vec![carrier.to_owned(), format!("MII {mii}")];
     facts.extend(role(port, bond).map(str::to_owned));
-    facts.push(counted(state.link_failures, "link failure"));
+    facts.push(count(state.link_failures as usize, "link failure"));
     facts.extend(state.lacp.as_ref().map(|lacp| format!("aggregator {}", lacp.aggregator)));
     facts.join(", ")
-}
-
-fn counted(number: impl Into<u32>, what: &str) -> String {
-    match number.into() {
-        1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
-    }
 }
 
 #[cfg(test)]
@@ -97,9 +91,9 @@ mod tests {
     use podbond_bond::{LacpBond, Object, Reason};
     use podbond_kernel::{LacpPort, LacpState};
 
+    use super::super::report::LacpStatus;
     use super::super::testing::{bond, pod, port};
     use super::*;
-    use crate::commands::status::LacpStatus;
 
     fn lacp_port(name: &str, [actor, partner]: [u8; 2]) -> InterfaceStatus {
         let mut port = port(name, "pf0");
@@ -122,10 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn an_lacp_bond_is_told_with_its_partner_and_both_ends_of_each_port() {
+    fn lacp_bond_has_its_partner_and_both_ends_of_each_port() {
         let ports = [lacp_port("net1", [63, 61]), lacp_port("net2", [61, 63])];
         let pod = pod(ports.into_iter().chain([lacp_bond(Some("52:54:00:73:77:00"))]));
-        let lines = lines(&[pod], Wanted::All);
+        let lines = lines(&[pod], Details::BondsAndFindings);
         assert_eq!(
             lines,
             [
@@ -144,23 +138,23 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_that_says_nothing_is_told_as_such() {
-        let lines = lines(&[pod([lacp_bond(None)])], Wanted::All);
+    fn silent_switch_is_named() {
+        let lines = lines(&[pod([lacp_bond(None)])], Details::BondsAndFindings);
         assert_eq!(lines[2], "  LACP partner: none: the switch is silent");
         let mut bond = lacp_bond(None);
         bond.bond.as_mut().unwrap().aggregator = None;
-        let lines = super::lines(&[pod([bond])], Wanted::All);
+        let lines = super::lines(&[pod([bond])], Details::BondsAndFindings);
         assert_eq!(lines[2..], ["  LACP partner: none: no aggregator is in use"]);
     }
 
     #[test]
-    fn ports_of_other_modes_are_told_with_their_part_and_their_failures() {
+    fn ports_have_their_role_and_link_failures() {
         let mut fallen = port("net1", "pf0");
         fallen.carrier = false;
         let state = fallen.port.as_mut().unwrap();
         (state.counts_as_up, state.link_failures) = (false, 1);
         let bond = bond("active-backup", Some("net2"));
-        let lines = lines(&[pod([fallen, port("net2", "pf1"), bond])], Wanted::All);
+        let lines = lines(&[pod([fallen, port("net2", "pf1"), bond])], Details::BondsAndFindings);
         assert_eq!(
             lines,
             [
@@ -173,15 +167,15 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_told_without_being_asked_for_and_fit_a_terminal() {
+    fn findings_are_always_shown_and_fit_a_terminal() {
         let mut bond = bond("802.3ad", None);
         let reason = Reason::LacpSilent { bond: LacpBond::WithoutPartner };
         let finding = Finding::new(Object::Ports(vec!["net1".parse().unwrap()]), reason);
         bond.bond.as_mut().unwrap().findings.push(finding);
-        let lines = lines(&[pod([bond])], Wanted::Findings);
+        let lines = lines(&[pod([bond])], Details::Findings);
         let first = "warning: demo/bondpod1 net3: port net1: no LACPDU is heard there";
         assert!(lines[1].starts_with(first), "{lines:?}");
         assert!(lines.iter().all(|line| line.chars().count() <= 100), "{lines:?}");
-        assert_eq!(super::lines(&[pod([port("net1", "pf0")])], Wanted::Findings), [""; 0]);
+        assert_eq!(super::lines(&[pod([port("net1", "pf0")])], Details::Findings), [""; 0]);
     }
 }

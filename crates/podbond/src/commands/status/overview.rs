@@ -1,65 +1,75 @@
-use podbond_kernel::LinkState;
+//! The table of pods and their links.
 
-use super::{InterfaceStatus, PodStatus, VlanStatus};
-use crate::table::Table;
+use super::report::{InterfaceStatus, PodStatus, VlanStatus};
+use crate::commands::links::Function;
+use crate::output::{Table, link_state};
 
-/// A row for each port of each bond, and one for each interface that belongs to no bond. Of several
-/// addresses each after the first has a row below: two of them are wider than a terminal.
-pub(super) fn table(pods: &[PodStatus]) -> Table {
-    let mut table = Table::new(["POD", "LINK", "MODE", "PORT", "STATE", "PF", "VF", "ADDRESSES"]);
-    for pod in pods {
-        let mut pod_cell = pod.to_string();
-        let instead = match &pod.netns {
-            None => Some("gone"),
-            Some(_) if pod.interfaces.is_empty() => Some("no links"),
-            Some(_) => None,
-        };
-        if let Some(state) = instead {
-            let [mode, pf, vf, addresses, link, port] = [const { String::new() }; 6];
-            table.row([pod_cell, link, mode, port, state.to_owned(), pf, vf, addresses]);
-            continue;
-        }
-        let is_port = |interface: &&InterfaceStatus| {
-            interface.port.as_ref().is_some_and(|port| port.bond.is_some())
-        };
-        for interface in pod.interfaces.iter().filter(|interface| !is_port(interface)) {
-            let (name, mode) = name_and_mode(interface);
-            let [pf, vf] = function_cells(interface);
-            let mut addresses = global_addresses(interface);
-            table.row([
-                std::mem::take(&mut pod_cell),
-                name,
-                mode,
-                String::new(),
-                link_state(interface),
-                pf,
-                vf,
-                addresses.next().unwrap_or_default(),
-            ]);
-            for address in addresses {
-                let [pod, link, mode, port, state, pf, vf] = [const { String::new() }; 7];
-                table.row([pod, link, mode, port, state, pf, vf, address]);
-            }
-            for port in pod.ports_of(interface) {
-                let [pf, vf] = function_cells(port);
-                table.row([
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                    port.name.to_string(),
-                    port_state(port, interface),
-                    pf,
-                    vf,
-                    String::new(),
-                ]);
-            }
-        }
+/// The cells of a row; those that are not set are empty.
+#[derive(Default)]
+struct Row {
+    pod: String,
+    link: String,
+    mode: String,
+    port: String,
+    state: String,
+    function: [String; 2],
+    address: String,
+}
+
+impl Row {
+    fn cells(self) -> [String; 8] {
+        let [pf, vf] = self.function;
+        [self.pod, self.link, self.mode, self.port, self.state, pf, vf, self.address]
+    }
+}
+
+/// Returns a table with a row for each port of each bond, and one for each interface that is no port.
+/// Each address after the first has a row of its own: two of them are wider than a terminal.
+pub(super) fn table(pods: &[PodStatus]) -> Table<8> {
+    let head = ["POD", "LINK", "MODE", "PORT", "STATE", "PF", "VF", "ADDRESSES"];
+    let mut table = Table::new(head);
+    for row in pods.iter().flat_map(rows) {
+        table.row(row.cells());
     }
     table
 }
 
-/// A VLAN interface is named with the link beneath it, as iproute2 does; its bond has a row of its
-/// own, with the mode and the ports.
+fn rows(pod: &PodStatus) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for interface in pod.interfaces.iter().filter(|interface| interface.bond_name().is_none()) {
+        rows.extend(interface_rows(interface));
+        rows.extend(pod.ports_of(interface).map(|port| Row {
+            port: port.name.to_string(),
+            state: port_state(port, interface),
+            function: Function::cells(port.function.as_ref()),
+            ..Row::default()
+        }));
+    }
+    if rows.is_empty() {
+        let state = if pod.netns.is_some() { "no links" } else { "gone" };
+        rows.push(Row { state: state.to_owned(), ..Row::default() });
+    }
+    rows[0].pod.clone_from(&pod.title);
+    rows
+}
+
+fn interface_rows(interface: &InterfaceStatus) -> Vec<Row> {
+    let (link, mode) = name_and_mode(interface);
+    let mut addresses = global_addresses(interface);
+    let first = Row {
+        link,
+        mode,
+        state: link_state(interface.state, interface.carrier).to_owned(),
+        function: Function::cells(interface.function.as_ref()),
+        address: addresses.next().unwrap_or_default(),
+        ..Row::default()
+    };
+    let further = addresses.map(|address| Row { address, ..Row::default() });
+    std::iter::once(first).chain(further).collect()
+}
+
+/// Returns the name and mode of an interface. A VLAN interface is named with its lower link, as
+/// iproute2 does; its bond has a row of its own, with the mode and the ports.
 fn name_and_mode(interface: &InterfaceStatus) -> (String, String) {
     let name = interface.name.to_string();
     match &interface.vlan {
@@ -74,28 +84,13 @@ fn name_and_mode(interface: &InterfaceStatus) -> (String, String) {
     }
 }
 
-fn function_cells(interface: &InterfaceStatus) -> [String; 2] {
-    let function = interface.function.as_ref();
-    let pf = function.and_then(|function| function.pf.as_ref()).map(ToString::to_string);
-    let vf = function.and_then(|function| function.vf).map(|vf| vf.to_string());
-    [pf.unwrap_or_default(), vf.unwrap_or_default()]
-}
-
-fn link_state(interface: &InterfaceStatus) -> String {
-    match (interface.state, interface.carrier) {
-        (LinkState::Down, _) => "down",
-        (LinkState::Up, true) => "up",
-        (LinkState::Up, false) => "no carrier",
-    }
-    .to_owned()
-}
-
 fn port_state(port: &InterfaceStatus, bond: &InterfaceStatus) -> String {
-    let role = role(port, bond).map(|role| format!(", {role}")).unwrap_or_default();
-    link_state(port) + &role
+    let state = link_state(port.state, port.carrier);
+    role(port, bond).map_or_else(|| state.to_owned(), |role| format!("{state}, {role}"))
 }
 
-/// What a port does in its bond; none where it does nothing, and the bond knows no backups.
+/// Returns whether a port is active or backup in its bond; none where it is not active in a mode
+/// without backups.
 pub(super) fn role(port: &InterfaceStatus, bond: &InterfaceStatus) -> Option<&'static str> {
     let chosen = bond.bond.as_ref().and_then(|bond| bond.active_port.as_ref());
     match (chosen, port.port.as_ref()) {
@@ -106,20 +101,20 @@ pub(super) fn role(port: &InterfaceStatus, bond: &InterfaceStatus) -> Option<&'s
     }
 }
 
-/// The addresses without the link-local ones that every link gives itself.
+/// Returns the addresses but for the link-local ones that every link gives itself.
 fn global_addresses(interface: &InterfaceStatus) -> impl Iterator<Item = String> {
     interface.addresses.iter().filter(|address| !address.starts_with("fe80:")).cloned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::PortStatus;
+    use super::super::report::PortStatus;
     use super::super::testing::{bond, interface, pod, port};
     use super::*;
     use podbond_kernel::VlanProtocol;
 
     #[test]
-    fn the_documented_pod_fits_a_terminal_and_shows_which_port_is_active() {
+    fn documented_pod_fits_a_terminal() {
         let addresses = ["fe80::1/64", "10.56.217.2/24", "fd00:56:217::2/64"];
         let addresses = addresses.map(str::to_owned).into();
         let bond = InterfaceStatus { addresses, ..bond("active-backup", Some("net2")) };
@@ -143,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vlan_interface_stands_below_its_bond_and_the_bonds_ports() {
+    fn vlan_interface_is_below_its_bond_and_the_ports() {
         let lower = || "net3-bond".parse().unwrap();
         let bond = InterfaceStatus { name: lower(), ..bond("balance-xor", None) };
         let of = |name: &str| {
@@ -155,7 +150,8 @@ mod tests {
         let vlan = VlanStatus { id: 100, protocol: VlanProtocol::Dot1Q, on: Some(lower()) };
         let addresses = vec!["10.56.217.2/24".to_owned()];
         let vlan = InterfaceStatus { addresses, vlan: Some(vlan), ..interface("net3") };
-        let pod = PodStatus { name: "p".to_owned(), ..pod([of("net1"), of("net2"), bond, vlan]) };
+        let pod =
+            PodStatus { title: "demo/p".to_owned(), ..pod([of("net1"), of("net2"), bond, vlan]) };
         assert_eq!(
             table(&[pod]).lines(),
             [
@@ -169,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_links_or_namespace_has_a_row_too() {
+    fn pod_without_links_or_namespace_has_a_row() {
         let pod = |name: &str, netns: Option<&str>| PodStatus {
-            name: name.to_owned(),
+            title: format!("demo/{name}"),
             netns: netns.map(str::to_owned),
             ..pod([])
         };

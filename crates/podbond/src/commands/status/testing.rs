@@ -1,10 +1,12 @@
-//! Pods to show.
+//! Pods and interfaces for tests.
 
 use podbond_kernel::LinkState;
 use serde_json::Value;
 
-use super::{BondStatus, FunctionStatus, InterfaceStatus, PodStatus, PortStatus};
+use super::report::{BondStatus, InterfaceStatus, PodStatus, PortStatus};
+use crate::commands::links::Function;
 
+/// Returns an interface that is up.
 pub(super) fn interface(name: &str) -> InterfaceStatus {
     InterfaceStatus {
         name: name.parse().unwrap(),
@@ -20,7 +22,7 @@ pub(super) fn interface(name: &str) -> InterfaceStatus {
     }
 }
 
-/// A bond net3.
+/// Returns a bond net3.
 pub(super) fn bond(mode: &'static str, active_port: Option<&str>) -> InterfaceStatus {
     let active_port = active_port.map(|name| name.parse().unwrap());
     let findings = Vec::new();
@@ -30,10 +32,10 @@ pub(super) fn bond(mode: &'static str, active_port: Option<&str>) -> InterfaceSt
     }
 }
 
-/// A port of the bond net3.
+/// Returns a port of the bond net3.
 pub(super) fn port(name: &str, pf: &str) -> InterfaceStatus {
     InterfaceStatus {
-        function: Some(FunctionStatus {
+        function: Some(Function {
             pci: "0000:01:10.0".parse().unwrap(),
             pf: Some(pf.parse().unwrap()),
             vf: Some(0),
@@ -49,9 +51,10 @@ pub(super) fn port(name: &str, pf: &str) -> InterfaceStatus {
     }
 }
 
-/// The pod demo/bondpod1 with these interfaces.
+/// Returns the pod demo/bondpod1 with these interfaces.
 pub(super) fn pod(interfaces: impl IntoIterator<Item = InterfaceStatus>) -> PodStatus {
     PodStatus {
+        title: "demo/bondpod1".to_owned(),
         namespace: "demo".to_owned(),
         name: "bondpod1".to_owned(),
         netns: Some("/run/netns/demo.bondpod1".to_owned()),

@@ -1,27 +1,29 @@
-//! Leases that IPAM plugins have not taken back, as people and machines are told of them.
+//! Pending leases: those that an IPAM plugin has not taken back at DEL.
 
 use podbond_bond::{Finding, Object, Reason};
 use podbond_record::Record;
 use serde::Serialize;
 
-/// A lease that is pending.
+use super::pods::Pod;
+
+/// A lease that an IPAM plugin has not taken back.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PendingLease {
     network: String,
     ipam: String,
-    /// `namespace/name`, where the runtime told it.
+    /// `namespace/name`; none where the runtime gave none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pod: Option<String>,
     container: String,
     interface: String,
-    /// What the IPAM plugin said last.
+    /// The IPAM plugin's last error.
     problem: String,
 }
 
 impl PendingLease {
     /// Returns the pending lease of an attachment, if there is one.
-    pub(crate) fn of(record: &Record) -> Option<Self> {
+    fn of(record: &Record) -> Option<Self> {
         let ipam = record.add.as_ref().and_then(|add| add.config.ipam.clone());
         Some(Self {
             network: record.network_name(),
@@ -33,7 +35,12 @@ impl PendingLease {
         })
     }
 
-    /// Returns the finding.
+    /// Returns the pending leases of these pods.
+    pub(crate) fn of_all(pods: &[Pod]) -> Vec<Self> {
+        pods.iter().flat_map(|pod| &pod.records).filter_map(Self::of).collect()
+    }
+
+    /// Returns the finding for it.
     pub(crate) fn finding(&self) -> Finding {
         let Self { network, interface, container, .. } = self;
         let whose = match &self.pod {
@@ -56,18 +63,18 @@ mod tests {
         let config = json!({"name": "bond-net1", "type": "bond", "ipam": {"type": "dhcp"}});
         let record = json!({
             "containerId": "c1", "ifname": "net3", "state": "ipam-pending", "pod": pod,
-            "network": "bond-net1", "ipamProblem": "the server is away",
+            "network": "bond-net1", "ipamProblem": "timeout",
             "add": {"config": config, "args": {}, "path": []},
         });
         PendingLease::of(&serde_json::from_value(record).unwrap()).unwrap()
     }
 
     #[test]
-    fn pending_lease_names_its_pod_and_who_keeps_it() {
+    fn finding_names_pod_and_ipam_plugin() {
         let lease = lease(&json!({"namespace": "demo", "name": "p"}));
         let finding = lease.finding().to_string();
         let start = "lease of net3 of pod demo/p in network bond-net1: IPAM plugin \"dhcp\" has not \
-                     taken it back: the server is away: ";
+                     taken it back: timeout: ";
         assert!(finding.starts_with(start), "{finding}");
         assert!(finding.contains("`podbond gc`"), "{finding}");
         let json = serde_json::to_value(&lease).unwrap();
@@ -75,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_of_no_known_pod_is_named_by_its_container() {
+    fn finding_names_the_container_of_a_pod_without_a_name() {
         let finding = lease(&json!(null)).finding().to_string();
         assert!(finding.starts_with("lease of net3 of container c1 in "), "{finding}");
     }

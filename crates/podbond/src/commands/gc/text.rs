@@ -1,10 +1,10 @@
-//! What belonged to nobody, as people read it.
+//! The table of orphans.
 
-use super::{Done, Row};
-use crate::table::Table;
+use super::orphans::{Done, Row};
+use crate::output::Table;
 
-/// The lines: a table, or that there is nothing.
-pub(crate) fn lines(rows: &[Row]) -> Vec<String> {
+/// Returns a table, or that there is nothing to do.
+pub(super) fn lines(rows: &[Row]) -> Vec<String> {
     if rows.is_empty() {
         return vec!["nothing to do".to_owned()];
     }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_of_the_documented_pod_fits_a_terminal() {
+    fn documented_pod_fits_a_terminal() {
         let row = |object: &str, what: &str, done| Row {
             object: object.to_owned(),
             what: what.to_owned(),

@@ -1,16 +1,15 @@
-//! The report as people read it: tables of at most 100 columns, and below them the findings.
+//! The doctor's report for people: tables, and below them the findings.
 
 use podbond_bond::Severity;
-use podbond_kernel::{LinkState, Module};
+use podbond_kernel::Module;
 
-use super::bonds::BondReport;
-use super::{PfReport, Report, VfReport};
-use crate::findings;
-use crate::table::Table;
+use super::report::{BondReport, PfReport, Report, VfReport};
+use crate::commands::links::Function;
+use crate::output::{Table, count, finding_lines, link_state};
 
 impl Report {
-    /// The lines.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// Returns the lines.
+    pub(super) fn lines(&self) -> Vec<String> {
         let bonding = match self.kernel.bonding {
             Module::BuiltIn => "built in",
             Module::Loaded => "loaded",
@@ -18,55 +17,55 @@ impl Report {
             Module::Missing => "missing",
             Module::Unknown => "unknown",
         };
-        let mut lines = vec![
-            format!("kernel {}, bonding driver {bonding}", self.kernel.release),
-            String::new(),
-        ];
-        lines.extend(pf_lines(&self.pfs));
-        let held: Vec<&VfReport> = self.vfs.iter().filter(|vf| vf.held_by.is_some()).collect();
-        lines.extend(vf_lines(&held));
-        lines.extend(bond_lines(&self.bonds));
+        let kernel = format!("kernel {}, bonding driver {bonding}", self.kernel.release);
+        let tables = [pf_lines(&self.pfs), vf_lines(&self.vfs), bond_lines(&self.bonds)];
+        let mut lines = vec![kernel, String::new()];
+        for table in tables.into_iter().filter(|table| !table.is_empty()) {
+            lines.extend(table);
+            lines.push(String::new());
+        }
         lines.push(self.summary());
         for located in &self.findings {
             let place = located.place.as_ref().map(ToString::to_string);
-            lines.extend(findings::lines(&located.finding, place.as_deref(), 0));
+            lines.extend(finding_lines(&located.finding, place.as_deref(), 0));
         }
         lines
     }
 
     fn summary(&self) -> String {
-        let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
-            let count = self.count(severity);
-            let plural = if count == 1 { "" } else { "s" };
-            (count, format!("{count} {severity}{plural}"))
-        });
-        let told: Vec<String> =
-            counts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
-        if told.is_empty() { "nothing is wrong".to_owned() } else { told.join(", ") }
+        let mut counts = Vec::new();
+        for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+            let number = self.count(severity);
+            if number > 0 {
+                counts.push(count(number, severity.as_str()));
+            }
+        }
+        if counts.is_empty() { "nothing is wrong".to_owned() } else { counts.join(", ") }
     }
 }
 
 fn pf_lines(pfs: &[PfReport]) -> Vec<String> {
     if pfs.is_empty() {
-        return vec!["no PF: no card here can have VFs".to_owned(), String::new()];
+        return vec!["no PF: no card here can have VFs".to_owned()];
     }
     let mut table = Table::new(["PF", "PCI", "DRIVER", "STATE", "SPEED", "VFS", "FREE", "PORT OF"]);
     for pf in pfs {
         table.row([
-            pf.link.clone().unwrap_or_else(|| "-".to_owned()),
+            pf.link.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             pf.pci.to_string(),
             pf.driver.clone().unwrap_or_else(|| "none".to_owned()),
-            pf.state.map_or("no link", |up| state(up, pf.carrier)).to_owned(),
+            pf.state.map_or("no link", |up| link_state(up, pf.carrier)).to_owned(),
             pf.speed.map(|speed| speed.to_string()).unwrap_or_default(),
             format!("{} of {}", pf.vfs, pf.vfs_at_most),
             pf.vfs_free.to_string(),
-            pf.master.clone().unwrap_or_default(),
+            pf.master.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]);
     }
-    ended(table.lines())
+    table.lines()
 }
 
-fn vf_lines(held: &[&VfReport]) -> Vec<String> {
+fn vf_lines(vfs: &[VfReport]) -> Vec<String> {
+    let held: Vec<&VfReport> = vfs.iter().filter(|vf| vf.held_by.is_some()).collect();
     if held.is_empty() {
         return Vec::new();
     }
@@ -80,7 +79,7 @@ fn vf_lines(held: &[&VfReport]) -> Vec<String> {
             vf.held_by.clone().unwrap_or_default(),
         ]);
     }
-    ended(table.lines())
+    table.lines()
 }
 
 fn bond_lines(bonds: &[BondReport]) -> Vec<String> {
@@ -91,45 +90,24 @@ fn bond_lines(bonds: &[BondReport]) -> Vec<String> {
     for bond in bonds {
         let [port, pf, vf] = [const { String::new() }; 3];
         let of = bond.pod.clone().unwrap_or_else(|| "the node".to_owned());
-        let states = state(bond.state, bond.carrier).to_owned();
+        let states = link_state(bond.state, bond.carrier).to_owned();
         table.row([of, bond.name.to_string(), bond.mode.to_owned(), port, states, pf, vf]);
         for port in &bond.ports {
             let [of, name, mode] = [const { String::new() }; 3];
-            table.row([
-                of,
-                name,
-                mode,
-                port.name.to_string(),
-                state(port.state, port.carrier).to_owned(),
-                port.pf.as_ref().map(ToString::to_string).unwrap_or_default(),
-                port.vf.map(|index| index.to_string()).unwrap_or_default(),
-            ]);
+            let states = link_state(port.state, port.carrier).to_owned();
+            let [pf, vf] = Function::cells(port.function.as_ref());
+            table.row([of, name, mode, port.name.to_string(), states, pf, vf]);
         }
     }
-    ended(table.lines())
-}
-
-fn state(state: LinkState, carrier: bool) -> &'static str {
-    match (state, carrier) {
-        (LinkState::Down, _) => "down",
-        (LinkState::Up, true) => "up",
-        (LinkState::Up, false) => "no carrier",
-    }
-}
-
-/// With an empty line at the end.
-fn ended(mut lines: Vec<String>) -> Vec<String> {
-    lines.push(String::new());
-    lines
+    table.lines()
 }
 
 #[cfg(test)]
 mod tests {
     use podbond_bond::{Finding, Object, Reason};
-    use podbond_kernel::{Duplex, Speed};
+    use podbond_kernel::{Duplex, LinkState, Speed};
 
-    use super::super::bonds::PortReport;
-    use super::super::{KernelReport, Located, Place};
+    use super::super::report::{KernelReport, Located, Place, PortReport};
     use super::*;
 
     fn report() -> Report {
@@ -137,8 +115,11 @@ mod tests {
             name: name.parse().unwrap(),
             state: LinkState::Up,
             carrier,
-            pf: Some("ens1f0np0".parse().unwrap()),
-            vf: Some(12),
+            function: Some(Function {
+                pci: "0000:01:10.0".parse().unwrap(),
+                pf: Some("ens1f0np0".parse().unwrap()),
+                vf: Some(12),
+            }),
         };
         let place = Place { pod: "demo/bondpod1".to_owned(), bond: "net3".parse().unwrap() };
         let ports = vec!["net1".parse().unwrap(), "net2".parse().unwrap()];
@@ -147,12 +128,12 @@ mod tests {
             kernel: KernelReport { release: "6.12".to_owned(), bonding: Module::Loaded },
             pfs: vec![PfReport {
                 pci: "0000:01:00.0".parse().unwrap(),
-                link: Some("ens1f0np0".to_owned()),
+                link: Some("ens1f0np0".parse().unwrap()),
                 driver: Some("mlx5_core".to_owned()),
                 state: Some(LinkState::Up),
                 carrier: true,
                 speed: Some(Speed { mbits: 100_000, duplex: Duplex::Full }),
-                master: Some("bond0".to_owned()),
+                master: Some("bond0".parse().unwrap()),
                 vfs: 64,
                 vfs_at_most: 128,
                 vfs_free: 62,
@@ -182,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_reads_from_the_kernel_down_to_what_is_wrong() {
+    fn report_has_tables_and_findings() {
         let lines = report().lines();
         assert_eq!(
             lines,
@@ -209,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_with_nothing_says_so() {
+    fn node_without_cards_has_a_report() {
         let mut report = report();
         report.pfs.clear();
         report.vfs.clear();
@@ -222,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn json_tells_which_bond_a_finding_is_about() {
+    fn json_finding_names_its_bond() {
         let json = serde_json::to_value(report()).unwrap();
         let finding = &json["findings"][0];
         assert_eq!((&finding["pod"], &finding["bond"]), (&"demo/bondpod1".into(), &"net3".into()));
@@ -230,5 +211,7 @@ mod tests {
             (&finding["code"], &json["pfs"][0]["vfsAtMost"]),
             (&"ports-share-a-pf".into(), &128.into())
         );
+        let port = &json["bonds"][0]["ports"][0];
+        assert_eq!((&port["pf"], &port["vf"]), (&"ens1f0np0".into(), &12.into()));
     }
 }

@@ -1,4 +1,4 @@
-//! Manifests from files, directories and standard input.
+//! Reads manifests from files, directories and standard input.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,8 +14,8 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// The longest manifest that is read, in bytes: room for ten thousand objects.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// All objects of these files, in order; a directory gives its files in order of name.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Object>, Error> {
+/// Returns the objects of these files in order, those of a directory in order of file name.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Object>, Error> {
     let mut objects = Vec::new();
     for path in paths {
         if path == Path::new("-") {
@@ -41,7 +41,7 @@ fn read_file(path: &Path) -> Result<Vec<Object>, Error> {
     Ok(read_manifests(&text, &path.display().to_string())?)
 }
 
-/// The whole text, if it is not too long.
+/// Returns the whole text, if it has at most [`MAX_BYTES`].
 fn text(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
     from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_gives_its_manifests_in_order_of_name() {
+    fn manifests_of_a_directory_are_read_in_order_of_name() {
         let dir = tempfile::tempdir().unwrap();
         let pod = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n");
         fs::write(dir.path().join("b.yaml"), pod("second")).unwrap();
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_refused() {
+    fn manifest_that_is_too_long_is_refused() {
         let error = text(io::repeat(b' ')).unwrap_err().to_string();
         assert_eq!(error, "it is longer than 8388608 bytes: split it");
         assert!(text(io::repeat(b' ').take(MAX_BYTES)).is_ok());
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn missing_manifest_is_named() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(read(&[dir.path().to_owned()]), Err(Error::NoManifests { .. })));
         let error = read(&[dir.path().join("none.yaml")]).unwrap_err().to_string();

@@ -1,7 +1,6 @@
-//! What is on the node and belongs to nobody: attachments whose pods went without a DEL, leases that
-//! IPAM plugins did not take back, files that say nothing. Found from the records and taken away.
-
-mod text;
+//! Finds what is on the node and belongs to no pod any more, and removes it: attachments whose network
+//! namespace is gone, pending leases, VFs that sriov-cni claimed for such namespaces, and records that
+//! cannot be read. Leases of no record are listed.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -14,114 +13,99 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::node::Node;
+use crate::node::{Node, in_order_of_removal};
 
-pub(crate) use text::lines;
-
-/// What belongs to nobody, in the order in which it is taken away.
-pub(crate) struct Orphans {
-    orphans: Vec<Orphan>,
-    /// What could not be looked at.
-    pub(crate) errors: Vec<Error>,
+/// The orphans, in the order in which they are removed.
+pub(super) struct Orphans {
+    pub(super) orphans: Vec<Orphan>,
+    /// Why more could not be found.
+    pub(super) errors: Vec<Error>,
 }
 
-/// One thing that belongs to nobody.
-enum Orphan {
-    /// An attachment that a chain or one of our plugins made.
+/// One thing that belongs to no pod any more.
+pub(super) enum Orphan {
+    /// An attachment, by its record.
     Attachment(Box<Record>),
     /// A VF that sriov-cni gave to a pod, of which podbond has no record.
     OfSriovCni(ForeignOrphan),
-    /// A record that cannot be read.
+    /// A record that cannot be read. While its pod may be alive, it stays.
     Unreadable { file: Unreadable, may_be_alive: bool },
-    /// A lease from before the boot that no record names.
+    /// A lease from before the boot that no record names. It stays: its pod may be anybody's.
     Lease(podbond_host_local::Orphan),
 }
 
-/// What has become of a thing that belongs to nobody.
+/// What is reported of an orphan.
 #[derive(Serialize)]
-pub(crate) struct Row {
-    object: String,
-    what: String,
-    done: Done,
+pub(super) struct Row {
+    pub(super) object: String,
+    pub(super) what: String,
+    pub(super) done: Done,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Done {
+pub(super) enum Done {
     Removed,
-    /// Not yet: nothing is to be changed.
+    /// It would be removed.
     ToDo,
     Failed,
-    /// It stays, since nobody can tell whether it may go.
+    /// It stays, since it is not certain that it may go.
     Left,
 }
 
 impl Orphans {
-    /// Looks for all that belongs to nobody. Nothing is changed.
-    pub(crate) fn find(node: &Node<'_>) -> Self {
-        let mut found = Self { orphans: Vec::new(), errors: Vec::new() };
+    /// Finds all orphans. Nothing is changed.
+    pub(super) fn find(node: &Node<'_>) -> Self {
+        let mut errors = Vec::new();
         let (records, unreadable) = node.records.all().unwrap_or_else(|error| {
-            found.errors.push(error.into());
+            errors.push(error.into());
             Default::default()
         });
-        let (mut over, living): (Vec<Record>, Vec<Record>) =
+        let recorded: BTreeSet<Attachment> = records.iter().map(Record::attachment).collect();
+        let (over, living): (Vec<Record>, Vec<Record>) =
             records.into_iter().partition(Record::is_orphan);
-        let recorded: BTreeSet<Attachment> =
-            over.iter().chain(&living).map(Record::attachment).collect();
         let living: BTreeSet<ContainerId> =
             living.into_iter().map(|record| record.container_id).collect();
-        // Each pod's in reverse: what was made last goes first.
-        over.sort_by(|a, b| (&b.container_id, place(b)).cmp(&(&a.container_id, place(a))));
-        found.orphans.extend(over.into_iter().map(|record| Orphan::Attachment(Box::new(record))));
+        let over = in_order_of_removal(over).into_iter();
+        let mut orphans: Vec<Orphan> =
+            over.map(|record| Orphan::Attachment(Box::new(record))).collect();
         match Sriov::default().foreign_orphans() {
-            Ok(foreign) => found.orphans.extend(foreign.into_iter().map(Orphan::OfSriovCni)),
-            Err(error) => found.errors.push(Error::Failed(error.into_failure("sriov"))),
+            Ok(foreign) => orphans.extend(foreign.into_iter().map(Orphan::OfSriovCni)),
+            Err(error) => errors.push(Error::Failed(error.into_failure("sriov"))),
         }
         for file in unreadable {
-            // The DEL of its pod makes up for it as long as the file tells that there was one.
+            // DEL of its pod removes it as long as the file shows that there was an attachment.
             let of = file.attachment.as_ref().map(|attachment| &attachment.container_id);
             let may_be_alive = of.is_some_and(|container| living.contains(container));
-            found.orphans.push(Orphan::Unreadable { file, may_be_alive });
+            orphans.push(Orphan::Unreadable { file, may_be_alive });
         }
         let boot = boot_time();
         let (leases, failures) = podbond_host_local::orphans(|lease| {
             let holder = lease.holder.attachment();
             lease.modified < boot && holder.is_some_and(|holder| !recorded.contains(holder))
         });
-        found.orphans.extend(leases.into_iter().map(Orphan::Lease));
-        found.errors.extend(failures.into_iter().map(Error::Failed));
-        found
-    }
-
-    /// Returns the pods whose attachments are taken away. Their manifests stay.
-    pub(crate) fn pods(&self) -> BTreeSet<ObjectKey> {
-        let mut pods = BTreeSet::new();
-        for orphan in &self.orphans {
-            if let Orphan::Attachment(record) = orphan {
-                pods.extend(record.pod.as_ref().map(PodRef::key));
-            }
-        }
-        pods
-    }
-
-    /// Returns what would be taken away.
-    pub(crate) fn foreseen(self) -> Vec<Row> {
-        let done = |orphan: &Orphan| if orphan.is_left() { Done::Left } else { Done::ToDo };
-        self.orphans.iter().map(|orphan| orphan.row(done(orphan), None)).collect()
-    }
-
-    /// Takes it all away, going on past errors.
-    pub(crate) fn remove(self, node: &Node<'_>) -> Vec<Row> {
-        node.records.sweep().unwrap_or_default();
-        self.orphans.into_iter().map(|orphan| orphan.remove(node)).collect()
+        orphans.extend(leases.into_iter().map(Orphan::Lease));
+        errors.extend(failures.into_iter().map(Error::Failed));
+        Self { orphans, errors }
     }
 }
 
+/// Returns the pods whose attachments are orphans.
+pub(super) fn pods_of(orphans: &[Orphan]) -> BTreeSet<ObjectKey> {
+    let mut pods = BTreeSet::new();
+    for orphan in orphans {
+        if let Orphan::Attachment(record) = orphan {
+            pods.extend(record.pod.as_ref().map(PodRef::key));
+        }
+    }
+    pods
+}
+
 impl Orphan {
-    /// Returns whether it stays, since nobody can tell whether it may go.
-    fn is_left(&self) -> bool {
+    /// Returns whether it stays, since it is not certain that it may go.
+    fn stays(&self) -> bool {
         match self {
             Self::Attachment(_) | Self::OfSriovCni(_) => false,
             Self::Unreadable { may_be_alive, .. } => *may_be_alive,
@@ -129,11 +113,17 @@ impl Orphan {
         }
     }
 
-    fn remove(self, node: &Node<'_>) -> Row {
-        if self.is_left() {
+    /// Returns what would be done.
+    pub(super) fn dry_run(&self) -> Row {
+        self.row(if self.stays() { Done::Left } else { Done::ToDo }, None)
+    }
+
+    /// Removes it, unless it stays.
+    pub(super) fn remove(&self, node: &Node<'_>) -> Row {
+        if self.stays() {
             return self.row(Done::Left, None);
         }
-        let outcome = match &self {
+        let removed = match self {
             Self::Attachment(record) => Error::gather(node.end_orphan(record)),
             Self::OfSriovCni(orphan) => Sriov::default()
                 .remove_foreign_orphan(orphan, &node.plugin_path, node.delegates)
@@ -141,7 +131,7 @@ impl Orphan {
             Self::Unreadable { file, .. } => podbond_state::remove(&file.path).map_err(Error::from),
             Self::Lease(_) => Ok(()),
         };
-        match outcome {
+        match removed {
             Ok(()) => self.row(Done::Removed, None),
             Err(error) => self.row(Done::Failed, Some(error.lines().join("; "))),
         }
@@ -149,12 +139,12 @@ impl Orphan {
 
     fn row(&self, done: Done, error: Option<String>) -> Row {
         let (object, what) = match self {
-            Self::Attachment(record) => (record.to_string(), what_is_left(record)),
+            Self::Attachment(record) => (record.to_string(), describe_record(record)),
             Self::OfSriovCni(orphan) => {
-                (format!("VF {}", orphan.device), what_sriov_cni_left(orphan))
+                (format!("VF {}", orphan.device), describe_foreign_orphan(orphan))
             }
             Self::Unreadable { file, may_be_alive } => {
-                let then = if *may_be_alive { ": its pod's DEL makes up for it" } else { "" };
+                let then = if *may_be_alive { ": DEL of its pod removes it" } else { "" };
                 (file.path.display().to_string(), format!("record that cannot be read{then}"))
             }
             Self::Lease(orphan) => (
@@ -173,11 +163,7 @@ fn boot_time() -> SystemTime {
     SystemTime::now().checked_sub(running).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-fn place(record: &Record) -> usize {
-    record.chain.as_ref().map_or(0, |chain| chain.position)
-}
-
-fn what_is_left(record: &Record) -> String {
+fn describe_record(record: &Record) -> String {
     let network = record.network_name();
     match record.state {
         State::IpamPending => format!("lease of {network} that its IPAM plugin has not taken back"),
@@ -187,18 +173,11 @@ fn what_is_left(record: &Record) -> String {
     }
 }
 
-fn what_sriov_cni_left(orphan: &ForeignOrphan) -> String {
+fn describe_foreign_orphan(orphan: &ForeignOrphan) -> String {
     match &orphan.attachment {
         Some(attachment) => {
             format!("{} by sriov-cni, whose namespace is gone", attachment.ifname)
         }
         None => "claimed by sriov-cni for a namespace that is gone".to_owned(),
-    }
-}
-
-impl Row {
-    /// Returns why it could not be taken away.
-    pub(crate) fn error(&self) -> Option<String> {
-        self.error.as_ref().map(|error| format!("{}: {error}", self.object))
     }
 }

@@ -1,22 +1,25 @@
-//! What was applied, kept on disk so that later commands know it: a NAD as its manifest, a pod as
-//! the sandbox that was made for it.
+//! The NADs and pods that `podbond apply` was given, kept below `/var/lib/podbond/manifests`: a NAD as
+//! its manifest, a pod as the sandbox that was made for it.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use podbond_api::{Nad, Namespace, Object, ObjectKey, Pod, read_manifests};
+use podbond_api::{Nad, Object, ObjectKey, Pod, read_manifests};
 use podbond_attach::NetworkStatus;
 use podbond_cni::ContainerId;
+use podbond_kernel::NamedNetns;
+use podbond_record::Record;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
 
-/// The version of [`PodRecord`]'s form.
+/// The version of [`AppliedPod`]'s form.
 const VERSION: u32 = 1;
 
 /// A pod that was made here: a named network namespace with its attachments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct PodRecord {
+pub(crate) struct AppliedPod {
     version: u32,
     /// The pod.
     pub(crate) pod: ObjectKey,
@@ -29,8 +32,8 @@ pub(crate) struct PodRecord {
     pub(crate) network_status: Value,
 }
 
-impl PodRecord {
-    /// A pod of which nothing is made yet.
+impl AppliedPod {
+    /// Returns the record of a pod before anything is made for it.
     pub(crate) fn new(pod: &Pod, container_id: ContainerId) -> Self {
         Self {
             version: VERSION,
@@ -41,26 +44,34 @@ impl PodRecord {
         }
     }
 
-    /// Whether all its networks came up. Where not, the command that made it failed or was killed.
+    /// Returns whether all its networks came up. Where not, `apply` failed or was killed.
     pub(crate) fn is_complete(&self) -> bool {
         !self.network_status.is_null()
     }
 
-    /// The same record once the pod's networks are up.
+    /// Returns the record of the pod with its networks up.
     pub(crate) fn with_status(self, statuses: &[NetworkStatus]) -> Self {
         let network_status = serde_json::to_value(statuses).unwrap_or_default();
         Self { network_status, ..self }
     }
 
-    /// The name of the pod's network namespace. A Kubernetes namespace holds no dot, so that no
-    /// two pods share a name.
+    /// Returns the name of the pod's network namespace. A Kubernetes namespace holds no dot, so that
+    /// no two pods share a name.
     pub(crate) fn netns_name(key: &ObjectKey) -> String {
         format!("{}.{}", key.namespace, key.name)
     }
+
+    /// Returns whether an attachment is of a pod that `podbond apply` made: it has the pod's name and
+    /// its network namespace had the pod's path.
+    pub(crate) fn is_of(pod: &ObjectKey, record: &Record) -> Result<bool, Error> {
+        let path = NamedNetns::path_of(&Self::netns_name(pod))?;
+        let is_named = record.pod.as_ref().is_some_and(|named| named.key() == *pod);
+        Ok(is_named && record.netns.as_ref().is_some_and(|netns| netns.path == path))
+    }
 }
 
-/// A pod by its place among the records, and what its record says.
-pub(crate) type Stored = (ObjectKey, Result<PodRecord, Error>);
+/// A pod by the path of its file, and its record, or why it cannot be read.
+pub(crate) type Stored = (ObjectKey, Result<AppliedPod, Error>);
 
 /// The records below `manifests/` of the state directory, one file for each object.
 pub(crate) struct Store {
@@ -72,14 +83,15 @@ impl Store {
         Self { dir: state.join("manifests") }
     }
 
+    /// Returns a NAD, if it was applied.
     pub(crate) fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Error> {
         read_nad(&self.path("nads", key))
     }
 
-    /// The NADs that were rendered from a SriovNetwork, as far as their records can be read.
+    /// Returns the NADs that were rendered from a SriovNetwork, as far as their files can be read.
     pub(crate) fn nads_of(&self, network: &ObjectKey) -> Result<Vec<ObjectKey>, Error> {
         let mut nads = Vec::new();
-        for path in self.records("nads", None)? {
+        for path in self.records("nads")? {
             let nad = read_nad(&path).ok().flatten();
             let nad = nad.filter(|nad| nad.owner().as_ref() == Some(network));
             nads.extend(nad.map(|nad| nad.key));
@@ -87,32 +99,35 @@ impl Store {
         Ok(nads)
     }
 
+    /// Writes a NAD.
     pub(crate) fn put_nad(&self, nad: &Nad) -> Result<(), Error> {
         Self::write(&self.path("nads", &nad.key), &nad.to_manifest())
     }
 
-    /// Whether there was one.
+    /// Removes a NAD; returns whether there was one.
     pub(crate) fn remove_nad(&self, key: &ObjectKey) -> Result<bool, Error> {
         remove(&self.path("nads", key))
     }
 
-    pub(crate) fn pod(&self, key: &ObjectKey) -> Result<Option<PodRecord>, Error> {
+    /// Returns the record of a pod, if it was applied.
+    pub(crate) fn pod(&self, key: &ObjectKey) -> Result<Option<AppliedPod>, Error> {
         read_pod(&self.path("pods", key))
     }
 
-    pub(crate) fn put_pod(&self, record: &PodRecord) -> Result<(), Error> {
+    /// Writes the record of a pod.
+    pub(crate) fn put_pod(&self, record: &AppliedPod) -> Result<(), Error> {
         Self::write(&self.path("pods", &record.pod), record)
     }
 
+    /// Removes the record of a pod; returns whether there was one.
     pub(crate) fn remove_pod(&self, key: &ObjectKey) -> Result<bool, Error> {
         remove(&self.path("pods", key))
     }
 
-    /// All pods, or those of one namespace, in order of their keys. One whose record cannot be read
-    /// is among them.
-    pub(crate) fn pods(&self, namespace: Option<&Namespace>) -> Result<Vec<Stored>, Error> {
+    /// Returns all pods in order of their keys, also those whose records cannot be read.
+    pub(crate) fn pods(&self) -> Result<Vec<Stored>, Error> {
         let mut pods = Vec::new();
-        for path in self.records("pods", namespace)? {
+        for path in self.records("pods")? {
             let Some(key) = key_of(&path) else { continue };
             pods.extend(read_pod(&path).transpose().map(|record| (key, record)));
         }
@@ -120,88 +135,85 @@ impl Store {
         Ok(pods)
     }
 
-    /// Why records of pods and NADs cannot be read.
-    pub(crate) fn damaged(&self) -> Vec<Error> {
-        let mut errors = Vec::new();
-        let mut all = |kind| self.records(kind, None).map_err(|error| errors.push(error));
-        let (pods, nads) = (all("pods").unwrap_or_default(), all("nads").unwrap_or_default());
-        errors.extend(pods.iter().filter_map(|path| read_pod(path).err()));
-        errors.extend(nads.iter().filter_map(|path| read_nad(path).err()));
+    /// Returns an error for each record of a pod or NAD that cannot be read.
+    pub(crate) fn unreadable(&self) -> Vec<Error> {
+        let mut errors = self.unreadable_of("pods", read_pod);
+        errors.extend(self.unreadable_of("nads", read_nad));
         errors
     }
 
-    /// The files of one kind, of one namespace or all.
-    fn records(&self, kind: &str, namespace: Option<&Namespace>) -> Result<Vec<PathBuf>, Error> {
-        let all = self.dir.join(kind);
-        let namespaces = match namespace {
-            Some(namespace) => vec![all.join(namespace.as_str())],
-            None => entries(&all)?,
-        };
+    fn unreadable_of<T>(&self, kind: &str, read: impl Fn(&Path) -> Result<T, Error>) -> Vec<Error> {
+        match self.records(kind) {
+            Ok(paths) => paths.iter().filter_map(|path| read(path).err()).collect(),
+            Err(error) => vec![error],
+        }
+    }
+
+    /// Returns the files of one kind.
+    fn records(&self, kind: &str) -> Result<Vec<PathBuf>, Error> {
         let mut records = Vec::new();
-        for namespace in namespaces {
+        for namespace in entries(&self.dir.join(kind))? {
             records.extend(entries(&namespace)?);
         }
         records.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
         Ok(records)
     }
 
-    /// Both parts of a key are DNS-1123 names, so that the path stays in its directory.
+    /// Returns the file of an object. Both parts of a key are DNS-1123 names, so that the path stays in its directory.
     fn path(&self, kind: &str, key: &ObjectKey) -> PathBuf {
         let directory = self.dir.join(kind).join(key.namespace.as_str());
         directory.join(format!("{}.json", key.name))
     }
 
     fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-        let wrong = |error: serde_json::Error| Error::Record {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        Ok(podbond_state::write(path, &serde_json::to_vec_pretty(value).map_err(wrong)?)?)
+        let text = serde_json::to_vec_pretty(value).map_err(|error| wrong(path, &error))?;
+        Ok(podbond_state::write(path, &text)?)
     }
 }
 
+fn wrong(path: &Path, reason: &dyn Display) -> Error {
+    Error::Record { path: path.to_owned(), reason: reason.to_string() }
+}
+
 fn read(path: &Path) -> Result<Option<String>, Error> {
-    let wrong = |reason| Error::Record { path: path.to_owned(), reason };
-    let bytes = match podbond_state::read(path) {
+    match podbond_state::read(path) {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => String::from_utf8(bytes).map(Some).map_err(|error| wrong(path, &error)),
         Err(podbond_state::Error::TooLarge { max, .. }) => {
-            return Err(wrong(format!("it has more than {max} bytes")));
+            Err(wrong(path, &format!("it has more than {max} bytes")))
         }
-        bytes => bytes?,
-    };
-    let text = bytes.map(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-    text.transpose().map_err(wrong)
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_nad(path: &Path) -> Result<Option<Nad>, Error> {
     let Some(text) = read(path)? else { return Ok(None) };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let objects = read_manifests(&text, &name)
-        .map_err(|error| Error::Record { path: path.to_owned(), reason: error.to_string() })?;
+    let objects = read_manifests(&text, &name).map_err(|error| wrong(path, &error))?;
     Ok(objects.into_iter().find_map(|object| match object {
         Object::Nad(nad) => Some(nad),
         _ => None,
     }))
 }
 
-fn read_pod(path: &Path) -> Result<Option<PodRecord>, Error> {
+fn read_pod(path: &Path) -> Result<Option<AppliedPod>, Error> {
     let Some(text) = read(path)? else { return Ok(None) };
-    let wrong = |reason: String| Error::Record { path: path.to_owned(), reason };
-    let record: PodRecord =
-        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let record: AppliedPod = serde_json::from_str(&text).map_err(|error| wrong(path, &error))?;
     if record.version == VERSION {
         Ok(Some(record))
     } else {
-        Err(wrong(format!("its version is {}, this podbond reads {VERSION}", record.version)))
+        let version = record.version;
+        Err(wrong(path, &format!("its version is {version}, this podbond reads {VERSION}")))
     }
 }
 
-/// The pod whose record is in a file: `<namespace>/<name>.json`.
+/// Returns the pod whose record is in a file: `<namespace>/<name>.json`.
 fn key_of(path: &Path) -> Option<ObjectKey> {
     let namespace = path.parent()?.file_name()?.to_str()?;
     format!("{namespace}/{}", path.file_stem()?.to_str()?).parse().ok()
 }
 
-/// Whether there was one.
+/// Removes a file; returns whether there was one.
 fn remove(path: &Path) -> Result<bool, Error> {
     let was_there = path.exists();
     podbond_state::remove(path)?;
@@ -220,8 +232,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn record(text: &str) -> PodRecord {
-        PodRecord {
+    fn record(text: &str) -> AppliedPod {
+        AppliedPod {
             version: VERSION,
             pod: key(text),
             networks: Some("a, b".to_owned()),
@@ -231,41 +243,34 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_listed_in_order_until_they_are_removed() {
+    fn pods_are_listed_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        assert!(store.pods(None).unwrap().is_empty());
+        assert!(store.pods().unwrap().is_empty());
         for pod in ["b/two", "a/one", "b/one"] {
             store.put_pod(&record(pod)).unwrap();
         }
-        let names = |namespace: Option<&str>| -> Vec<String> {
-            let namespace = namespace.map(|text| text.parse().unwrap());
-            let pods = store.pods(namespace.as_ref()).unwrap();
-            pods.iter()
-                .map(|(key, record)| {
-                    assert_eq!(record.as_ref().unwrap().pod, *key);
-                    key.to_string()
-                })
-                .collect()
-        };
-        assert_eq!(names(None), ["a/one", "b/one", "b/two"]);
-        assert_eq!(names(Some("b")), ["b/one", "b/two"]);
+        assert_eq!(names(&store), ["a/one", "b/one", "b/two"]);
         assert!(store.remove_pod(&key("b/two")).unwrap());
         assert!(!store.remove_pod(&key("b/two")).unwrap());
-        assert_eq!(names(Some("b")), ["b/one"]);
+        assert_eq!(names(&store), ["a/one", "b/one"]);
+    }
+
+    fn names(store: &Store) -> Vec<String> {
+        store.pods().unwrap().iter().map(|(key, _)| key.to_string()).collect()
     }
 
     #[test]
-    fn a_record_of_another_version_is_not_misread() {
+    fn record_of_another_version_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        store.put_pod(&PodRecord { version: 9, ..record("a/one") }).unwrap();
+        store.put_pod(&AppliedPod { version: 9, ..record("a/one") }).unwrap();
         let message = store.pod(&key("a/one")).unwrap_err().to_string();
         assert!(message.contains("version is 9"), "{message}");
     }
 
     #[test]
-    fn a_damaged_record_keeps_no_other_from_being_read() {
+    fn records_are_read_beside_one_that_cannot_be() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
         store.put_pod(&record("a/one")).unwrap();
@@ -278,13 +283,13 @@ mod tests {
         }
         let huge = std::fs::File::create(dir.path().join("manifests/pods/b/two.json")).unwrap();
         huge.set_len(podbond_state::MAX_SIZE + 1).unwrap();
-        let pods = store.pods(None).unwrap();
-        let told = pods.iter().map(|(key, record)| (key.to_string(), record.is_ok()));
+        let pods = store.pods().unwrap();
+        let are_read = pods.iter().map(|(key, record)| (key.to_string(), record.is_ok()));
         let expected = [("a/one", true), ("a/two", false), ("b/two", false)];
-        assert_eq!(told.collect::<Vec<_>>(), expected.map(|(key, ok)| (key.to_owned(), ok)));
-        let damaged = store.damaged();
-        assert_eq!(damaged.len(), 4);
-        for error in damaged {
+        assert_eq!(are_read.collect::<Vec<_>>(), expected.map(|(key, ok)| (key.to_owned(), ok)));
+        let unreadable = store.unreadable();
+        assert_eq!(unreadable.len(), 4);
+        for error in unreadable {
             assert!(
                 matches!(&error, Error::Record { path, .. } if path.ends_with("two.json")),
                 "{error}"
@@ -294,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_found_by_what_it_was_rendered_from() {
+    fn nad_is_found_by_the_sriovnetwork_that_it_is_rendered_from() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
         let manifests = read_manifests(
@@ -305,23 +310,27 @@ mod tests {
              metadata: {name: m, namespace: demo}\nspec: {config: '{\"type\": \"bond\"}'}\n",
             "test",
         );
-        let wanted = crate::wanted::Wanted::read(manifests.unwrap()).unwrap();
-        for nad in &wanted.nads {
-            store.put_nad(nad).unwrap();
+        for object in manifests.unwrap() {
+            let nad = match object {
+                Object::SriovNetwork(network) => podbond_api::render(&network),
+                Object::Nad(nad) => nad,
+                other => panic!("{other:?}"),
+            };
+            store.put_nad(&nad).unwrap();
         }
         assert_eq!(store.nads_of(&key("ops/n")).unwrap(), [key("demo/n")]);
         assert!(store.nads_of(&key("demo/m")).unwrap().is_empty());
     }
 
     #[test]
-    fn a_pod_is_complete_once_its_networks_are_up_even_without_any() {
+    fn pod_is_complete_with_its_networks_up() {
         let begun = record("a/p");
         assert!(!begun.is_complete());
         assert!(begun.with_status(&[]).is_complete());
     }
 
     #[test]
-    fn a_nad_is_read_back_as_it_was_put() {
+    fn nad_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
         let nad = Nad {

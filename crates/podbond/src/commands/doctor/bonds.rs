@@ -1,0 +1,192 @@
+//! The bonds of the node and of its pods, and the findings about those of pods.
+
+use std::path::Path;
+
+use podbond_bond::{
+    Bond, Config, Error, Finding, Object, OtherBond, Reason, Surroundings, bond_findings, findings,
+};
+use podbond_cni::{Args, NetConf};
+use podbond_inventory::{Holders, Occupant};
+use podbond_kernel::{Kernel, Link, Netns, NetnsState, Sysfs, View};
+use podbond_names::LinkName;
+use podbond_record::{Holder, Record, State};
+
+use super::report::{BondReport, Located, Place, PortReport};
+use crate::commands::links::{Function, ports_of};
+use crate::node::Pod;
+use crate::output::note;
+
+/// A bond of a pod, with what its findings need once all bonds of the node are read.
+struct PodBond {
+    place: Place,
+    config: Config,
+    view: View,
+    around: Surroundings,
+}
+
+/// A network namespace of a pod.
+struct PodNetns<'p> {
+    path: &'p Path,
+    /// The pod's name, or the path.
+    name: String,
+    records: &'p [Record],
+}
+
+/// What is read so far.
+#[derive(Default)]
+struct Bonds {
+    reports: Vec<BondReport>,
+    of_pods: Vec<PodBond>,
+    findings: Vec<Located>,
+}
+
+/// Returns all bonds, those of the node first, and the findings about those of pods: of the pods that
+/// are recorded, and of those that have only a claim on a VF. A pod that cannot be read is named on
+/// standard error.
+pub(super) fn read(
+    pods: &[Pod],
+    holders: &Holders,
+    node: &View,
+    sysfs: &Sysfs,
+) -> podbond_kernel::Result<(Vec<BondReport>, Vec<Located>)> {
+    let mut bonds = Bonds::default();
+    for bond in bonds_of(&node.host) {
+        bonds.reports.push(report(None, bond, &node.host, sysfs)?);
+    }
+    for netns in namespaces(pods, holders) {
+        if let Err(error) = bonds.read_pod(&netns, node) {
+            note(format_args!("podbond: pod {}: {error}", netns.name));
+        }
+    }
+    bonds.compare_all();
+    Ok((bonds.reports, bonds.findings))
+}
+
+/// Returns the network namespaces of pods that are alive.
+fn namespaces<'p>(pods: &'p [Pod], holders: &'p Holders) -> Vec<PodNetns<'p>> {
+    let mut namespaces = Vec::new();
+    for pod in pods {
+        let (name, records) = (&pod.name, &pod.records);
+        namespaces.extend(pod.netns.as_deref().map(|path| PodNetns {
+            path,
+            name: name.clone(),
+            records,
+        }));
+    }
+    for (_, occupant) in holders.iter() {
+        if let Occupant::Holder(Holder::Netns(path)) = occupant
+            && NetnsState::of_path(path) == NetnsState::Alive
+            && !namespaces.iter().any(|known| known.path == path)
+        {
+            namespaces.push(PodNetns { path, name: path.display().to_string(), records: &[] });
+        }
+    }
+    namespaces
+}
+
+impl Bonds {
+    fn read_pod(&mut self, netns: &PodNetns<'_>, node: &View) -> Result<(), Error> {
+        let mut kernel = Kernel::with_pod(netns.path)?;
+        let links = kernel.links(Netns::Pod)?;
+        for bond in bonds_of(&links) {
+            let place = place(&netns.name, &bond.name);
+            self.add_findings(&place, bond_findings(bond, &links));
+            self.reports.push(report(Some(&netns.name), bond, &links, kernel.sysfs())?);
+            let Some(config) = config_of(bond, &links, netns.records) else { continue };
+            let mut view = View { pod: links.clone(), ..node.clone() };
+            let around = Bond::default().surroundings(&mut kernel, &config, &mut view)?;
+            self.of_pods.push(PodBond { place, config, view, around });
+        }
+        for (bond, conf) in recorded_bonds(netns.records) {
+            let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
+            if !differences.is_empty() {
+                let reason = Reason::NotAsAskedFor { differences: differences.join("; ") };
+                let finding = Finding::new(Object::Bond(bond.clone()), reason);
+                self.add_findings(&place(&netns.name, bond), vec![finding]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the findings about each bond among all others.
+    fn compare_all(&mut self) {
+        let mut of_pods = std::mem::take(&mut self.of_pods);
+        let all: Vec<OtherBond> = of_pods
+            .iter()
+            .map(|bond| OtherBond::of(bond.place.to_string(), &bond.config, &bond.view))
+            .collect();
+        for bond in &mut of_pods {
+            let own = bond.place.to_string();
+            bond.around.bonds = all.iter().filter(|other| other.name != own).cloned().collect();
+            self.add_findings(&bond.place, findings(&bond.config, &bond.view, &bond.around));
+        }
+    }
+
+    fn add_findings(&mut self, place: &Place, findings: Vec<Finding>) {
+        let located = |finding| Located { place: Some(place.clone()), finding };
+        self.findings.extend(findings.into_iter().map(located));
+    }
+}
+
+/// Returns the configuration of a bond as the kernel shows it, with what its record says of untrusted
+/// VFs.
+fn config_of(bond: &Link, links: &[Link], records: &[Record]) -> Option<Config> {
+    let ports = ports_of(bond, links).map(|port| port.name.clone()).collect();
+    let mut config = Config::of_existing(bond.bond.clone()?, ports);
+    for (ifname, conf) in recorded_bonds(records) {
+        if let Ok(asked) = Config::parse(&conf, &Args::default())
+            && asked.bond_name(ifname) == bond.name
+        {
+            config.untrusted = asked.untrusted;
+        }
+    }
+    Some(config)
+}
+
+/// Returns the bonds whose ADD has succeeded, each with its configuration and, as `prevResult`, its
+/// result.
+fn recorded_bonds(records: &[Record]) -> impl Iterator<Item = (&LinkName, NetConf)> {
+    records.iter().filter(|record| record.state == State::Active).filter_map(|record| {
+        let add = record.add.as_ref().filter(|add| add.config.plugin == "bond")?;
+        let result = match &record.chain {
+            Some(chain) => chain.result.clone(),
+            None => add.result.clone(),
+        };
+        let mut conf = add.config.clone();
+        conf.set_prev_result(Some(result?));
+        Some((&record.ifname, conf))
+    })
+}
+
+fn place(pod: &str, bond: &LinkName) -> Place {
+    Place { pod: pod.to_owned(), bond: bond.clone() }
+}
+
+fn report(
+    pod: Option<&str>,
+    bond: &Link,
+    links: &[Link],
+    sysfs: &Sysfs,
+) -> podbond_kernel::Result<BondReport> {
+    let mut ports = Vec::new();
+    for port in ports_of(bond, links) {
+        ports.push(PortReport {
+            name: port.name.clone(),
+            state: port.state,
+            carrier: port.carrier,
+            function: Function::of(port, sysfs)?,
+        });
+    }
+    Ok(BondReport {
+        pod: pod.map(str::to_owned),
+        name: bond.name.clone(),
+        mode: bond.bond.as_ref().map_or("", |options| options.mode.name()),
+        state: bond.state,
+        carrier: bond.carrier,
+        ports,
+    })
+}
+
+fn bonds_of(links: &[Link]) -> impl Iterator<Item = &Link> {
+    links.iter().filter(|link| link.bond.is_some())
+}

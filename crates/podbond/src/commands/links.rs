@@ -1,0 +1,52 @@
+//! What `status` and `doctor` show of links: the PCI function behind one, its ports, its master.
+
+use podbond_kernel::{Link, Sysfs};
+use podbond_names::{LinkName, PciAddress};
+use serde::Serialize;
+
+/// The PCI function behind a link.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Function {
+    pub(super) pci: PciAddress,
+    /// The PF's link; none where the function is no VF, or its PF has no link on the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pf: Option<LinkName>,
+    /// The VF's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) vf: Option<u16>,
+}
+
+impl Function {
+    /// Returns the function behind a link; none of a link without hardware.
+    pub(super) fn of(link: &Link, sysfs: &Sysfs) -> podbond_kernel::Result<Option<Self>> {
+        let Some(pci) = link.parent else { return Ok(None) };
+        Ok(Some(match sysfs.pf_of(pci)? {
+            Some(pf) => Self {
+                pci,
+                pf: sysfs.links_of(pf)?.into_iter().next(),
+                vf: sysfs.vf_index(pf, pci)?,
+            },
+            None => Self { pci, pf: None, vf: None },
+        }))
+    }
+
+    /// Returns the cells PF and VF of a table.
+    pub(super) fn cells(function: Option<&Self>) -> [String; 2] {
+        let pf = function.and_then(|function| function.pf.as_ref()).map(ToString::to_string);
+        let vf = function.and_then(|function| function.vf).map(|vf| vf.to_string());
+        [pf.unwrap_or_default(), vf.unwrap_or_default()]
+    }
+}
+
+/// Returns the ports of a bond.
+pub(super) fn ports_of<'l>(bond: &Link, links: &'l [Link]) -> impl Iterator<Item = &'l Link> {
+    let index = bond.index;
+    links.iter().filter(move |link| link.master == Some(index))
+}
+
+/// Returns the name of the link with this index.
+pub(super) fn name_at(index: Option<u32>, links: &[Link]) -> Option<LinkName> {
+    let link = links.iter().find(|link| Some(link.index) == index)?;
+    Some(link.name.clone())
+}
