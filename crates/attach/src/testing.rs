@@ -94,7 +94,7 @@ impl Plugin for Fake<'_> {
 
     /// It does not ask an IPAM plugin that it is not given.
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        self.1.tell(&format!("STATUS {} {}", request.config.name, self.0))?;
+        self.1.note(&format!("STATUS {} {}", request.config.name, self.0))?;
         delegates.ipam_status(request)
     }
 }

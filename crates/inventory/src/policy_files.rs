@@ -1,64 +1,88 @@
-//! The policies in force, as they are on disk.
+//! The SR-IOV network node policies of the node as stored: a manifest file each.
 
 use podbond_api::{Object, ObjectKey, SriovNetworkNodePolicy, read_manifests};
 
-use crate::Error;
+use crate::error::Error;
 use crate::files::Files;
 
-/// What is in force.
-pub(crate) struct InForce {
+/// The node's policies.
+pub(crate) struct StoredPolicies {
     /// In order of their keys.
     pub(crate) policies: Vec<SriovNetworkNodePolicy>,
-    /// What cannot be read, by the names of the files: a loss of power may have torn it.
-    pub(crate) damaged: Vec<(String, Error)>,
+    unreadable: Vec<Unreadable>,
 }
 
-/// Neither part holds an underscore, so that no two keys have one name.
+/// A policy whose file cannot be read.
+struct Unreadable {
+    /// The policy as people write it, `namespace/name`.
+    policy: String,
+    /// The file's name without its suffix.
+    name: String,
+    problem: String,
+}
+
+/// Returns the name of a policy's file. Neither part holds an underscore, so that no two keys have one
+/// name.
 pub(crate) fn file_name(key: &ObjectKey) -> String {
     format!("{}_{}", key.namespace, key.name)
 }
 
-impl InForce {
+impl StoredPolicies {
     pub(crate) fn read(files: &Files) -> Result<Self, Error> {
-        let mut all = Self { policies: Vec::new(), damaged: Vec::new() };
+        let mut stored = Self { policies: Vec::new(), unreadable: Vec::new() };
         for name in files.names()? {
-            match policy(files, &name) {
-                Ok(policy) => all.policies.extend(policy),
-                Err(error) => all.damaged.push((name, error)),
+            match files.read(&name, parse)? {
+                None => {}
+                Some(Ok(policy)) => stored.policies.push(policy),
+                Some(Err(problem)) => {
+                    let policy = name.replacen('_', "/", 1);
+                    stored.unreadable.push(Unreadable { policy, name, problem });
+                }
             }
         }
-        Ok(all)
+        Ok(stored)
     }
 
-    /// The policies, and the names of the files that cannot be read and are to go. Where another
-    /// cannot be read, what is right for its VFs is not known, and nothing is changed.
-    pub(crate) fn but_for(
-        self,
-        goes: impl Fn(&str) -> bool,
-    ) -> Result<(Vec<SriovNetworkNodePolicy>, Vec<String>), Error> {
-        let names: Vec<String> = self.damaged.iter().map(|(name, _)| name.clone()).collect();
-        match self.damaged.into_iter().find(|(name, _)| !goes(name)) {
-            None => Ok((self.policies, names)),
-            Some((_, Error::Damaged { path, problem })) => {
-                let keys: Vec<String> =
-                    names.iter().map(|name| name.replacen('_', "/", 1)).collect();
-                let when = if keys.len() == 1 { " first" } else { ", all in one command" };
-                let keys = keys.join(", ");
-                let mend = format!("apply or delete SriovNetworkNodePolicy {keys}{when}");
-                Err(Error::Damaged { path, problem: format!("{problem}: {mend}") })
-            }
-            Some((_, error)) => Err(error),
+    /// Returns whether a policy is stored, readable or not.
+    pub(crate) fn contains(&self, key: &ObjectKey) -> bool {
+        let name = file_name(key);
+        self.policies.iter().any(|policy| policy.key == *key)
+            || self.unreadable.iter().any(|file| file.name == name)
+    }
+
+    /// Returns an error for each policy that cannot be read.
+    pub(crate) fn errors(&self, files: &Files) -> Vec<Error> {
+        let errors = self.unreadable.iter().map(|file| Error::Unreadable {
+            path: files.path(&file.name),
+            problem: file.problem.clone(),
+            policies: vec![file.policy.clone()],
+        });
+        errors.collect()
+    }
+
+    /// Returns an error where a policy that is not among `replaced` cannot be read: what is right for its
+    /// VFs is unknown, and nothing may be changed.
+    pub(crate) fn require_readable(
+        &self,
+        replaced: &[ObjectKey],
+        files: &Files,
+    ) -> Result<(), Error> {
+        let replaced: Vec<String> = replaced.iter().map(file_name).collect();
+        match self.unreadable.iter().find(|file| !replaced.contains(&file.name)) {
+            None => Ok(()),
+            Some(file) => Err(Error::Unreadable {
+                path: files.path(&file.name),
+                problem: file.problem.clone(),
+                policies: self.unreadable.iter().map(|file| file.policy.clone()).collect(),
+            }),
         }
     }
 }
 
-fn policy(files: &Files, name: &str) -> Result<Option<SriovNetworkNodePolicy>, Error> {
-    let Some(text) = files.read_text(name)? else { return Ok(None) };
-    let path = files.path(name);
-    let problem = match read_manifests(&text, &path.display().to_string()).as_deref() {
-        Ok([Object::SriovNetworkNodePolicy(policy)]) => return Ok(Some(policy.clone())),
-        Ok(_) => "it holds no single SriovNetworkNodePolicy".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(Error::Damaged { path, problem })
+fn parse(text: &str) -> Result<SriovNetworkNodePolicy, String> {
+    match read_manifests(text, "manifest").as_deref() {
+        Ok([Object::SriovNetworkNodePolicy(policy)]) => Ok(policy.clone()),
+        Ok(_) => Err("it is not one SriovNetworkNodePolicy".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }

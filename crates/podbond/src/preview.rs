@@ -201,7 +201,7 @@ fn attach(
 fn refused(error: podbond_inventory::Error) -> Error {
     use podbond_inventory::Error as E;
     match error {
-        E::Kernel(_) | E::State(_) | E::Damaged { .. } => Error::Inventory(error),
+        E::Kernel(_) | E::State(_) | E::Unreadable { .. } => Error::Inventory(error),
         _ => Error::Refused(device_failure(error)),
     }
 }

@@ -42,7 +42,7 @@ fn file_of(error: &Error) -> Option<(PathBuf, String)> {
     use podbond_state::Error as OfState;
     match error {
         Error::Record { path, reason: problem }
-        | Error::Inventory(OfInventory::Damaged { path, problem }) => {
+        | Error::Inventory(OfInventory::Unreadable { path, problem, .. }) => {
             Some((path.clone(), problem.clone()))
         }
         Error::State(OfState::TooLarge { path, max })
