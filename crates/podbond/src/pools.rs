@@ -78,7 +78,7 @@ impl Pools {
     ) -> Result<PciAddress, Error> {
         let Some(pool) = self.pools.get_mut(resource) else {
             let known = self.pools.keys().map(ToString::to_string).collect();
-            return Err(Error::UnknownResource { resource: resource.clone(), known });
+            return Err(Error::UnknownResource { resource: resource.clone(), present: known });
         };
         let Some(free) = pool.free.pop_front() else {
             return Err(Error::NoFreeVf { resource: resource.clone(), held: pool.held.clone() });
