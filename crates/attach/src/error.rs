@@ -156,17 +156,7 @@ pub enum Error {
         /// The kernel's message.
         problem: String,
     },
-    /// A file or directory could not be read or written.
-    #[error("cannot {action} {}: {problem}", path.display())]
-    File {
-        /// What was tried, as `write`.
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's message.
-        problem: String,
-    },
-    /// A configuration file cannot be read.
+    /// A configuration directory or file cannot be read.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
     /// A record cannot be read or written.
@@ -253,15 +243,6 @@ pub enum TakenBy {
 }
 
 impl Error {
-    /// Returns the error for a file or directory that cannot be read or written.
-    pub(crate) fn file(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-        error: &std::io::Error,
-    ) -> Self {
-        Self::File { action, path: path.into(), problem: error.to_string() }
-    }
-
     /// Returns the failure of a plugin, or of the caller's source or devices, that this error wraps.
     fn failure(&self) -> Option<&Failure> {
         match self {
@@ -285,7 +266,7 @@ impl Error {
             Self::NoNetns { .. } => Code::INVALID_ENVIRONMENT,
             Self::AlreadyAttached { .. } => Code::CONFLICT,
             Self::DefaultRoute { .. } => Code::KERNEL,
-            Self::File { .. } | Self::State(_) | Self::Record(_) => Code::IO,
+            Self::State(_) | Self::Record(_) => Code::IO,
             Self::UnknownNetns { .. } | Self::LeasePending { .. } => Code::TRY_AGAIN,
             Self::Undoing { cause, .. } => cause.code(),
             _ => Code::INVALID_CONFIG,

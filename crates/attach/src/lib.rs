@@ -36,6 +36,6 @@ pub use attacher::{Attacher, Sandbox};
 pub use chain::{Attachment, Chain, DefaultNetwork, DeviceRequest, default_network};
 pub use check::Checked;
 pub use error::{AttachmentId, ConfigError, ElementError, Error, NetworksError, TakenBy};
-pub use network_status::{DeviceInfo, NetworkStatus, StatusDns, annotation, statuses_of};
+pub use network_status::{DeviceInfo, NetworkStatus, annotation, statuses_of};
 pub use selections::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
 pub use traits::{Device, Devices, Source};

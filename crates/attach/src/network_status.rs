@@ -31,30 +31,13 @@ pub struct NetworkStatus {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub default: bool,
     /// The resolver's configuration; written even where it is empty, as by Multus.
-    pub dns: StatusDns,
+    pub dns: Dns,
     /// The PCI device of the interface.
     #[serde(rename = "device-info", skip_serializing_if = "Option::is_none")]
     pub device_info: Option<DeviceInfo>,
     /// The gateways of its default routes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gateway: Vec<IpAddr>,
-}
-
-/// `dns` of a status.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct StatusDns {
-    /// Name servers, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub nameservers: Vec<String>,
-    /// The local domain.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
-    /// Search domains, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub search: Vec<String>,
-    /// Options for the resolver.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
 }
 
 /// `device-info` of a status: a PCI device.
@@ -148,7 +131,7 @@ impl Subject<'_> {
             mac: interface.and_then(|interface| interface.mac),
             mtu: interface.and_then(|interface| interface.mtu),
             default: is_default,
-            dns: dns(&result.dns),
+            dns: result.dns.clone(),
             device_info: self.device.or(pci_id).map(|pci_address| DeviceInfo { pci_address }),
             gateway: gateways(result),
         }
@@ -179,11 +162,6 @@ fn gateways(result: &CniResult) -> Vec<IpAddr> {
         gateways.extend(gateway.filter(|gateway| !gateways.contains(gateway)));
     }
     gateways
-}
-
-fn dns(dns: &Dns) -> StatusDns {
-    let Dns { nameservers, domain, search, options } = dns.clone();
-    StatusDns { nameservers, domain, search, options }
 }
 
 #[cfg(test)]

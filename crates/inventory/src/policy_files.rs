@@ -52,12 +52,8 @@ impl StoredPolicies {
 
     /// Returns an error for each policy that cannot be read.
     pub(crate) fn errors(&self, files: &Files) -> Vec<Error> {
-        let errors = self.unreadable.iter().map(|file| Error::Unreadable {
-            path: files.path(&file.name),
-            problem: file.problem.clone(),
-            policies: vec![file.policy.clone()],
-        });
-        errors.collect()
+        let unreadable = self.unreadable.iter();
+        unreadable.map(|file| file.error(files, vec![file.policy.clone()])).collect()
     }
 
     /// Returns an error where a policy that is not among `replaced` cannot be read: what is right for its
@@ -68,14 +64,18 @@ impl StoredPolicies {
         files: &Files,
     ) -> Result<(), Error> {
         let replaced: Vec<String> = replaced.iter().map(file_name).collect();
-        match self.unreadable.iter().find(|file| !replaced.contains(&file.name)) {
-            None => Ok(()),
-            Some(file) => Err(Error::Unreadable {
-                path: files.path(&file.name),
-                problem: file.problem.clone(),
-                policies: self.unreadable.iter().map(|file| file.policy.clone()).collect(),
-            }),
-        }
+        let Some(file) = self.unreadable.iter().find(|file| !replaced.contains(&file.name)) else {
+            return Ok(());
+        };
+        // One command must name them all, since none of them alone would be enough.
+        let all = self.unreadable.iter().map(|file| file.policy.clone()).collect();
+        Err(file.error(files, all))
+    }
+}
+
+impl Unreadable {
+    fn error(&self, files: &Files, policies: Vec<String>) -> Error {
+        Error::Unreadable { path: files.path(&self.name), problem: self.problem.clone(), policies }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The cluster's default network, which gives every pod its eth0: the first file of `/etc/cni/net.d`.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use podbond_cni::NetConf;
@@ -27,7 +25,8 @@ pub struct DefaultNetwork {
 /// file. A file of a meta-plugin (Multus or podbond itself) is skipped: it would attach the pod's
 /// networks again.
 pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
-    for file in configuration_files(conf_dir)? {
+    let files = podbond_state::names(conf_dir)?.into_iter().map(|name| conf_dir.join(name));
+    for file in files.filter(|file| is_configuration(file)) {
         let bytes = podbond_state::read_following_links(&file)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let wrong = |reason| Error::DefaultConfig { file: file.clone(), reason };
@@ -40,26 +39,15 @@ pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error>
     Ok(None)
 }
 
-fn configuration_files(conf_dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |error| Error::file("read directory", conf_dir, &error);
-    let entries = match fs::read_dir(conf_dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("conf" | "conflist" | "json")) && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
+fn is_configuration(file: &Path) -> bool {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("conf" | "conflist" | "json")) && file.is_file()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::ConfigError;
 
