@@ -1,4 +1,4 @@
-//! The networks annotation of a pod, and the network's configuration that it is laid over.
+//! The networks annotation of a pod, and a network's configuration to which it is applied.
 
 use podbond_attach::parse_networks;
 
@@ -9,18 +9,18 @@ use podbond_attach::parse_networks;
 pub(crate) fn read(text: &str) {
     match parse_networks(text.split('\0').next().unwrap_or_default()) {
         Ok(selections) => {
-            // What the short form says is the same in it when it is written again.
+            // The short form is equivalent when it is written again.
             let short = selections.iter().map(|one| {
                 let namespace = one.namespace.as_ref().map_or(String::new(), |n| format!("{n}/"));
                 let interface = one.interface.as_ref().map_or(String::new(), |i| format!("@{i}"));
                 format!("{namespace}{}{interface}", one.name)
             });
-            // A name may hold what only the JSON form has room for.
+            // A name may have characters that only the JSON form can express.
             let plain = |name: &str| !name.contains(['@', ',', '[', '{', '"']);
             if selections.iter().all(|one| one.interface.as_ref().is_none_or(|i| plain(i.as_str())))
             {
                 let again = parse_networks(&short.collect::<Vec<_>>().join(", "));
-                let again = again.expect("what was written of a pod's networks");
+                let again = again.expect("selections written in the short form");
                 assert_eq!(again.len(), selections.len());
                 for (a, b) in again.iter().zip(&selections) {
                     assert_eq!(

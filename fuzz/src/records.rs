@@ -1,4 +1,4 @@
-//! Files of the state directories, whoever wrote them.
+//! Files of the state directories, as anybody may have written them.
 
 /// Reads the files of the state directories.
 ///

@@ -1,45 +1,46 @@
-//! ADD of a pod's networks in order, all or none.
+//! ADD of a pod's networks in order, all or none: plugins are called, and undone in reverse when one fails.
 
 use podbond_cni::{CniResult, Command};
 use podbond_kernel::NetnsIdentity;
-use podbond_names::LinkName;
 use podbond_record::{ChainPart, Record, State, Stored};
 
 use crate::attacher::{Attacher, Sandbox, plugin_failed};
-use crate::{
-    Attachment, AttachmentId, Chain, Device, DeviceRequest, Error, NetworkStatus, default_route,
-    statuses_of,
-};
+use crate::chain::{Attachment, Chain, DeviceRequest};
+use crate::default_route;
+use crate::error::{AttachmentId, Error};
+use crate::network_status::{NetworkStatus, statuses_of};
+use crate::traits::Device;
 
-/// What [`Attacher::add`] did.
+/// What [`Attacher::add`] returns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Added {
     /// The pod's network status.
     pub statuses: Vec<NetworkStatus>,
-    /// The result of the chain's first attachment, which a meta-plugin answers with.
+    /// The result of the chain's first attachment, with which a meta-plugin answers.
     pub first: Option<CniResult>,
 }
 
 impl Attacher<'_> {
-    /// Makes the attachments of a chain in order. When one fails, it and those before it are undone in
-    /// reverse; "attachments that have not yet been performed shall not be attempted" (multi-net-spec
-    /// 1.3, section 7.2).
+    /// Attaches a sandbox to the networks of a chain in order. When one fails, it and those before it are
+    /// undone in reverse; "attachments that have not yet been performed shall not be attempted"
+    /// (multi-net-spec 1.3, section 7.2).
     pub fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {
         let netns = NetnsIdentity::of(&sandbox.netns).map_err(|_| Error::NoNetns {
             pod: sandbox.pod.clone(),
             path: sandbox.netns.clone(),
         })?;
-        self.look_up_plugins(sandbox, chain)?;
+        self.require_plugins(sandbox, chain)?;
         let first = self.end_earlier(sandbox, chain)?;
         let mut records = Vec::new();
-        for (offset, attachment) in chain.attachments.iter().enumerate() {
-            match self.attach(sandbox, &netns, attachment, first + offset) {
-                Ok(record) => records.push(record),
-                Err(cause) => {
-                    let (cause, begun) = *cause;
-                    records.extend(begun);
-                    return Err(self.undo(&records, cause));
-                }
+        for (position, attachment) in (first..).zip(&chain.attachments) {
+            let begun = self.begin(sandbox, &netns, attachment, position);
+            let attached = begun.and_then(|mut record| {
+                let called = self.call_plugins(&mut record);
+                records.push(record);
+                called
+            });
+            if let Err(cause) = attached {
+                return Err(self.undo(&records, cause));
             }
         }
         if let Err(cause) = self.set_default_route(chain, &mut records) {
@@ -50,12 +51,12 @@ impl Attacher<'_> {
         Ok(Added { statuses, first: chain_of_first.and_then(|chain| chain.result) })
     }
 
-    /// Refuses a chain of which a plugin is not installed, before anything is done.
-    fn look_up_plugins(&self, sandbox: &Sandbox, chain: &Chain) -> Result<(), Error> {
+    /// Returns an error for a plugin that is not installed, before anything is changed.
+    fn require_plugins(&self, sandbox: &Sandbox, chain: &Chain) -> Result<(), Error> {
         for attachment in &chain.attachments {
             for config in attachment.configs(None) {
                 self.delegates.check_installed(&config, self.path).map_err(|failure| {
-                    let id = AttachmentId::of(sandbox, attachment);
+                    let id = sandbox.attachment_id(attachment);
                     plugin_failed(id, &config.plugin, Command::Add, failure)
                 })?;
             }
@@ -63,74 +64,53 @@ impl Attacher<'_> {
         Ok(())
     }
 
-    /// Undoes what is recorded of the sandbox in a namespace that is over, and refuses a chain of which
-    /// an interface is attached already, or cannot be undone. Returns the place after the last
-    /// attachment that stays.
+    /// Undoes the sandbox's attachments to a namespace that is gone, and returns the position after the
+    /// last one that stays. An error where an interface of the chain is attached already, or cannot be
+    /// undone.
     fn end_earlier(&self, sandbox: &Sandbox, chain: &Chain) -> Result<usize, Error> {
-        let is_wanted = |ifname: &LinkName| {
-            chain.attachments.iter().any(|attachment| attachment.ifname == *ifname)
-        };
         let (records, unreadable) = self.records.of_container(&sandbox.container_id)?;
-        let (over, staying): (Vec<Record>, Vec<Record>) =
+        let (orphans, attached): (Vec<Record>, Vec<Record>) =
             records.into_iter().partition(Record::is_orphan);
-        if let Some(record) = staying.iter().find(|record| is_wanted(&record.ifname)) {
+        if let Some(record) = attached.iter().find(|record| chain.has_interface(&record.ifname)) {
             return Err(already_attached(record));
         }
-        for record in over.iter().rev() {
-            let error = self.end_orphan(record).into_iter().next();
-            error.filter(|_| is_wanted(&record.ifname)).map_or(Ok(()), Err)?;
+        for record in orphans.iter().rev() {
+            let errors = self.end_orphan(record);
+            if let Some(error) = errors.into_iter().next()
+                && chain.has_interface(&record.ifname)
+            {
+                return Err(error);
+            }
         }
         for attachment in unreadable.into_iter().filter_map(|file| file.attachment) {
-            if is_wanted(&attachment.ifname) {
+            if chain.has_interface(&attachment.ifname) {
                 self.records.remove(&attachment)?;
             }
         }
-        let places = staying.iter().filter_map(|record| record.chain.as_ref());
-        Ok(places.map(|chain| chain.position + 1).max().unwrap_or(0))
+        let positions = attached.iter().filter_map(|record| record.chain.as_ref());
+        Ok(positions.map(|chain| chain.position + 1).max().unwrap_or(0))
     }
 
-    /// ADD of each plugin of one network. What has begun is returned with the error.
-    fn attach(
+    /// Chooses the device of an attachment and creates its record, before its first plugin is called: DEL
+    /// finishes a crash at any later point by it.
+    fn begin(
         &self,
         sandbox: &Sandbox,
         netns: &NetnsIdentity,
         attachment: &Attachment,
         position: usize,
-    ) -> Result<Record, Box<(Error, Option<Record>)>> {
-        let device = self.choose_device(sandbox, attachment).map_err(|error| (error, None))?;
-        let chain = ChainPart {
-            position,
-            nad: attachment.nad.clone(),
-            resource: match &attachment.device {
-                DeviceRequest::OneOf(resource) => Some(resource.clone()),
-                DeviceRequest::None | DeviceRequest::This(_) => None,
-            },
-            device: device.as_ref().map(|device| device.address),
-            configs: attachment.configs(device.as_ref().map(|device| device.address)),
-            args: attachment.args.clone(),
-            // Recorded before the call, so that a crash at any point can be finished by DEL.
-            called: 1,
-            so_far: None,
-            result: None,
-        };
-        let record = Record::of_chain(
-            sandbox.container_id.clone(),
-            attachment.ifname.clone(),
-            sandbox.pod.clone(),
-            attachment.network.clone(),
-            Some(netns.clone()),
-            chain.clone(),
-        );
-        self.records.create(&record).map_err(|error| {
-            let error = if error.is_taken() { already_attached(&record) } else { error.into() };
-            (error, None)
-        })?;
-        // The record names the device: others may choose now.
-        drop(device);
-        let mut record = record;
-        match self.call_plugins(&mut record, chain) {
+    ) -> Result<Record, Error> {
+        // Its lock is held until the record names the device.
+        let device = self.choose_device(sandbox, attachment)?;
+        let address = device.as_ref().map(|device| device.address);
+        let mut record = sandbox.record(Some(netns.clone()), attachment, address, position);
+        if let Some(chain) = &mut record.chain {
+            chain.called = 1;
+        }
+        match self.records.create(&record) {
             Ok(()) => Ok(record),
-            Err(error) => Err(Box::new((error, Some(record)))),
+            Err(error) if error.is_taken() => Err(already_attached(&record)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -145,13 +125,14 @@ impl Attacher<'_> {
             DeviceRequest::This(address) => self.devices.choose_this(*address),
         };
         chosen.map(Some).map_err(|failure| Error::Device {
-            attachment: Box::new(AttachmentId::of(sandbox, attachment)),
+            attachment: Box::new(sandbox.attachment_id(attachment)),
             failure: Box::new(failure),
         })
     }
 
     /// ADD of each plugin in order, each recorded before it is called.
-    fn call_plugins(&self, record: &mut Record, mut chain: ChainPart) -> Result<(), Error> {
+    fn call_plugins(&self, record: &mut Record) -> Result<(), Error> {
+        let Some(mut chain) = record.chain.clone() else { return Ok(()) };
         for (position, config) in chain.configs.clone().into_iter().enumerate() {
             if position > 0 {
                 chain.called = position + 1;
@@ -166,7 +147,7 @@ impl Attacher<'_> {
             })?;
             chain.so_far = Some(result);
         }
-        // A plugin may give no result at all: then there is nothing to tell but the name.
+        // A chain without plugins has no result but the interface's name.
         chain.result = Some(chain.so_far.take().unwrap_or_default());
         record.state = State::Active;
         self.write_chain(record, &chain)
@@ -183,11 +164,13 @@ impl Attacher<'_> {
         Ok(self.records.write(record)?)
     }
 
-    /// Leads the pod's default route through the attachment that asks for it, and lets the records
-    /// tell so. It needs no undoing of its own: routes go with their interfaces.
+    /// Sets the pod's default route through the attachment that asks for it, and changes the recorded
+    /// results to that. Needs no undoing: routes go with their interfaces.
     fn set_default_route(&self, chain: &Chain, records: &mut [Record]) -> Result<(), Error> {
-        let asks = |attachment: &&Attachment| !attachment.default_route.is_empty();
-        let Some(attachment) = chain.attachments.iter().find(asks) else { return Ok(()) };
+        let mut attachments = chain.attachments.iter();
+        let Some(attachment) = attachments.find(|it| !it.default_route.is_empty()) else {
+            return Ok(());
+        };
         let Some(record) = records.iter().find(|record| record.ifname == attachment.ifname) else {
             return Ok(());
         };
@@ -197,7 +180,7 @@ impl Attacher<'_> {
             Error::DefaultRoute { attachment: Box::new(record.into()), problem }
         })?;
         for record in &mut *records {
-            default_route::amend(record, ifname, gateways);
+            default_route::change_result(record, ifname, gateways);
             self.records.write(record)?;
         }
         Ok(())

@@ -1,24 +1,18 @@
-//! Calling the plugins of a pod's networks.
+//! Calls of CNI plugins for a pod's networks: what each is given, and the error for one that fails.
 
 use std::path::PathBuf;
 
-use podbond_cni::{
-    Args, CniResult, Command, ContainerId, Delegates, Failure, NetConf, PodRef, Request,
-};
+use podbond_cni::{CniResult, Command, ContainerId, Delegates, Failure, NetConf, PodRef, Request};
+use podbond_kernel::NetnsIdentity;
+use podbond_names::PciAddress;
 use podbond_record::{ChainPart, Record, Records};
 
-use crate::{AttachmentId, Devices, Error};
+use crate::chain::{Attachment, DeviceRequest};
+use crate::cni_args::cni_args;
+use crate::error::{AttachmentId, Error};
+use crate::traits::Devices;
 
-/// The keys of `CNI_ARGS` that name the pod.
-pub(crate) const OF_POD: [&str; 5] = [
-    "IgnoreUnknown",
-    "K8S_POD_NAMESPACE",
-    "K8S_POD_NAME",
-    "K8S_POD_INFRA_CONTAINER_ID",
-    "K8S_POD_UID",
-];
-
-/// A pod's sandbox: what is attached to its networks.
+/// A pod's sandbox: the network namespace that is attached to its networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
     /// The pod.
@@ -29,20 +23,20 @@ pub struct Sandbox {
     pub netns: PathBuf,
 }
 
-/// Makes attachments and takes them away.
+/// ADD, DEL, CHECK and STATUS of a pod's networks through their plugins.
 pub struct Attacher<'a> {
-    /// Through which every plugin is called.
+    /// How plugins are called.
     pub delegates: &'a Delegates<'a>,
-    /// Who picks devices.
+    /// Where free devices come from.
     pub devices: &'a dyn Devices,
-    /// What is remembered of attachments.
+    /// The node's records of attachments.
     pub records: &'a Records,
-    /// `CNI_PATH`: where plugins are looked for.
+    /// `CNI_PATH`.
     pub path: &'a [PathBuf],
 }
 
 impl Attacher<'_> {
-    /// Returns what a plugin of an attachment is given.
+    /// Returns the request to a plugin of an attachment.
     pub(crate) fn request(
         &self,
         record: &Record,
@@ -56,7 +50,7 @@ impl Attacher<'_> {
             container_id: record.container_id.clone(),
             netns,
             ifname: record.ifname.clone(),
-            args: args(record, chain),
+            args: cni_args(record, chain),
             path: self.path.to_vec(),
             config,
         }
@@ -78,19 +72,46 @@ pub(crate) fn plugin_failed(
     }
 }
 
-/// Returns `CNI_ARGS` as kubelet's runtimes and Multus give them: plugins find the pod by them.
-fn args(record: &Record, chain: &ChainPart) -> Args {
-    let mut pairs = chain.args.0.clone();
-    let pod = record.pod.as_ref();
-    let values = [
-        Some("1".to_owned()),
-        pod.map(|pod| pod.namespace.to_string()),
-        pod.map(|pod| pod.name.to_string()),
-        Some(record.container_id.to_string()),
-        pod.and_then(|pod| pod.uid.as_ref().map(ToString::to_string)),
-    ];
-    for (key, value) in OF_POD.into_iter().zip(values) {
-        pairs.extend(value.map(|value| (key.to_owned(), value)));
+impl Sandbox {
+    /// Returns the record of an attachment before any of its plugins is called.
+    pub(crate) fn record(
+        &self,
+        netns: Option<NetnsIdentity>,
+        attachment: &Attachment,
+        device: Option<PciAddress>,
+        position: usize,
+    ) -> Record {
+        let chain = ChainPart {
+            position,
+            nad: attachment.nad.clone(),
+            resource: match &attachment.device {
+                DeviceRequest::OneOf(resource) => Some(resource.clone()),
+                DeviceRequest::None | DeviceRequest::This(_) => None,
+            },
+            device,
+            configs: attachment.configs(device),
+            args: attachment.args.clone(),
+            called: 0,
+            so_far: None,
+            result: None,
+        };
+        Record::of_chain(
+            self.container_id.clone(),
+            attachment.ifname.clone(),
+            self.pod.clone(),
+            attachment.network.clone(),
+            netns,
+            chain,
+        )
     }
-    Args(pairs)
+
+    /// Returns which attachment of the sandbox an error is about.
+    pub(crate) fn attachment_id(&self, attachment: &Attachment) -> AttachmentId {
+        AttachmentId {
+            pod: Some(self.pod.clone()),
+            container_id: self.container_id.clone(),
+            ifname: attachment.ifname.clone(),
+            network: attachment.name(),
+        }
+    }
 }

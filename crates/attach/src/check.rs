@@ -1,28 +1,27 @@
-//! CHECK of a pod's networks: whether they are as they were made.
+//! CHECK of a pod's networks by each of their plugins.
 
 use podbond_cni::{Code, Failure, NetConf, Version};
-
 use podbond_record::{ChainPart, Record};
 
-use crate::Attacher;
+use crate::attacher::Attacher;
 
-/// What CHECK of one plugin of an attachment came to.
+/// The outcome of CHECK of one plugin of an attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// All is as ADD left it.
+    /// All is as after ADD.
     Same,
-    /// It is not; the message tells every difference.
+    /// It is not; the message has every difference.
     Differs(Failure),
-    /// It could not be found out.
+    /// CHECK failed otherwise.
     Failed(Failure),
-    /// The plugin cannot be asked, and why.
+    /// The plugin was not called, for this reason.
     NotChecked(String),
 }
 
 impl Attacher<'_> {
-    /// CHECK of an attachment's plugins in the order of the chain, with what its ADD was given and
-    /// what came of it. A plugin of our own is asked whatever the version of its configuration; one
-    /// that is not, from 0.4.0 on, the first version that has CHECK.
+    /// Returns the outcome of CHECK for each plugin of an attachment, by name, in the order of the chain,
+    /// with the configuration and the result of its ADD. A plugin of our own is called whatever the version
+    /// of its configuration; another from 0.4.0 on, the first version that has CHECK.
     pub fn check(&self, record: &Record) -> Vec<(String, Checked)> {
         let Some(chain) = &record.chain else { return self.check_by_plugin(record) };
         let plugins = chain.configs.iter();
@@ -36,12 +35,12 @@ impl Attacher<'_> {
         if own.is_none() && config.version < Version::V0_4_0 {
             let (plugin, version) = (&config.plugin, config.version);
             return Checked::NotChecked(format!(
-                "{plugin} speaks {version} here, which has no CHECK: give the network cniVersion \
-                 0.4.0 or newer"
+                "the configuration of {plugin} has cniVersion {version}, which has no CHECK: give the \
+                 network cniVersion 0.4.0 or newer"
             ));
         }
         let mut config = config.clone();
-        // The record keeps the result in full: no version loses any of it on its way.
+        // The recorded result is complete, in whatever version it is written.
         config.version = config.version.max(Version::V0_4_0);
         let netns = record.netns.as_ref().map(|netns| netns.path.clone());
         let request = self.request(record, chain, netns, config, chain.result.clone());
@@ -51,7 +50,7 @@ impl Attacher<'_> {
         })
     }
 
-    /// CHECK of an attachment that a runtime had made by one of our plugins alone.
+    /// CHECK of an attachment for which a runtime had called one of our plugins itself.
     fn check_by_plugin(&self, record: &Record) -> Vec<(String, Checked)> {
         let Some(mut check) = record.del(self.path) else { return Vec::new() };
         check.config.version = check.config.version.max(Version::V0_4_0);

@@ -1,6 +1,6 @@
-//! The annotation's `default-route`: the pod's default route leads through one attachment, and "the
-//! default route and gateway will be cleared" from the others (multi-net-spec 1.3, section
-//! 4.1.2.1.9). Each address family by itself: a gateway for IPv4 leaves IPv6 as it is.
+//! The annotation's `default-route`: the pod's default route is set through one attachment, and "the
+//! default route and gateway will be cleared" from the others (multi-net-spec 1.3, section 4.1.2.1.9). Each
+//! address family by itself: a gateway for IPv4 leaves IPv6 unchanged.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,45 +14,41 @@ use podbond_record::Record;
 /// `RT_TABLE_MAIN`
 const MAIN_TABLE: u32 = 254;
 
-/// Leads the default routes of a namespace through a link. The error is in the kernel's words.
+/// Sets the default routes of a network namespace to these gateways through a link. The error is the
+/// kernel's message.
 pub(crate) fn set(netns: &Path, ifname: &LinkName, gateways: &[IpAddr]) -> Result<(), String> {
     let mut kernel = Kernel::with_pod(netns).map_err(|error| error.to_string())?;
-    let shown = shown(&mut kernel).map_err(|error| error.to_string())?;
-    let steps = plan(ifname, gateways, &shown);
-    let done = transact(&mut kernel, |transaction| transaction.apply(steps));
-    done.map(|_| ()).map_err(|failed| failed.to_string())
+    let observed = routes_by_link(&mut kernel).map_err(|error| error.to_string())?;
+    let steps = plan(ifname, gateways, &observed);
+    let applied = transact(&mut kernel, |transaction| transaction.apply(steps));
+    applied.map(|_| ()).map_err(|failed| failed.to_string())
 }
 
-/// The routes of the pod, by link.
-fn shown(kernel: &mut Kernel) -> podbond_kernel::Result<Vec<(LinkName, Vec<Route>)>> {
+/// Returns each route of the pod with its link.
+fn routes_by_link(kernel: &mut Kernel) -> podbond_kernel::Result<Vec<(LinkName, Route)>> {
     let mut all = Vec::new();
     for link in kernel.links(Netns::Pod)? {
         let routes = kernel.routes(&LinkRef::pod(link.name.clone()))?;
-        all.push((link.name, routes));
+        all.extend(routes.into_iter().map(|route| (link.name.clone(), route)));
     }
     Ok(all)
 }
 
-/// What takes the default routes that are to those that are wanted.
-fn plan(ifname: &LinkName, gateways: &[IpAddr], shown: &[(LinkName, Vec<Route>)]) -> Vec<Step> {
+/// Returns the steps from the observed default routes to those by these gateways through a link.
+fn plan(ifname: &LinkName, gateways: &[IpAddr], observed: &[(LinkName, Route)]) -> Vec<Step> {
     let mut steps = Vec::new();
     for gateway in gateways {
-        let destination = any_like(*gateway);
-        let is_wanted =
-            |link: &LinkName, route: &Route| link == ifname && route.gateway == Some(*gateway);
-        let is_default = |route: &Route| {
-            route.destination == destination && route.table.is_none_or(|table| table == MAIN_TABLE)
-        };
-        let defaults = || {
-            shown.iter().flat_map(|(link, routes)| {
-                routes.iter().filter(|route| is_default(route)).map(move |route| (link, route))
-            })
-        };
-        for (link, route) in defaults().filter(|(link, route)| !is_wanted(link, route)) {
-            let route = route.clone();
-            steps.push(Step::RemoveRoute { at: LinkRef::pod(link.clone()), route });
+        let destination = any_address(*gateway);
+        let mut is_there = false;
+        for (link, route) in observed.iter().filter(|(_, route)| is_default(route, destination)) {
+            if link == ifname && route.gateway == Some(*gateway) {
+                is_there = true;
+            } else {
+                let (at, route) = (LinkRef::pod(link.clone()), route.clone());
+                steps.push(Step::RemoveRoute { at, route });
+            }
         }
-        if !defaults().any(|(link, route)| is_wanted(link, route)) {
+        if !is_there {
             let route = Route {
                 destination,
                 gateway: Some(*gateway),
@@ -69,13 +65,17 @@ fn plan(ifname: &LinkName, gateways: &[IpAddr], shown: &[(LinkName, Vec<Route>)]
     steps
 }
 
-/// Lets an attachment's result tell of the default routes as they are now: CHECK compares with it,
-/// and the pod's status is made of it.
-pub(crate) fn amend(record: &mut Record, ifname: &LinkName, gateways: &[IpAddr]) {
+fn is_default(route: &Route, destination: IpNet) -> bool {
+    route.destination == destination && route.table.is_none_or(|table| table == MAIN_TABLE)
+}
+
+/// Changes the default routes in an attachment's result to those that [`set`] has set: CHECK compares
+/// with it, and the pod's status shows it.
+pub(crate) fn change_result(record: &mut Record, ifname: &LinkName, gateways: &[IpAddr]) {
     let Some(chain) = &mut record.chain else { return };
     let Some(result) = &mut chain.result else { return };
     for gateway in gateways {
-        let dst = any_like(*gateway);
+        let dst = any_address(*gateway);
         result.routes.retain(|route| route.dst != dst);
         if record.ifname == *ifname {
             result.routes.push(ResultRoute {
@@ -91,8 +91,8 @@ pub(crate) fn amend(record: &mut Record, ifname: &LinkName, gateways: &[IpAddr])
     }
 }
 
-/// The destination of a default route by this gateway.
-fn any_like(gateway: IpAddr) -> IpNet {
+/// Returns the destination of a default route by this gateway.
+fn any_address(gateway: IpAddr) -> IpNet {
     match gateway {
         IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
         IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
@@ -117,17 +117,20 @@ mod tests {
         }
     }
 
-    fn planned(gateways: &[&str], shown: &[(&str, &str)]) -> Vec<String> {
+    fn planned(gateways: &[&str], observed: &[(&str, &str)]) -> Vec<String> {
         let gateways: Vec<IpAddr> = gateways.iter().map(|text| text.parse().unwrap()).collect();
-        let shown: Vec<_> = shown
+        let observed: Vec<_> = observed
             .iter()
-            .map(|(link, text)| (link.parse().unwrap(), vec![route(text, None)]))
+            .map(|(link, text)| (link.parse().unwrap(), route(text, None)))
             .collect();
-        plan(&"net1".parse().unwrap(), &gateways, &shown).iter().map(ToString::to_string).collect()
+        plan(&"net1".parse().unwrap(), &gateways, &observed)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
-    fn the_default_routes_of_the_family_are_removed_and_one_is_added() {
+    fn default_routes_of_the_family_are_replaced() {
         let shown = [
             ("eth0", "0.0.0.0/0 10.88.0.1"),
             ("eth0", "10.88.0.0/16 -"),
@@ -153,16 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn a_default_route_that_is_there_is_kept() {
+    fn default_route_that_is_there_is_kept() {
         assert_eq!(planned(&["10.1.0.1"], &[("net1", "0.0.0.0/0 10.1.0.1")]), [""; 0]);
     }
 
     #[test]
-    fn a_route_that_somebody_else_made_is_removed_as_such() {
+    fn route_of_another_protocol_is_removed() {
         let others = Route { protocol: Some(9), ..route("::/0 fe80::1", None) };
         let (eth0, gateway) = ("eth0".parse().unwrap(), "fd01::1".parse().unwrap());
-        let shown = [(eth0, vec![others.clone()])];
-        let steps = plan(&"net1".parse().unwrap(), &[gateway], &shown);
+        let observed = [(eth0, others.clone())];
+        let steps = plan(&"net1".parse().unwrap(), &[gateway], &observed);
         let [Step::RemoveRoute { route: removed, .. }, Step::AddRoute { route: added, .. }] =
             &steps[..]
         else {
@@ -172,10 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn other_routing_tables_are_left_alone() {
-        let elsewhere = vec![route("0.0.0.0/0 10.88.0.1", Some(100))];
+    fn other_routing_tables_are_unchanged() {
+        let other_table = route("0.0.0.0/0 10.88.0.1", Some(100));
         let (eth0, gateway) = ("eth0".parse().unwrap(), "10.1.0.1".parse().unwrap());
-        let steps = plan(&"net1".parse().unwrap(), &[gateway], &[(eth0, elsewhere)]);
+        let steps = plan(&"net1".parse().unwrap(), &[gateway], &[(eth0, other_table)]);
         assert!(matches!(steps.as_slice(), [Step::AddRoute { .. }]), "{steps:?}");
     }
 }

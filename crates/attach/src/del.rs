@@ -1,96 +1,91 @@
-//! DEL of a pod's networks in reverse, from their records.
+//! DEL of a pod's networks in reverse, from their records; of orphaned attachments too.
 
 use podbond_cni::{Code, Command, ContainerId, Failure, NetConf, Version};
 use podbond_kernel::{NetnsIdentity, NetnsState};
-use podbond_record::{ChainPart, Record, State, Stored, Unreadable};
+use podbond_record::{Record, State, Stored, Unreadable};
 
 use crate::attacher::{Attacher, Sandbox, plugin_failed};
-use crate::{Attachment, AttachmentId, Chain, Error};
+use crate::chain::Chain;
+use crate::error::{AttachmentId, Error};
 
-/// Reference plugins whose work is in the pod's namespace alone and goes with it, and which fail
-/// where that is gone: to call them again could never succeed.
+/// Reference plugins that change the pod's namespace alone, and whose DEL fails where that is gone: to
+/// call them again could never succeed.
 const GONE_WITH_NETNS: [&str; 1] = ["sbr"];
 
 impl Attacher<'_> {
     /// Undoes a sandbox's attachments in reverse, from their records. It goes on past errors and
-    /// returns them all; no records, no errors. What failed keeps its record, so that deleting again
-    /// tries again.
+    /// returns them all; no records, no errors. An attachment with an error keeps its record, so that
+    /// deleting again tries again.
     ///
-    /// A record that cannot be read is treated as missing. What is missing is made up for by the chain
-    /// as ADD would make it today, which is asked for only then: its plugins are called with today's
-    /// configuration, and know by what the kernel shows what there is to undo.
+    /// A record that cannot be read is treated as missing. Where one is missing, `chain` returns the pod's
+    /// chain by its present configuration, with which the plugins are called: they undo what the kernel
+    /// shows.
     pub fn delete(
         &self,
         container_id: &ContainerId,
-        today: impl FnOnce() -> Option<(Sandbox, Chain)>,
+        chain: impl FnOnce() -> Option<(Sandbox, Chain)>,
     ) -> Vec<Error> {
         let (mut records, unreadable) = match self.records.of_container(container_id) {
             Ok(read) => read,
             Err(error) => return vec![error.into()],
         };
-        let is_lost = records.is_empty();
-        if (is_lost || !unreadable.is_empty())
-            && let Some((sandbox, chain)) = today()
+        if (records.is_empty() || !unreadable.is_empty())
+            && let Some((sandbox, chain)) = chain()
         {
-            for (position, attachment) in chain.attachments.iter().enumerate() {
-                if is_lost || is_one_of(attachment, &unreadable) {
-                    records.push(as_today(&sandbox, attachment, position));
-                }
+            let mut missing = records_of_chain(&sandbox, &chain);
+            if !records.is_empty() {
+                missing.retain(|record| is_unreadable(record, &unreadable));
             }
-            records.sort_by_key(place);
+            records.extend(missing);
+            records.sort_by_key(position);
         }
         records.iter().rev().flat_map(|record| self.end(record)).collect()
     }
 
-    /// Undoes an attachment that nobody can use any more, made by a chain or by a plugin alone. One
-    /// whose namespace may be alive is left unchanged. A lease that its IPAM plugin does not take back
-    /// is an error here, and stays recorded.
+    /// Undoes an orphaned attachment, of a chain or of a plugin alone. One whose namespace may be alive is
+    /// left unchanged. A lease that its IPAM plugin does not take back is an error here, and stays
+    /// recorded.
     pub fn end_orphan(&self, record: &Record) -> Vec<Error> {
         if !record.is_orphan() {
             return Vec::new();
         }
         let mut errors = self.end(record);
-        if let Ok(Stored::Whole(rest)) = self.records.read(&record.attachment())
-            && let (Some(problem), true) = (&rest.ipam_problem, errors.is_empty())
+        if errors.is_empty()
+            && let Ok(Stored::Whole(pending)) = self.records.read(&record.attachment())
+            && let Some(problem) = &pending.ipam_problem
         {
-            errors.push(Error::LeasePending {
-                attachment: Box::new(AttachmentId::from(&*rest)),
-                problem: problem.clone(),
-            });
+            let attachment = Box::new(AttachmentId::from(&*pending));
+            errors.push(Error::LeasePending { attachment, problem: problem.clone() });
         }
         errors
     }
 
     fn end(&self, record: &Record) -> Vec<Error> {
-        if record.chain.is_some() { self.detach(record) } else { self.delete_by_plugin(record) }
+        if record.chain.is_some() {
+            self.detach(record)
+        } else {
+            self.del_by_plugin(record).err().into_iter().collect()
+        }
     }
 
-    /// DEL of an attachment that a runtime had made by one of our plugins alone.
-    fn delete_by_plugin(&self, record: &Record) -> Vec<Error> {
-        let Some(del) = record.del(self.path) else {
-            return self
-                .records
-                .remove(&record.attachment())
-                .err()
-                .map(Error::from)
-                .into_iter()
-                .collect();
+    /// DEL of an attachment for which a runtime had called one of our plugins itself.
+    fn del_by_plugin(&self, record: &Record) -> Result<(), Error> {
+        let Some(request) = record.del(self.path) else {
+            return Ok(self.records.remove(&record.attachment())?);
         };
-        let plugin = del.config.plugin.clone();
-        let deleted = match self.delegates.builtin(&plugin) {
-            Some(own) => own.del(&del, self.delegates),
-            None => self.delegates.del(&del),
+        let plugin = &request.config.plugin;
+        let deleted = match self.delegates.builtin(plugin) {
+            Some(own) => own.del(&request, self.delegates),
+            None => self.delegates.del(&request),
         };
-        let failed =
-            |failure| plugin_failed(AttachmentId::from(record), &plugin, Command::Del, failure);
-        deleted.err().map(failed).into_iter().collect()
+        deleted.map_err(|failure| plugin_failed(record.into(), plugin, Command::Del, failure))
     }
 
-    /// DEL of the plugins that were called, in reverse, all of them whatever fails; last the record
+    /// DEL of the plugins that were called, in reverse, going on past errors; without an error the record
     /// ends, and with it the device is free.
     pub(crate) fn detach(&self, record: &Record) -> Vec<Error> {
         let Some(chain) = &record.chain else { return Vec::new() };
-        // `CNI_NETNS` is optional for DEL; a path that leads elsewhere by now must not be given.
+        // `CNI_NETNS` is optional for DEL; a path to another namespace must not be given.
         let netns = match record.netns_state() {
             NetnsState::Alive => record.netns.as_ref().map(|netns| netns.path.clone()),
             NetnsState::Gone | NetnsState::Another => None,
@@ -99,7 +94,7 @@ impl Attacher<'_> {
             }
         };
         if record.state != State::Releasing {
-            // For people: DEL does without it, as on a full disk.
+            // Only for people: DEL goes on without it, as on a full disk.
             let _ = self.records.write(&Record { state: State::Releasing, ..record.clone() });
         }
         let mut errors = Vec::new();
@@ -107,11 +102,10 @@ impl Attacher<'_> {
             if netns.is_none() && GONE_WITH_NETNS.contains(&config.plugin.as_str()) {
                 continue;
             }
-            // Older plugins are not given a result at DEL.
-            let passes_result = config.version >= Version::V0_4_0;
-            // Of a chain that failed, what there is: a plugin may find by it what to remove.
+            // Of a chain that failed the result so far: a plugin may read from it what to remove.
             let result = chain.result.as_ref().or(chain.so_far.as_ref());
-            let previous = result.filter(|_| passes_result).cloned();
+            // `prevResult` is given to DEL from 0.4.0 on.
+            let previous = result.filter(|_| config.version >= Version::V0_4_0).cloned();
             let request = self.request(record, chain, netns.clone(), config.clone(), previous);
             if let Err(failure) = self.delegates.del(&request)
                 && !self.is_nothing_left(netns.is_some(), config, &failure)
@@ -125,44 +119,34 @@ impl Attacher<'_> {
         errors
     }
 
-    /// Returns whether a plugin says that there is nothing to clean up: code 3, "container unknown or
-    /// does not exist" (section "Error"). One of our own says so where it does not find the namespace,
-    /// and what it made is still in one that is there.
+    /// Returns whether a plugin's error says that there is nothing to clean up: code 3, "container unknown
+    /// or does not exist" (section "Error"). One of our own gives it where it cannot enter the namespace:
+    /// what it has changed in one that exists is still there.
     fn is_nothing_left(&self, has_netns: bool, config: &NetConf, failure: &Failure) -> bool {
         let is_own = self.delegates.builtin(&config.plugin).is_some();
         failure.code == Code::CONTAINER_UNKNOWN && !(is_own && has_netns)
     }
 }
 
-fn is_one_of(attachment: &Attachment, unreadable: &[Unreadable]) -> bool {
-    let mut named = unreadable.iter().filter_map(|file| file.attachment.as_ref());
-    named.any(|named| named.ifname == attachment.ifname)
+/// Returns the records of a chain as if all its plugins had been called.
+fn records_of_chain(sandbox: &Sandbox, chain: &Chain) -> Vec<Record> {
+    let netns = NetnsIdentity::of(&sandbox.netns).ok();
+    let mut records = Vec::new();
+    for (position, attachment) in chain.attachments.iter().enumerate() {
+        let mut record = sandbox.record(netns.clone(), attachment, None, position);
+        if let Some(chain) = &mut record.chain {
+            chain.called = chain.configs.len();
+        }
+        records.push(record);
+    }
+    records
 }
 
-fn place(record: &Record) -> usize {
+fn is_unreadable(record: &Record, unreadable: &[Unreadable]) -> bool {
+    let mut attachments = unreadable.iter().filter_map(|file| file.attachment.as_ref());
+    attachments.any(|attachment| attachment.ifname == record.ifname)
+}
+
+fn position(record: &Record) -> usize {
     record.chain.as_ref().map_or(usize::MAX, |chain| chain.position)
-}
-
-/// Returns the record of an attachment as ADD would write it today.
-fn as_today(sandbox: &Sandbox, attachment: &Attachment, position: usize) -> Record {
-    let configs = attachment.configs(None);
-    let chain = ChainPart {
-        position,
-        nad: attachment.nad.clone(),
-        resource: None,
-        device: None,
-        called: configs.len(),
-        configs,
-        args: attachment.args.clone(),
-        so_far: None,
-        result: None,
-    };
-    Record::of_chain(
-        sandbox.container_id.clone(),
-        attachment.ifname.clone(),
-        sandbox.pod.clone(),
-        attachment.network.clone(),
-        NetnsIdentity::of(&sandbox.netns).ok(),
-        chain,
-    )
 }

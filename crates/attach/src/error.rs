@@ -1,20 +1,19 @@
+//! Why a pod's networks cannot be attached or detached, and the CNI error code of each.
+
 use std::fmt;
 use std::path::PathBuf;
 
 use podbond_api::{NETWORKS_ANNOTATION, ObjectKey};
 use podbond_cni::{Code, Command, ContainerId, Failure, PodRef};
 use podbond_names::LinkName;
-
 use podbond_record::Record;
-
-use crate::{Attachment, Sandbox};
 
 mod input;
 
 pub use input::{ConfigError, ElementError, NetworksError};
 
-/// Why a pod's networks cannot be attached or detached. Each message begins with the object that
-/// it is about.
+/// Why a pod's networks cannot be attached or detached. Each message begins with the object that it is
+/// about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The pod's networks annotation is wrong.
@@ -23,6 +22,7 @@ pub enum Error {
         /// The pod.
         pod: ObjectKey,
         /// What is wrong with it.
+        #[source]
         reason: Box<NetworksError>,
     },
     /// The annotation names a NAD that is not there.
@@ -43,7 +43,7 @@ pub enum Error {
         /// Whether the namespace is the pod's because the element names none.
         implied: bool,
     },
-    /// Whether the NAD is there could not be found out.
+    /// A NAD cannot be looked up.
     #[error("NetworkAttachmentDefinition {nad} of pod {pod} cannot be looked up: {failure}")]
     Source {
         /// The pod.
@@ -51,6 +51,7 @@ pub enum Error {
         /// The NAD.
         nad: ObjectKey,
         /// Why.
+        #[source]
         failure: Box<Failure>,
     },
     /// A NAD's configuration is wrong.
@@ -59,6 +60,7 @@ pub enum Error {
         /// The NAD.
         nad: ObjectKey,
         /// What is wrong with it.
+        #[source]
         reason: ConfigError,
     },
     /// The default network's configuration is wrong.
@@ -67,6 +69,7 @@ pub enum Error {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
+        #[source]
         reason: ConfigError,
     },
     /// A network of a meta-plugin's configuration is wrong.
@@ -75,6 +78,7 @@ pub enum Error {
         /// Place in the list, from 0.
         position: usize,
         /// What is wrong with it.
+        #[source]
         reason: ConfigError,
     },
     /// Two networks of a meta-plugin's configuration would have the same interface name.
@@ -100,12 +104,12 @@ pub enum Error {
         nad: Box<ObjectKey>,
         /// The name.
         ifname: LinkName,
-        /// Whose it is.
+        /// What has it.
         taken: TakenBy,
     },
-    /// The sandbox's namespace is not there.
+    /// The sandbox's network namespace does not exist.
     #[error(
-        "pod {pod}: {} is no network namespace: make it first, or correct the path",
+        "pod {pod}: {} is not a network namespace: create it first, or correct the path",
         path.display()
     )]
     NoNetns {
@@ -117,70 +121,62 @@ pub enum Error {
     /// The sandbox has this attachment already.
     #[error("{attachment}: container {container_id} has it already: delete the pod first")]
     AlreadyAttached {
-        /// What is attached.
+        /// The attachment.
         attachment: Box<AttachmentId>,
         /// The sandbox.
         container_id: ContainerId,
     },
-    /// No device for an attachment, or its device cannot be given back.
+    /// There is no device for an attachment.
     #[error("{attachment}: {failure}")]
     Device {
-        /// Whose device.
+        /// The attachment.
         attachment: Box<AttachmentId>,
         /// Why.
+        #[source]
         failure: Box<Failure>,
     },
     /// A plugin failed.
     #[error("{attachment}: {command} by plugin {plugin} failed: {failure}")]
     Plugin {
-        /// What was to be made or taken away.
+        /// The attachment.
         attachment: Box<AttachmentId>,
         /// The plugin.
         plugin: String,
-        /// What it was asked for.
+        /// The operation.
         command: Command,
-        /// Its answer.
+        /// Its error.
+        #[source]
         failure: Box<Failure>,
     },
-    /// The pod's default route could not be led through the attachment that asks for it.
+    /// The pod's default route could not be set to the gateway of the attachment that asks for it.
     #[error("{attachment}: default-route cannot be set: {problem}")]
     DefaultRoute {
         /// The attachment.
         attachment: Box<AttachmentId>,
-        /// The kernel's words.
+        /// The kernel's message.
         problem: String,
     },
-    /// A file or directory could not be read or written.
-    #[error("cannot {action} {}: {problem}", path.display())]
-    File {
-        /// What was tried, as `write`.
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's words.
-        problem: String,
-    },
-    /// A configuration cannot be read.
+    /// A configuration directory or file cannot be read.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
     /// A record cannot be read or written.
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
-    /// Nobody can tell whether the namespace of an attachment is still there.
+    /// It is unknown whether the network namespace of an attachment still exists.
     #[error(
-        "{attachment}: it cannot be told whether its network namespace is still there, so nothing is \
-         changed: run podbond where it sees the node's mounts and processes"
+        "{attachment}: whether its network namespace still exists is unknown, so nothing is changed: \
+         run podbond where it sees the node's mounts and processes"
     )]
     UnknownNetns {
         /// The attachment.
         attachment: Box<AttachmentId>,
     },
-    /// An IPAM plugin does not take back a lease.
+    /// An IPAM plugin has not taken back a lease.
     #[error("{attachment}: its IPAM plugin has not taken back its lease: {problem}")]
     LeasePending {
         /// The attachment.
         attachment: Box<AttachmentId>,
-        /// What the plugin said.
+        /// The plugin's message.
         problem: String,
     },
     /// An ADD failed, and so did a part of undoing it.
@@ -190,6 +186,7 @@ pub enum Error {
     )]
     Undoing {
         /// Why the ADD failed.
+        #[source]
         cause: Box<Error>,
         /// What failed after that, in order.
         undoing: Vec<Error>,
@@ -199,13 +196,13 @@ pub enum Error {
 /// Which attachment an error is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachmentId {
-    /// The pod; none where only the container is known.
+    /// The pod; none where the caller of ADD named none.
     pub pod: Option<PodRef>,
     /// The container.
     pub container_id: ContainerId,
     /// The interface.
     pub ifname: LinkName,
-    /// What the status calls the network.
+    /// The network's name in the pod's status.
     pub network: String,
 }
 
@@ -220,17 +217,6 @@ impl fmt::Display for AttachmentId {
     }
 }
 
-impl AttachmentId {
-    pub(crate) fn of(sandbox: &Sandbox, attachment: &Attachment) -> Self {
-        Self {
-            pod: Some(sandbox.pod.clone()),
-            container_id: sandbox.container_id.clone(),
-            ifname: attachment.ifname.clone(),
-            network: attachment.name(),
-        }
-    }
-}
-
 impl From<&Record> for AttachmentId {
     fn from(record: &Record) -> Self {
         Self {
@@ -242,7 +228,7 @@ impl From<&Record> for AttachmentId {
     }
 }
 
-/// Who has an interface name.
+/// What has an interface name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TakenBy {
     /// `lo`
@@ -257,15 +243,7 @@ pub enum TakenBy {
 }
 
 impl Error {
-    pub(crate) fn file(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-        error: &std::io::Error,
-    ) -> Self {
-        Self::File { action, path: path.into(), problem: error.to_string() }
-    }
-
-    /// The failure of a plugin or of a caller's trait behind this error.
+    /// Returns the failure of a plugin, or of the caller's source or devices, that this error wraps.
     fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Source { failure, .. }
@@ -279,6 +257,7 @@ impl Error {
         }
     }
 
+    /// Returns the CNI error code: that of the plugin that failed, where one did.
     fn code(&self) -> Code {
         if let Some(failure) = self.failure() {
             return failure.code;
@@ -287,7 +266,7 @@ impl Error {
             Self::NoNetns { .. } => Code::INVALID_ENVIRONMENT,
             Self::AlreadyAttached { .. } => Code::CONFLICT,
             Self::DefaultRoute { .. } => Code::KERNEL,
-            Self::File { .. } | Self::State(_) | Self::Record(_) => Code::IO,
+            Self::State(_) | Self::Record(_) => Code::IO,
             Self::UnknownNetns { .. } | Self::LeasePending { .. } => Code::TRY_AGAIN,
             Self::Undoing { cause, .. } => cause.code(),
             _ => Code::INVALID_CONFIG,
@@ -296,7 +275,6 @@ impl Error {
 }
 
 impl From<Error> for Failure {
-    /// The answer to a runtime: the code of the plugin that failed, where one did.
     fn from(error: Error) -> Self {
         Self::new(error.code(), &error)
     }

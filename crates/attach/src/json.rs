@@ -1,8 +1,8 @@
-//! How JSON is shown in messages.
+//! JSON in error messages: the place of a syntax error, and values cut to a length.
 
 use serde_json::Value;
 
-/// Line, column and words of a parser's error.
+/// Returns line, column and message of a parser's error.
 pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
     let (line, column) = (error.line(), error.column());
     let whole = error.to_string();
@@ -10,7 +10,7 @@ pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
     (line, column, whole.strip_suffix(&place).unwrap_or(&whole).to_owned())
 }
 
-/// A value, cut where it becomes long.
+/// Returns a value as it is shown, cut at 60 characters.
 pub(crate) fn show(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();

@@ -1,16 +1,14 @@
-//! A pod's networks: which ones it asks for, in which order they are attached, and what is written
-//! down so that they can be taken away again.
+//! Attaching a pod to its networks: from the networks annotation and each NetworkAttachmentDefinition (NAD)
+//! to calls of CNI plugins in order, undone in reverse, and to the network-status annotation.
 //!
-//! - **Asking**: [`parse_networks`] reads the pod's annotation; [`Chain::resolve`] looks up the NADs
-//!   and gives the attachments in order. Both are pure: a chain is data, to be planned or run.
-//! - **Running**: [`Attacher::add`] calls the plugins, and undoes all in reverse when one fails.
+//! - **What**: [`parse_networks`] reads the annotation; [`Chain::resolve`] looks up the NADs and returns
+//!   the attachments in order. Both are pure: a chain is data, to be planned or run.
+//! - **ADD, DEL**: [`Attacher::add`] calls the plugins, and undoes all in reverse when one fails.
 //!   [`Attacher::delete`] needs nothing but the records.
-//! - **Looking after**: [`Attacher::check`] compares what is with what was made;
-//!   [`Attacher::end_orphan`] undoes what outlived its namespace; [`Attacher::unready`] tells why
-//!   nothing could be made.
-//! - **Telling**: [`NetworkStatus`] is the pod's network-status annotation.
+//! - **CHECK, GC, STATUS**: [`Attacher::check`], [`Attacher::end_orphan`], [`Attacher::unready`].
+//! - **Status**: [`NetworkStatus`] is an entry of the pod's network-status annotation.
 //!
-//! Where NADs come from ([`Source`]) and who picks a device ([`Devices`]) is for the caller to say.
+//! The caller provides the NADs ([`Source`]) and chooses devices ([`Devices`]).
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -19,19 +17,15 @@ mod add;
 mod attacher;
 mod chain;
 mod check;
-mod default_network;
+mod cni_args;
 mod default_route;
 mod del;
-mod delegated;
-mod element;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod json;
-mod nad;
-mod networks;
-mod ports;
-mod readiness;
+mod network_status;
+mod selections;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -39,10 +33,9 @@ mod traits;
 
 pub use add::Added;
 pub use attacher::{Attacher, Sandbox};
-pub use chain::{Attachment, Chain, DeviceRequest};
+pub use chain::{Attachment, Chain, DefaultNetwork, DeviceRequest, default_network};
 pub use check::Checked;
-pub use default_network::{DefaultNetwork, default_network};
 pub use error::{AttachmentId, ConfigError, ElementError, Error, NetworksError, TakenBy};
-pub use networks::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
-pub use status::{DeviceInfo, NetworkStatus, StatusDns, annotation, statuses_of};
+pub use network_status::{DeviceInfo, NetworkStatus, annotation, statuses_of};
+pub use selections::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
 pub use traits::{Device, Devices, Source};

@@ -1,185 +1,121 @@
-use std::net::IpAddr;
+//! STATUS of a chain's plugins: why ADD would fail at present.
 
-use podbond_cni::{CniResult, Dns, Interface};
-use podbond_names::{LinkName, Mac, PciAddress};
-use podbond_record::Record;
-use serde::{Serialize, Serializer};
-use serde_json::json;
+use podbond_cni::{Code, Failure, NetConf, NodeRequest, Version};
 
-/// The version of the Device Information Specification that `device-info` follows.
-const DEVICE_INFO_VERSION: &str = "1.1.0";
+use crate::attacher::Attacher;
+use crate::chain::Chain;
 
-/// One entry of the annotation `k8s.v1.cni.cncf.io/network-status` (multi-net-spec 1.3, section 5).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NetworkStatus {
-    /// `namespace/name` of the NAD, or the default network's name.
-    pub name: String,
-    /// The interface in the pod.
-    pub interface: LinkName,
-    /// Its addresses, without prefix lengths.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ips: Vec<IpAddr>,
-    /// Its hardware address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mac: Option<Mac>,
-    /// Its MTU in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    /// Whether this is the pod's default network.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub default: bool,
-    /// The resolver's configuration; written even where it is empty, as Multus does.
-    pub dns: StatusDns,
-    /// The device behind the interface.
-    #[serde(rename = "device-info", skip_serializing_if = "Option::is_none")]
-    pub device_info: Option<DeviceInfo>,
-    /// The gateways of its default routes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub gateway: Vec<IpAddr>,
-}
-
-/// `dns` of a status.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct StatusDns {
-    /// Name servers, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub nameservers: Vec<String>,
-    /// The local domain.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
-    /// Search domains, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub search: Vec<String>,
-    /// Options for the resolver.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
-}
-
-/// `device-info` of a status: a PCI device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// Its address.
-    pub pci_address: PciAddress,
-}
-
-impl Serialize for DeviceInfo {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json!({
-            "type": "pci",
-            "version": DEVICE_INFO_VERSION,
-            "pci": {"pci-address": self.pci_address},
-        })
-        .serialize(serializer)
+impl Attacher<'_> {
+    /// Returns why ADD of a chain would fail at present, as far as that shows without a pod. Each plugin
+    /// must be installed, and its STATUS is called: of our own whatever the version of its configuration,
+    /// of another from 1.1.0 on, the first version that has STATUS.
+    pub fn unready(&self, chain: &Chain) -> Vec<Failure> {
+        let records = self.records.writable().err().map(|error| {
+            let msg = format!(
+                "what ADD does cannot be recorded: {error}: make room, or mount the filesystem for \
+                 writing"
+            );
+            Failure::new(Code::NOT_AVAILABLE, msg)
+        });
+        let configs = chain.attachments.iter().flat_map(|attachment| attachment.configs(None));
+        records.into_iter().chain(configs.filter_map(|config| self.status(config).err())).collect()
     }
-}
 
-/// The annotation's text.
-pub fn annotation(statuses: &[NetworkStatus]) -> String {
-    // Texts and numbers only: serializing them cannot fail.
-    serde_json::to_string(statuses).unwrap_or_default()
-}
-
-/// Returns the status of a chain's attachment; empty where its ADD did not come to its end.
-pub fn statuses_of(record: &Record) -> Vec<NetworkStatus> {
-    let Some(chain) = &record.chain else { return Vec::new() };
-    let Some(result) = &chain.result else { return Vec::new() };
-    let subject = Subject {
-        name: record.network_name(),
-        ifname: &record.ifname,
-        is_default: chain.nad.is_none(),
-        device: chain.device,
-    };
-    statuses(&subject, result)
-}
-
-/// Whose status it is.
-pub(crate) struct Subject<'a> {
-    pub(crate) name: String,
-    pub(crate) ifname: &'a LinkName,
-    pub(crate) is_default: bool,
-    pub(crate) device: Option<PciAddress>,
-}
-
-/// The status of an attachment: an entry for each interface in the pod, and one of the attachment's
-/// own name where the result tells of none.
-pub(crate) fn statuses(subject: &Subject<'_>, result: &CniResult) -> Vec<NetworkStatus> {
-    let inside: Vec<(usize, &Interface)> = result
-        .interfaces
-        .iter()
-        .enumerate()
-        .filter(|(_, interface)| interface.sandbox.as_ref().is_some_and(|path| !path.is_empty()))
-        .collect();
-    let entry = |interface: Option<&Interface>, ips, is_default| {
-        let pci_id = || interface.and_then(|interface| interface.pci_id.as_ref()?.parse().ok());
-        NetworkStatus {
-            name: subject.name.clone(),
-            interface: interface.map_or(subject.ifname, |interface| &interface.name).clone(),
-            ips,
-            mac: interface.and_then(|interface| interface.mac),
-            mtu: interface.and_then(|interface| interface.mtu),
-            default: is_default,
-            dns: dns(&result.dns),
-            device_info: subject
-                .device
-                .or_else(pci_id)
-                .map(|pci_address| DeviceInfo { pci_address }),
-            gateway: gateways(result),
+    fn status(&self, config: NetConf) -> Result<(), Failure> {
+        self.delegates.check_installed(&config, self.path)?;
+        let request = NodeRequest::status(self.path.to_vec(), config);
+        let config = &request.config;
+        if config.version >= Version::V1_1_0 {
+            return self.delegates.status(&request);
         }
-    };
-    let all_ips = || result.ips.iter().map(|ip| ip.address.addr()).collect();
-    match inside.as_slice() {
-        [] => vec![entry(None, all_ips(), subject.is_default)],
-        [(_, interface)] if result.interfaces.len() == 1 => {
-            vec![entry(Some(interface), all_ips(), subject.is_default)]
-        }
-        several => {
-            let default = subject.is_default.then(|| default_interface(several, result)).flatten();
-            let last = several.last().map(|(index, _)| *index);
-            several
-                .iter()
-                .map(|&(index, interface)| {
-                    // An address that names no interface is given to the last one, as in Multus.
-                    let is_its = |of: Option<usize>| of.or(last) == Some(index);
-                    let ips = result.ips.iter().filter(|ip| is_its(ip.interface));
-                    let ips = ips.map(|ip| ip.address.addr()).collect();
-                    entry(Some(interface), ips, default == Some(index))
-                })
-                .collect()
-        }
+        // By the path, since a plugin of another may have the name of ours, as `host-local`.
+        let Some(plugin) = self.delegates.builtin_on_path(&config.plugin, self.path) else {
+            return Ok(());
+        };
+        // Ours would call STATUS of its IPAM plugin in the same version.
+        let ipam = config.ipam.clone();
+        let ipam = ipam.filter(|ipam| self.delegates.builtin_on_path(ipam, self.path).is_some());
+        let config = NetConf { ipam, ..config.clone() };
+        plugin.status(&NodeRequest { config, ..request }, self.delegates)
     }
-}
-
-/// Which of several interfaces the default network's entry is about: the first one that has an
-/// address with a gateway, or just the first one.
-fn default_interface(inside: &[(usize, &Interface)], result: &CniResult) -> Option<usize> {
-    let with_gateway = result.ips.iter().filter(|ip| ip.gateway.is_some());
-    with_gateway
-        .filter_map(|ip| ip.interface)
-        .find(|index| inside.iter().any(|(inside, _)| inside == index))
-        .or_else(|| inside.first().map(|(index, _)| *index))
-}
-
-/// The next hops of the default routes. A route without one leaves through its address's gateway;
-/// a route on the link itself has none at all.
-fn gateways(result: &CniResult) -> Vec<IpAddr> {
-    let mut gateways = Vec::new();
-    for route in result.routes.iter().filter(|route| route.dst.prefix_len() == 0) {
-        let is_its = |gateway: &IpAddr| gateway.is_ipv4() == route.dst.addr().is_ipv4();
-        let of_address = || result.ips.iter().filter_map(|ip| ip.gateway).find(is_its);
-        let gateway = route.gw.or_else(of_address);
-        if let Some(gateway) = gateway
-            && !gateways.contains(&gateway)
-        {
-            gateways.push(gateway);
-        }
-    }
-    gateways
-}
-
-fn dns(dns: &Dns) -> StatusDns {
-    let Dns { nameservers, domain, search, options } = dns.clone();
-    StatusDns { nameservers, domain, search, options }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use podbond_cni::Code;
+    use podbond_record::Records;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{Fault, Node};
+
+    fn chain(delegates: &Value) -> Chain {
+        let (pod, eth0) = ("demo/pod".parse().unwrap(), "eth0".parse().unwrap());
+        Chain::delegated(&pod, delegates.as_array().unwrap(), &eth0).unwrap()
+    }
+
+    fn unready(node: &Node, delegates: &Value) -> Vec<String> {
+        let path = [node.directory.path().join("bin")];
+        let failures =
+            node.with(|attacher| Attacher { path: &path, ..*attacher }.unready(&chain(delegates)));
+        failures.into_iter().map(|failure| failure.msg).collect()
+    }
+
+    #[test]
+    fn own_plugins_are_asked_in_every_version() {
+        let node = Node::new();
+        let delegates = json!([
+            {"name": "a", "type": "one", "cniVersion": "0.3.1"},
+            {"name": "b", "cniVersion": "1.1.0", "plugins": [{"type": "two"}, {"type": "three"}]},
+        ]);
+        assert_eq!(unready(&node, &delegates), [""; 0]);
+        assert_eq!(node.script.take(), ["STATUS a one", "STATUS b two", "STATUS b three"]);
+        for call in ["STATUS a one", "STATUS b three"] {
+            node.script.fault(call, Fault::Fails(Code::NOT_AVAILABLE));
+        }
+        let expected = ["STATUS a one fails by request", "STATUS b three fails by request"];
+        assert_eq!(unready(&node, &delegates), expected);
+    }
+
+    #[test]
+    fn foreign_plugin_is_asked_from_1_1_0() {
+        let node = Node::new();
+        let program = node.path("bin/foreign");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        let answer = r#"{"code": 50, "msg": "the server is down"}"#;
+        fs::write(&program, format!("#!/bin/sh\necho '{answer}'; exit 1\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let one = |plugin: &str, version: &str| json!([{"name": "a", "type": plugin, "cniVersion": version}]);
+        assert_eq!(unready(&node, &one("foreign", "1.0.0")), [""; 0]);
+        let down = ["plugin \"foreign\": the server is down"];
+        assert_eq!(unready(&node, &one("foreign", "1.1.0")), down);
+        assert!(unready(&node, &one("absent", "1.0.0"))[0].contains("\"absent\" is not in"));
+        // The IPAM plugin of one of ours, in the version of the network.
+        let leased = |ipam: &str| json!([{"name": "a", "type": "one", "cniVersion": "1.0.0", "ipam": {"type": ipam}}]);
+        assert_eq!(unready(&node, &leased("foreign")), [""; 0]);
+        // One that has the name of ours, and is another's.
+        fs::copy(&program, program.with_file_name("two")).unwrap();
+        assert_eq!(unready(&node, &one("two", "1.0.0")), [""; 0]);
+        assert_eq!(unready(&node, &leased("two")), [""; 0]);
+        assert_eq!(unready(&node, &one("two", "1.1.0")), ["plugin \"two\": the server is down"]);
+        assert_eq!(node.script.take(), ["STATUS a one", "STATUS a one"]);
+        assert!(unready(&node, &leased("absent"))[0].contains("\"absent\" is not in"));
+    }
+
+    #[test]
+    fn unwritable_records_are_a_reason() {
+        let node = Node::new();
+        let delegates = json!([{"name": "a", "type": "one"}]);
+        let failures = node.with(|attacher| {
+            let records = Records::new(Path::new("/proc/none"), Path::new("/proc/none"));
+            Attacher { records: &records, ..*attacher }.unready(&chain(&delegates))
+        });
+        assert_eq!(failures[0].code, Code::NOT_AVAILABLE);
+        let start = "what ADD does cannot be recorded: cannot make the directory /proc/none";
+        assert!(failures[0].msg.starts_with(start), "{failures:?}");
+    }
+}

@@ -1,5 +1,5 @@
-//! A node without a kernel: plugins that write down how they are called and fail where they are
-//! told to, a pool of VFs, and links to the own namespace for those of pods.
+//! A node for unit tests: plugins that note their calls and fail on request, a pool of VFs, and links to
+//! the test's own namespace for those of pods.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,14 +21,14 @@ use crate::{
     default_network,
 };
 
-/// What a call of a plugin shall do instead of succeeding.
+/// How a call of a plugin fails.
 #[derive(Clone, Copy)]
 pub(crate) enum Fault {
     Fails(Code),
     Crashes,
 }
 
-/// Writes down each call as `ADD net1 one`, and fails where it is told to.
+/// Notes each call as `ADD net1 one`, and fails those for which a fault is set.
 #[derive(Default)]
 pub(crate) struct Script {
     calls: Mutex<Vec<String>>,
@@ -39,16 +39,16 @@ pub(crate) struct Script {
 impl Script {
     fn call(&self, command: Command, plugin: &str, request: &Request) -> Result<(), Failure> {
         self.requests.lock().unwrap().push(request.clone());
-        self.tell(&format!("{command} {} {plugin}", request.ifname))
+        self.note(&format!("{command} {} {plugin}", request.ifname))
     }
 
-    fn tell(&self, call: &str) -> Result<(), Failure> {
+    fn note(&self, call: &str) -> Result<(), Failure> {
         self.calls.lock().unwrap().push(call.to_owned());
         let fault = self.faults.lock().unwrap().get(call).copied();
         match fault {
             None => Ok(()),
-            Some(Fault::Fails(code)) => Err(Failure::new(code, format!("{call} was told to fail"))),
-            Some(Fault::Crashes) => panic!("{call} was told to crash"),
+            Some(Fault::Fails(code)) => Err(Failure::new(code, format!("{call} fails by request"))),
+            Some(Fault::Crashes) => panic!("{call} crashes by request"),
         }
     }
 
@@ -56,7 +56,7 @@ impl Script {
         self.faults.lock().unwrap().insert(call.to_owned(), fault);
     }
 
-    /// The calls since the last look, with how each was to go cleared.
+    /// Returns the calls since the last one of this, and forgets their requests.
     pub(crate) fn take(&self) -> Vec<String> {
         self.requests.lock().unwrap().clear();
         std::mem::take(&mut *self.calls.lock().unwrap())
@@ -94,7 +94,7 @@ impl Plugin for Fake<'_> {
 
     /// It does not ask an IPAM plugin that it is not given.
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        self.1.tell(&format!("STATUS {} {}", request.config.name, self.0))?;
+        self.1.note(&format!("STATUS {} {}", request.config.name, self.0))?;
         delegates.ipam_status(request)
     }
 }
@@ -190,7 +190,7 @@ impl Node {
         records
     }
 
-    /// Lets the recorded namespace of a sandbox be one of an earlier boot, as if it were gone.
+    /// Changes the recorded namespace of a sandbox to one of an earlier boot, as if it were gone.
     pub(crate) fn end_netns(&self, sandbox: &Sandbox) {
         for mut record in self.records() {
             if record.container_id == sandbox.container_id {

@@ -196,8 +196,8 @@ impl Drop for Node {
 }
 
 #[test]
-fn a_namespace_made_anew_at_the_same_path_is_told_from_the_old_one() {
-    let node = Node::new("attach-anew");
+fn new_namespace_at_the_same_path_is_another_one() {
+    let node = Node::new("attach-new");
     node.add("a").unwrap();
     let message = node.add("a").unwrap_err().to_string();
     assert!(message.contains("interface eth0 for network 10.88.0: container"), "{message}");
@@ -215,7 +215,7 @@ fn a_namespace_made_anew_at_the_same_path_is_told_from_the_old_one() {
 }
 
 #[test]
-fn a_namespace_that_is_gone_does_not_stand_in_the_way_of_delete() {
+fn delete_succeeds_where_the_namespace_is_gone() {
     let node = Node::new("attach-gone");
     node.add("a").unwrap();
     node.remove_netns();
@@ -223,18 +223,18 @@ fn a_namespace_that_is_gone_does_not_stand_in_the_way_of_delete() {
     assert_eq!(node.deleted_in(), [None, None]);
     assert!(!node.has_records());
     let message = node.add("a").unwrap_err().to_string();
-    assert!(message.contains("attach-gone is no network namespace"), "{message}");
+    assert!(message.contains("attach-gone is not a network namespace"), "{message}");
 }
 
 #[test]
-fn default_routes_stand_beside_each_other_unless_the_annotation_says_which() {
+fn default_routes_add_up_without_default_route_key() {
     let node = Node::new("attach-beside");
     node.add("a").unwrap();
     assert_eq!(node.default_routes("-4"), ["10.88.0.1 eth0", "10.1.0.1 net1"]);
 }
 
 #[test]
-fn the_default_route_leads_through_the_attachment_that_asks_for_it() {
+fn default_route_is_set_through_its_attachment() {
     let node = Node::new("attach-route");
     let added = node.add(r#"[{"name": "a", "default-route": ["10.1.0.7"]}]"#).unwrap();
     assert_eq!(node.default_routes("-4"), ["10.1.0.7 net1"]);
@@ -259,8 +259,8 @@ fn each_address_family_has_its_own_default_route() {
 }
 
 #[test]
-fn a_default_route_gives_way_whoever_made_it() {
-    // As daemons of routing and routers' advertisements make them. Of IPv6 the kernel joins both.
+fn default_route_of_any_protocol_is_replaced() {
+    // As routing daemons and router advertisements add them. The kernel joins both of IPv6.
     for (name, protocol) in [("attach-static", "static"), ("attach-ra", "ra")] {
         let mut node = Node::new(name);
         node.veth.protocol = protocol;
@@ -272,7 +272,7 @@ fn a_default_route_gives_way_whoever_made_it() {
 }
 
 #[test]
-fn a_gateway_that_cannot_be_reached_undoes_the_chain() {
+fn unreachable_gateway_undoes_the_chain() {
     let node = Node::new("attach-unreachable");
     let error = node.add(r#"[{"name": "a", "default-route": ["192.0.2.1"]}]"#).unwrap_err();
     let message = error.to_string();
@@ -281,7 +281,7 @@ fn a_gateway_that_cannot_be_reached_undoes_the_chain() {
         "{message}"
     );
     assert_eq!(node.deleted_in().len(), 2);
-    let left = ip(&format!("-n {} -o link show type veth", node.name));
-    assert!(left.is_empty(), "{left}");
+    let links = ip(&format!("-n {} -o link show type veth", node.name));
+    assert!(links.is_empty(), "{links}");
     assert!(!node.has_records());
 }

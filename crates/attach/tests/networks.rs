@@ -1,4 +1,4 @@
-//! What must hold of every networks annotation.
+//! Properties of every networks annotation: both forms are equivalent, and no text makes the parser panic.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use podbond_attach::parse_networks;
@@ -24,7 +24,7 @@ fn read(text: &str) -> Vec<Network> {
 
 proptest! {
     #[test]
-    fn both_forms_say_the_same(
+    fn both_forms_are_equivalent(
         networks in prop::collection::vec(network(), 1..5), space in "[ \n]{0,2}"
     ) {
         let short: Vec<String> = networks.iter().map(|(namespace, name, interface)| {
@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused_with_words(text in "[\\[\\]{}\",:@/ a-z0-9.]{0,60}|\\PC{0,40}") {
+    fn any_text_is_read_or_refused_with_a_message(text in "[\\[\\]{}\",:@/ a-z0-9.]{0,60}|\\PC{0,40}") {
         if let Err(error) = parse_networks(&text) {
             prop_assert!(!error.to_string().is_empty());
         }
@@ -48,7 +48,7 @@ proptest! {
 }
 
 #[test]
-fn what_nests_too_deep_is_refused() {
+fn too_deep_nesting_is_refused() {
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let text = format!(r#"[{{"name": "a", "cni-args": {{"x": {open}{close}}}}}]"#);
     let message = parse_networks(&text).unwrap_err().to_string();

@@ -244,4 +244,18 @@ mod tests {
         record.link = Some(LinkPart::new("sriov", &bond).unwrap());
         assert_eq!(BondRecord::read(&record), None);
     }
+
+    #[test]
+    fn bond_of_a_version_1_record_is_read() {
+        let text = include_str!("../../record/v1/bond.json");
+        let record: Record = serde_json::from_str(text).unwrap();
+        let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
+        let bond = BondRecord::read(&Record { netns: Some(netns), ..record }).unwrap();
+        let net1 = LinkRef::pod("net1".parse().unwrap());
+        assert_eq!(bond.mode(), Some(BondMode::ActiveBackup));
+        assert!(bond.was_up(&net1) && bond.has_taken(&net1.name, LinksAre::InPod));
+        assert_eq!(bond.function(&net1.name), Some("0000:02:10.0".parse().unwrap()));
+        let mac = Some(Mac::new([2, 0, 0, 0, 0, 1]));
+        assert_eq!(bond.port(&net1.name).map(|port| (port.mac, port.mtu)), Some((mac, 1500)));
+    }
 }

@@ -10,7 +10,7 @@ use crate::holder::attachment_of;
 use crate::lease::LeaseDir;
 
 /// Fails unless the attachment holds a lease for each address of `prevResult` that is of the ranges,
-/// and there is one. All that are missing stand in one error.
+/// and there is one. One error names all that are missing.
 pub(crate) fn check(request: &Request) -> Result<(), Error> {
     let config = Config::new(&request.config)?;
     let attachment = attachment_of(request);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_of_another_is_found() {
+    fn lease_of_another_is_reported() {
         let scene = Scene::documented();
         let added = scene.added("c1");
         check(&added).unwrap();

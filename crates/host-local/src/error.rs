@@ -67,7 +67,7 @@ pub(crate) enum Error {
          filesystem for writing"
     )]
     NotWritable { network: String, source: podbond_state::Error },
-    /// STATUS: a range set has no address left.
+    /// STATUS: a range set is exhausted.
     #[error(
         "network {network:?}: no address is left in {field}, {ranges}: delete pods that use the \
          network, or widen the range"

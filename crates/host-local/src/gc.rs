@@ -1,4 +1,4 @@
-//! GC: releases the leases of attachments that are not valid any more.
+//! GC: releases the leases of all but the valid attachments.
 
 use podbond_cni::NodeRequest;
 
@@ -6,7 +6,7 @@ use crate::config::directory;
 use crate::error::Error;
 use crate::lease::LeaseDir;
 
-/// Removes the leases of all but the valid attachments. What is no lease is left unchanged, whatever
+/// Removes the leases of all but the valid attachments. What is not a lease is left unchanged, whatever
 /// it is called.
 pub(crate) fn gc(request: &NodeRequest) -> Result<(), Error> {
     let Some(dir) = LeaseDir::open(&directory(&request.config)?)? else { return Ok(()) };

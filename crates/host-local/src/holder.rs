@@ -12,11 +12,11 @@ pub enum Holder {
     Attachment(Attachment),
     /// A container, as old versions of the reference plugin wrote it: without an interface.
     Container(ContainerId),
-    /// Nobody: the file is empty. A file is written under the lock, so whoever reads an empty one
-    /// under the lock knows that its writer died before it could give the address away.
+    /// Nobody: the file is empty. Files are written under the lock, so that the writer of one that is empty
+    /// under the lock was killed before its ADD could return the address.
     Nobody,
-    /// No lease: what host-local writes looks otherwise. The address is given to nobody, and the
-    /// file is left unchanged.
+    /// Not a lease as host-local writes it. The address is leased to nobody, and the file stays
+    /// unchanged.
     Foreign,
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct LeaseDir {
 }
 
 impl LeaseDir {
-    /// Locks the directory, which is made if need be.
+    /// Locks the directory, which is created if need be.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
         if !path.is_dir() {
             let created = DirBuilder::new().recursive(true).mode(0o755).create(path);
@@ -88,8 +88,8 @@ impl LeaseDir {
         &self.path
     }
 
-    /// Returns all leases in the order of their addresses, and why others cannot be read. Removes
-    /// what a killed process has left of writing a file: nobody writes without the lock.
+    /// Returns all leases in the order of their addresses, and why others cannot be read. Removes the
+    /// temporary files of killed processes: nobody writes without the lock.
     pub(crate) fn leases(&self) -> (Vec<Lease>, Vec<Error>) {
         let entries = match entries(&self.path) {
             Ok(entries) => entries,
@@ -130,8 +130,8 @@ impl LeaseDir {
         }
     }
 
-    /// Makes a lease; fails where the address has one. An empty file is nobody's and is replaced: a
-    /// process that was killed between making and writing it left it, as the reference plugin may.
+    /// Leases an address; fails where it is leased. An empty file is nobody's and is replaced: a process
+    /// that was killed between creating and writing a file leaves one, as the reference plugin may.
     pub(crate) fn reserve(&self, address: IpAddr, attachment: &Attachment) -> Result<(), Error> {
         let (path, content) = (self.file(address), content(attachment));
         match create(&path, content.as_bytes()) {
@@ -150,8 +150,8 @@ impl LeaseDir {
         Ok(remove(&path)?)
     }
 
-    /// Returns the address that was given last from the range set of this index; none where it is
-    /// not known. Fails where it could not be written, as something else is in the file's place.
+    /// Returns the address that was leased last from the range set of this index; none where that is not
+    /// recorded. Fails where it could not be written, as something else is in the file's place.
     pub(crate) fn last_reserved(&self, set: usize) -> Result<Option<IpAddr>, Error> {
         let path = self.last_reserved_file(set);
         refuse_other_than_file(&path)?;
@@ -251,12 +251,11 @@ fn refuse_other_than_file(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Returns whether a killed process has left this of writing one of host-local's files: `dataDir`
-/// may have files of others in it.
+/// Returns whether this is a temporary file of host-local: `dataDir` may have files of others in it.
 fn is_unfinished_lease(name: &OsStr) -> bool {
     let Some(name) = name.to_str().filter(|name| is_unfinished(name)) else { return false };
     let name = name.trim_start_matches('.').trim_end_matches(".new");
-    // The address, or the address and what tells several writers apart.
+    // The address, or the address and a random suffix.
     let address = name.rsplit_once('.').map_or(name, |(address, _)| address);
     [name, address].iter().any(|address| address.parse::<IpAddr>().is_ok())
         || name.starts_with("last_reserved_ip.")

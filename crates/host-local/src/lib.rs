@@ -1,13 +1,13 @@
 //! The IPAM plugin `host-local`: addresses from configured ranges, leases as files on this host.
 //!
 //! Its files are the reference plugin's (`plugins/ipam/host-local` of containernetworking), so that
-//! a node's plugin can be exchanged in both directions while containers live: a directory for each
-//! network, in it a file for each lease, named after the address, holding container ID and
-//! interface name; the address given last of each range set; and a lock.
+//! a node's plugin can be replaced in both directions while containers run: a directory for each
+//! network, in it a file for each lease, named after the address, with container ID and interface
+//! name; the address leased last of each range set; and a lock.
 //!
-//! A lease is found by its address, which is its file's name; the next free address by trying the
-//! range's addresses in order. Which addresses an attachment has stands inside of the files alone:
-//! ADD, and a DEL whose `prevResult` does not tell, read them all.
+//! The lease of an address is its file; the next free address is the first one in the range's order
+//! without a file. Which addresses an attachment has is inside the files alone: ADD, and a DEL without
+//! them in `prevResult`, read them all.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

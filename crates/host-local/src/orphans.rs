@@ -1,4 +1,4 @@
-//! Leases on all networks that belong to no pod any more, for `podbond gc`.
+//! Orphaned leases of all networks, for `podbond gc`.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ impl Orphan {
         self.dir.join(self.lease.address.to_string())
     }
 
-    /// Removes the lease, unless it has been written anew since it was found.
+    /// Removes the lease, unless its file has been written again since it was listed.
     pub fn release(&self) -> Result<(), Failure> {
         let Some(dir) = LeaseDir::open(&self.dir)? else { return Ok(()) };
         if dir.lease(self.lease.address)?.as_ref() != Some(&self.lease) {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn orphans_of_every_network_are_found_and_released() {
+    fn orphans_of_every_network_are_released() {
         let data_dir = data_dir(&[
             ("a/10.0.0.2", "gone\r\nnet1"),
             ("a/10.0.0.3", "gone\r\nnet2"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_that_was_written_anew_is_not_released() {
+    fn lease_that_was_written_again_is_not_released() {
         let data_dir = data_dir(&[("a/10.0.0.2", "gone\r\nnet1")]);
         let path = data_dir.path().join("a/10.0.0.2");
         let file = fs::File::options().write(true).open(&path).unwrap();

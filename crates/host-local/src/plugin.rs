@@ -1,4 +1,4 @@
-//! The CNI plugin `host-local`, as the table of plugins knows it.
+//! The commands of the CNI plugin `host-local`.
 
 use podbond_cni::{CniResult, Delegates, Failure, NodeRequest, Plugin, Request};
 

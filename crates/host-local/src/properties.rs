@@ -1,4 +1,4 @@
-//! What must hold of every range and every order in which addresses are leased and released.
+//! Properties of every range, and of every order in which addresses are leased and released.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,7 +48,7 @@ fn set() -> impl Strategy<Value = RangeSet> {
         .prop_filter_map("no set", |ranges| RangeSet::new("ipam.ranges[0]".to_owned(), ranges).ok())
 }
 
-/// Every address of the set that may be given, found without the code under test.
+/// Returns every address of the set that may be leased, without the code under test.
 fn givable(set: &RangeSet) -> BTreeSet<IpAddr> {
     let gateways: BTreeSet<IpAddr> = set.ranges.iter().map(|range| range.gateway).collect();
     let hosts = set.ranges.iter().flat_map(|range| {

@@ -136,8 +136,8 @@ impl RangeSet {
 
     /// Returns every address of the set in the order in which they are tried, round robin: a
     /// container that is restarted over and over gets every other address before it gets the same
-    /// one again. It begins after the address given last, or with the first range where that one is
-    /// not known, and comes to the one given last at the very end.
+    /// one again. It begins after the address leased last, or with the first range where none is
+    /// recorded, and ends with the address leased last.
     pub(crate) fn addresses_after(
         &self,
         last: Option<IpAddr>,
@@ -240,7 +240,7 @@ fn bits(address: IpAddr) -> u128 {
 /// Returns the address of this number in the family of another one.
 fn nth(family: IpAddr, bits: u128) -> IpAddr {
     match family {
-        // A number made of IPv4 addresses stays one: the ranges end within the family.
+        // The number of an IPv4 address fits: the ranges end within the family.
         IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
         IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
     }

@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
     Ok(parse(&String::from_utf8_lossy(&text)))
 }
 
-/// Parses the text of a file like /etc/resolv.conf. What a result has no field for is left out.
+/// Parses the text of a file like /etc/resolv.conf. What a result has no field for is dropped.
 fn parse(text: &str) -> Dns {
     let mut dns = Dns::default();
     for line in text.lines() {

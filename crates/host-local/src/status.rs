@@ -6,7 +6,7 @@ use crate::config::{Config, directory};
 use crate::error::Error;
 use crate::lease::LeaseDir;
 
-/// Fails with code 50 where no lease can be written, or a range set has no address left.
+/// Fails with code 50 where no lease can be written, or a range set is exhausted.
 pub(crate) fn status(request: &NodeRequest) -> Result<(), Error> {
     let config = Config::new(&request.config)?;
     let path = directory(&request.config)?;

@@ -1,31 +1,33 @@
+//! Which VFs belong to which resource, by the policies of the node: selectors, ranges and priorities.
+
 use podbond_api::{
     DeviceType, LinkType, Management, NicSelector, ObjectKey, ResourceName, SriovNetworkNodePolicy,
     VfRange,
 };
 use podbond_names::PciAddress;
 
-use crate::{Error, Inventory, Pf, Vf};
+use crate::cards::{Inventory, Pf, Vf};
+use crate::error::Error;
 
 /// Which PF gets how many VFs, and which VF belongs to which resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assignment {
     /// The PFs that a policy selects, in order of address.
     pub pfs: Vec<PfAssignment>,
-    /// Selections that gave way to a policy of a lower priority number.
+    /// Selections that yield to a policy of a lower priority number.
     pub overridden: Vec<Overridden>,
 }
 
-/// What the policies make of one PF.
+/// The VFs of one PF by its policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PfAssignment {
     /// The PF.
     pub pf: PciAddress,
-    /// How many VFs it has by its policies: the most that one of them asks for, and no more than
-    /// it can have.
+    /// How many VFs it gets: the most that one of its policies asks for, and no more than it can have.
     pub num_vfs: u16,
     /// The MTU in bytes that it is raised to: the largest that one of them asks for.
     pub mtu: Option<u32>,
-    /// Who makes its VFs.
+    /// Who creates its VFs.
     pub management: Management,
     /// Its pools, in order of their first VF.
     pub groups: Vec<VfGroup>,
@@ -46,10 +48,10 @@ pub struct VfGroup {
     pub mtu: Option<u32>,
 }
 
-/// A policy that would have VFs of a PF, were it not for another.
+/// A policy that yields VFs of a PF to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overridden {
-    /// The policy that gave way.
+    /// The policy that yields.
     pub policy: ObjectKey,
     /// The PF.
     pub pf: PciAddress,
@@ -58,7 +60,7 @@ pub struct Overridden {
 }
 
 impl Assignment {
-    /// The VFs of a resource that exist, in order of PF and index.
+    /// Returns the existing VFs of a resource, in order of PF and index.
     pub fn pool<'i>(
         &self,
         resource: &ResourceName,
@@ -74,7 +76,7 @@ impl Assignment {
         pool
     }
 
-    /// The resources that a policy makes, in order and each once.
+    /// Returns the resources of all policies, in order and each once.
     pub fn resources(&self) -> Vec<&ResourceName> {
         let mut all: Vec<_> = self.groups().map(|(_, group)| &group.resource).collect();
         all.sort();
@@ -87,11 +89,11 @@ impl Assignment {
     }
 }
 
-/// What the policies make of the cards. Labels of the node are not looked at: the policies given
-/// are all meant for it.
+/// Returns the VFs of each policy on these cards. Labels of the node are ignored: all policies given are
+/// for it.
 ///
-/// Policies share a PF by VF ranges. Where they want the same VFs, the lower priority number wins;
-/// between equals, and between two that name the PF themselves, that is an error.
+/// Policies share a PF by VF ranges. Where they select the same VFs, the lower priority number wins; between
+/// equals, and between two that name the PF themselves, that is an error.
 pub fn assign(
     policies: &[SriovNetworkNodePolicy],
     inventory: &Inventory,
@@ -110,9 +112,9 @@ pub fn assign(
     assign_matching(policies, inventory)
 }
 
-/// The same without regard for policies that match no PF, or one that cannot be what they ask for:
-/// a card that was taken out, or whose VFs others have not made yet, must not stand in the way of
-/// the others. Policies that are about to be put in force are for [`assign`].
+/// Returns the same without an error for policies that match no PF, or one that cannot be what they ask
+/// for: a card that was removed, or whose external VFs do not exist yet, must not keep others from serving.
+/// New policies are for [`assign`].
 pub(crate) fn assign_matching(
     policies: &[SriovNetworkNodePolicy],
     inventory: &Inventory,
@@ -128,7 +130,7 @@ pub(crate) fn assign_matching(
         for claim in claims {
             match granted.iter().find(|other| other.vfs.overlaps(claim.vfs)) {
                 None => granted.push(claim),
-                Some(other) => assignment.overridden.push(claim.give_way(other, pf)?),
+                Some(other) => assignment.overridden.push(claim.yield_to(other, pf)?),
             }
         }
         assignment.pfs.extend(merge(pf, &granted)?);
@@ -141,14 +143,13 @@ fn describe(pf: &Pf) -> String {
 }
 
 fn selects(selector: &NicSelector, pf: &Pf) -> bool {
-    let named = |link: &crate::NetLink| selector.pf_names.iter().any(|pf| pf.name == link.name);
     selector.vendor.is_none_or(|vendor| vendor == pf.vendor)
         && selector.device_id.is_none_or(|device| device == pf.device)
         && (selector.root_devices.is_empty() || selector.root_devices.contains(&pf.pci))
-        && (selector.pf_names.is_empty() || pf.link.as_ref().is_some_and(named))
+        && (selector.pf_names.is_empty() || !ranges_of(selector, pf).is_empty())
 }
 
-/// Whether the PF can be what the policy asks for.
+/// Returns an error where the PF cannot be what the policy asks for.
 fn check(policy: &SriovNetworkNodePolicy, pf: &Pf) -> Result<(), Error> {
     let (key, asked) = (policy.key.clone(), policy.num_vfs);
     if asked > pf.total_vfs {
@@ -180,7 +181,7 @@ fn check(policy: &SriovNetworkNodePolicy, pf: &Pf) -> Result<(), Error> {
     Ok(())
 }
 
-/// VFs of a PF that a policy wants.
+/// VFs of a PF that a policy selects.
 struct Claim<'p> {
     policy: &'p SriovNetworkNodePolicy,
     vfs: VfRange,
@@ -192,20 +193,24 @@ fn claims_of<'p>(policy: &'p SriovNetworkNodePolicy, pf: &Pf) -> Vec<Claim<'p>> 
     let selector = &policy.nic_selector;
     let names_pf = !selector.pf_names.is_empty() || !selector.root_devices.is_empty();
     let all = VfRange::first(policy.num_vfs);
-    let entries = selector
-        .pf_names
-        .iter()
-        .filter(|entry| Some(&entry.name) == pf.link.as_ref().map(|l| &l.name));
-    let mut ranges: Vec<_> = entries.filter_map(|entry| entry.vfs.or(all)).collect();
+    let mut ranges = ranges_of(selector, pf);
     if selector.pf_names.is_empty() {
-        ranges.extend(all);
+        ranges.push(None);
     }
-    ranges.into_iter().map(|vfs| Claim { policy, vfs, names_pf }).collect()
+    let ranges = ranges.into_iter().filter_map(|range| range.or(all));
+    ranges.map(|vfs| Claim { policy, vfs, names_pf }).collect()
+}
+
+/// Returns the VF ranges that `pfNames` gives for a PF, each none for all VFs; empty where none names it.
+fn ranges_of(selector: &NicSelector, pf: &Pf) -> Vec<Option<VfRange>> {
+    let Some(link) = &pf.link else { return Vec::new() };
+    let entries = selector.pf_names.iter().filter(|entry| entry.name == link.name);
+    entries.map(|entry| entry.vfs).collect()
 }
 
 impl Claim<'_> {
-    /// The record that this claim yields to one that was granted before, if it may.
-    fn give_way(&self, other: &Self, pf: &Pf) -> Result<Overridden, Error> {
+    /// Returns how this claim yields to one that was granted before, or the error where it may not.
+    fn yield_to(&self, other: &Self, pf: &Pf) -> Result<Overridden, Error> {
         let same_priority = self.policy.priority == other.policy.priority;
         let both_name_pf = self.names_pf && other.names_pf;
         if same_priority || both_name_pf {

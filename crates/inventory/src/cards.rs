@@ -1,8 +1,12 @@
+//! The physical and virtual functions (PFs and VFs) of a node, as sysfs and the kernel show them.
+
+use std::str::FromStr;
+
 use podbond_api::{LinkType, PciId};
 use podbond_kernel::{Apply, Kernel, LinkState, Sysfs};
 use podbond_names::{LinkName, Mac, PciAddress};
 
-use crate::Error;
+use crate::error::Error;
 
 /// The PFs of a node with their VFs, in order of PCI address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +45,16 @@ pub struct Vf {
     pub pci: PciAddress,
     /// The driver bound to it.
     pub driver: Option<String>,
-    /// Its link in the host's namespace; none while a pod has it, or while no network driver is
-    /// bound.
+    /// Its link on the host; none while a pod has it, or while no network driver is bound.
     pub link: Option<NetLink>,
-    /// The MAC that the PF keeps for it; none where the PF was not asked or does not say.
+    /// Its administrative MAC on the PF; none where it was not read, or the PF shows none.
     pub admin_mac: Option<Mac>,
 }
 
 /// A link of the host as sysfs shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetLink {
-    /// Its name at this moment.
+    /// Its name at present.
     pub name: LinkName,
     /// In bytes.
     pub mtu: u32,
@@ -63,9 +66,9 @@ pub struct NetLink {
     pub mac: Option<Mac>,
 }
 
-/// Cards that can be looked at and changed: the kernel's, or a stand-in in tests.
+/// Cards that can be observed and changed: the kernel's, or simulated ones in tests.
 pub trait Cards: Apply {
-    /// The cards as they are now, with the MACs that PFs keep for their VFs.
+    /// Returns the cards with the administrative MACs of their VFs.
     fn inventory(&mut self) -> Result<Inventory, Error>;
 }
 
@@ -74,10 +77,10 @@ impl Cards for Kernel {
         let mut inventory = Inventory::read(self.sysfs())?;
         for pf in inventory.pfs.iter_mut().filter(|pf| pf.num_vfs > 0) {
             let Some(link) = &pf.link else { continue };
-            let kept = self.vfs(&link.name)?;
+            let shown = self.vfs(&link.name)?;
             for vf in &mut pf.vfs {
-                let known = kept.iter().find(|known| known.pci == vf.pci);
-                vf.admin_mac = known.and_then(|known| known.settings.mac);
+                let of_pf = shown.iter().find(|shown| shown.pci == vf.pci);
+                vf.admin_mac = of_pf.and_then(|shown| shown.settings.mac);
             }
         }
         Ok(inventory)
@@ -85,7 +88,7 @@ impl Cards for Kernel {
 }
 
 impl Inventory {
-    /// The cards as sysfs shows them. What vanishes meanwhile is left out.
+    /// Returns the cards as sysfs shows them, without those that vanish meanwhile.
     pub fn read(sysfs: &Sysfs) -> Result<Self, Error> {
         let mut pfs = Vec::new();
         for pci in sysfs.network_functions()? {
@@ -96,47 +99,49 @@ impl Inventory {
         Ok(Self { pfs })
     }
 
-    /// The PF at an address.
+    /// Returns the PF at an address.
     pub fn pf(&self, pci: PciAddress) -> Option<&Pf> {
         self.pfs.iter().find(|pf| pf.pci == pci)
     }
 
-    /// The VF at an address, with its PF.
+    /// Returns the VF at an address, with its PF.
     pub fn vf(&self, pci: PciAddress) -> Option<(&Pf, &Vf)> {
         self.pfs.iter().find_map(|pf| Some((pf, pf.vfs.iter().find(|vf| vf.pci == pci)?)))
     }
 }
 
 impl Pf {
-    /// The VF of this number.
+    /// Returns the VF of this index.
     pub fn vf(&self, index: u16) -> Option<&Vf> {
         self.vfs.iter().find(|vf| vf.index == index)
     }
 
-    /// Its link's name, or its address where it has none: for people.
+    /// Returns its link's name for people, or its address where it has no link.
     pub fn label(&self) -> String {
         self.link.as_ref().map_or_else(|| self.pci.to_string(), |link| link.name.to_string())
     }
 }
 
 impl Vf {
-    /// Whether a driver is bound that hands the VF to user space, so that it has no link.
+    /// Returns whether a user-space driver is bound, as vfio-pci, so that the VF has no link.
     pub fn is_userspace(&self) -> bool {
         self.driver.as_deref().is_some_and(podbond_kernel::is_userspace_driver)
     }
 }
 
-/// A function is a PF when it says how many VFs it can have; VFs do not.
+/// Returns the PF at an address; none for a function without `sriov_totalvfs`, as a VF is.
 fn read_pf(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<Pf>, Error> {
-    let number = |name: &str| Ok::<_, Error>(sysfs.attribute(pci, name)?.and_then(|t| decimal(&t)));
-    let id = |name: &str| Ok::<_, Error>(sysfs.attribute(pci, name)?.and_then(|t| t.parse().ok()));
-    let Some(total_vfs) = number("sriov_totalvfs")?.filter(|&total| total > 0) else {
+    let Some(total_vfs) = parsed(sysfs, pci, "sriov_totalvfs")?.filter(|total| *total > 0) else {
         return Ok(None);
     };
-    let (Some(vendor), Some(device)) = (id("vendor")?, id("device")?) else { return Ok(None) };
+    let (Some(vendor), Some(device)) =
+        (parsed(sysfs, pci, "vendor")?, parsed(sysfs, pci, "device")?)
+    else {
+        return Ok(None);
+    };
     let mut vfs = Vec::new();
     for (index, vf) in sysfs.vfs_of(pci)? {
-        // One that was taken off the bus leaves the PF's link to it behind, and cannot be used.
+        // The PF's link to a VF stays where the VF was removed from the bus.
         if sysfs.pf_of(vf)?.is_none() {
             continue;
         }
@@ -150,16 +155,22 @@ fn read_pf(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<Pf>, Error> {
         device,
         driver: sysfs.driver(pci)?,
         total_vfs,
-        num_vfs: number("sriov_numvfs")?.unwrap_or(0),
+        num_vfs: parsed(sysfs, pci, "sriov_numvfs")?.unwrap_or(0),
         vfs,
     }))
 }
 
+/// Returns an attribute of a function; none where it is absent or does not parse.
+fn parsed<T: FromStr>(sysfs: &Sysfs, pci: PciAddress, name: &str) -> Result<Option<T>, Error> {
+    Ok(sysfs.attribute(pci, name)?.and_then(|text| text.parse().ok()))
+}
+
+/// Returns the link of a function on the host.
 fn read_link(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<NetLink>, Error> {
     for name in sysfs.links_of(pci)? {
         let attribute = |file: &str| sysfs.attribute(pci, &format!("net/{name}/{file}"));
-        // In switchdev mode the representors of the VFs stand beside the PF's own link. A driver
-        // without port names answers the question with an error.
+        // In switchdev mode the PF also has the representors of its VFs. A driver without port names
+        // gives an error.
         let port = attribute("phys_port_name").ok().flatten();
         if port.is_some_and(|port| port.contains("vf")) {
             continue;
@@ -186,10 +197,6 @@ const IFF_UP: u32 = 1;
 /// Hardware types of `if_arp.h`, as sysfs writes them.
 const ARPHRD_ETHER: &str = "1";
 const ARPHRD_INFINIBAND: &str = "32";
-
-fn decimal(text: &str) -> Option<u16> {
-    text.parse().ok()
-}
 
 fn hexadecimal(text: &str) -> Option<u32> {
     u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()

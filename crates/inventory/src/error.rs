@@ -1,11 +1,13 @@
+//! Why VFs cannot be pooled, created, restored or given to a pod.
+
 use std::path::PathBuf;
 
 use podbond_api::{ObjectKey, ResourceName, VfRange};
 use podbond_names::PciAddress;
 
-use crate::Occupant;
+use crate::holder::Occupant;
 
-/// Why VFs cannot be pooled, made, taken back or given to a pod.
+/// Why VFs cannot be pooled, created, restored or given to a pod.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A policy's `nicSelector` matches no PF.
@@ -40,7 +42,7 @@ pub enum Error {
     },
     /// A policy with `externallyManaged` asks for more VFs than exist.
     #[error(
-        "SriovNetworkNodePolicy {policy}: spec.numVfs is {asked}, but {pf} has {present} VFs and spec.externallyManaged leaves making them to you: make them, or lower it"
+        "SriovNetworkNodePolicy {policy}: spec.numVfs is {asked}, but {pf} has {present} VFs and spec.externallyManaged is set: create them, or lower it"
     )]
     TooFewExternalVfs {
         /// The policy.
@@ -54,7 +56,7 @@ pub enum Error {
     },
     /// A policy with `externallyManaged` asks for a larger MTU than the PF has.
     #[error(
-        "SriovNetworkNodePolicy {policy}: spec.mtu is {asked}, but {pf} has {present} and spec.externallyManaged leaves raising it to you: raise it, or lower spec.mtu"
+        "SriovNetworkNodePolicy {policy}: spec.mtu is {asked}, but {pf} has {present} and spec.externallyManaged is set: raise it, or lower spec.mtu"
     )]
     ExternalMtu {
         /// The policy.
@@ -96,7 +98,7 @@ pub enum Error {
         /// Whether a different priority would settle it.
         same_priority: bool,
     },
-    /// Two policies disagree about who makes a PF's VFs.
+    /// Two policies of a PF differ in `externallyManaged`.
     #[error(
         "SriovNetworkNodePolicy {policy}: spec.externallyManaged differs from that of policy {other}, which selects {pf} too: make both the same"
     )]
@@ -122,9 +124,9 @@ pub enum Error {
         /// Who holds it.
         occupant: Box<Occupant>,
     },
-    /// VFs were made, but no driver gave them a link.
+    /// VFs were created, but no driver gave them a link.
     #[error(
-        "VF {index} of {pf} ({vf}) has no network interface after it was made (driver: {}): load the card's VF driver, as igbvf, iavf or ixgbevf", driver.as_deref().unwrap_or("none")
+        "VF {index} of {pf} ({vf}) has no network interface after it was created (driver: {}): load the card's VF driver, as igbvf, iavf or ixgbevf", driver.as_deref().unwrap_or("none")
     )]
     NoVfLink {
         /// The PF.
@@ -136,24 +138,24 @@ pub enum Error {
         /// The driver bound to it.
         driver: Option<String>,
     },
-    /// The card does not come to what the policies say.
-    #[error("the cards do not settle: after {rounds} rounds there is still to do: {left}")]
+    /// The cards do not become what the policies ask for.
+    #[error("the cards do not settle: after {rounds} rounds the next step is: {next}")]
     Unsettled {
         /// How often the plan was applied.
         rounds: usize,
-        /// The first step that is left.
-        left: String,
+        /// The first step that remains.
+        next: String,
     },
     /// No policy has this resource.
     #[error(
-        "resource {resource} is not known on this node ({}): apply a SriovNetworkNodePolicy with this spec.resourceName",
-        list(known, "there is none")
+        "no policy of this node has resource {resource} (there is {}): apply a SriovNetworkNodePolicy with this spec.resourceName",
+        list(present, "none")
     )]
     UnknownResource {
         /// The resource asked for.
         resource: ResourceName,
         /// Those that there are.
-        known: Vec<String>,
+        present: Vec<String>,
     },
     /// A policy has the resource, but its VFs do not exist, as after a reboot.
     #[error("resource {resource} has no VFs at present: apply its SriovNetworkNodePolicy again")]
@@ -169,7 +171,7 @@ pub enum Error {
     NoFreeVf {
         /// The resource asked for.
         resource: ResourceName,
-        /// Each VF of the pool, and who has it.
+        /// Each VF of the pool, and who holds it.
         held: Vec<(PciAddress, Occupant)>,
     },
     /// A VF that is asked for by address is held by another.
@@ -177,7 +179,7 @@ pub enum Error {
     Held {
         /// The VF.
         vf: PciAddress,
-        /// Who has it.
+        /// Who holds it.
         occupant: Box<Occupant>,
     },
     /// An address that is asked for is no VF.
@@ -188,30 +190,33 @@ pub enum Error {
         /// The address.
         pci: PciAddress,
     },
-    /// Looking at the cards failed, or changing them did and everything was put back.
+    /// Observing the cards failed, or changing them did and everything was undone.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),
-    /// A change failed, and what was changed before it could not all be put back.
-    #[error("{cause}; could not be put back: {}", left.join("; "))]
-    LeftOver {
+    /// A change failed, and a change before it could not be undone.
+    #[error("{cause}; could not be undone: {}", not_undone.join("; "))]
+    NotUndone {
         /// Why the change failed.
+        #[source]
         cause: Box<Error>,
-        /// What could not be put back, and why.
-        left: Vec<String>,
+        /// What could not be undone, and why.
+        not_undone: Vec<String>,
     },
     /// A record of an attachment cannot be read.
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
-    /// Something cannot be remembered, or another process works on it and does not end.
+    /// A file cannot be read or written, or another process holds the lock.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
-    /// One of our own records does not make sense.
-    #[error("the record {} is damaged: {problem}; remove the file if no pod uses what it names", path.display())]
-    Damaged {
+    /// A policy's file or a PF's record cannot be read.
+    #[error("{} cannot be read: {problem}: {}", path.display(), remedy(policies))]
+    Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         problem: String,
+        /// Every policy that cannot be read; none for a PF's record.
+        policies: Vec<String>,
     },
 }
 
@@ -219,9 +224,19 @@ fn list(items: &[String], none: &str) -> String {
     if items.is_empty() { none.to_owned() } else { items.join(", ") }
 }
 
+fn remedy(policies: &[String]) -> String {
+    match policies {
+        [] => "apply the SriovNetworkNodePolicy of this PF again".to_owned(),
+        [policy] => format!("apply or delete SriovNetworkNodePolicy {policy}"),
+        several => {
+            format!("apply or delete SriovNetworkNodePolicy {} in one command", several.join(", "))
+        }
+    }
+}
+
 fn occupants(held: &[(PciAddress, Occupant)]) -> String {
-    let each = |(vf, occupant): &(PciAddress, Occupant)| format!("{vf}: {occupant}");
-    held.iter().map(each).collect::<Vec<_>>().join(", ")
+    let held = held.iter().map(|(vf, occupant)| format!("{vf}: {occupant}"));
+    held.collect::<Vec<_>>().join(", ")
 }
 
 fn priority_hint(same_priority: bool) -> &'static str {

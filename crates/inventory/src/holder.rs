@@ -1,4 +1,4 @@
-//! Who holds which VF.
+//! Who holds which VF of the node.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::fmt;
 use podbond_names::PciAddress;
 use podbond_record::Holder;
 
-/// Who has a VF.
+/// Who holds a VF.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Occupant {
     /// A pod, by the record of an attachment or the claim of an SR-IOV CNI plugin.
     Holder(Holder),
-    /// A pod that is about to be made, for those who work out what would be if it were.
+    /// A pod that does not exist, in a preview of it.
     Planned(String),
-    /// Somebody without a record: the VF's link is not on the host.
+    /// Another network namespace, of which nothing is recorded: the VF's link is not on the host.
     Unknown,
 }
 
@@ -27,24 +27,24 @@ impl fmt::Display for Occupant {
     }
 }
 
-/// The VFs that somebody holds.
+/// The held VFs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Holders {
     pub(crate) by_vf: BTreeMap<PciAddress, Occupant>,
 }
 
 impl Holders {
-    /// Returns who has this VF, if anybody.
+    /// Returns who holds a VF; none where it is free.
     pub fn of(&self, vf: PciAddress) -> Option<&Occupant> {
         self.by_vf.get(&vf)
     }
 
-    /// Lets a VF be held by a pod that is about to be made.
+    /// Marks a VF as held by a pod in a preview.
     pub fn plan(&mut self, vf: PciAddress, name: String) {
         self.by_vf.insert(vf, Occupant::Planned(name));
     }
 
-    /// Returns all that are held, in order of address.
+    /// Returns the held VFs in order of address.
     pub fn iter(&self) -> impl Iterator<Item = (PciAddress, &Occupant)> {
         self.by_vf.iter().map(|(vf, occupant)| (*vf, occupant))
     }

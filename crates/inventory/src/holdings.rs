@@ -1,4 +1,4 @@
-//! Choosing VFs that nobody holds, by the records of attachments and the claims of SR-IOV CNI plugins.
+//! Free VFs of a resource, by the records of attachments and the claims of SR-IOV CNI plugins.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -10,14 +10,18 @@ use podbond_names::PciAddress;
 use podbond_record::{Holder, Records};
 use podbond_state::{Lock, read};
 
-use crate::files::lock;
-use crate::{Error, Holders, Inventory, Occupant, Policies, Vf};
+use crate::assign::{Assignment, assign_matching};
+use crate::cards::{Inventory, Vf};
+use crate::error::Error;
+use crate::files::{Files, lock};
+use crate::holder::{Holders, Occupant};
+use crate::policy_files::StoredPolicies;
 
-/// Which VFs are held on this node. Nothing is recorded here: an attachment's record names the VF that
-/// it holds, and `pci/<pci address>` in the directory of an SR-IOV CNI plugin the namespace that does.
+/// Which VFs are held on this node. Nothing is recorded here: an attachment's record names the VF that it
+/// holds, and `pci/<pci address>` in the directory of an SR-IOV CNI plugin the namespace that holds one.
 #[derive(Debug, Clone)]
 pub struct Holdings {
-    state: PathBuf,
+    pub(crate) state: PathBuf,
     records: Records,
     claims: PathBuf,
 }
@@ -30,12 +34,17 @@ impl Holdings {
         Self { state: state.to_owned(), records, claims: sriov_state.join("pci") }
     }
 
-    /// Returns the policies of the node.
-    pub fn policies(&self) -> Policies<'_> {
-        Policies::new(self, &self.state)
+    /// Returns the VFs of the node's policies on these cards. A policy whose card was removed is skipped,
+    /// and so is one that cannot be read.
+    pub fn assignment(&self, inventory: &Inventory) -> Result<Assignment, Error> {
+        assign_matching(&StoredPolicies::read(&self.policy_files())?.policies, inventory)
     }
 
-    /// Returns who has which VF at present.
+    pub(crate) fn policy_files(&self) -> Files {
+        Files::new(self.state.join("policies"))
+    }
+
+    /// Returns who holds which VF at present.
     pub fn holders(&self, inventory: &Inventory) -> Result<Holders, Error> {
         let mut holders = Holders::default();
         for vf in inventory.pfs.iter().flat_map(|pf| &pf.vfs) {
@@ -46,8 +55,8 @@ impl Holdings {
         Ok(holders)
     }
 
-    /// Chooses the lowest free VF of a resource. Others wait for the lock that is returned with it:
-    /// until the attachment's record names the VF.
+    /// Returns the lowest free VF of a resource, with the lock under which it was chosen, to be held until
+    /// the attachment's record names the VF.
     pub fn choose(
         &self,
         sysfs: &Sysfs,
@@ -55,10 +64,10 @@ impl Holdings {
     ) -> Result<(PciAddress, Lock), Error> {
         let lock = lock(&self.state)?;
         let inventory = Inventory::read(sysfs)?;
-        let assignment = self.policies().assignment(&inventory)?;
+        let assignment = self.assignment(&inventory)?;
         if !assignment.groups().any(|(_, group)| group.resource == *resource) {
-            let known = assignment.resources().into_iter().map(ToString::to_string).collect();
-            return Err(Error::UnknownResource { resource: resource.clone(), known });
+            let present = assignment.resources().into_iter().map(ToString::to_string).collect();
+            return Err(Error::UnknownResource { resource: resource.clone(), present });
         }
         let mut held = Vec::new();
         for (_, vf) in assignment.pool(resource, &inventory) {
@@ -75,7 +84,7 @@ impl Holdings {
         })
     }
 
-    /// Chooses the VF that a NAD names by address, of whatever pool.
+    /// Returns the same lock for a VF that a NAD names by its address, in a pool or not, if it is free.
     pub fn choose_this(&self, sysfs: &Sysfs, vf: PciAddress) -> Result<Lock, Error> {
         let lock = lock(&self.state)?;
         if sysfs.pf_of(vf)?.is_none() {
@@ -90,7 +99,7 @@ impl Holdings {
     fn occupant(&self, vf: &Vf) -> Result<Option<Occupant>, Error> {
         Ok(match self.holder(vf.pci)? {
             Some(holder) => Some(Occupant::Holder(holder)),
-            // A VF with a network driver whose link is not here is in somebody's namespace.
+            // A VF with a network driver whose link is not on the host is in another namespace.
             None if vf.link.is_none() && vf.driver.is_some() && !vf.is_userspace() => {
                 Some(Occupant::Unknown)
             }
@@ -105,7 +114,7 @@ impl Holdings {
     /// Returns the namespace for which an SR-IOV CNI plugin has claimed a VF.
     fn claim(&self, vf: PciAddress) -> Result<Option<PathBuf>, Error> {
         let path = match read(&self.claims.join(vf.to_string())) {
-            // No namespace has such a path.
+            // It is longer than a path can be.
             Err(podbond_state::Error::TooLarge { .. }) => None,
             path => path?,
         };

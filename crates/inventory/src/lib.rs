@@ -1,14 +1,14 @@
-//! PFs and VFs as sysfs shows them, the pool that each VF belongs to by policy, and who holds it.
+//! PFs and VFs as sysfs shows them, the resource that each VF belongs to by policy, and who holds it.
 //!
-//! - **Seeing**: [`Inventory::read`] takes the cards from sysfs, as data.
-//! - **Pools**: [`assign`] says which PF gets how many VFs, and which VF belongs to which
-//!   resource. [`Assignment::plan`] turns that into steps; nothing left to do is an empty plan.
-//! - **Making and taking back**: [`Policies`] keeps the policies of the node, makes their VFs and
-//!   takes them back when a policy is deleted, never while a pod holds one.
-//! - **Holding**: [`Holdings`] tells by the records of attachments which pod holds which VF.
+//! - **Observe**: [`Inventory::read`] returns the cards of sysfs, as data.
+//! - **Pools**: [`assign`] returns which PF gets how many VFs, and which VF belongs to which resource;
+//!   [`Assignment::plan`] the steps to that.
+//! - **Policies**: [`Policies`] stores the policies of the node, creates their VFs, and restores each PF
+//!   when a policy is deleted, never while a pod holds a VF.
+//! - **Holders**: [`Holdings`] finds a free VF by the records of attachments.
 //!
-//! A VF is known by its PCI address and by its PF and index alone. Its link is renamed by udev and
-//! by plugins, and is not seen from the host at all while a pod has it.
+//! A VF is identified by its PCI address, or by its PF and index. Its link is renamed by udev and by plugins,
+//! and does not show on the host while a pod has it.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -21,10 +21,10 @@ mod files;
 pub mod fuzzing;
 mod holder;
 mod holdings;
-mod in_force;
+mod pf_record;
 mod plan;
 mod policies;
-mod record;
+mod policy_files;
 
 pub use assign::{Assignment, Overridden, PfAssignment, VfGroup, assign};
 pub use cards::{Cards, Inventory, NetLink, Pf, Vf};

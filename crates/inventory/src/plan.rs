@@ -1,19 +1,22 @@
-//! What is left to do on the cards, as steps. Made in rounds: VFs first; once they are there,
-//! their drivers and addresses. The last round's plan is empty.
+//! The plan from the observed cards to the policies: number of VFs and MTU of each PF, then MAC, MTU and
+//! driver of each VF. Planned in rounds, since VFs that do not exist have no address; the last plan is empty.
 
 use podbond_api::{DeviceType, Management};
 use podbond_kernel::{LinkRef, LinkState, Step, VfSettings};
 use podbond_names::Mac;
 
-use crate::record::PfRecord;
-use crate::{Assignment, Error, Holders, Inventory, Pf, PfAssignment, Vf, VfGroup};
+use crate::assign::{Assignment, PfAssignment, VfGroup};
+use crate::cards::{Inventory, Pf, Vf};
+use crate::error::Error;
+use crate::holder::Holders;
+use crate::pf_record::PfRecord;
 
 impl Assignment {
-    /// The steps that bring the cards nearer to what the policies say; none when they are there.
+    /// Returns the next steps from the cards to the policies; none when nothing is to be done.
     ///
-    /// VFs that do not exist yet have no address: what is to be done with them is in the plan that
-    /// is made once they do. PFs whose VFs are managed by others are left alone, and so are VFs
-    /// that somebody holds. A change that would take a held VF from its pod is an error.
+    /// VFs that do not exist yet are in the plan that follows their creation. PFs whose VFs are managed
+    /// externally are unchanged, and so are held VFs. A change that would take a held VF from its pod is
+    /// an error.
     pub fn plan(&self, inventory: &Inventory, holders: &Holders) -> Result<Vec<Step>, Error> {
         let mut steps = Vec::new();
         for assigned in self.pfs.iter().filter(|pf| pf.management == Management::Managed) {
@@ -33,9 +36,9 @@ impl PfAssignment {
         if let (Some(link), Some(mtu)) = (&pf.link, self.mtu)
             && mtu > link.mtu
         {
-            let policy = self.policy_of(|group| group.mtu == Some(mtu));
+            let policy = self.policy_of(Some(mtu));
             let what = format!("{policy}: spec.mtu: raising the MTU of {} to {mtu}", link.name);
-            refuse_held(pf, holders, what)?;
+            require_free(pf, holders, what)?;
             steps.push(Step::SetMtu {
                 at: LinkRef::host(link.name.clone()),
                 from: link.mtu,
@@ -43,11 +46,11 @@ impl PfAssignment {
             });
         }
         if pf.num_vfs != self.num_vfs {
-            let policy = self.policy_of(|_| true);
+            let policy = self.policy_of(None);
             let (from, to) = (pf.num_vfs, self.num_vfs);
-            let what =
-                format!("{policy}: spec.numVfs: making {to} VFs of {} (now {from})", pf.label());
-            refuse_held(pf, holders, what)?;
+            let pf_name = pf.label();
+            let what = format!("{policy}: spec.numVfs: making {to} VFs of {pf_name} (now {from})");
+            require_free(pf, holders, what)?;
             steps.push(Step::SetNumVfs { pf: pf.pci, from, to });
         }
         if let Some(link) = pf.link.as_ref().filter(|link| link.state == LinkState::Down) {
@@ -56,8 +59,10 @@ impl PfAssignment {
         Ok(steps)
     }
 
-    fn policy_of(&self, which: impl Fn(&VfGroup) -> bool) -> String {
-        let group = self.groups.iter().find(|group| which(group)).or(self.groups.first());
+    /// Returns the policy that gives this MTU, for people; the first one without an MTU.
+    fn policy_of(&self, mtu: Option<u32>) -> String {
+        let with_mtu = self.groups.iter().find(|group| mtu.is_some() && group.mtu == mtu);
+        let group = with_mtu.or(self.groups.first());
         group.map(|group| format!("SriovNetworkNodePolicy {}", group.policy)).unwrap_or_default()
     }
 
@@ -66,25 +71,25 @@ impl PfAssignment {
         for group in &self.groups {
             let vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
             for vf in vfs.filter(|vf| holders.of(vf.pci).is_none()) {
-                steps.extend(keep_mac(pf, vf));
+                steps.extend(set_admin_mac(pf, vf));
                 steps.extend(set_mtu(group, vf));
-                steps.extend(bind(group, pf, vf));
+                steps.extend(bind_driver(group, pf, vf));
             }
         }
         steps
     }
 }
 
-/// The PF is told the MAC that the VF has, so that it stays with the VF through every reset.
-fn keep_mac(pf: &Pf, vf: &Vf) -> Option<Step> {
+/// Returns the step that sets a VF's own MAC as its administrative MAC on the PF, so that it survives a
+/// reset of the VF.
+fn set_admin_mac(pf: &Pf, vf: &Vf) -> Option<Step> {
     let own = vf.link.as_ref()?.mac.filter(|mac| *mac != Mac::ZERO)?;
-    let kept = vf.admin_mac.filter(|kept| *kept != own)?;
-    let mac = |mac| VfSettings { mac: Some(mac), ..VfSettings::default() };
+    let from = vf.admin_mac.filter(|admin| *admin != own)?;
     Some(Step::SetVf {
         pf: pf.link.as_ref()?.name.clone(),
         vf: vf.index,
-        from: mac(kept),
-        to: mac(own),
+        from: VfSettings { mac: Some(from), ..VfSettings::default() },
+        to: VfSettings { mac: Some(own), ..VfSettings::default() },
     })
 }
 
@@ -94,7 +99,7 @@ fn set_mtu(group: &VfGroup, vf: &Vf) -> Option<Step> {
     Some(Step::SetMtu { at: LinkRef::host(link.name.clone()), from: link.mtu, to: mtu })
 }
 
-fn bind(group: &VfGroup, pf: &Pf, vf: &Vf) -> Option<Step> {
+fn bind_driver(group: &VfGroup, pf: &Pf, vf: &Vf) -> Option<Step> {
     const VFIO: &str = "vfio-pci";
     let wanted = match group.device_type {
         DeviceType::VfioPci => Some(VFIO).filter(|wanted| vf.driver.as_deref() != Some(wanted)),
@@ -106,8 +111,7 @@ fn bind(group: &VfGroup, pf: &Pf, vf: &Vf) -> Option<Step> {
     Some(Step::BindDriver { pci: vf.pci, from: vf.driver.clone(), to })
 }
 
-/// The network driver of a PF's VFs. Where it is not the PF's own, the card's maker has given it
-/// another name.
+/// Returns the network driver of a PF's VFs, by that of the PF.
 fn vf_driver(pf_driver: &str) -> &str {
     match pf_driver {
         "igb" => "igbvf",
@@ -117,40 +121,44 @@ fn vf_driver(pf_driver: &str) -> &str {
     }
 }
 
-/// The steps that give a PF back what it had before the first policy. A PF without VFs, as after a
-/// reboot, is left so; an MTU that somebody else has set since stays. The PF stays up.
-pub(crate) fn take_back(record: &PfRecord, pf: &Pf, holders: &Holders) -> Result<Vec<Step>, Error> {
+/// Returns the steps that restore a PF to its state before the first policy. A PF without VFs, as after a
+/// reboot, gets none; an MTU that has been changed since is kept. The PF stays up.
+pub(crate) fn restore_pf(
+    record: &PfRecord,
+    pf: &Pf,
+    holders: &Holders,
+) -> Result<Vec<Step>, Error> {
     let before = &record.before;
     let mut steps = Vec::new();
     if pf.num_vfs != before.num_vfs && pf.num_vfs != 0 {
-        refuse_held(pf, holders, format!("taking back the VFs of {}", pf.label()))?;
+        require_free(pf, holders, format!("restoring the number of VFs of {}", pf.label()))?;
         steps.push(Step::SetNumVfs { pf: pf.pci, from: pf.num_vfs, to: before.num_vfs });
     } else {
         for (index, driver) in &before.drivers {
-            let rebound = |vf: &&Vf| vf.driver != *driver && holders.of(vf.pci).is_none();
-            let vf = pf.vf(*index).filter(rebound);
-            steps.extend(vf.map(|vf| Step::BindDriver {
-                pci: vf.pci,
-                from: vf.driver.clone(),
-                to: driver.clone(),
-            }));
+            let Some(vf) = pf.vf(*index) else { continue };
+            if vf.driver != *driver && holders.of(vf.pci).is_none() {
+                let (from, to) = (vf.driver.clone(), driver.clone());
+                steps.push(Step::BindDriver { pci: vf.pci, from, to });
+            }
         }
     }
     if let (Some(link), Some(mtu)) = (&pf.link, before.mtu)
         && record.raised_mtu == Some(link.mtu)
         && link.mtu > mtu
     {
-        refuse_held(pf, holders, format!("lowering the MTU of {} to {mtu}", link.name))?;
+        require_free(pf, holders, format!("lowering the MTU of {} to {mtu}", link.name))?;
         steps.push(Step::SetMtu { at: LinkRef::host(link.name.clone()), from: link.mtu, to: mtu });
     }
     Ok(steps)
 }
 
-/// Nothing may take a VF from a pod that lives.
-pub(crate) fn refuse_held(pf: &Pf, holders: &Holders, what: String) -> Result<(), Error> {
-    let held = |vf: &Vf| Some((vf.index, vf.pci, Box::new(holders.of(vf.pci)?.clone())));
-    match pf.vfs.iter().find_map(held) {
-        Some((index, vf, occupant)) => Err(Error::InUse { what, index, vf, occupant }),
-        None => Ok(()),
+/// Returns an error where a VF of the PF is held.
+fn require_free(pf: &Pf, holders: &Holders, what: String) -> Result<(), Error> {
+    for vf in &pf.vfs {
+        if let Some(occupant) = holders.of(vf.pci) {
+            let occupant = Box::new(occupant.clone());
+            return Err(Error::InUse { what, index: vf.index, vf: vf.pci, occupant });
+        }
     }
+    Ok(())
 }

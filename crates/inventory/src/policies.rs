@@ -1,3 +1,6 @@
+//! Applying and deleting policies: VFs are created and set up, and each PF is restored when its last policy
+//! is deleted.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -7,94 +10,99 @@ use podbond_api::{DeviceType, Management, ObjectKey, SriovNetworkNodePolicy};
 use podbond_kernel::{Failed, Step, Transaction, transact};
 use podbond_names::PciAddress;
 
-use crate::assign::{assign, assign_matching};
-use crate::files::{Files, lock};
-use crate::in_force::{InForce, file_name};
-use crate::plan::take_back;
-use crate::record::PfRecord;
-use crate::{Assignment, Cards, Error, Holders, Holdings, Inventory};
+use crate::assign::{Assignment, assign, assign_matching};
+use crate::cards::{Cards, Inventory};
+use crate::error::Error;
+use crate::files::{Files, lock, parse, to_bytes};
+use crate::holder::Holders;
+use crate::holdings::Holdings;
+use crate::pf_record::PfRecord;
+use crate::plan::restore_pf;
+use crate::policy_files::{StoredPolicies, file_name};
 
-/// VFs, then what they need, then nothing, and one more for a link that was renamed meanwhile.
-/// More rounds mean that something is changed back.
+/// VFs, then what they need, then nothing, and one more for a link that is renamed meanwhile. More rounds
+/// mean that something is changed back.
 const ROUNDS: usize = 4;
-/// For udev to be done with the names of new links.
-const PAUSE: Duration = Duration::from_millis(200);
+/// For udev to give new links their names.
+const UDEV_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The policies that are in force on this node, kept on disk with what they changed.
+/// The policies of this node, on disk with what they have changed.
 #[derive(Debug)]
 pub struct Policies<'l> {
     holdings: &'l Holdings,
     state: PathBuf,
-    in_force: Files,
+    files: Files,
     pfs: Files,
 }
 
-/// What applying policies came to.
+/// What [`Policies::apply`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The steps taken, or to be taken; none when all was as it should be.
+    /// The steps, applied or planned; none when all was as it should be.
     pub steps: Vec<Step>,
-    /// Policies whose `nodeSelector` is not for this node: they are not in force here.
+    /// Policies whose `nodeSelector` does not select this node: they are not applied.
     pub not_for_node: Vec<ObjectKey>,
-    /// Policies in force whose `nodeSelector` was not looked at, since no labels were given.
+    /// Policies that were applied without regard to their `nodeSelector`, since no labels were given.
     pub selector_not_looked_at: Vec<ObjectKey>,
-    /// What all policies in force make of the cards.
+    /// The VFs of all policies of the node.
     pub assignment: Assignment,
 }
 
-/// What deleting policies came to.
+/// What [`Policies::delete`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deleted {
-    /// The steps taken.
+    /// The steps that were applied.
     pub steps: Vec<Step>,
-    /// Those that were not in force.
+    /// Policies that the node does not have.
     pub unknown: Vec<ObjectKey>,
 }
 
-/// What the node is to become.
+/// The wanted state of the node.
 struct Target {
     policies: Vec<SriovNetworkNodePolicy>,
     assignment: Assignment,
-    /// How each PF was that is or was managed.
+    /// A record of each PF that is or was managed.
     records: Vec<PfRecord>,
-    /// The same, as they are on disk.
-    earlier: Vec<PfRecord>,
+    /// The records on disk.
+    stored: Vec<PfRecord>,
+}
+
+impl Holdings {
+    /// Returns the policies of the node.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies::new(self, &self.state)
+    }
 }
 
 impl<'l> Policies<'l> {
-    pub(crate) fn new(holdings: &'l Holdings, state: &Path) -> Self {
+    fn new(holdings: &'l Holdings, state: &Path) -> Self {
         Self {
             holdings,
             state: state.to_owned(),
-            in_force: Files::new(state.join("policies")),
+            files: holdings.policy_files(),
             pfs: Files::new(state.join("pfs")),
         }
     }
 
-    /// The policies in force, in order of their keys; an error if one cannot be read.
-    pub fn stored(&self) -> Result<Vec<SriovNetworkNodePolicy>, Error> {
-        Ok(InForce::read(&self.in_force)?.but_for(|_| false)?.0)
-    }
-
-    /// The policies in force that can be read, in order of their keys, and an error for each that
-    /// cannot, or whose PF's record cannot.
+    /// Returns the policies that can be read, in order of their keys, and an error for each policy and
+    /// each PF's record that cannot.
     pub fn readable(&self) -> Result<(Vec<SriovNetworkNodePolicy>, Vec<Error>), Error> {
-        let InForce { policies, damaged } = InForce::read(&self.in_force)?;
-        let mut errors: Vec<_> = damaged.into_iter().map(|(_, error)| error).collect();
+        let stored = StoredPolicies::read(&self.files)?;
+        let mut errors = stored.errors(&self.files);
         for name in self.pfs.names()? {
-            errors.extend(self.pfs.read_record::<PfRecord>(&name).err());
+            if let Some(Err(problem)) = self.pfs.read(&name, parse::<PfRecord>)? {
+                errors.push(Error::Unreadable {
+                    path: self.pfs.path(&name),
+                    problem,
+                    policies: Vec::new(),
+                });
+            }
         }
-        Ok((policies, errors))
+        Ok((stored.policies, errors))
     }
 
-    /// What the policies in force make of the cards. A policy whose card was taken out is passed
-    /// over, and so is one whose record cannot be read.
-    pub fn assignment(&self, inventory: &Inventory) -> Result<Assignment, Error> {
-        assign_matching(&InForce::read(&self.in_force)?.policies, inventory)
-    }
-
-    /// What [`Policies::apply`] would begin with; nothing is changed. To apply no policy is to do
-    /// nothing for those that are in force either.
+    /// Returns what [`Policies::apply`] would begin with, and changes nothing. Without policies there are
+    /// no steps, whatever the stored ones still need.
     pub fn plan(
         &self,
         cards: &mut impl Cards,
@@ -109,9 +117,8 @@ impl<'l> Policies<'l> {
         Ok(applied)
     }
 
-    /// Puts policies in force beside those that are, or in their place where they have the same
-    /// name: makes their VFs, and keeps them. When a step fails, all is put back and none of these
-    /// policies is in force.
+    /// Applies policies beside the stored ones, or in their place where they have the same name: creates
+    /// their VFs, and stores them. When a step fails, all is undone and none of these policies is stored.
     ///
     /// `labels` are the node's; without them every policy is taken to be for this node.
     pub fn apply(
@@ -123,32 +130,31 @@ impl<'l> Policies<'l> {
         let _lock = lock(&self.state)?;
         let inventory = cards.inventory()?;
         let (target, mut applied) = self.target(policies, labels, &inventory)?;
-        applied.steps = self.reach(&target, cards)?;
+        if !policies.is_empty() {
+            applied.steps = self.apply_target(&target, cards)?;
+        }
         Ok(applied)
     }
 
-    /// Takes policies out of force and their VFs back: each PF that no other policy selects gets
-    /// the number of VFs and the MTU that it had before. Refused while a pod holds one of the VFs.
+    /// Deletes policies and their VFs: each PF that no other policy selects gets the number of VFs and the
+    /// MTU that it had before. Refused while a pod holds one of the VFs.
     pub fn delete(&self, cards: &mut impl Cards, keys: &[ObjectKey]) -> Result<Deleted, Error> {
         let _lock = lock(&self.state)?;
         let inventory = cards.inventory()?;
-        let goes = |name: &str| keys.iter().any(|key| file_name(key) == name);
-        let (stored, damaged) = InForce::read(&self.in_force)?.but_for(goes)?;
-        self.refuse_in_use(&stored, keys, &inventory)?;
-        let is_stored = |key: &&ObjectKey| {
-            stored.iter().any(|policy| policy.key == **key) || damaged.contains(&file_name(key))
-        };
-        let unknown: Vec<_> = keys.iter().filter(|key| !is_stored(key)).cloned().collect();
-        let rest: Vec<_> =
-            stored.iter().filter(|policy| !keys.contains(&policy.key)).cloned().collect();
+        let stored = StoredPolicies::read(&self.files)?;
+        stored.require_readable(keys, &self.files)?;
+        self.refuse_in_use(&stored.policies, keys, &inventory)?;
+        let unknown: Vec<_> = keys.iter().filter(|key| !stored.contains(key)).cloned().collect();
+        let mut rest = stored.policies;
+        rest.retain(|policy| !keys.contains(&policy.key));
         let assignment = assign_matching(&rest, &inventory)?;
-        let target = self.records(rest, assignment, &inventory)?;
-        // Where nothing is deleted, what other policies have left to do is not done either. A PF
-        // that no policy manages is what an interrupted `apply` left.
+        let target = self.target_of(rest, assignment, &inventory)?;
+        // Where nothing is deleted, what other policies still need is not done either. A record of a PF
+        // that no policy manages is of an interrupted `apply`.
         if unknown.len() == keys.len() && target.records.iter().all(|pf| target.manages(pf.pf)) {
             return Ok(Deleted { steps: Vec::new(), unknown });
         }
-        Ok(Deleted { steps: self.reach(&target, cards)?, unknown })
+        Ok(Deleted { steps: self.apply_target(&target, cards)?, unknown })
     }
 
     fn refuse_in_use(
@@ -172,29 +178,30 @@ impl<'l> Policies<'l> {
         Ok(())
     }
 
+    /// Returns the state of the node with these policies beside the stored ones.
     fn target(
         &self,
         policies: &[SriovNetworkNodePolicy],
         labels: Option<&BTreeMap<String, String>>,
         inventory: &Inventory,
     ) -> Result<(Target, Applied), Error> {
-        let is_for_node = |policy: &&SriovNetworkNodePolicy| {
-            let has = |(key, value)| labels.is_none_or(|labels| labels.get(key) == Some(value));
-            policy.node_selector.iter().all(has)
-        };
-        let (here, elsewhere): (Vec<_>, Vec<_>) = policies.iter().partition(is_for_node);
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            policies.iter().partition(|policy| selects_node(policy, labels));
         let here: Vec<_> = here.into_iter().cloned().collect();
-        // Alone first: among the stored ones a policy may match nothing, but a new one may not.
+        // Alone first: a stored policy may match no PF, but a new one may not.
         assign(&here, inventory)?;
-        let goes = |name: &str| {
-            policies.is_empty() || policies.iter().any(|new| file_name(&new.key) == name)
+        let stored = StoredPolicies::read(&self.files)?;
+        let keys: Vec<_> = policies.iter().map(|policy| policy.key.clone()).collect();
+        if !policies.is_empty() {
+            stored.require_readable(&keys, &self.files)?;
+        }
+        let mut all = stored.policies;
+        all.retain(|old| !keys.contains(&old.key));
+        let with_selector = here.iter().filter(|policy| !policy.node_selector.is_empty());
+        let selector_not_looked_at = match labels {
+            Some(_) => Vec::new(),
+            None => with_selector.map(|policy| policy.key.clone()).collect(),
         };
-        let (mut all, _) = InForce::read(&self.in_force)?.but_for(goes)?;
-        all.retain(|old| !policies.iter().any(|new| new.key == old.key));
-        let unlooked =
-            |policy: &&SriovNetworkNodePolicy| labels.is_none() && !policy.node_selector.is_empty();
-        let selector_not_looked_at =
-            here.iter().filter(unlooked).map(|policy| policy.key.clone()).collect();
         all.extend(here);
         let assignment = assign_matching(&all, inventory)?;
         let applied = Applied {
@@ -203,130 +210,144 @@ impl<'l> Policies<'l> {
             selector_not_looked_at,
             assignment: assignment.clone(),
         };
-        Ok((self.records(all, assignment, inventory)?, applied))
+        Ok((self.target_of(all, assignment, inventory)?, applied))
     }
 
-    /// Adds to an assignment what is known of the PFs from before. A record that cannot be read is
-    /// as good as none: a loss of power tears it, after which a PF is as it was before.
-    fn records(
+    /// Returns the target of an assignment, with the records of PFs. A record that cannot be read is
+    /// treated as missing: then the PF's present state counts as that before its first policy.
+    fn target_of(
         &self,
         policies: Vec<SriovNetworkNodePolicy>,
         assignment: Assignment,
         inventory: &Inventory,
     ) -> Result<Target, Error> {
-        let mut earlier: Vec<PfRecord> = Vec::new();
+        let mut stored: Vec<PfRecord> = Vec::new();
         for name in self.pfs.names()? {
-            match self.pfs.read_record::<PfRecord>(&name) {
-                Err(
-                    Error::Damaged { .. } | Error::State(podbond_state::Error::TooLarge { .. }),
-                ) => {}
-                record => earlier.extend(record?),
-            }
+            stored.extend(self.pfs.read(&name, parse)?.and_then(Result::ok));
         }
-        let mut records = earlier.clone();
+        let mut records = stored.clone();
         for assigned in assignment.pfs.iter().filter(|pf| pf.management == Management::Managed) {
             let Some(pf) = inventory.pf(assigned.pf) else { continue };
-            let known = earlier.iter().find(|record| record.pf == pf.pci);
+            let earlier = stored.iter().find(|record| record.pf == pf.pci);
             records.retain(|record| record.pf != pf.pci);
-            records.push(PfRecord::new(pf, assigned, known));
+            records.push(PfRecord::new(pf, assigned, earlier));
         }
-        Ok(Target { policies, assignment, records, earlier })
+        Ok(Target { policies, assignment, records, stored })
     }
 
-    /// Makes the cards what they should be and keeps the policies. The records of what was before
-    /// are written first, so that a crash at any point leaves what can be taken back.
-    fn reach(&self, target: &Target, cards: &mut impl Cards) -> Result<Vec<Step>, Error> {
+    /// Brings the cards to the target and stores its policies. The records of PFs are written first, so
+    /// that what a crash at any point leaves can be restored.
+    fn apply_target(&self, target: &Target, cards: &mut impl Cards) -> Result<Vec<Step>, Error> {
         for record in &target.records {
-            self.pfs.write_record(&record.pf.to_string(), record)?;
+            self.pfs.write(&record.pf.to_string(), &to_bytes(record))?;
         }
-        let steps = match transact(cards, |transaction| self.rounds(target, transaction)) {
+        let steps = match transact(cards, |transaction| self.apply_in_rounds(target, transaction)) {
             Ok(((), steps)) => steps,
-            Err(Failed { cause, not_undone: left }) if left.is_empty() => {
-                self.put_records_back(target)?;
+            Err(Failed { cause, not_undone }) if not_undone.is_empty() => {
+                self.restore_records(target)?;
                 return Err(cause);
             }
-            Err(Failed { cause, not_undone: left }) => {
-                let left = left.iter().map(ToString::to_string).collect();
-                return Err(Error::LeftOver { cause: Box::new(cause), left });
+            Err(Failed { cause, not_undone }) => {
+                let not_undone = not_undone.iter().map(ToString::to_string).collect();
+                return Err(Error::NotUndone { cause: Box::new(cause), not_undone });
             }
         };
         for policy in &target.policies {
-            self.in_force.write(&file_name(&policy.key), &policy.to_manifest())?;
+            let manifest = policy.to_manifest().to_string();
+            self.files.write(&file_name(&policy.key), manifest.as_bytes())?;
         }
-        let kept: Vec<_> = target.policies.iter().map(|policy| file_name(&policy.key)).collect();
-        for name in self.in_force.names()?.iter().filter(|name| !kept.contains(name)) {
-            self.in_force.remove(name)?;
-        }
+        let kept = target.policies.iter().map(|policy| file_name(&policy.key));
+        remove_others(&self.files, &kept.collect::<Vec<_>>())?;
         let managed = target.records.iter().filter(|record| target.manages(record.pf));
-        let managed: Vec<_> = managed.map(|record| record.pf.to_string()).collect();
-        for name in self.pfs.names()?.iter().filter(|name| !managed.contains(name)) {
-            self.pfs.remove(name)?;
-        }
+        remove_others(&self.pfs, &managed.map(|record| record.pf.to_string()).collect::<Vec<_>>())?;
         Ok(steps)
     }
 
-    fn put_records_back(&self, target: &Target) -> Result<(), Error> {
+    fn restore_records(&self, target: &Target) -> Result<(), Error> {
         for record in &target.records {
             let name = record.pf.to_string();
-            match target.earlier.iter().find(|earlier| earlier.pf == record.pf) {
-                Some(earlier) => self.pfs.write_record(&name, earlier)?,
+            match target.stored.iter().find(|stored| stored.pf == record.pf) {
+                Some(stored) => self.pfs.write(&name, &to_bytes(stored))?,
                 None => self.pfs.remove(&name)?,
             }
         }
         Ok(())
     }
 
-    fn rounds<C: Cards>(
+    fn apply_in_rounds<C: Cards>(
         &self,
         target: &Target,
         transaction: &mut Transaction<'_, C>,
     ) -> Result<(), Error> {
-        let mut left = String::new();
+        let mut next = String::new();
         for _ in 0..ROUNDS {
             let inventory = transaction.kernel().inventory()?;
             let steps = target.steps(&inventory, &self.holdings.holders(&inventory)?)?;
             let Some(first) = steps.first() else { return Ok(()) };
-            left = first.to_string();
-            let remade = |step: &Step| match step {
-                Step::SetNumVfs { pf, .. } => Some(*pf),
-                _ => None,
-            };
-            let remade: Vec<_> = steps.iter().filter_map(remade).collect();
+            next = first.to_string();
+            let resized: Vec<_> = steps.iter().filter_map(resized_pf).collect();
             match transaction.apply(steps) {
-                // The link of a new VF was given its name between the look and the step.
-                Err(error) if error.is_gone() => thread::sleep(PAUSE),
+                // The link of a new VF was renamed between the observation and the step.
+                Err(error) if error.is_gone() => thread::sleep(UDEV_INTERVAL),
                 applied => applied?,
             }
-            target.check_links(&remade, &transaction.kernel().inventory()?)?;
+            target.require_links(&resized, &transaction.kernel().inventory()?)?;
         }
-        Err(Error::Unsettled { rounds: ROUNDS, left })
+        Err(Error::Unsettled { rounds: ROUNDS, next })
     }
 }
 
+/// Returns whether a policy's `nodeSelector` selects the node with these labels.
+fn selects_node(
+    policy: &SriovNetworkNodePolicy,
+    labels: Option<&BTreeMap<String, String>>,
+) -> bool {
+    labels.is_none_or(|labels| {
+        policy.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    })
+}
+
+/// Returns the PF whose number of VFs a step sets.
+fn resized_pf(step: &Step) -> Option<PciAddress> {
+    match step {
+        Step::SetNumVfs { pf, .. } => Some(*pf),
+        _ => None,
+    }
+}
+
+fn remove_others(files: &Files, kept: &[String]) -> Result<(), Error> {
+    for name in files.names()?.iter().filter(|name| !kept.contains(name)) {
+        files.remove(name)?;
+    }
+    Ok(())
+}
+
 impl Target {
+    /// Returns whether a policy manages the VFs of a PF.
     fn manages(&self, pf: PciAddress) -> bool {
-        let managed = |assigned: &crate::PfAssignment| assigned.management == Management::Managed;
-        self.assignment.pfs.iter().any(|assigned| assigned.pf == pf && managed(assigned))
+        let mut assigned = self.assignment.pfs.iter();
+        assigned.any(|it| it.pf == pf && it.management == Management::Managed)
     }
 
     fn steps(&self, inventory: &Inventory, holders: &Holders) -> Result<Vec<Step>, Error> {
         let mut steps = Vec::new();
         for record in self.records.iter().filter(|record| !self.manages(record.pf)) {
             if let Some(pf) = inventory.pf(record.pf) {
-                steps.extend(take_back(record, pf, holders)?);
+                steps.extend(restore_pf(record, pf, holders)?);
             }
         }
         steps.extend(self.assignment.plan(inventory, holders)?);
         Ok(steps)
     }
 
-    /// The step that makes VFs waits for their links. What has none by then has no driver.
-    fn check_links(&self, remade: &[PciAddress], inventory: &Inventory) -> Result<(), Error> {
-        let groups = self.assignment.groups().filter(|(pf, _)| remade.contains(pf));
+    /// Returns an error for a new VF without a link: the step that creates VFs waits for their links, so
+    /// that one without has no driver.
+    fn require_links(&self, resized: &[PciAddress], inventory: &Inventory) -> Result<(), Error> {
+        let groups = self.assignment.groups().filter(|(pf, _)| resized.contains(pf));
         for (pf, group) in groups.filter(|(_, g)| g.device_type == DeviceType::Netdevice) {
             let Some(pf) = inventory.pf(pf) else { continue };
-            let vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
-            if let Some(vf) = vfs.into_iter().find(|vf| vf.link.is_none() && !vf.is_userspace()) {
+            let mut vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
+            if let Some(vf) = vfs.find(|vf| vf.link.is_none() && !vf.is_userspace()) {
                 return Err(Error::NoVfLink {
                     pf: pf.label(),
                     index: vf.index,

@@ -62,11 +62,12 @@ fn pool_without_a_free_vf_names_the_holders() {
 }
 
 #[test]
-fn unknown_resource_is_answered_with_those_that_there_are() {
+fn unknown_resource_names_those_that_exist() {
     let node = node();
     let message = node.take("nic9", node.record("a", "net1")).unwrap_err().to_string();
     assert!(
-        message.starts_with("resource nic9 is not known on this node (nic0, nic1): apply"),
+        message
+            .starts_with("no policy of this node has resource nic9 (there is nic0, nic1): apply"),
         "{message}"
     );
 }
@@ -86,11 +87,11 @@ fn pod_whose_namespace_is_gone_holds_nothing() {
 }
 
 #[test]
-fn claim_that_names_no_path_holds_nothing_and_one_that_cannot_be_looked_at_does() {
+fn claim_holds_unless_it_names_no_path() {
     let node = node();
     let first = pci("0000:01:10.0");
-    for torn in ["\0\0\0\0", "proc/self/ns/net", ""] {
-        node.claim(first, torn.as_ref());
+    for not_a_path in ["\0\0\0\0", "proc/self/ns/net", ""] {
+        node.claim(first, not_a_path.as_ref());
         assert_eq!(taken(&node, "nic0", "a"), first.to_string());
         node.release(&node.record("a", "net1"));
     }

@@ -94,7 +94,7 @@ fn macs(pf: &podbond_inventory::Pf) -> Vec<(Option<Mac>, Option<Mac>)> {
 }
 
 #[test]
-fn a_policy_makes_vfs_whose_macs_the_pf_keeps_and_deleting_it_takes_them_back() {
+fn policy_creates_vfs_and_deleting_it_removes_them() {
     let mut node = Node::new();
     let before = node.pf("pf0");
     assert_eq!((before.num_vfs, before.total_vfs), (0, 7));
@@ -113,7 +113,7 @@ fn a_policy_makes_vfs_whose_macs_the_pf_keeps_and_deleting_it_takes_them_back() 
 }
 
 #[test]
-fn the_mtu_goes_up_with_the_policy_and_down_with_it() {
+fn mtu_is_raised_and_restored() {
     let mut node = Node::new();
     let spec = "numVfs: 2, mtu: 4000, nicSelector: {vendor: \"8086\", pfNames: [pf0]}";
     node.apply(spec).unwrap();
@@ -134,7 +134,7 @@ fn more_vfs_than_the_card_has_change_nothing() {
 }
 
 #[test]
-fn a_vf_in_a_pod_is_known_by_its_address_and_stands_in_the_way() {
+fn held_vf_keeps_its_policy_from_being_deleted() {
     let mut node = Node::new();
     let spec = "numVfs: 2, nicSelector: {pfNames: [pf0]}";
     node.apply(spec).unwrap();

@@ -1,4 +1,4 @@
-//! Policies make VFs, keep them and give them back, on cards that behave like the kernel's.
+//! Policies are applied and deleted on simulated cards: VFs are created, kept and removed.
 
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
@@ -34,12 +34,18 @@ fn delete(node: &mut Node, name: &str) -> Result<Deleted, Error> {
     holdings.policies().delete(node, &[format!("ops/{name}").parse().unwrap()])
 }
 
+fn stored(node: &Node) -> Vec<SriovNetworkNodePolicy> {
+    let (policies, errors) = node.holdings().policies().readable().unwrap();
+    assert!(errors.is_empty(), "{errors:?}");
+    policies
+}
+
 fn lines(steps: &[podbond_kernel::Step]) -> Vec<String> {
     steps.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn a_policy_makes_its_vfs_and_keeps_their_macs() {
+fn policy_creates_its_vfs_and_sets_their_macs() {
     let mut node = lab();
     node.write(PF0, "net/pf0/flags", "0x1002");
     let applied = apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -76,7 +82,7 @@ fn applying_again_changes_nothing() {
 }
 
 #[test]
-fn the_mtu_is_raised_on_the_pf_and_set_on_its_vfs() {
+fn mtu_is_raised_on_the_pf_and_set_on_its_vfs() {
     let mut node = lab();
     let policy_a = one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}");
     let steps = lines(&apply(&mut node, &[policy_a]).unwrap().steps);
@@ -90,7 +96,7 @@ fn the_mtu_is_raised_on_the_pf_and_set_on_its_vfs() {
 }
 
 #[test]
-fn vfio_pci_is_bound_and_unbound_again_by_a_change_of_policy() {
+fn driver_is_bound_by_the_device_type() {
     let mut node = lab();
     let driver = |node: &Node| {
         let vfs = &node.seen().pfs[0].vfs;
@@ -104,7 +110,7 @@ fn vfio_pci_is_bound_and_unbound_again_by_a_change_of_policy() {
 }
 
 #[test]
-fn deleting_a_policy_gives_back_what_was_there_before() {
+fn deleting_a_policy_restores_its_pf() {
     let mut node = lab();
     node.set_num_vfs(PF0, 2);
     apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -119,15 +125,15 @@ fn deleting_a_policy_gives_back_what_was_there_before() {
         lines(&delete(&mut node, "b").unwrap().steps),
         ["make 0 VFs of 0000:02:00.0 (were 4)"]
     );
-    assert_eq!(node.holdings().policies().stored().unwrap(), []);
+    assert_eq!(stored(&node), []);
     let again = delete(&mut node, "b").unwrap();
     assert_eq!((again.steps.len(), again.unknown.len()), (0, 1));
-    let left = fs::read_dir(node.path("podbond/pfs")).unwrap().count();
-    assert_eq!(left, 0, "no record stays of PFs that are as before");
+    let records = fs::read_dir(node.path("podbond/pfs")).unwrap().count();
+    assert_eq!(records, 0, "restored PFs have no record");
 }
 
 #[test]
-fn deleting_a_policy_that_only_bound_a_driver_binds_the_earlier_one() {
+fn deleting_a_policy_restores_the_driver() {
     let mut node = Node::new().with_card(CONNECTX5, 1, &["ens1f0np0"]);
     node.set_num_vfs(PF0, 4);
     apply(&mut node, &[one("a", "deviceType: vfio-pci; nicSelector: {vendor: \"15b3\"}")]).unwrap();
@@ -139,7 +145,7 @@ fn deleting_a_policy_that_only_bound_a_driver_binds_the_earlier_one() {
 }
 
 #[test]
-fn vfs_that_others_made_are_only_pooled() {
+fn external_vfs_are_only_pooled() {
     let mut node = lab();
     node.set_num_vfs(PF0, 4);
     let external = one("a", "externallyManaged: true; mtu: 1400; nicSelector: {pfNames: [pf0]}");
@@ -154,7 +160,7 @@ fn vfs_that_others_made_are_only_pooled() {
 }
 
 #[test]
-fn nothing_takes_a_vf_from_a_pod() {
+fn change_that_would_take_a_held_vf_is_refused() {
     let mut node = lab();
     let a = |more: &str| {
         policy("a", &format!("resourceName: a; nicSelector: {{pfNames: [pf0]}}; {more}"))
@@ -182,7 +188,7 @@ fn nothing_takes_a_vf_from_a_pod() {
 }
 
 #[test]
-fn a_step_that_fails_leaves_all_as_it_was() {
+fn failed_step_undoes_all() {
     let mut node = lab();
     node.fails = Some("make 4 VFs of 0000:02:00.0");
     let both = [
@@ -190,20 +196,20 @@ fn a_step_that_fails_leaves_all_as_it_was() {
         one("b", "nicSelector: {pfNames: [pf1]}"),
     ];
     let message = apply(&mut node, &both).unwrap_err().to_string();
-    assert!(message.contains("made to fail"), "{message}");
+    assert!(message.contains("fails by request"), "{message}");
     assert_eq!(
         (node.attribute(PF0, "sriov_numvfs"), node.attribute(PF0, "net/pf0/mtu")),
         ("0".into(), "1500".into())
     );
-    assert_eq!(node.holdings().policies().stored().unwrap(), []);
+    assert_eq!(stored(&node), []);
     assert_eq!(fs::read_dir(node.path("podbond/pfs")).unwrap().count(), 0);
     node.fails = None;
     apply(&mut node, &both).unwrap();
-    assert_eq!(node.holdings().policies().stored().unwrap().len(), 2);
+    assert_eq!(stored(&node).len(), 2);
 }
 
 #[test]
-fn vfs_without_a_driver_are_refused_with_its_name() {
+fn vf_without_a_driver_is_refused() {
     let mut node = lab();
     node.binds_vfs = false;
     let message = apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap_err();
@@ -217,7 +223,7 @@ fn vfs_without_a_driver_are_refused_with_its_name() {
 }
 
 #[test]
-fn a_vf_may_be_renamed_while_it_is_set_up() {
+fn vf_may_be_renamed_while_it_is_set_up() {
     let mut node = lab();
     node.renames = Some(("v1p0v2", "enp1s0f0v2"));
     apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -228,7 +234,7 @@ fn a_vf_may_be_renamed_while_it_is_set_up() {
 }
 
 #[test]
-fn bad_policies_change_nothing() {
+fn refused_policies_change_nothing() {
     let mut node = lab();
     let policies = [
         one("a", "nicSelector: {pfNames: [pf0]}"),
@@ -241,11 +247,11 @@ fn bad_policies_change_nothing() {
     let message =
         apply(&mut node, &[one("c", "nicSelector: {pfNames: [pf0]}")]).unwrap_err().to_string();
     assert!(message.contains("overlap VFs 0-3 of policy ops/"), "{message}");
-    assert_eq!(node.holdings().policies().stored().unwrap(), [policies[0].clone()]);
+    assert_eq!(stored(&node), [policies[0].clone()]);
 }
 
 #[test]
-fn a_policy_for_other_nodes_is_not_in_force() {
+fn policy_for_other_nodes_is_not_applied() {
     let mut node = lab();
     let holdings = node.holdings();
     let here = one("a", "nodeSelector: {zone: \"1\"}; nicSelector: {pfNames: [pf0]}");
@@ -255,18 +261,18 @@ fn a_policy_for_other_nodes_is_not_in_force() {
     let applied = holdings.policies().apply(&mut node, &both, Some(&labels)).unwrap();
     assert_eq!(applied.not_for_node, ["ops/b".parse().unwrap()]);
     assert_eq!(applied.selector_not_looked_at, []);
-    assert_eq!(holdings.policies().stored().unwrap(), [here]);
+    assert_eq!(stored(&node), [here]);
     let applied = holdings.policies().apply(&mut node, &both, None).unwrap();
     assert_eq!(applied.not_for_node, []);
     assert_eq!(applied.selector_not_looked_at.len(), 2);
-    // A policy whose selector has moved on is taken back.
+    // A policy that no longer selects the node is undone.
     let moved = one("b", "nodeSelector: {zone: \"3\"}; nicSelector: {pfNames: [pf1]}");
     let applied = holdings.policies().apply(&mut node, &[moved], Some(&labels)).unwrap();
     assert_eq!(lines(&applied.steps), ["make 0 VFs of 0000:02:00.0 (were 4)"]);
 }
 
 #[test]
-fn after_a_reboot_applying_again_makes_the_vfs_again() {
+fn applying_after_a_reboot_creates_the_vfs_again() {
     let mut node = Node::new().with_card(X710, 1, &["ens1f0", "ens1f1"]);
     let selector = "nicSelector: {rootDevices: [\"0000:01:00.0\"]}";
     apply(&mut node, &[one("a", selector)]).unwrap();
@@ -280,7 +286,7 @@ fn after_a_reboot_applying_again_makes_the_vfs_again() {
 }
 
 #[test]
-fn what_was_lost_or_changed_since_is_not_put_back() {
+fn values_that_were_changed_since_are_not_restored() {
     let mut node = lab();
     node.set_num_vfs(PF0, 2);
     apply(&mut node, &[one("a", "mtu: 9000; nicSelector: {pfNames: [pf0]}")]).unwrap();
@@ -290,7 +296,7 @@ fn what_was_lost_or_changed_since_is_not_put_back() {
 }
 
 #[test]
-fn a_vf_that_a_pod_holds_is_left_alone() {
+fn held_vf_is_unchanged() {
     let mut node = lab();
     let selector = "nicSelector: {pfNames: [pf0]}";
     apply(&mut node, &[one("a", selector)]).unwrap();
@@ -302,7 +308,7 @@ fn a_vf_that_a_pod_holds_is_left_alone() {
 }
 
 #[test]
-fn a_card_that_was_taken_out_does_not_stand_in_the_way_of_others() {
+fn removed_card_keeps_no_other_policy_from_its_vfs() {
     let mut node = lab();
     let policies =
         [one("a", "nicSelector: {pfNames: [pf0]}"), one("b", "nicSelector: {pfNames: [pf1]}")];
@@ -317,7 +323,7 @@ fn a_card_that_was_taken_out_does_not_stand_in_the_way_of_others() {
 }
 
 #[test]
-fn deleting_what_is_not_in_force_does_nothing_for_other_policies() {
+fn deleting_an_unknown_policy_changes_nothing() {
     let mut node = lab();
     apply(&mut node, &[one("a", "nicSelector: {pfNames: [pf0]}")]).unwrap();
     node.set_num_vfs(PF0, 0);
@@ -327,14 +333,14 @@ fn deleting_what_is_not_in_force_does_nothing_for_other_policies() {
 }
 
 #[test]
-fn a_policy_that_fits_its_pf_no_more_does_not_stand_in_the_way_of_others() {
+fn policy_that_no_longer_fits_keeps_no_other_from_its_vfs() {
     type Change = fn(&mut Node);
     let external = |more: &str| {
         let external = "externallyManaged: true; nicSelector: {pfNames: [pf0]}";
         one("a", &format!("{external}; {more}"))
     };
     let misfits: [(SriovNetworkNodePolicy, Change); 4] = [
-        // As after a reboot, before the others have made them again.
+        // As after a reboot, before the external VFs exist.
         (external(""), |node| node.set_num_vfs(PF0, 0)),
         (external("mtu: 9000"), |node| node.write(PF0, "net/pf0/mtu", "1500")),
         (external("linkType: eth"), |node| node.write(PF0, "net/pf0/type", "32")),
@@ -357,6 +363,6 @@ fn a_policy_that_fits_its_pf_no_more_does_not_stand_in_the_way_of_others() {
         apply(&mut node, &[misfit]).unwrap_err();
         delete(&mut node, "b").unwrap();
         delete(&mut node, "a").unwrap();
-        assert_eq!(node.holdings().policies().stored().unwrap(), []);
+        assert_eq!(stored(&node), []);
     }
 }

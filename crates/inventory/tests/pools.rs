@@ -37,7 +37,7 @@ fn mixed_node() -> Node {
 }
 
 #[test]
-fn every_model_is_read_with_its_ids_driver_and_vfs() {
+fn every_model_is_read() {
     let models: [(Model, &str, &str, &str); 6] = [
         (X710, "8086:1572", "0000:3b:02.0 0000:3b:02.1", "0000:3b:0a.0 0000:3b:0a.1"),
         (E810, "8086:159b", "0000:3b:01.0 0000:3b:01.1", "0000:3b:11.0 0000:3b:11.1"),
@@ -66,7 +66,7 @@ fn every_model_is_read_with_its_ids_driver_and_vfs() {
 }
 
 #[test]
-fn each_field_of_the_selector_narrows() {
+fn each_selector_field_narrows() {
     let cases = [
         ("{vendor: \"15b3\"}", vec!["0000:5e:00.0", "0000:5e:00.1"]),
         ("{deviceID: \"10fb\"}", vec!["0000:af:00.0", "0000:af:00.1"]),
@@ -88,7 +88,7 @@ fn each_field_of_the_selector_narrows() {
 }
 
 #[test]
-fn the_documented_policies_give_each_port_of_the_bond_its_own_pf() {
+fn documented_policies_use_a_pf_each() {
     let node = Node::new().with_card(I82576, 1, &["pf0"]).with_card(I82576, 2, &["pf1"]);
     let policies = [
         policy("policy-pf0", "resourceName: sriovnic1; numVfs: 4; nicSelector: {pfNames: [pf0]}"),
@@ -121,7 +121,7 @@ fn policies_share_a_pf_by_ranges() {
 }
 
 #[test]
-fn one_resource_may_span_pfs_and_policies() {
+fn resource_may_span_pfs_and_policies() {
     let mut node = mixed_node();
     node.set_num_vfs("0000:3b:00.0", 2);
     node.set_num_vfs("0000:5e:00.1", 2);
@@ -137,7 +137,7 @@ fn one_resource_may_span_pfs_and_policies() {
 }
 
 #[test]
-fn the_lower_priority_number_wins_over_a_wider_selection() {
+fn lower_priority_number_wins() {
     let policies = [
         policy("wide", "resourceName: w; priority: 50; numVfs: 8; nicSelector: {vendor: \"8086\"}"),
         policy(
@@ -161,7 +161,7 @@ fn the_lower_priority_number_wins_over_a_wider_selection() {
 }
 
 #[test]
-fn what_no_card_can_give_is_refused_with_policy_field_and_mend() {
+fn impossible_policy_is_refused_with_field_and_remedy() {
     let node = mixed_node();
     let ens1f0 = |more: &str| {
         policy("p", &format!("resourceName: r; nicSelector: {{pfNames: [ens1f0]}}; {more}"))
@@ -214,7 +214,7 @@ fn overlapping_ranges_are_refused() {
 }
 
 #[test]
-fn policies_that_share_a_pf_agree_on_who_makes_its_vfs() {
+fn policies_of_a_pf_agree_on_externally_managed() {
     let mut node = mixed_node();
     node.set_num_vfs("0000:3b:00.0", 8);
     let policies = [
@@ -233,7 +233,7 @@ fn policies_that_share_a_pf_agree_on_who_makes_its_vfs() {
 }
 
 #[test]
-fn links_of_vfs_that_stand_beside_the_pfs_own_are_passed_over() {
+fn representors_are_skipped() {
     let node = Node::new().with_card(CONNECTX6, 0x5e, &["ens2f0np0"]);
     for (file, value) in
         [("phys_port_name", "pf0vf1"), ("mtu", "1500"), ("flags", "0x1002"), ("type", "1")]

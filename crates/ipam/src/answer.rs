@@ -1,11 +1,13 @@
+//! The CNI result of a plugin that creates one interface.
+
 use podbond_cni::{CniResult, Dns, Interface};
 
 use crate::configure::gateway;
 
-/// The answer of a plugin that made one interface: its addresses, routes and DNS are those that
-/// the IPAM plugin gave, and all the addresses are the interface's.
+/// Returns the result of a plugin that creates one interface: the addresses, routes and DNS of the IPAM
+/// plugin's result, with all addresses on the interface.
 ///
-/// In a chain it follows what the plugins before it made: "Plugins provided a `prevResult` key as
+/// In a chain it follows the previous result: "Plugins provided a `prevResult` key as
 /// part of their request configuration must output it as their result, with any possible
 /// modifications made by that plugin included" (section "Success").
 pub fn result(
@@ -20,9 +22,9 @@ pub fn result(
         return own;
     };
     let mut all = previous.clone();
-    // Beside the addresses of others, "the first gateway" would be another one.
-    name_gateways(&mut all);
-    name_gateways(&mut own);
+    // Among the addresses of other plugins, "the first gateway" would be another one.
+    set_gateways(&mut all);
+    set_gateways(&mut own);
     let number = all.interfaces.len();
     own.ips.iter_mut().for_each(|ip| ip.interface = Some(number));
     all.interfaces.push(interface);
@@ -32,13 +34,14 @@ pub fn result(
     all
 }
 
-fn name_gateways(result: &mut CniResult) {
+/// Sets the gateway of each route that has one by its address.
+fn set_gateways(result: &mut CniResult) {
     for route in &mut result.routes {
         route.gw = gateway(&result.ips, route);
     }
 }
 
-/// Name servers are asked in order: those of earlier plugins first. The domain is the first one's.
+/// Adds name servers after those of earlier plugins, since they are asked in order. The first domain is kept.
 fn add_dns(dns: &mut Dns, more: Dns) {
     for (all, more) in [
         (&mut dns.nameservers, more.nameservers),
@@ -92,7 +95,7 @@ mod tests {
         }
     }
 
-    /// What a plugin before the bond in a list made, as the runtime passes it on.
+    /// Returns the result of a plugin before the bond in a list, as `prevResult`.
     fn previous(version: Version) -> CniResult {
         let value = json!({
             "cniVersion": version.as_str(),
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_has_one_interface_which_carries_every_address() {
+    fn result_has_one_interface_with_all_addresses() {
         let answer = result(None, Some(of_ipam()), bond());
         assert_eq!(answer.interfaces, [bond()]);
         assert!(answer.ips.iter().all(|ip| ip.interface == Some(0)));
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_chain_the_answer_follows_the_previous_result_in_every_version_that_has_one() {
+    fn result_follows_the_previous_one_in_every_version() {
         for version in Version::ALL.into_iter().filter(|version| *version >= Version::V0_3_0) {
             let answer = result(Some(&previous(version)), Some(of_ipam()), bond());
             let newest = version >= Version::V1_1_0;
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ipam_the_previous_result_gets_the_interface_alone() {
+    fn previous_result_without_ipam_gets_the_interface() {
         let answer = result(Some(&previous(Version::V1_0_0)), None, bond());
         assert_eq!(answer.interfaces.len(), 3);
         assert_eq!(answer.ips, previous(Version::V1_0_0).ips);

@@ -1,91 +1,93 @@
+//! ADD of a link with its lease, all or nothing: link, then IPAM plugin, then addresses and routes.
+
 use podbond_cni::{CniResult, Code, Failure, NetConf, Request};
 use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
 use crate::configure::steps;
 use crate::{Ipam, dad, failure};
 
-/// Where the addresses and routes of a lease go.
+/// Where the addresses and routes of a lease are configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addresses {
-    /// To the link `request.ifname` of the pod.
+    /// On the link `request.ifname` of the pod.
     OnLink,
-    /// Nowhere: the device has no link, its user reads them from the result.
+    /// Nowhere: the device has no link, and its user reads them from the result.
     InResultOnly,
 }
 
 /// An ADD that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAttached {
-    /// Why; its details tell what is left.
+    /// Why; its details have what could not be undone.
     pub cause: Failure,
-    /// What the IPAM plugin said, where it has not taken back the lease.
+    /// The IPAM plugin's message, where it has not taken back the lease.
     pub pending: Option<String>,
 }
 
-/// The part of an ADD that changes anything: applies the steps that make the link, asks the
-/// configuration's IPAM plugin, and gives its addresses and routes to the link, all or nothing.
+/// Applies the steps that create the link, calls ADD of the IPAM plugin, configures its addresses and routes
+/// on the link, and returns what `finish` returns; undoes all when anything fails.
 ///
-/// `finish` then looks at what was made and gives the answer; its failure undoes everything too.
-/// It gets what the IPAM plugin answered, or none where the configuration names no IPAM plugin.
+/// `finish` observes the link; it gets the IPAM plugin's result, or none where the configuration names no
+/// IPAM plugin.
 ///
-/// The link comes first, since an IPAM plugin like dhcp speaks through it. When anything fails, the
-/// steps are undone before the lease is given back, so that no address is given out again while it
-/// is still in use; but see [`lease_needs_link`]. What our own IPAM plugin refused is not given back: it leased nothing, and an earlier ADD
-/// of the same attachment may have. A foreign one gets a DEL for its failed ADD, as the specification
-/// has it.
+/// The link comes first, since an IPAM plugin like dhcp needs it. On failure the steps are undone before the
+/// lease is released, so that no address is leased again while it is in use; but see [`lease_needs_link`].
+/// A failed ADD of our own IPAM plugin is not followed by its DEL: it has leased nothing, and an earlier ADD
+/// of the same attachment may have. Another one gets a DEL for its failed ADD, as the specification has
+/// it.
 pub fn attach<K: Apply, T>(
     kernel: &mut K,
     link: Vec<Step>,
     addresses: Addresses,
-    asked: Ipam<'_>,
+    ipam: Ipam<'_>,
     finish: impl FnOnce(&mut K, Option<CniResult>) -> Result<T, Failure>,
 ) -> Result<T, NotAttached> {
-    let request = asked.request;
+    let request = ipam.request;
     let dad = dad(&request.config).map_err(|cause| NotAttached { cause, pending: None })?;
     let mut is_leased = false;
     let mut pending: Option<String> = None;
     let outcome = transact(kernel, |transaction| {
         apply(transaction, link, &request.config.name)?;
-        let ipam = asked.lease().map_err(|refused| {
+        let lease = ipam.lease().map_err(|refused| {
             pending = refused.pending;
             refused.cause
         })?;
-        is_leased = ipam.is_some();
-        let answer = give(transaction, addresses, request, dad, ipam.as_ref())
-            .and_then(|()| finish(transaction.kernel(), ipam));
-        if answer.is_err() && is_leased && lease_needs_link(&request.config) {
-            pending = asked.release().into_problem();
+        is_leased = lease.is_some();
+        let finished = configure(transaction, addresses, request, dad, lease.as_ref())
+            .and_then(|()| finish(transaction.kernel(), lease));
+        if finished.is_err() && is_leased && lease_needs_link(&request.config) {
+            pending = ipam.release().into_problem();
             is_leased = false;
         }
-        answer
+        finished
     });
     let failed = match outcome {
-        Ok((answer, _applied)) => return Ok(answer),
+        Ok((finished, _applied)) => return Ok(finished),
         Err(failed) => failed,
     };
     if is_leased {
-        pending = asked.release().into_problem();
+        pending = ipam.release().into_problem();
     }
     let not_undone =
         failed.not_undone.iter().map(ToString::to_string).chain(pending.clone()).collect();
     Err(NotAttached { cause: with_details(failed.cause, not_undone), pending })
 }
 
-/// Returns whether a lease can be given back only while its link is there: dhcp tells its server through
-/// it. Its server, not the lease, keeps the address from being given out too early.
+/// Returns whether a lease can be released only while its link exists: dhcp releases it at its server through
+/// the link. The server keeps the address from being leased again too early.
 pub fn lease_needs_link(config: &NetConf) -> bool {
     config.ipam.as_deref() == Some("dhcp")
 }
 
-/// Gives the link its addresses and routes.
-fn give<K: Apply>(
+/// Configures the addresses and routes of a lease on the link.
+fn configure<K: Apply>(
     transaction: &mut Transaction<'_, K>,
     addresses: Addresses,
     request: &Request,
     dad: Dad,
-    ipam: Option<&CniResult>,
+    lease: Option<&CniResult>,
 ) -> Result<(), Failure> {
-    let Some(result) = ipam else { return Ok(()) };
+    let Some(result) = lease else { return Ok(()) };
     if result.ips.is_empty() {
         return Err(no_address(request));
     }
@@ -206,20 +208,20 @@ mod tests {
     const REMOVE: &str = "remove address 10.0.0.2/24 from net1 (pod)";
 
     #[test]
-    fn the_link_is_made_before_the_lease_and_the_addresses_after_it() {
+    fn link_is_before_the_lease_and_addresses_after_it() {
         let (result, log) = run(Case::default());
         assert_eq!(result, Ok(()));
         assert_eq!(log, [UP, "lease", ADD]);
     }
 
     #[test]
-    fn a_device_without_link_gets_its_lease_alone() {
+    fn device_without_link_gets_its_lease_alone() {
         let case = Case { addresses: Addresses::InResultOnly, ..Case::default() };
         assert_eq!(run(case).1, [UP, "lease"]);
     }
 
     #[test]
-    fn a_refused_lease_is_not_given_back_and_all_steps_are_undone() {
+    fn failed_lease_undoes_the_link_and_is_not_released() {
         let refusal = Failure::new(Code::EXHAUSTED, "no address left");
         let (result, log) = run(Case { answer: Err(refusal.clone()), ..Case::default() });
         assert_eq!(result, Err(refusal));
@@ -227,32 +229,32 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_given_back_when_its_address_cannot_be_used_any_more() {
+    fn unusable_lease_is_released_after_the_link() {
         let (result, log) = run(Case { refuse: Some("add address"), ..Case::default() });
         let failure = result.unwrap_err();
         assert_eq!((failure.code, failure.details.as_str()), (Code::KERNEL, "no"));
-        assert_eq!(log, [UP, "lease", DOWN, "give back"]);
+        assert_eq!(log, [UP, "lease", DOWN, "release"]);
 
         let finish = Err(Failure::new(Code::IO, "cannot be read"));
         let (_, log) = run(Case { finish, ..Case::default() });
-        assert_eq!(log, [UP, "lease", ADD, REMOVE, DOWN, "give back"]);
+        assert_eq!(log, [UP, "lease", ADD, REMOVE, DOWN, "release"]);
     }
 
     #[test]
-    fn a_lease_that_needs_its_link_is_given_back_before_it_and_once() {
+    fn lease_that_needs_its_link_is_released_before_it() {
         let finish = Err(Failure::new(Code::IO, "cannot be read"));
         let (_, log) = run(Case { ipam: "dhcp", finish, ..Case::default() });
-        assert_eq!(log, [UP, "lease", ADD, "give back", REMOVE, DOWN]);
+        assert_eq!(log, [UP, "lease", ADD, "release", REMOVE, DOWN]);
         let refused = Err(Failure::new(Code::EXHAUSTED, "no address left"));
         let (_, log) = run(Case { ipam: "dhcp", answer: refused, ..Case::default() });
         assert_eq!(log, [UP, "lease", DOWN]);
     }
 
     #[test]
-    fn a_lease_without_address_is_an_error() {
+    fn lease_without_address_is_an_error() {
         let (result, log) = run(Case { answer: Ok(Vec::new()), ..Case::default() });
         assert!(result.unwrap_err().msg.contains("\"ipam-of-the-test\" gave no address"));
-        assert_eq!(log, [UP, "lease", DOWN, "give back"]);
+        assert_eq!(log, [UP, "lease", DOWN, "release"]);
     }
 
     #[test]
@@ -260,7 +262,7 @@ mod tests {
         let finish = Err(Failure::new(Code::IO, "cannot be read"));
         let failed = run_to_end(Case { finish, refuses: true, ..Case::default() }).0.unwrap_err();
         let pending = failed.pending.unwrap();
-        assert!(pending.contains("the server is away"), "{pending}");
+        assert!(pending.contains("the server is down"), "{pending}");
         assert!(failed.cause.details.contains(&pending), "{}", failed.cause.details);
         let refused = Failure::new(Code::EXHAUSTED, "no address left");
         let failed = run_to_end(Case { answer: Err(refused), ..Case::default() }).0.unwrap_err();
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_undone_is_told() {
+    fn details_have_what_could_not_be_undone() {
         let refusal = Failure::new(Code::EXHAUSTED, "no address left");
         let case = Case { refuse: Some(DOWN), answer: Err(refusal), ..Case::default() };
         let (result, _) = run(case);

@@ -1,3 +1,5 @@
+//! Duplicate address detection (DAD) of IPv6 addresses, and announcements of new addresses.
+
 use std::time::Duration;
 
 use podbond_cni::{CniResult, Command, Failure, NetConf};
@@ -8,17 +10,15 @@ use serde::Deserialize;
 use crate::configure::addresses;
 use crate::{Ipam, failure};
 
-/// How long [`Ipam::settle`] waits once the link has carrier, and for the carrier before. Detection takes
-/// two seconds at most with the kernel's own settings.
+/// How long [`Ipam::settle`] waits for carrier, and for detection after that. Detection takes two seconds at
+/// most with the kernel's default settings.
 const DAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long [`announce`] waits for the link's carrier.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Whether the configuration asks for duplicate address detection: its key `ipv6Dad`.
-///
-/// IPAM has given an address to this pod alone, and the pod shall be able to use it as soon as its
-/// ADD is over: without the key there is none.
+/// Returns whether the configuration asks for duplicate address detection by its key `ipv6Dad`. Off without
+/// it: an IPAM plugin leases an address to one pod alone, which shall be able to use it at once.
 pub fn dad(config: &NetConf) -> Result<Dad, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -30,10 +30,9 @@ pub fn dad(config: &NetConf) -> Result<Dad, Failure> {
 }
 
 impl Ipam<'_> {
-    /// Waits until the addresses of a result can be used, where the configuration asks for duplicate
-    /// address detection; a duplicate is a failure. A link without carrier for 10 s is told of in a
-    /// warning and not waited for: a pod starts without its network's being there, too, and the
-    /// kernel looks for duplicates once it is.
+    /// Waits for duplicate address detection of a result's addresses, where the configuration asks for it; a
+    /// duplicate is a failure. A link without carrier for 10 s gets a warning: a pod starts without its
+    /// network too, and the kernel looks for duplicates once the link has carrier.
     pub fn settle(&self, kernel: &mut Kernel, result: &CniResult) -> Result<(), Failure> {
         let (config, ifname) = (&self.request.config, &self.request.ifname);
         if dad(config)? == Dad::Off {
@@ -53,8 +52,8 @@ impl Ipam<'_> {
     }
 }
 
-/// Tells the neighbours of a result's addresses once the link has carrier, waiting 200 ms at most.
-/// Its failure is none of the ADD's: neighbours learn of the addresses in time anyway.
+/// Announces a result's addresses to neighbours once the link has carrier, waiting 200 ms at most. A failure
+/// is ignored: neighbours learn the addresses without it, later.
 pub fn announce(kernel: &mut Kernel, ifname: &LinkName, result: &CniResult) {
     let at = LinkRef::pod(ifname.clone());
     let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_TIMEOUT);
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn detection_is_asked_for_by_a_boolean() {
+    fn ipv6_dad_is_a_boolean() {
         let of = |value: serde_json::Value| {
             let config = json!({"type": "bond", "name": "n", "ipv6Dad": value});
             dad(&NetConf::from_map(config.as_object().unwrap().clone()).unwrap())

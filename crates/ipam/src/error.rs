@@ -1,8 +1,9 @@
+//! Errors of the kernel as CNI errors.
+
 use podbond_cni::{Code, Failure};
 use podbond_kernel::Error;
 
-/// A kernel error as CNI reports it: the network, its own sentence, and the kernel's words in
-/// `details`.
+/// Returns the CNI error for an error of the kernel, with the kernel's extended-ack text in `details`.
 pub fn failure(network: &str, error: &Error) -> Failure {
     let code = match error {
         Error::Refused { .. }

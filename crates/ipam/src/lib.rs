@@ -1,8 +1,7 @@
-//! What an IPAM result means for a link, for the plugins that make one: the steps that give the
-//! link its addresses and routes, the result to answer with, and the order in which link and lease
-//! are made and given back.
+//! IPAM for plugins that create a link: calls of the IPAM plugin, addresses and routes of its result on the
+//! link, the plugin's own result, duplicate address detection, and leases whose release failed.
 //!
-//! It is the one place where the protocol and the kernel meet; neither knows the other.
+//! CNI results become steps of the kernel here alone; neither crate depends on the other.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

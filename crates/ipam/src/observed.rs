@@ -1,5 +1,7 @@
+//! The addresses and routes that a link has, compared with a CNI result, as CHECK does.
+
 use ipnet::IpNet;
-use podbond_cni::CniResult;
+use podbond_cni::{CniResult, IpConfig};
 use podbond_kernel::{AddressState, Kernel, LinkRef, Route};
 use podbond_names::LinkName;
 
@@ -10,14 +12,14 @@ use crate::configure::{addresses, gateway, routes};
 pub struct Observed {
     /// Its addresses, link-local ones included.
     pub addresses: Vec<IpNet>,
-    /// Those of them that another host has, as the kernel found out.
+    /// Those that another host has, by the kernel's duplicate address detection.
     pub duplicates: Vec<IpNet>,
     /// The routes that leave through it.
     pub routes: Vec<Route>,
 }
 
 impl Observed {
-    /// Asks the kernel; a link that is not there has none.
+    /// Returns those of a link; none where there is no such link.
     pub fn on(kernel: &mut Kernel, at: &LinkRef) -> podbond_kernel::Result<Self> {
         if kernel.link(at)?.is_none() {
             return Ok(Self::default());
@@ -32,48 +34,42 @@ impl Observed {
         })
     }
 
-    /// How the link differs from what a result tells of it, a sentence for each address and route:
-    /// none when all is as the result has it. What the result does not tell, as versions before
-    /// 1.1.0 cannot tell a route's MTU, is not compared.
+    /// Returns how the link differs from a result, a sentence for each address and route. What the result
+    /// does not have, as a route's MTU before version 1.1.0, is not compared.
     pub fn differences(&self, ifname: &LinkName, result: &CniResult) -> Vec<String> {
-        let result = about(ifname, result);
-        let of_addresses = addresses(&result).into_iter().filter_map(|address| {
+        let result = of_link(ifname, result);
+        let mut differences = Vec::new();
+        for address in addresses(&result) {
             if !self.addresses.contains(&address) {
-                Some(format!("address {address} is gone"))
+                differences.push(format!("address {address} is gone"));
             } else if self.duplicates.contains(&address) {
-                Some(format!("address {address} is not used, since another host has it"))
-            } else {
-                None
+                differences
+                    .push(format!("address {address} is not used, since another host has it"));
             }
-        });
-        of_addresses.chain(routes(&result).iter().filter_map(|r| self.difference(r))).collect()
+        }
+        differences.extend(routes(&result).iter().filter_map(|route| self.difference(route)));
+        differences
     }
 
-    /// How the route that is most like the wanted one differs from it.
+    /// Returns how the most similar route differs from the wanted one; none where one is equal.
     fn difference(&self, wanted: &Route) -> Option<String> {
-        let near = self.routes.iter().filter_map(|shown| wanted.mismatches(shown));
-        let Some(unlike) = near.min_by_key(Vec::len) else {
+        let candidates = self.routes.iter().filter_map(|shown| wanted.mismatches(shown));
+        let Some(mismatches) = candidates.min_by_key(Vec::len) else {
             return Some(format!("route {wanted} is gone"));
         };
-        let told: Vec<String> =
-            unlike.iter().map(|(wanted, is)| format!("{is}, not {wanted}")).collect();
-        (!told.is_empty()).then(|| format!("route {wanted} has {}", told.join(" and ")))
+        let fields: Vec<String> =
+            mismatches.iter().map(|(wanted, is)| format!("{is}, not {wanted}")).collect();
+        (!fields.is_empty()).then(|| format!("route {wanted} has {}", fields.join(" and ")))
     }
 }
 
-/// The part of a result that is about a link of the pod: that of a chain may tell of others too.
+/// Returns the part of a result that is of a link of the pod; the result of a chain may have other links.
 ///
-/// A result does not say which link a route leaves through. Where others have addresses as well, it
-/// is taken to be the one in whose subnet the gateway is; routes of which that cannot be said are
-/// left out.
-fn about(ifname: &LinkName, result: &CniResult) -> CniResult {
-    let is_ours = |number: Option<usize>| {
-        // An IPAM plugin's own result has no interfaces.
-        let interface = number.and_then(|number| result.interfaces.get(number));
-        interface.is_none_or(|it| it.name == *ifname && it.sandbox.is_some())
-    };
+/// A route of a result names no link. Where other links have addresses, its link is the one in whose subnet
+/// its gateway is; routes without such a gateway are dropped.
+fn of_link(ifname: &LinkName, result: &CniResult) -> CniResult {
     let (ours, others): (Vec<_>, Vec<_>) =
-        result.ips.iter().cloned().partition(|ip| is_ours(ip.interface));
+        result.ips.iter().cloned().partition(|ip| is_of_link(ip, ifname, result));
     let mut routes = result.routes.clone();
     if ours.is_empty() {
         routes.clear();
@@ -87,15 +83,21 @@ fn about(ifname: &LinkName, result: &CniResult) -> CniResult {
     CniResult { ips: ours, routes, ..CniResult::default() }
 }
 
+fn is_of_link(ip: &IpConfig, ifname: &LinkName, result: &CniResult) -> bool {
+    // An IPAM plugin's own result has no interfaces.
+    let interface = ip.interface.and_then(|number| result.interfaces.get(number));
+    interface.is_none_or(|interface| interface.name == *ifname && interface.sandbox.is_some())
+}
+
 #[cfg(test)]
 mod tests {
-    use podbond_cni::{Interface, IpConfig, Route as CniRoute};
+    use podbond_cni::{Interface, Route as CniRoute};
 
     use super::*;
     use crate::configure::tests::{ip, route};
 
-    /// What a link has that is as a result tells it.
-    fn as_told(result: &CniResult) -> Observed {
+    /// Returns what a link has after a result is configured on it.
+    fn observed(result: &CniResult) -> Observed {
         Observed { addresses: addresses(result), routes: routes(result), ..Observed::default() }
     }
 
@@ -108,31 +110,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_does_not_differ_and_what_is_gone_is_told() {
+    fn missing_address_and_route_differ() {
         let (result, ifname) = (two_of_each(), "net3".parse().unwrap());
-        let mut found = as_told(&result);
-        found.routes[0].scope = Some(0);
+        let mut link = observed(&result);
+        link.routes[0].scope = Some(0);
         // Where a plugin that follows in a chain has moved it.
-        found.routes[1].table = Some(100);
-        assert_eq!(found.differences(&ifname, &result), [""; 0]);
-        found.addresses.remove(1);
-        found.routes.remove(0);
+        link.routes[1].table = Some(100);
+        assert_eq!(link.differences(&ifname, &result), [""; 0]);
+        link.addresses.remove(1);
+        link.routes.remove(0);
         assert_eq!(
-            found.differences(&ifname, &result),
+            link.differences(&ifname, &result),
             ["address 10.0.1.2/24 is gone", "route 0.0.0.0/0 via 10.0.0.1 is gone"]
         );
         assert_eq!(Observed::default().differences(&ifname, &result).len(), 4);
     }
 
     #[test]
-    fn a_duplicate_and_a_changed_route_are_told() {
+    fn duplicate_and_changed_route_differ() {
         let (mut result, ifname) = (two_of_each(), "net3".parse().unwrap());
-        let mut found = as_told(&result);
-        found.duplicates = vec!["10.0.1.2/24".parse().unwrap()];
-        found.routes[1].mtu = Some(1500);
+        let mut link = observed(&result);
+        link.duplicates = vec!["10.0.1.2/24".parse().unwrap()];
+        link.routes[1].mtu = Some(1500);
         result.routes[1] = CniRoute { mtu: Some(1400), ..result.routes[1].clone() };
         assert_eq!(
-            found.differences(&ifname, &result),
+            link.differences(&ifname, &result),
             [
                 "address 10.0.1.2/24 is not used, since another host has it",
                 "route 10.9.0.0/16 via 10.0.0.1 mtu 1400 has mtu 1500, not mtu 1400",
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_result_tells_of_other_links_is_not_compared() {
+    fn other_links_of_the_result_are_not_compared() {
         let interface = |name: &str| Interface {
             name: name.parse().unwrap(),
             mac: None,
@@ -164,16 +166,16 @@ mod tests {
             ],
             ..CniResult::default()
         };
-        let told =
+        let differences =
             |ifname: &str| Observed::default().differences(&ifname.parse().unwrap(), &result);
         assert_eq!(
-            told("net3"),
+            differences("net3"),
             ["address 10.0.1.2/24 is gone", "route 10.9.0.0/16 via 10.0.1.9 is gone"]
         );
         assert_eq!(
-            told("net1"),
+            differences("net1"),
             ["address 10.0.0.2/24 is gone", "route 0.0.0.0/0 via 10.0.0.1 is gone"]
         );
-        assert_eq!(told("net9"), [""; 0]);
+        assert_eq!(differences("net9"), [""; 0]);
     }
 }

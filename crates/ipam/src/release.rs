@@ -1,4 +1,4 @@
-//! Asking an IPAM plugin for a lease and giving it back; a lease that is not taken back stays in the
+//! The lease of an attachment: ADD and DEL of its IPAM plugin. A lease whose release failed is pending in the
 //! attachment's record.
 
 use podbond_cni::{CniResult, Code, Command, Delegates, FailedAdd, Failure, Request};
@@ -16,17 +16,17 @@ pub struct Ipam<'r> {
     pub delegates: &'r Delegates<'r>,
 }
 
-/// What came of giving a lease back.
+/// The outcome of releasing a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Released {
-    /// It is given back, or there was none.
+    /// It is released, or there was none.
     Done,
-    /// The IPAM plugin has not taken it back, for this reason.
+    /// The IPAM plugin has not taken it back, with this message.
     Pending(String),
 }
 
 impl Released {
-    /// Returns what the IPAM plugin said where the lease is pending.
+    /// Returns the IPAM plugin's message where the lease is pending.
     pub(crate) fn into_problem(self) -> Option<String> {
         match self {
             Self::Done => None,
@@ -36,8 +36,8 @@ impl Released {
 }
 
 impl Ipam<'_> {
-    /// ADD; none where the configuration names no IPAM plugin. One that fails gives back what it
-    /// leased before; where it cannot, the lease is pending.
+    /// Returns the result of the IPAM plugin's ADD; none where the configuration names no IPAM plugin. After
+    /// a failed ADD its DEL has been called; where that failed too, the lease is pending.
     pub(crate) fn lease(&self) -> Result<Option<CniResult>, NotAttached> {
         self.delegates.ipam_add(self.request).map_err(|FailedAdd { cause, failed_del }| {
             let pending = failed_del.map(|failure| failure.to_string());
@@ -45,7 +45,7 @@ impl Ipam<'_> {
         })
     }
 
-    /// Returns what came of the IPAM plugin's DEL: to be called once the links are back, or before that
+    /// Returns the outcome of the IPAM plugin's DEL: to be called after the links are restored, or before that
     /// where [`lease_needs_link`](crate::lease_needs_link).
     pub fn release(&self) -> Released {
         match self.delegates.ipam_del(self.request) {
@@ -54,26 +54,30 @@ impl Ipam<'_> {
         }
     }
 
-    /// Returns the same where nothing is recorded of the attachment. One that certainly was never made,
-    /// by what prevResult and the pod tell, has no lease, whatever its IPAM plugin says.
+    /// Returns the same for an attachment without a record. One that certainly never existed, by `prevResult`
+    /// and the pod's links, has no lease, whatever its IPAM plugin answers.
     pub fn release_unrecorded(&self) -> Released {
         let released = self.release();
         if self.was_never_made() { Released::Done } else { released }
     }
 
-    /// Returns whether the attachment certainly was never made, by what prevResult and the pod tell; to be
+    /// Returns whether the attachment certainly never existed, by `prevResult` and the pod's links; to be
     /// called before its link is removed.
     pub fn was_never_made(&self) -> bool {
         let Request { netns, ifname, config, .. } = self.request;
         let Some(netns) = netns.as_deref().filter(|_| config.prev_result.is_none()) else {
             return false;
         };
-        let has_link = |netns| Kernel::with_pod(netns)?.link(&LinkRef::pod(ifname.clone()));
-        NetnsState::of_path(netns) == NetnsState::Alive && matches!(has_link(netns), Ok(None))
+        if NetnsState::of_path(netns) != NetnsState::Alive {
+            return false;
+        }
+        let link = Kernel::with_pod(netns)
+            .and_then(|mut kernel| kernel.link(&LinkRef::pod(ifname.clone())));
+        matches!(link, Ok(None))
     }
 
-    /// Ends an attachment whose links are back. A lease that is pending is told in a warning and stays
-    /// recorded: it must not keep a pod from being deleted. Fails where it can be recorded nowhere.
+    /// Ends an attachment whose links are restored. A pending lease is recorded, with a warning: it must not
+    /// keep a pod from being deleted. Fails where it cannot be recorded.
     pub fn end(
         &self,
         records: &Records,
@@ -97,7 +101,7 @@ impl Ipam<'_> {
             self.delegates.warn(Command::Del, self.request, "warning", &pending);
         }
         match records.end_plugin(record, problem.as_deref()) {
-            // What is recorded tells of the lease too.
+            // The record on disk has the lease too.
             Err(_) if is_recorded && problem.is_some() => Ok(()),
             ended => ended.map_err(io),
         }
@@ -105,11 +109,7 @@ impl Ipam<'_> {
 }
 
 fn io(error: podbond_record::Error) -> Failure {
-    let code = match &error {
-        podbond_record::Error::State(error) if error.is_locked() => Code::TRY_AGAIN,
-        _ => Code::IO,
-    };
-    Failure::new(code, error)
+    Failure::new(if error.is_locked() { Code::TRY_AGAIN } else { Code::IO }, error)
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(ended, Ok(()));
         let Stored::Whole(record) = stored else { panic!("{stored:?}") };
         assert_eq!(record.state, State::IpamPending);
-        assert!(record.ipam_problem.as_ref().unwrap().contains("the server is away"));
+        assert!(record.ipam_problem.as_ref().unwrap().contains("the server is down"));
         let (ended, stored) = end(&records, Some((*record).clone()), true);
         assert_eq!((ended, stored), (Ok(()), Stored::Whole(record.clone())));
         assert_eq!(end(&records, Some(*record), false), (Ok(()), Stored::Missing));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_that_can_be_recorded_nowhere_fails_the_del() {
+    fn del_fails_where_a_pending_lease_cannot_be_recorded() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(Path::new("/proc/none"), &dir.path().join("run"));
         assert!(end(&records, None, true).0.is_err());

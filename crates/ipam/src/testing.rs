@@ -27,9 +27,9 @@ impl Plugin for Asked<'_> {
     }
 
     fn del(&self, _: &Request, _: &Delegates<'_>) -> Result<(), Failure> {
-        self.log.lock().unwrap().push("give back".to_owned());
+        self.log.lock().unwrap().push("release".to_owned());
         if self.refuses {
-            return Err(Failure::new(Code::IO, "the server is away:\n timeout"));
+            return Err(Failure::new(Code::IO, "the server is down:\n timeout"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Records that no ADD has written: whatever they hold, they are read or treated as missing.
+//! Fuzz target: records that no ADD has written are read or treated as missing.
 
 /// Reads a record.
 ///

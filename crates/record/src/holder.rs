@@ -1,4 +1,4 @@
-//! Who holds a VF: by the records, and by the claim that sriov-cni and podbond keep for it.
+//! Who holds a VF: by the records, and by its claim `pci/<address>` of sriov-cni.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const CLAIMS: &str = "sriov";
 pub enum Holder {
     /// An attachment, by its record.
     Attachment(Box<Record>),
-    /// A pod of which only the namespace is known, by the claim on the VF.
+    /// A pod of which only the network namespace is recorded, in the claim on the VF.
     Netns(PathBuf),
 }
 
@@ -30,11 +30,11 @@ impl fmt::Display for Holder {
 }
 
 impl Records {
-    /// Returns who holds a VF with this claim, `pci/<address>` of sriov-cni. A namespace of which nobody
-    /// knows what became of it holds it.
+    /// Returns who holds a VF with this claim, `pci/<address>` of sriov-cni. A namespace in state unknown
+    /// holds it.
     ///
     /// An attachment of the `sriov` plugin whose claim is gone or names another namespace was ended by
-    /// sriov-cni: it holds nothing. One whose plugin was not called yet has no claim.
+    /// sriov-cni: it holds nothing. One whose plugin has not been called has no claim.
     pub fn holder(
         &self,
         device: PciAddress,
@@ -56,7 +56,7 @@ impl Records {
 }
 
 impl Record {
-    /// Returns whether its plugin has begun and claims the VF for its namespace.
+    /// Returns whether the `sriov` plugin has claimed the VF for the attachment.
     pub fn claims_its_vf(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.plugin == CLAIMS)
     }

@@ -1,8 +1,8 @@
 //! The record of an attachment: one versioned file for each container ID and interface.
 //!
-//! It holds what DEL, GC and the commands for people need to know: the pod, its network namespace, the
-//! devices, the ADD's configuration, what was there before, and what an IPAM plugin has not taken back.
-//! Who holds a VF, what is orphaned and which leases are pending are queries over these files.
+//! It holds what DEL, GC and the commands for people need: the pod, its network namespace, the devices, the
+//! ADD's configuration, the links before, and a lease that an IPAM plugin has not taken back. Who holds a
+//! VF, what is orphaned and which leases are pending are queries over these files.
 //!
 //! A record with an IPAM plugin outlives the kernel, as a lease does: it lies in
 //! `/var/lib/podbond/attachments`. One without lies in `/run/podbond/attachments`.

@@ -1,3 +1,5 @@
+//! The record of an attachment: its key, pod, network namespace, devices, ADD, links before and pending lease.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -10,21 +12,20 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The version of the form of records. Another version is not understood: to guess would remove
-/// the wrong things.
+/// The version of the form of records. A record of another version is treated as unreadable.
 pub(crate) const VERSION: u32 = 1;
 
-/// How much of a container's ID people are shown, as `crictl` has it.
+/// How many characters of a container ID are shown, as by `crictl`.
 const SHORT_ID: usize = 12;
 
-/// How much of an IPAM plugin's words is kept, in bytes.
+/// How much of an IPAM plugin's message is recorded, in bytes.
 const MAX_PROBLEM: usize = 4096;
 
-/// How far an attachment is.
+/// The state of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Its ADD has begun and may have changed anything that the record names.
+    /// Its ADD has begun, and may have changed any link that the record names.
     Prepared,
     /// Its ADD has succeeded.
     Active,
@@ -35,7 +36,7 @@ pub enum State {
 }
 
 impl State {
-    /// Returns the state as it is written and shown.
+    /// Returns the state's name, as written and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
@@ -46,25 +47,25 @@ impl State {
     }
 }
 
-/// What is remembered of an attachment.
+/// The record of an attachment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The container; with `ifname` the key.
+    /// `CNI_CONTAINERID`; with `ifname` the key.
     pub container_id: ContainerId,
-    /// The interface in it.
+    /// `CNI_IFNAME`.
     pub ifname: LinkName,
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// When its ADD began, in s since 1970, for people.
+    /// When its ADD began, in s since 1970; shown to people only.
     #[serde(default)]
     pub begun: u64,
-    /// The pod, where who called names one.
+    /// The pod, where `CNI_ARGS` name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodRef>,
     /// The network's name in its CNI configuration.
     pub network: String,
-    /// The pod's network namespace; none where only a lease is left of the attachment.
+    /// The pod's network namespace; none where only the lease remains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netns: Option<NetnsIdentity>,
     /// The PCI functions that it holds: its VF, or those of its bond's ports.
@@ -73,13 +74,13 @@ pub struct Record {
     /// The ADD of our own plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add: Option<Add>,
-    /// What our own plugin has changed and what was there before.
+    /// The links that our own plugin has changed, as they were before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkPart>,
-    /// What the meta-plugin or `podbond apply` remembers, where it made the attachment.
+    /// The part of the meta-plugin or of `podbond apply`, where it calls the plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<ChainPart>,
-    /// What the IPAM plugin said when it did not take back the lease, in one line.
+    /// The IPAM plugin's message when it did not take back the lease, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipam_problem: Option<String>,
 }
@@ -93,12 +94,12 @@ pub struct Add {
     pub args: Args,
     /// `CNI_PATH`.
     pub path: Vec<PathBuf>,
-    /// What the plugin answered; none until it has.
+    /// The plugin's result; none before its success.
     #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
     pub result: Option<CniResult>,
 }
 
-/// What a plugin has changed and what was there before, in the plugin's own terms.
+/// The links that a plugin has changed, as they were before, in the plugin's own form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinkPart {
     /// The plugin: `bond` or `sriov`.
@@ -107,11 +108,11 @@ pub struct LinkPart {
     data: Value,
 }
 
-/// What is remembered of an attachment as a part of a pod's chain.
+/// An attachment as a part of a pod's chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChainPart {
-    /// Place in the chain, from 0.
+    /// Position in the chain, from 0.
     pub position: usize,
     /// The NAD; none for the default network.
     pub nad: Option<ObjectKey>,
@@ -121,13 +122,13 @@ pub struct ChainPart {
     /// The device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<PciAddress>,
-    /// The configuration of each plugin as it is given at ADD, but for `prevResult`.
+    /// The configuration of each plugin at ADD, without `prevResult`.
     pub configs: Vec<NetConf>,
-    /// `CNI_ARGS` of who called, beside what names the pod.
+    /// `CNI_ARGS` of the meta-plugin, without those that name the pod.
     pub args: Args,
-    /// How many of the plugins were called, the last of them perhaps without an answer.
+    /// How many of the plugins were called; the last of them may have failed.
     pub called: usize,
-    /// The result of the last plugin that answered, until all have.
+    /// The result of the last plugin that succeeded, until all have.
     #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
     pub so_far: Option<CniResult>,
     /// The result of the last plugin, once all have succeeded.
@@ -148,8 +149,7 @@ impl Record {
         Self { state: State::Prepared, netns: Some(netns), ..Self::of(request) }
     }
 
-    /// Returns the record of an attachment of which nothing is left but what its IPAM plugin has not
-    /// taken back, as its DEL tells.
+    /// Returns the record of an attachment of which only the lease remains, from its DEL.
     pub fn of_del(request: &Request) -> Self {
         Self { state: State::IpamPending, ..Self::of(request) }
     }
@@ -204,22 +204,21 @@ impl Record {
         Attachment { container_id: self.container_id.clone(), ifname: self.ifname.clone() }
     }
 
-    /// Returns what a plugin has recorded of its links; none where it has recorded nothing, or where
-    /// they went with an earlier boot.
+    /// Returns what a plugin has recorded of its links; none where it has recorded nothing, or where it is
+    /// of an earlier boot.
     pub fn link<T: DeserializeOwned>(&self, plugin: &str) -> Option<T> {
         let link = self.link.as_ref().filter(|link| link.plugin == plugin)?;
         let is_void = self.netns.as_ref().is_some_and(|netns| !netns.is_of_this_boot());
         if is_void { None } else { T::deserialize(&link.data).ok() }
     }
 
-    /// Returns what has become of the attachment's network namespace. Where none is recorded only a
-    /// lease is left.
+    /// Returns the state of the attachment's network namespace: gone where none is recorded.
     pub fn netns_state(&self) -> NetnsState {
         self.netns.as_ref().map_or(NetnsState::Gone, NetnsIdentity::state)
     }
 
-    /// Returns whether nobody can use the attachment any more: its namespace is certainly over, or only
-    /// its lease is left.
+    /// Returns whether the attachment is orphaned: its namespace is certainly over, or only its lease
+    /// remains.
     pub fn is_orphan(&self) -> bool {
         self.state == State::IpamPending || self.netns_state().is_over()
     }
@@ -236,9 +235,9 @@ impl Record {
         add.chain(chain).any(|config| config.ipam.is_some())
     }
 
-    /// Returns the DEL that undoes the recorded ADD: its configuration with what it answered, and
-    /// `CNI_PATH` as given first. Its namespace is that of the record while it is alive. None where no
-    /// plugin of ours has begun.
+    /// Returns the DEL of the recorded ADD: its configuration with its result, and `path` before its own
+    /// `CNI_PATH`. Its namespace is that of the record while it is alive. None where no ADD of a plugin of
+    /// ours is recorded.
     pub fn del(&self, path: &[PathBuf]) -> Option<Request> {
         let add = self.add.as_ref()?;
         let mut config = add.config.clone();
@@ -254,8 +253,8 @@ impl Record {
         })
     }
 
-    /// Records what an IPAM plugin said when it did not take back the lease. Without a chain, whose
-    /// other plugins may still be undone, only the lease is left of the attachment.
+    /// Records the message of an IPAM plugin that did not take back the lease. Without a chain, whose other
+    /// plugins may still have to be undone, only the lease remains of the attachment.
     pub fn set_ipam_pending(&mut self, problem: &str) {
         self.ipam_problem = Some(one_line(problem));
         if self.chain.is_none() {
@@ -271,7 +270,7 @@ impl Record {
     }
 }
 
-/// Whose attachment it is: `net1 of pod demo/bondpod1`, or of the container where no pod is known.
+/// `net1 of pod demo/bondpod1`, or `net1 of container 0123456789ab` where no pod is recorded.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of ", self.ifname)?;
@@ -287,7 +286,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Returns what a plugin says, which may have lines of its own and be as long as it likes, in one line.
+/// Returns a plugin's message, of any number and length of lines, in one line of limited length.
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let mut line = lines.collect::<Vec<_>>().join(" / ");

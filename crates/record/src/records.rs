@@ -1,3 +1,5 @@
+//! The directory of records: reading, writing and locking them, and queries over all of them.
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,52 +11,51 @@ use serde::{Deserialize, Serialize};
 use crate::record::VERSION;
 use crate::{Error, Record, State};
 
-/// How long another process is waited for that works on the same attachment: an IPAM plugin may ask
-/// a server.
+/// How long to wait for another operation on the same attachment: an IPAM plugin may ask a server.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The records of the node's attachments.
 #[derive(Debug, Clone)]
 pub struct Records {
-    /// Of attachments with a lease, which outlives the kernel.
-    lasting: PathBuf,
-    /// Of all others: they go when the node is restarted, as what they tell of does.
-    passing: PathBuf,
+    /// For attachments with a lease, which outlives the kernel.
+    persistent: PathBuf,
+    /// For all others: a restart of the node removes them, as it does their links.
+    volatile: PathBuf,
     locks: PathBuf,
 }
 
-/// What is recorded of an attachment.
+/// What is stored of an attachment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stored {
-    /// Nothing.
+    /// There is no record.
     Missing,
-    /// All of it.
+    /// A record.
     Whole(Box<Record>),
-    /// A file that says nothing: it is treated as missing.
+    /// A file that is not a record: it is treated as missing.
     Unreadable(Unreadable),
 }
 
-/// Whether an attachment can be made, by what is recorded of it.
+/// Whether ADD of an attachment may begin, by its record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Room {
-    /// It can: nothing is recorded.
+    /// It may: there is no record.
     Free,
-    /// It can, as the part of a chain whose maker has recorded this.
+    /// It may, as a part of the chain that has written this record.
     InChain(Box<Record>),
-    /// Once an earlier one is undone whose namespace is over, or whose lease is pending.
+    /// It may after the DEL of this earlier attachment, whose namespace is over or whose lease is pending.
     AfterDel(Box<Record>),
-    /// It cannot: it is there, or may be.
+    /// It may not: this attachment exists, or may exist.
     Taken(Box<Record>),
 }
 
-/// A file in a record's place that cannot be read as one.
+/// A file in a record's place that is not a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The file.
     pub path: PathBuf,
     /// Why not, as the end of a sentence that begins with the file.
     pub problem: String,
-    /// The attachment, as the file's name tells it.
+    /// The attachment that the file's name names.
     pub attachment: Option<Attachment>,
 }
 
@@ -71,7 +72,7 @@ struct Version {
 }
 
 impl Default for Records {
-    /// Where a node keeps them.
+    /// Returns the records of the node: in `/var/lib/podbond` and `/run/podbond`.
     fn default() -> Self {
         Self::new(Path::new(podbond_state::DIR), Path::new("/run/podbond"))
     }
@@ -80,15 +81,15 @@ impl Default for Records {
 impl Records {
     /// Returns the records below a directory that outlives the kernel and one that does not. Neither
     /// need exist.
-    pub fn new(lasting: &Path, passing: &Path) -> Self {
+    pub fn new(persistent: &Path, volatile: &Path) -> Self {
         Self {
-            lasting: lasting.join("attachments"),
-            passing: passing.join("attachments"),
-            locks: passing.join("locks"),
+            persistent: persistent.join("attachments"),
+            volatile: volatile.join("attachments"),
+            locks: volatile.join("locks"),
         }
     }
 
-    /// Waits until no other process works on the attachment.
+    /// Locks an attachment, waiting until no other process has it locked.
     pub fn lock(&self, attachment: &Attachment) -> Result<Lock, Error> {
         Ok(Lock::take_passing(&self.locks.join(file_name(attachment)), LOCK_TIMEOUT)?)
     }
@@ -96,13 +97,13 @@ impl Records {
     /// Returns what is recorded of an attachment.
     pub fn read(&self, attachment: &Attachment) -> Result<Stored, Error> {
         let name = file_name(attachment);
-        match load(&self.lasting.join(&name))? {
-            Stored::Missing => load(&self.passing.join(&name)),
+        match load(&self.persistent.join(&name))? {
+            Stored::Missing => load(&self.volatile.join(&name)),
             stored => Ok(stored),
         }
     }
 
-    /// Returns whether an attachment can be made. What cannot be read counts as nothing.
+    /// Returns whether ADD of an attachment may begin. What cannot be read counts as missing.
     pub fn room(&self, attachment: &Attachment) -> Result<Room, Error> {
         let Stored::Whole(record) = self.read(attachment)? else { return Ok(Room::Free) };
         Ok(if record.chain.is_some() && record.add.is_none() {
@@ -114,23 +115,22 @@ impl Records {
         })
     }
 
-    /// Writes a record whole: another process sees it complete or not at all. It replaces what is
-    /// recorded of the attachment.
+    /// Writes a record atomically, in the place of an earlier one of the attachment.
     pub fn write(&self, record: &Record) -> Result<(), Error> {
         let path = self.path(record);
         Ok(write(&path, &to_bytes(record, &path)?)?)
     }
 
-    /// Writes the record of an attachment of which nothing may be recorded: of several processes one
-    /// succeeds, the others get `EEXIST`.
+    /// Writes the first record of an attachment: of several processes one succeeds, the others get
+    /// `EEXIST`.
     pub fn create(&self, record: &Record) -> Result<(), Error> {
         let path = self.path(record);
         Ok(create(&path, &to_bytes(record, &path)?)?)
     }
 
-    /// Ends the part of a plugin once its links are back. What an IPAM plugin said when it did not take
-    /// back the lease stays recorded, for a later DEL or GC; without that the record is removed, but for
-    /// one of a chain, which its maker removes.
+    /// Ends the part of a plugin whose links are restored. The message of an IPAM plugin that did not take
+    /// back the lease stays recorded, for a later DEL or GC; without one the record is removed, but for
+    /// that of a chain, which [`Records::end_chain`] removes.
     pub fn end_plugin(&self, record: Record, ipam_problem: Option<&str>) -> Result<(), Error> {
         let mut record = record;
         match ipam_problem {
@@ -142,8 +142,8 @@ impl Records {
         self.write(&record)
     }
 
-    /// Ends a chain's attachment once all its plugins are undone: the record is removed, or says only
-    /// which lease is left.
+    /// Ends an attachment of a chain all of whose plugins are undone: the record is removed, or keeps the
+    /// pending lease alone.
     pub fn end_chain(&self, attachment: &Attachment) -> Result<(), Error> {
         match self.read(attachment)? {
             Stored::Whole(mut record) if record.ipam_problem.is_some() => {
@@ -155,20 +155,19 @@ impl Records {
         }
     }
 
-    /// Removes what is recorded of an attachment; success when there is nothing.
+    /// Removes the record of an attachment; success where there is none.
     pub fn remove(&self, attachment: &Attachment) -> Result<(), Error> {
         let name = file_name(attachment);
-        remove(&self.passing.join(&name))?;
-        Ok(remove(&self.lasting.join(&name))?)
+        remove(&self.volatile.join(&name))?;
+        Ok(remove(&self.persistent.join(&name))?)
     }
 
-    /// Returns all records in order of their keys, and the files that cannot be read as one.
+    /// Returns all records in order of their keys, and the files that are not records.
     pub fn all(&self) -> Result<(Vec<Record>, Vec<Unreadable>), Error> {
         self.select(|_| true, |_| true)
     }
 
-    /// Returns the records of a container in the order of its chain, and the files that cannot be read
-    /// as one.
+    /// Returns the records of a container in the order of its chain, and the files that are not records.
     pub fn of_container(
         &self,
         container_id: &ContainerId,
@@ -179,9 +178,9 @@ impl Records {
         Ok((records, unreadable))
     }
 
-    /// Returns the records that hold a PCI function, whatever became of their namespaces.
+    /// Returns the records that hold a PCI function, whatever the state of their namespaces.
     pub fn holding(&self, device: PciAddress) -> Result<Vec<Record>, Error> {
-        // Every ADD asks: only a file with the address in it is worth a parser's time.
+        // Every ADD asks this: only files with the address in them are parsed.
         let address = device.to_string().into_bytes();
         let names_it = |bytes: &[u8]| bytes.windows(address.len()).any(|part| part == address);
         let (mut records, _) = self.select(|_| true, names_it)?;
@@ -191,12 +190,12 @@ impl Records {
 
     /// Tries whether records can be written.
     pub fn writable(&self) -> Result<(), Error> {
-        Ok(writable(&self.lasting)?)
+        Ok(writable(&self.persistent)?)
     }
 
-    /// Removes what killed processes have left of writing records.
+    /// Removes the temporary files of killed processes.
     pub fn sweep(&self) -> Result<(), Error> {
-        for dir in [&self.lasting, &self.passing] {
+        for dir in [&self.persistent, &self.volatile] {
             for path in abandoned(dir)? {
                 remove(&path)?;
             }
@@ -206,7 +205,7 @@ impl Records {
 
     /// Returns the file of a record.
     pub fn path(&self, record: &Record) -> PathBuf {
-        let dir = if record.has_ipam() { &self.lasting } else { &self.passing };
+        let dir = if record.has_ipam() { &self.persistent } else { &self.volatile };
         dir.join(file_name(&record.attachment()))
     }
 
@@ -216,7 +215,7 @@ impl Records {
         is_wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<(Vec<Record>, Vec<Unreadable>), Error> {
         let (mut records, mut unreadable): (Vec<Record>, Vec<Unreadable>) = Default::default();
-        for dir in [&self.lasting, &self.passing] {
+        for dir in [&self.persistent, &self.volatile] {
             for name in names(dir)?.into_iter().filter(|name| is_wanted_name(name)) {
                 match load_if(&dir.join(name), &is_wanted)? {
                     Stored::Missing => {}
@@ -230,18 +229,20 @@ impl Records {
     }
 }
 
-/// Both parts are validated names without `/`, so that a path stays in its directory, and without
-/// `:`, so that no two attachments share it.
+/// Returns the name of a record's file. Both parts are validated names without `/`, so that the path stays in
+/// its directory, and without `:`, so that no two attachments have one name.
 fn file_name(attachment: &Attachment) -> String {
     format!("{}:{}", attachment.container_id, attachment.ifname)
 }
 
+/// Returns the attachment that a file's name names.
 fn attachment_of(path: &Path) -> Option<Attachment> {
     let (container, ifname) = path.file_name()?.to_str()?.rsplit_once(':')?;
     let container_id = ContainerId::try_from(container.to_owned()).ok()?;
     Some(Attachment { container_id, ifname: ifname.parse().ok()? })
 }
 
+/// Returns a record as it is written to its file.
 pub(crate) fn to_bytes(record: &Record, path: &Path) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(&Written { version: VERSION, record })
         .map_err(|error| Error::Unwritten { path: path.to_owned(), problem: error.to_string() })
@@ -275,14 +276,14 @@ fn load_if(path: &Path, is_wanted: &dyn Fn(&[u8]) -> bool) -> Result<Stored, Err
     })
 }
 
-/// Reads what [`Records::write`] wrote. The error ends a sentence that begins with the file.
+/// Returns the record in a file. The error is the end of a sentence that begins with the file.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Record, String> {
     match serde_json::from_slice(bytes) {
         Ok(Version { version: VERSION }) => {}
         Ok(Version { version }) => {
             return Err(format!(
-                "has version {version}, of which this podbond knows {VERSION} alone (the podbond that \
-                 wrote it knows more)"
+                "has version {version}, and this podbond reads {VERSION} alone: install the podbond that \
+                 wrote it"
             ));
         }
         Err(error) => return Err(format!("does not parse ({error})")),

@@ -59,3 +59,23 @@ pub(crate) fn device(record: &Record) -> Option<PciAddress> {
     let add = record.add.as_ref().filter(|add| add.config.plugin == PLUGIN)?;
     Config::device_of(&add.config)
 }
+
+#[cfg(test)]
+mod tests {
+    use podbond_kernel::NetnsIdentity;
+
+    use super::*;
+
+    #[test]
+    fn vf_of_a_version_1_record_is_read() {
+        let text = include_str!("../../record/v1/sriov.json");
+        let record: Record = serde_json::from_str(text).unwrap();
+        let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
+        let record = Record { netns: Some(netns), ..record };
+        assert!(has_vf(&record) && device(&record) == "0000:02:10.0".parse().ok());
+        let vf = VfBefore::recorded(&record).unwrap();
+        assert_eq!(vf.link, "enp2s0v0".parse().ok());
+        assert_eq!((vf.mac, vf.mtu), ("02:00:00:00:00:01".parse().ok(), Some(1500)));
+        assert_eq!((vf.state, vf.settings.spoofchk), (Some(LinkState::Down), Some(true)));
+    }
+}

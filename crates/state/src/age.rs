@@ -1,10 +1,8 @@
-//! Judging files by when they were last written: those of killed processes, and of earlier boots.
+//! Temporary files of killed processes, by when they were last written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::{Error, unfinished};
 
@@ -23,15 +21,6 @@ pub fn abandoned(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-/// Returns true for a file that was last written before this machine was started. False where there
-/// is no such file.
-pub fn is_before_boot(path: &Path) -> bool {
-    let uptime = clock_gettime(ClockId::Boottime);
-    let uptime = Duration::from_secs(u64::try_from(uptime.tv_sec).unwrap_or(0));
-    let boot = SystemTime::now().checked_sub(uptime);
-    modified(path).zip(boot).is_some_and(|(modified, boot)| modified < boot)
-}
-
 fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
@@ -39,18 +28,6 @@ fn modified(path: &Path) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_of_an_earlier_boot_is_recognised() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        assert!(!is_before_boot(&path));
-        fs::write(&path, "").unwrap();
-        assert!(!is_before_boot(&path));
-        let file = fs::File::options().write(true).open(&path).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
-        assert!(is_before_boot(&path));
-    }
 
     #[test]
     fn temporary_file_is_abandoned_when_older_than_a_write_takes() {

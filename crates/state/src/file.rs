@@ -1,7 +1,7 @@
 //! Reading files with a size limit, and writing them atomically: to a temporary file beside the
 //! target, which is renamed over it.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -78,6 +78,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// create it at once one succeeds.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_then(path, bytes, |temporary| temporary.persist_noclobber(path))
+}
+
+/// Writes a file as [`write`] does, and syncs it and its directory to the disk: it survives a loss of power.
+pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = Error::file("write", path);
+    write_then(path, bytes, |temporary| {
+        let synced = File::open(&temporary).and_then(|file| file.sync_all());
+        match synced {
+            Ok(()) => temporary.persist(path),
+            Err(error) => Err(PathPersistError { error, path: temporary }),
+        }
+    })?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
 }
 
 /// Writes a temporary file, which `rename` gives its name. It is removed if that fails.
@@ -244,7 +258,7 @@ mod tests {
         let path = dir.path().join("a/b");
         assert_eq!(read(&path).unwrap(), None);
         write(&path, b"one").unwrap();
-        write(&path, b"two").unwrap();
+        write_synced(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));

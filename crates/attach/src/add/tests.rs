@@ -16,18 +16,18 @@ const ADDS: [&str; 6] = [
     "ADD bond0 three",
 ];
 
-/// The DELs that take back the first `count` of the ADDs.
+/// Returns the DELs that undo the first `count` of the ADDs.
 fn dels(count: usize) -> Vec<String> {
     ADDS.iter().take(count).rev().map(|add| add.replace("ADD", "DEL")).collect()
 }
 
-/// Whether there is a whole record of each attachment, and no other.
-fn is_made(chain: &Chain, records: &[Record]) -> bool {
+/// Returns whether there is an active record of each attachment, and no other.
+fn is_active(chain: &Chain, records: &[Record]) -> bool {
     let all = chain.attachments.iter().zip(records);
-    chain.attachments.len() == records.len() && all.into_iter().all(|(of, is)| is_made_of(of, is))
+    chain.attachments.len() == records.len() && all.into_iter().all(|(of, is)| is_active_of(of, is))
 }
 
-fn is_made_of(attachment: &Attachment, record: &Record) -> bool {
+fn is_active_of(attachment: &Attachment, record: &Record) -> bool {
     let chain = record.chain.as_ref().unwrap();
     chain.result.is_some()
         && record.state == State::Active
@@ -45,7 +45,7 @@ fn held(node: &Node) -> Vec<(String, String)> {
 }
 
 #[test]
-fn attachments_are_made_in_order_and_undone_in_reverse() {
+fn plugins_are_called_in_order_and_undone_in_reverse() {
     let node = Node::new();
     let (sandbox, chain) = (node.sandbox("c"), node.chain());
     let added = node.add(&sandbox, &chain).unwrap();
@@ -54,7 +54,7 @@ fn attachments_are_made_in_order_and_undone_in_reverse() {
     let names: Vec<String> = names.collect();
     assert_eq!(names, ["eth0 cluster", "net1 demo/vf", "net2 demo/vf", "bond0 demo/bond"]);
     let records = node.records();
-    assert!(is_made(&chain, &records));
+    assert!(is_active(&chain, &records));
     assert_eq!(held(&node), VFS.map(|vf| (vf.to_owned(), "c".to_owned())));
     assert_eq!(node.delete(&sandbox), []);
     assert_eq!(node.script.take(), dels(6));
@@ -62,7 +62,7 @@ fn attachments_are_made_in_order_and_undone_in_reverse() {
 }
 
 #[test]
-fn plugin_gets_all_that_the_specification_names() {
+fn plugin_gets_what_the_specification_requires() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     node.add(&sandbox, &node.chain_of("vf")).unwrap();
@@ -144,7 +144,7 @@ fn crash_at_any_plugin_is_finished_by_delete() {
         node.script.fault(add, Fault::Crashes);
         catch_unwind(AssertUnwindSafe(|| node.add(&sandbox, &chain))).unwrap_err();
         node.script.take();
-        // Only what was written down is known now, and the namespace is gone as well.
+        // DEL has the records alone, and the namespace is gone.
         node.end_netns(&sandbox);
         let node = Node { script: Script::default(), ..node };
         assert_eq!(node.delete(&sandbox), []);
@@ -193,7 +193,7 @@ fn default_route_that_cannot_be_set_undoes_the_chain() {
 }
 
 #[test]
-fn what_cannot_be_undone_is_kept_for_the_next_delete() {
+fn failed_undo_keeps_the_record() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     for call in ["ADD bond0 three", "DEL bond0 three", "DEL net1 one"] {
@@ -202,13 +202,16 @@ fn what_cannot_be_undone_is_kept_for_the_next_delete() {
     let error = node.add(&sandbox, &node.chain()).unwrap_err();
     assert_eq!(node.script.take()[6..], dels(6));
     let Error::Undoing { cause, undoing } = &error else { panic!("{error}") };
-    assert!(cause.to_string().contains("ADD bond0 three was told to fail"), "{cause}");
+    assert!(cause.to_string().contains("ADD bond0 three fails by request"), "{cause}");
     assert_eq!(undoing.len(), 2);
     let message = error.to_string();
     assert!(message.contains("; undoing it failed too, delete the pod"), "{message}");
-    assert!(message.contains("DEL by plugin one failed: DEL net1 one was told"), "{message}");
-    let left: Vec<String> = node.records().iter().map(|r| r.ifname.to_string()).collect();
-    assert_eq!(left, ["net1", "bond0"]);
+    assert!(
+        message.contains("DEL by plugin one failed: DEL net1 one fails by request"),
+        "{message}"
+    );
+    let remaining: Vec<String> = node.records().iter().map(|r| r.ifname.to_string()).collect();
+    assert_eq!(remaining, ["net1", "bond0"]);
     // The VF may still be in the pod: it is not given back before its plugin has let it go.
     assert_eq!(held(&node), [(VFS[0].to_owned(), "c".to_owned())]);
 
@@ -228,22 +231,22 @@ fn delete_goes_on_past_plugins_that_fail() {
     node.script.take();
     node.script.fault("DEL net2 two", Fault::Fails(Code::KERNEL));
     let [error] = node.delete(&sandbox).try_into().unwrap();
-    assert!(error.to_string().contains("DEL net2 two was told to fail"), "{error}");
+    assert!(error.to_string().contains("DEL net2 two fails by request"), "{error}");
     assert_eq!(node.script.take(), dels(6));
-    let left: Vec<String> = node.records().iter().map(|r| r.ifname.to_string()).collect();
-    assert_eq!(left, ["net2"]);
+    let remaining: Vec<String> = node.records().iter().map(|r| r.ifname.to_string()).collect();
+    assert_eq!(remaining, ["net2"]);
 }
 
 #[test]
-fn unreadable_record_is_made_up_for_by_the_chain_of_today() {
+fn del_without_a_readable_record_uses_the_present_chain() {
     for text in ["", "{", "[]", r#"{"version": 1}"#, r#"{"version": 2}"#, "\0"] {
         let node = Node::new();
         let (sandbox, chain) = (node.sandbox("c"), node.chain());
         node.add(&sandbox, &chain).unwrap();
         node.script.take();
         fs::write(node.path("run/attachments/c:net1"), text).unwrap();
-        let today = || Some((sandbox.clone(), chain.clone()));
-        let deleted = node.with(|attacher| attacher.delete(&sandbox.container_id, today));
+        let present = || Some((sandbox.clone(), chain.clone()));
+        let deleted = node.with(|attacher| attacher.delete(&sandbox.container_id, present));
         assert_eq!(deleted, [], "{text}");
         assert_eq!(node.script.take(), dels(ADDS.len()), "{text}");
         node.assert_empty();
@@ -251,11 +254,11 @@ fn unreadable_record_is_made_up_for_by_the_chain_of_today() {
 }
 
 #[test]
-fn lost_records_are_made_up_for_by_the_chain_of_today() {
+fn del_without_records_uses_the_present_chain() {
     let node = Node::new();
     let (sandbox, chain) = (node.sandbox("c"), node.chain());
-    let today = || Some((sandbox.clone(), chain.clone()));
-    assert_eq!(node.with(|attacher| attacher.delete(&sandbox.container_id, today)), []);
+    let present = || Some((sandbox.clone(), chain.clone()));
+    assert_eq!(node.with(|attacher| attacher.delete(&sandbox.container_id, present)), []);
     assert_eq!(node.script.take(), dels(ADDS.len()));
     node.assert_empty();
 }
@@ -269,47 +272,47 @@ fn delete_succeeds_where_there_is_nothing() {
 }
 
 #[test]
-fn orphans_are_undone_and_nothing_else() {
+fn only_orphans_are_undone() {
     let node = Node::new();
-    let (dead, alive) = (node.sandbox("dead"), node.sandbox("alive"));
-    node.add(&dead, &node.chain_of("vf")).unwrap();
+    let (gone, alive) = (node.sandbox("gone"), node.sandbox("alive"));
+    node.add(&gone, &node.chain_of("vf")).unwrap();
     node.add(&alive, &node.chain_of("vf")).unwrap();
-    node.end_netns(&dead);
+    node.end_netns(&gone);
     node.script.take();
     node.script.fault("DEL eth0 three", Fault::Fails(Code::IO));
     for record in node.records().iter().rev() {
         let errors = node.with(|attacher| attacher.end_orphan(record));
-        let fails = record.ifname.as_str() == "eth0" && record.container_id.as_str() == "dead";
+        let fails = record.ifname.as_str() == "eth0" && record.container_id.as_str() == "gone";
         assert_eq!(errors.len(), usize::from(fails), "{record}");
     }
     assert_eq!(node.script.take(), ["DEL net1 two", "DEL net1 one", "DEL eth0 three"]);
-    // What could not be undone is found again.
+    // One with an error keeps its record.
     assert_eq!(node.records().len(), 3);
 }
 
 #[test]
-fn lease_that_is_pending_is_an_error_of_the_orphan_and_none_of_delete() {
+fn pending_lease_fails_end_orphan_and_not_delete() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     node.add(&sandbox, &node.chain_of("")).unwrap();
     let mut record = node.records().remove(0);
-    record.set_ipam_pending("the server is away");
+    record.set_ipam_pending("the server is down");
     node.records.write(&record).unwrap();
     node.end_netns(&sandbox);
     let [error] = node.with(|attacher| attacher.end_orphan(&node.records()[0])).try_into().unwrap();
     let message = error.to_string();
-    assert!(message.ends_with("has not taken back its lease: the server is away"), "{message}");
+    assert!(message.ends_with("has not taken back its lease: the server is down"), "{message}");
     assert_eq!(node.records()[0].state, State::IpamPending);
 }
 
 #[test]
-fn own_plugin_that_knows_no_container_is_believed_once_the_namespace_is_gone() {
+fn code_3_of_own_plugin_counts_once_the_namespace_is_gone() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     node.add(&sandbox, &node.chain_of("vf")).unwrap();
     node.script.fault("DEL net1 one", Fault::Fails(Code::CONTAINER_UNKNOWN));
     let [error] = node.delete(&sandbox).try_into().unwrap();
-    assert!(error.to_string().contains("DEL net1 one was told to fail"), "{error}");
+    assert!(error.to_string().contains("DEL net1 one fails by request"), "{error}");
     assert_eq!((node.records().len(), held(&node).len()), (1, 1));
     node.end_netns(&sandbox);
     assert_eq!(node.delete(&sandbox), []);
@@ -317,7 +320,7 @@ fn own_plugin_that_knows_no_container_is_believed_once_the_namespace_is_gone() {
 }
 
 #[test]
-fn foreign_plugin_that_knows_no_container_has_nothing_left() {
+fn code_3_of_foreign_plugin_counts() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     node.add(&sandbox, &node.chain_of("old")).unwrap();
@@ -332,7 +335,7 @@ fn foreign_plugin_that_knows_no_container_has_nothing_left() {
 }
 
 #[test]
-fn two_sandboxes_of_one_pod_are_apart() {
+fn sandboxes_of_one_pod_are_independent() {
     let node = Node::new();
     let (old, new, chain) = (node.sandbox("old"), node.sandbox("new"), node.chain_of("vf"));
     assert_eq!(old.pod, new.pod);
@@ -348,14 +351,15 @@ fn two_sandboxes_of_one_pod_are_apart() {
     assert_eq!(node.delete(&old), []);
     assert!(node.script.requests().iter().all(|request| request.container_id.as_str() == "old"));
     assert_eq!(holders(), ["new"]);
-    let left: Vec<String> = node.records().iter().map(|r| r.container_id.to_string()).collect();
-    assert_eq!(left, ["new", "new"]);
+    let remaining: Vec<String> =
+        node.records().iter().map(|r| r.container_id.to_string()).collect();
+    assert_eq!(remaining, ["new", "new"]);
     assert_eq!(node.delete(&new), []);
     node.assert_empty();
 }
 
 #[test]
-fn living_attachment_is_refused_and_stays() {
+fn attached_interface_is_refused_and_stays() {
     let node = Node::new();
     let (sandbox, chain) = (node.sandbox("c"), node.chain());
     node.add(&sandbox, &chain).unwrap();
@@ -386,18 +390,18 @@ fn record_whose_namespace_is_gone_is_undone_first() {
     let adds = ["ADD eth0 three", "ADD net1 one", "ADD net1 two", "ADD net2 three"];
     expected.extend(adds.map(str::to_owned));
     assert_eq!(node.script.take(), expected);
-    assert!(is_made(&node.chain_of("vf, bond"), &node.records()));
+    assert!(is_active(&node.chain_of("vf, bond"), &node.records()));
 }
 
 #[test]
-fn what_cannot_be_undone_of_an_earlier_add_fails_the_next() {
+fn orphan_that_cannot_be_undone_fails_the_add() {
     let node = Node::new();
     let (sandbox, chain) = (node.sandbox("c"), node.chain());
     node.add(&sandbox, &chain).unwrap();
     node.end_netns(&sandbox);
     node.script.fault("DEL net1 two", Fault::Fails(Code::KERNEL));
     let error = node.add(&sandbox, &chain).unwrap_err();
-    assert!(error.to_string().contains("DEL net1 two was told to fail"), "{error}");
+    assert!(error.to_string().contains("DEL net1 two fails by request"), "{error}");
     // Where it is not wanted again it is in nobody's way.
     node.add(&sandbox, &node.chain_of("")).unwrap();
 }
@@ -414,18 +418,18 @@ fn bad_input_changes_nothing() {
     let elsewhere = Sandbox { netns: node.path("nothere"), ..sandbox.clone() };
     let message = node.add(&elsewhere, &node.chain()).unwrap_err().to_string();
     assert!(message.starts_with("pod demo/pod: /"), "{message}");
-    assert!(message.contains("nothere is no network namespace: make it first"), "{message}");
+    assert!(message.contains("nothere is not a network namespace: create it first"), "{message}");
 
     assert_eq!(node.script.take(), [""; 0]);
     node.assert_empty();
 }
 
 #[test]
-fn unreadable_record_is_not_in_the_way_of_add() {
+fn unreadable_record_is_replaced_by_add() {
     let node = Node::new();
     let sandbox = node.sandbox("c");
     fs::create_dir_all(node.path("run/attachments")).unwrap();
     fs::write(node.path("run/attachments/c:net1"), "{").unwrap();
     node.add(&sandbox, &node.chain()).unwrap();
-    assert!(is_made(&node.chain(), &node.records()));
+    assert!(is_active(&node.chain(), &node.records()));
 }

@@ -1,8 +1,9 @@
-use podbond_api::RESOURCE_NAME_ANNOTATION;
+use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, RESOURCE_NAME_ANNOTATION};
 use podbond_cni::{Code, Failure};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{Error, Source};
 
 /// NADs in namespace `demo`, and one in `other`.
 struct Nads(Vec<Nad>);
@@ -59,7 +60,7 @@ fn names(chain: &Chain) -> Vec<String> {
 }
 
 #[test]
-fn attachments_come_in_the_annotations_order_after_the_default_network() {
+fn attachments_follow_the_default_network_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("10-net.conf");
     std::fs::write(&file, r#"{"name": "cluster", "type": "bridge"}"#).unwrap();
@@ -73,7 +74,7 @@ fn attachments_come_in_the_annotations_order_after_the_default_network() {
 }
 
 #[test]
-fn a_pod_without_the_annotation_has_the_default_network_alone() {
+fn pod_without_annotation_has_eth0_alone() {
     let mut pod = pod("");
     assert_eq!(Chain::resolve(&pod, &nads(), None).unwrap().attachments, []);
     pod.annotations.clear();
@@ -81,7 +82,7 @@ fn a_pod_without_the_annotation_has_the_default_network_alone() {
 }
 
 #[test]
-fn an_interface_name_that_is_taken_is_refused() {
+fn interface_name_that_is_taken_is_refused() {
     for (networks, part) in [
         (
             "bond-net1@net2,bond-net1",
@@ -99,7 +100,7 @@ fn an_interface_name_that_is_taken_is_refused() {
 }
 
 #[test]
-fn a_nad_that_is_not_there_is_named_with_the_pod_and_the_mend() {
+fn missing_nad_is_named_with_the_remedy() {
     assert_eq!(
         resolve("bond-net1, nothere").unwrap_err().to_string(),
         "pod demo/bondpod1: annotation k8s.v1.cni.cncf.io/networks element 2 asks for \
@@ -111,7 +112,7 @@ fn a_nad_that_is_not_there_is_named_with_the_pod_and_the_mend() {
 }
 
 #[test]
-fn what_a_chain_cannot_be_made_of_is_refused_with_its_object() {
+fn error_names_its_object() {
     for (networks, start) in [
         ("a b", "pod demo/bondpod1: annotation k8s.v1.cni.cncf.io/networks element 1 (\"a b\"): "),
         ("wrong", "NetworkAttachmentDefinition demo/wrong: spec.config is invalid: "),
@@ -125,7 +126,7 @@ fn what_a_chain_cannot_be_made_of_is_refused_with_its_object() {
 }
 
 #[test]
-fn a_device_comes_from_the_resource_the_annotation_or_the_configuration() {
+fn device_is_from_resource_annotation_or_configuration() {
     let chain = resolve(
         r#"[{"name": "sriovnet1", "deviceID": "0000:05:10.1"}, {"name": "own-device"},
             {"name": "bond-net1", "deviceID": "0000:04:10.1"}, {"name": "bond-net1"}]"#,

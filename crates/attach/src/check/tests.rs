@@ -14,12 +14,12 @@ fn plugins_are_checked_in_order_with_the_whole_result() {
     let records = node.records();
     let checked: Vec<_> =
         records.iter().flat_map(|record| node.with(|attacher| attacher.check(record))).collect();
-    let told = |command: &str, code| Failure::new(code, format!("{command} was told to fail"));
+    let failure = |command: &str, code| Failure::new(code, format!("{command} fails by request"));
     let expected = [
         ("three", Checked::Same),
         ("one", Checked::Same),
-        ("two", Checked::Differs(told("CHECK net1 two", Code::DIFFERS))),
-        ("one", Checked::Failed(told("CHECK net2 one", Code::IO))),
+        ("two", Checked::Differs(failure("CHECK net1 two", Code::DIFFERS))),
+        ("one", Checked::Failed(failure("CHECK net2 one", Code::IO))),
     ];
     assert_eq!(checked, expected.map(|(plugin, checked)| (plugin.to_owned(), checked)));
     for request in node.script.requests() {
@@ -37,7 +37,7 @@ fn foreign_plugin_is_not_checked_before_0_4_0() {
     record.chain.as_mut().unwrap().configs[0].plugin = "tuning".to_owned();
     let checked = node.with(|attacher| attacher.check(&record)).remove(0).1;
     let Checked::NotChecked(why) = checked else { panic!("{checked:?}") };
-    assert!(why.starts_with("tuning speaks 0.3.1 here"), "{why}");
+    assert!(why.starts_with("the configuration of tuning has cniVersion 0.3.1,"), "{why}");
     record.chain.as_mut().unwrap().configs[0].version = Version::V1_0_0;
     let checked = node.with(|attacher| attacher.check(&record)).remove(0).1;
     assert!(matches!(checked, Checked::Failed(_)), "{checked:?}");

@@ -1,9 +1,9 @@
-//! What is wrong with what people write: annotations and configurations.
+//! Errors in networks annotations and in the CNI configurations of NADs.
 
 use podbond_cni::Failure;
 use podbond_names::NameError;
 
-/// What is wrong with a networks annotation. Reads on from the annotation's name.
+/// What is wrong with a networks annotation, as the end of a sentence that begins with its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworksError {
     /// It looks like JSON and is not.
@@ -13,23 +13,24 @@ pub enum NetworksError {
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// What the parser met.
+        /// The parser's message.
         problem: String,
     },
     /// JSON, but no list.
-    #[error("is JSON but no list: write [{{\"name\": …}}, …]")]
+    #[error("is JSON but not a list: write [{{\"name\": …}}, …]")]
     NoList,
     /// More networks than there are names `net<n>`.
     #[error("has too many elements ({error}): remove some")]
     TooLong {
         /// What is wrong with the last one's name.
+        #[source]
         error: NameError,
     },
     /// "Only one network attachment may specify the `default-route` key" (multi-net-spec 1.3,
     /// section 4.1.2.1.9).
     #[error(
-        "elements {first} and {second} both have default-route: leave it on the one that the \
-         pod's default route shall lead through"
+        "elements {first} and {second} both have default-route: keep it on the one that shall have the \
+         pod's default route"
     )]
     TwoDefaultRoutes {
         /// Place in the list of the earlier one, from 1.
@@ -45,18 +46,19 @@ pub enum NetworksError {
         /// The element as given.
         text: String,
         /// What is wrong with it.
+        #[source]
         reason: ElementError,
     },
 }
 
-/// What is wrong with an element of a networks annotation. Reads on from the element.
+/// What is wrong with an element of a networks annotation, as the end of a sentence that begins with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ElementError {
     /// Nothing between two commas.
     #[error("it is empty: write [namespace/]name[@interface], or remove the comma")]
     Empty,
-    /// An entry of the JSON list is no object.
-    #[error("it is no object: write {{\"name\": …}}")]
+    /// An entry of the JSON list is not an object.
+    #[error("it is not an object: write {{\"name\": …}}")]
     NoObject,
     /// A character that separates parts is there twice.
     #[error("it has more than one `{separator}`: write [namespace/]name[@interface]")]
@@ -69,17 +71,17 @@ pub enum ElementError {
     Missing {
         /// The field.
         field: &'static str,
-        /// What belongs there.
+        /// What to write there.
         expected: &'static str,
     },
-    /// A field holds what it cannot.
-    #[error("field {field} is {found}: write {expected}")]
+    /// A field has a wrong value.
+    #[error("field {field} is {value}: write {expected}")]
     Unexpected {
         /// The field with its path, as `ips[0]`.
         field: String,
         /// The value in JSON.
-        found: String,
-        /// What belongs there.
+        value: String,
+        /// What to write there.
         expected: &'static str,
     },
     /// A default route has one next hop.
@@ -91,11 +93,12 @@ pub enum ElementError {
         /// The field.
         field: &'static str,
         /// What is wrong with it.
+        #[source]
         error: NameError,
     },
 }
 
-/// What is wrong with a network's configuration. Reads on from where it stands.
+/// What is wrong with a network's configuration, as the end of a sentence that begins with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// It does not parse.
@@ -105,23 +108,23 @@ pub enum ConfigError {
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// What the parser met.
+        /// The parser's message.
         problem: String,
     },
-    /// There is none.
+    /// It is empty.
     #[error("is empty: write the network's CNI configuration, a JSON object with name and type")]
     Empty,
     /// Neither of one plugin nor of a list.
     #[error("names no plugin: give it `type`, or `plugins`, a list of objects with `type`")]
     NoPlugin,
-    /// An entry of `plugins` is no object.
-    #[error("is wrong in plugins[{position}], which is no object: write {{\"type\": …}}")]
+    /// An entry of `plugins` is not an object.
+    #[error("is wrong in plugins[{position}], which is not an object: write {{\"type\": …}}")]
     NoObject {
         /// Place in the list, from 0 as in JSON paths.
         position: usize,
     },
     /// A field that must be an object is not.
-    #[error("is wrong in field {field}, which is no object: write {{…}}")]
+    #[error("is wrong in field {field}, which is not an object: write {{…}}")]
     Field {
         /// The field, with its path.
         field: String,
@@ -130,6 +133,7 @@ pub enum ConfigError {
     #[error("is invalid: {failure}")]
     Plugin {
         /// Why.
+        #[source]
         failure: Box<Failure>,
     },
 }

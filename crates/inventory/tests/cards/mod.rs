@@ -307,7 +307,7 @@ impl Apply for Node {
         if self.fails.is_some_and(|start| step.to_string().starts_with(start)) {
             return Err(podbond_kernel::Error::Malformed {
                 action: step.to_string(),
-                reason: "made to fail".to_owned(),
+                reason: "fails by request".to_owned(),
             });
         }
         if let (Step::SetMtu { at, .. }, Some((old, new))) = (step, self.renames)

@@ -142,7 +142,7 @@ pub(crate) fn device_failure(error: podbond_inventory::Error) -> Failure {
         E::Held { .. } | E::InUse { .. } => Code::CONFLICT,
         E::Kernel(_) => Code::KERNEL,
         E::State(podbond_state::Error::Locked { .. }) => Code::TRY_AGAIN,
-        E::State(_) | E::Record(_) | E::Damaged { .. } => Code::IO,
+        E::State(_) | E::Record(_) | E::Unreadable { .. } => Code::IO,
         _ => Code::INVALID_CONFIG,
     };
     Failure::new(code, error)

@@ -31,7 +31,9 @@ pub(crate) fn unreadable_files(node: &Node<'_>, attachments: Vec<Unreadable>) ->
 pub(crate) fn unreadable_file(error: &Error) -> Option<Finding> {
     let (path, problem) = match error {
         Error::Record { path, reason: problem }
-        | Error::Inventory(InventoryError::Damaged { path, problem }) => (path, problem.clone()),
+        | Error::Inventory(InventoryError::Unreadable { path, problem, .. }) => {
+            (path, problem.clone())
+        }
         Error::Inventory(InventoryError::State(podbond_state::Error::TooLarge { path, max })) => {
             (path, format!("it has more than {max} bytes"))
         }

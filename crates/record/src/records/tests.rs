@@ -2,24 +2,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use podbond_cni::{Args, NetConf, Request};
-use podbond_kernel::NetnsIdentity;
+use podbond_kernel::{NetnsIdentity, Step, VfSettings};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{ChainPart, Holder, LinkPart};
 
-/// A record as version 1 writes it: every later version reads it.
-const V1: &str = r#"{"version":1,"containerId":"c1","ifname":"net3","state":"active","begun":1700000000,
-    "pod":{"namespace":"demo","name":"bondpod1","uid":"u-1"},"network":"bond-net1",
-    "netns":{"path":"/run/netns/p1","boot":"b-1","device":4,"inode":4026532000,"cookie":17},
-    "devices":["0000:02:10.0","0000:03:10.0"],
-    "add":{"config":{"cniVersion":"1.0.0","name":"bond-net1","type":"bond","ipam":{"type":"host-local"}},
-        "args":{"K8S_POD_NAME":"bondpod1"},"path":["/opt/cni/bin"],
-        "result":{"cniVersion":"1.1.0","ips":[{"address":"10.56.217.2/24"}]}},
-    "link":{"plugin":"bond","data":{"steps":[]}},
-    "chain":{"position":2,"nad":"demo/bond-net1","resource":"pf1",
-        "device":"0000:02:10.0","configs":[{"name":"bond-net1","type":"bond"}],"args":{},"called":1},
-    "ipamProblem":"the server is away"}"#;
+/// Records as version 1 writes them: every later version reads them.
+const VERSION_1: [(&str, &str); 4] = [
+    ("net3 of pod demo/bondpod1", include_str!("../../v1/bond.json")),
+    ("net1 of container c1", include_str!("../../v1/sriov.json")),
+    ("net1 of pod demo/bondpod1", include_str!("../../v1/chain.json")),
+    ("net3 of pod demo/bondpod1", include_str!("../../v1/ipam-pending.json")),
+];
 
 struct Node {
     dir: tempfile::TempDir,
@@ -78,16 +73,42 @@ fn chain() -> ChainPart {
 }
 
 #[test]
-fn version_1_is_read() {
-    let record = parse(V1.as_bytes()).unwrap();
-    assert_eq!(record.to_string(), "net3 of pod demo/bondpod1");
-    assert!(record.has_ipam() && record.holds("0000:03:10.0".parse().unwrap()));
-    assert_eq!(record.network_name(), "demo/bond-net1");
-    let again: Value = serde_json::from_slice(&to_bytes(&record, Path::new("r")).unwrap()).unwrap();
-    let mut expected: Value = serde_json::from_str(V1).unwrap();
-    // Written in full.
-    expected["add"]["result"] = again["add"]["result"].clone();
-    assert_eq!(again, expected);
+fn records_of_version_1_are_read() {
+    for (shown, text) in VERSION_1 {
+        let record = parse(text.as_bytes()).unwrap();
+        assert_eq!(record.to_string(), shown);
+        let again = to_bytes(&record, Path::new("r")).unwrap();
+        let (again, expected): (Value, Value) =
+            (serde_json::from_slice(&again).unwrap(), serde_json::from_str(text).unwrap());
+        assert_eq!(again, expected);
+    }
+    let [bond, sriov, chain, pending] = VERSION_1.map(|(_, text)| parse(text.as_bytes()).unwrap());
+    assert!(bond.has_ipam() && bond.holds("0000:03:10.0".parse().unwrap()));
+    assert!(!sriov.has_ipam() && sriov.claims_its_vf());
+    assert_eq!(chain.network_name(), "demo/sriovnet1");
+    assert!(pending.has_ipam() && pending.is_orphan());
+}
+
+#[test]
+fn links_of_version_1_are_read() {
+    #[derive(Deserialize)]
+    struct Bond {
+        steps: Vec<Step>,
+    }
+    #[derive(Deserialize)]
+    struct Vf {
+        settings: VfSettings,
+    }
+    let node = Node::new();
+    let [bond, sriov] = [VERSION_1[0], VERSION_1[1]].map(|(_, text)| {
+        let record = parse(text.as_bytes()).unwrap();
+        Record { netns: Some(node.netns(true)), ..record }
+    });
+    let steps = bond.link::<Bond>("bond").unwrap().steps;
+    let kinds: Vec<&str> = steps.iter().map(Step::kind).collect();
+    assert_eq!(kinds, ["set-state", "add-bond", "enslave"]);
+    let settings = sriov.link::<Vf>("sriov").unwrap().settings;
+    assert_eq!((settings.vlan, settings.trust), (Some(0), Some(false)));
 }
 
 #[test]
@@ -109,7 +130,7 @@ fn record_with_ipam_outlives_the_kernel() {
 }
 
 #[test]
-fn files_that_say_nothing_are_unreadable_and_hide_no_others() {
+fn unreadable_files_hide_no_record() {
     let node = Node::new();
     node.records.write(&node.record("c1", &json!({}))).unwrap();
     let dir = node.dir.path().join("run/attachments");
@@ -128,7 +149,7 @@ fn files_that_say_nothing_are_unreadable_and_hide_no_others() {
     assert_eq!(records.len(), 1);
     let problems: Vec<&str> = unreadable.iter().map(|file| file.problem.as_str()).collect();
     assert_eq!(problems.len(), 5, "{problems:?}");
-    assert!(problems[2].starts_with("has version 2, of which this podbond knows 1 alone"));
+    assert!(problems[2].starts_with("has version 2, and this podbond reads 1 alone"));
     assert_eq!(problems[3], "is that of net3 of container c1");
     let attachments: Vec<bool> = unreadable.iter().map(|it| it.attachment.is_some()).collect();
     assert_eq!(attachments, [true, true, true, true, false]);
@@ -139,13 +160,13 @@ fn files_that_say_nothing_are_unreadable_and_hide_no_others() {
 }
 
 #[test]
-fn room_is_by_what_is_recorded() {
+fn room_is_by_the_record() {
     let node = Node::new();
     let ipam = json!({"type": "host-local"});
     let alive = node.record("c1", &ipam);
     let over = Record { netns: Some(node.netns(false)), ..alive.clone() };
     let mut pending = alive.clone();
-    pending.set_ipam_pending("away");
+    pending.set_ipam_pending("down");
     let in_chain = Record { add: None, chain: Some(chain()), ..alive.clone() };
     for (record, expected) in [
         (alive.clone(), Room::Taken(Box::new(alive.clone()))),
@@ -161,7 +182,7 @@ fn room_is_by_what_is_recorded() {
 }
 
 #[test]
-fn lease_that_is_not_taken_back_stays_recorded() {
+fn pending_lease_stays_recorded() {
     let node = Node::new();
     let mut record = node.record("c1", &json!({"type": "dhcp"}));
     let device = "0000:02:10.0".parse().unwrap();
@@ -169,11 +190,11 @@ fn lease_that_is_not_taken_back_stays_recorded() {
     record.link = Some(LinkPart::new("bond", &json!({"steps": []})).unwrap());
     node.records.write(&record).unwrap();
     assert_eq!(node.records.holding(device).unwrap(), [record.clone()]);
-    node.records.end_plugin(record.clone(), Some("away:\n timeout")).unwrap();
+    node.records.end_plugin(record.clone(), Some("down:\n timeout")).unwrap();
     let Stored::Whole(pending) = node.records.read(&record.attachment()).unwrap() else {
         panic!("it is gone")
     };
-    assert_eq!(pending.ipam_problem.as_deref(), Some("away: / timeout"));
+    assert_eq!(pending.ipam_problem.as_deref(), Some("down: / timeout"));
     assert_eq!((pending.state, &pending.link), (State::IpamPending, &None));
     assert!(pending.is_orphan());
     assert_eq!(node.records.holding(device).unwrap(), []);
@@ -184,14 +205,14 @@ fn lease_that_is_not_taken_back_stays_recorded() {
 }
 
 #[test]
-fn record_of_a_chain_is_its_makers() {
+fn end_plugin_keeps_the_record_of_a_chain() {
     let node = Node::new();
     let record = Record { chain: Some(chain()), ..node.record("c1", &json!({"type": "dhcp"})) };
     let attachment = record.attachment();
     node.records.write(&record).unwrap();
     node.records.end_plugin(record.clone(), None).unwrap();
     assert_eq!(node.records.read(&attachment).unwrap(), Stored::Whole(Box::new(record.clone())));
-    node.records.end_plugin(record, Some("away")).unwrap();
+    node.records.end_plugin(record, Some("down")).unwrap();
     node.records.end_chain(&attachment).unwrap();
     let Stored::Whole(pending) = node.records.read(&attachment).unwrap() else {
         panic!("it is gone")
@@ -202,7 +223,7 @@ fn record_of_a_chain_is_its_makers() {
 }
 
 #[test]
-fn links_of_an_earlier_boot_are_void_and_the_lease_is_not() {
+fn earlier_boot_voids_the_links_alone() {
     let node = Node::new();
     let mut record = node.record("c1", &json!({"type": "host-local"}));
     record.link = Some(LinkPart::new("bond", &json!({"n": 1})).unwrap());
@@ -215,7 +236,7 @@ fn links_of_an_earlier_boot_are_void_and_the_lease_is_not() {
 }
 
 #[test]
-fn records_of_a_container_are_in_the_order_of_its_chain() {
+fn records_of_a_container_are_in_chain_order() {
     let node = Node::new();
     for (container, ifname, position) in [("c1", "net2", 1), ("c1", "net1", 2), ("c11", "net0", 0)]
     {
@@ -234,7 +255,7 @@ fn records_of_a_container_are_in_the_order_of_its_chain() {
 }
 
 #[test]
-fn holder_of_a_vf_is_told_by_record_and_claim() {
+fn holder_is_by_record_and_claim() {
     let node = Node::new();
     let device = "0000:02:10.0".parse().unwrap();
     let claim = node.netns(true).path;
@@ -244,7 +265,7 @@ fn holder_of_a_vf_is_told_by_record_and_claim() {
     record.devices = vec![device];
     let holder = |claim: Option<&Path>| node.records.holder(device, claim).unwrap();
     node.records.write(&record).unwrap();
-    // Its plugin has not claimed it yet.
+    // Before its plugin claims it.
     assert_eq!(holder(None), Some(Holder::Attachment(Box::new(record.clone()))));
     record.link = Some(LinkPart::new("sriov", &json!({})).unwrap());
     node.records.write(&record).unwrap();

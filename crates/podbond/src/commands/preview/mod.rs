@@ -289,7 +289,7 @@ fn refused_at(error: Error, at: &str) -> Error {
 fn refused_device(error: podbond_inventory::Error) -> Error {
     use podbond_inventory::Error as E;
     match error {
-        E::Kernel(_) | E::State(_) | E::Record(_) | E::Damaged { .. } => Error::Inventory(error),
+        E::Kernel(_) | E::State(_) | E::Record(_) | E::Unreadable { .. } => Error::Inventory(error),
         _ => Error::Refused(device_failure(error)),
     }
 }

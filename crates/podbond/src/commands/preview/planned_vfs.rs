@@ -59,10 +59,10 @@ impl PlannedVfs {
                 }
             },
             DeviceRequest::OneOf(resource) => {
-                let known = self.assignment.resources();
-                if !known.contains(&resource) {
-                    let known = known.into_iter().map(ToString::to_string).collect();
-                    return Err(Error::UnknownResource { resource: resource.clone(), known });
+                let present = self.assignment.resources();
+                if !present.contains(&resource) {
+                    let present = present.into_iter().map(ToString::to_string).collect();
+                    return Err(Error::UnknownResource { resource: resource.clone(), present });
                 }
                 let pool = self.assignment.pool(resource, &self.inventory);
                 let pool: Vec<PciAddress> = pool.into_iter().map(|(_, vf)| vf.pci).collect();

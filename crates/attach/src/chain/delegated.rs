@@ -1,70 +1,74 @@
-//! A chain that a configuration spells out, without any NAD.
+//! A chain from a meta-plugin's own configuration (`delegates`), without any NetworkAttachmentDefinition.
 
 use podbond_api::ObjectKey;
 use podbond_cni::{Args, Request};
 use podbond_names::LinkName;
 use serde_json::Value;
 
-use crate::attacher::OF_POD;
-use crate::chain::fixed_name;
-use crate::nad::Network;
-use crate::ports::leave_ports_down;
-use crate::{Attachment, Chain, DeviceRequest, Error};
+use super::attachment::{Attachment, Chain, DeviceRequest, interface_name};
+use super::nad::Network;
+use super::ports::keep_bond_ports_down;
+use crate::cni_args::POD_ARGS;
+use crate::error::{ConfigError, Error};
 
 /// The keys of `CNI_ARGS` that ask for something of one interface.
-const OF_INTERFACE: [&str; 3] = ["IP", "MAC", "GATEWAY"];
+const INTERFACE_ARGS: [&str; 3] = ["IP", "MAC", "GATEWAY"];
 
 impl Chain {
-    /// The chain of a meta-plugin's `delegates`, as Multus has it where it asks no cluster: the first
-    /// network is the sandbox's `ifname`, and those that follow are net1, net2, … in their order.
-    /// Their devices are chosen already.
+    /// Returns the chain of a meta-plugin's `delegates`, as Multus has it without a cluster: the first
+    /// network is that of the sandbox's `ifname`, those that follow are net1, net2, … in order. Their
+    /// devices are named in their configurations.
     pub fn delegated(
         pod: &ObjectKey,
         delegates: &[Value],
         ifname: &LinkName,
     ) -> Result<Self, Error> {
-        let one = |(position, delegate): (usize, &Value)| {
-            let wrong = |reason| Error::Delegate { position, reason };
-            let network = Network::parse(&delegate.to_string(), None).map_err(wrong)?;
-            let configs = network.configs().map_err(wrong)?;
-            let ifname = match position {
+        let mut attachments = Vec::new();
+        for (position, delegate) in delegates.iter().enumerate() {
+            let interface = match position {
                 0 => ifname.clone(),
-                _ => fixed_name(&format!("net{position}")).map_err(|reason| Error::Networks {
-                    pod: pod.clone(),
-                    reason: reason.into(),
+                _ => interface_name(&format!("net{position}")).map_err(|reason| {
+                    Error::Networks { pod: pod.clone(), reason: Box::new(reason) }
                 })?,
             };
-            Ok(Attachment::of_configs(network.name, ifname, DeviceRequest::None, configs))
-        };
-        let mut attachments =
-            delegates.iter().enumerate().map(one).collect::<Result<Vec<_>, Error>>()?;
-        if let Some(taken) = attachments.iter().skip(1).find(|other| other.ifname == *ifname) {
-            return Err(Error::DelegateIfname { ifname: taken.ifname.clone() });
+            if position > 0 && interface == *ifname {
+                return Err(Error::DelegateIfname { ifname: interface });
+            }
+            let attachment = attachment(delegate, interface)
+                .map_err(|reason| Error::Delegate { position, reason })?;
+            attachments.push(attachment);
         }
-        leave_ports_down(&mut attachments);
+        keep_bond_ports_down(&mut attachments);
         Ok(Self { pod: pod.clone(), attachments })
     }
 
-    /// Passes on what a runtime asks a meta-plugin for beside these networks. The first is its own: it is
-    /// given `runtimeConfig`, each plugin what it declares a capability for, and `args.cni`. `CNI_ARGS`
-    /// are for all networks, but for what can only be one interface's, which is the first one's.
+    /// Returns the chain with what a runtime asks of the meta-plugin. The first network gets
+    /// `runtimeConfig`, each plugin what it declares a capability for, and `args.cni`. `CNI_ARGS` go to
+    /// all networks, but for those that can only be one interface's, which go to the first one.
     pub fn pass_on(mut self, request: &Request) -> Result<Self, Error> {
         for (position, attachment) in self.attachments.iter_mut().enumerate() {
             let mut args = request.args.0.clone();
-            args.retain(|key, _| !OF_POD.contains(&key.as_str()));
+            args.retain(|key, _| !POD_ARGS.contains(&key.as_str()));
             if position == 0 {
-                let wrong = |reason| Error::Delegate { position, reason };
                 let plugins = attachment.configs.iter().map(|config| config.raw.clone()).collect();
                 let mut network = Network { name: attachment.network.clone(), plugins };
-                network.pass_on(&request.config.raw).map_err(wrong)?;
-                attachment.configs = network.configs().map_err(wrong)?;
+                attachment.configs = network
+                    .pass_on(&request.config.raw)
+                    .and_then(|()| network.configs())
+                    .map_err(|reason| Error::Delegate { position, reason })?;
             } else {
-                args.retain(|key, _| !OF_INTERFACE.contains(&key.as_str()));
+                args.retain(|key, _| !INTERFACE_ARGS.contains(&key.as_str()));
             }
             attachment.args = Args(args);
         }
         Ok(self)
     }
+}
+
+fn attachment(delegate: &Value, ifname: LinkName) -> Result<Attachment, ConfigError> {
+    let network = Network::parse(&delegate.to_string(), None)?;
+    let configs = network.configs()?;
+    Ok(Attachment::of_configs(network.name, ifname, DeviceRequest::None, configs))
 }
 
 #[cfg(test)]
@@ -80,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_delegate_is_the_sandboxs_and_the_others_are_numbered() {
+    fn delegates_are_named_in_order() {
         let one = |name: &str| json!({"type": "sriov", "cniVersion": "1.0.0", "name": name});
         let list = json!({"name": "c", "plugins": [{"type": "bond"}, {"type": "tuning"}]});
         let chain = chain(&json!([one("a"), one("b"), list]), "eth0").unwrap();
@@ -90,7 +94,7 @@ mod tests {
         assert_eq!(chain.attachments[2].configs(None).len(), 2);
     }
 
-    fn asked(config: &Value, args: &[(&str, &str)]) -> Request {
+    fn request(config: &Value, args: &[(&str, &str)]) -> Request {
         let args = args.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         Request {
             container_id: "c1".to_owned().try_into().unwrap(),
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_network_is_given_what_the_runtime_asks_for_and_its_plugins_declare() {
+    fn first_network_gets_what_the_runtime_asks_for() {
         let list = json!({"name": "a", "plugins": [
             {"type": "bond", "capabilities": {"mac": true}, "args": {"cni": {"x": 1, "y": 1}}},
             {"type": "portmap", "capabilities": {"portMappings": true}},
@@ -111,7 +115,7 @@ mod tests {
         let other = json!({"name": "b", "type": "bond", "capabilities": {"mac": true}});
         let mac = "02:00:00:00:00:07";
         let ports = json!([{"hostPort": 80, "containerPort": 8080}]);
-        let request = asked(
+        let request = request(
             &json!({
                 "name": "all", "type": "podbond", "args": {"cni": {"x": 2}},
                 "runtimeConfig": {"mac": mac, "portMappings": ports, "dns": {"servers": []}},
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_delegate_is_named_by_its_place() {
+    fn malformed_delegate_is_named_by_position() {
         let good = json!({"type": "bond", "name": "a"});
         let message = chain(&json!([good, {"type": "bond"}]), "eth0").unwrap_err();
         assert!(message.starts_with("delegates[1] is invalid: the network"), "{message}");

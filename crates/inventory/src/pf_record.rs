@@ -1,11 +1,12 @@
-//! What the policies changed on a PF, kept so that it can be taken back.
+//! The record of a PF that policies have changed: its number of VFs, MTU and drivers before.
 
 use std::collections::BTreeMap;
 
 use podbond_names::PciAddress;
 use serde::{Deserialize, Serialize};
 
-use crate::{Pf, PfAssignment};
+use crate::assign::PfAssignment;
+use crate::cards::Pf;
 
 /// One PF that policies have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +28,8 @@ pub(crate) struct Before {
 }
 
 impl PfRecord {
-    /// The record of a PF that is about to become what its policies say. A record from before
-    /// knows how the PF was before all of them.
+    /// Returns the record of a PF before its policies are applied. An earlier record has the PF's state
+    /// before all of them.
     pub(crate) fn new(pf: &Pf, assigned: &PfAssignment, earlier: Option<&Self>) -> Self {
         let now = || Before {
             num_vfs: pf.num_vfs,

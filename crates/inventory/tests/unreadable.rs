@@ -1,4 +1,4 @@
-//! Records of policies and PFs that a loss of power has torn.
+//! Policies and PF records that cannot be read, as after a loss of power.
 
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
@@ -29,8 +29,8 @@ fn lines(steps: &[podbond_kernel::Step]) -> Vec<String> {
     steps.iter().map(ToString::to_string).collect()
 }
 
-/// Two policies in force, and what a loss of power may leave of the first one's records.
-fn torn(text: &str, kinds: &[&str]) -> (Node, [SriovNetworkNodePolicy; 2]) {
+/// Returns a node with two policies, of which these files of the first one hold another text.
+fn torn(text: &str, files: &[&str]) -> (Node, [SriovNetworkNodePolicy; 2]) {
     let mut node = Node::new().with_card(I82576, 1, &["pf0"]).with_card(I82576, 2, &["pf1"]);
     let [a, b] = [("a", "pf0"), ("b", "pf1")].map(|(name, pf)| {
         let more = format!("numVfs: 4; nicSelector: {{pfNames: [{pf}]}}");
@@ -38,14 +38,14 @@ fn torn(text: &str, kinds: &[&str]) -> (Node, [SriovNetworkNodePolicy; 2]) {
     });
     apply(&mut node, &a).unwrap();
     apply(&mut node, &b).unwrap();
-    for kind in kinds {
-        fs::write(node.path("podbond").join(kind), text).unwrap();
+    for file in files {
+        fs::write(node.path("podbond").join(file), text).unwrap();
     }
     (node, [a, b])
 }
 
 #[test]
-fn a_torn_record_of_a_policy_keeps_no_vf_of_another_from_being_given_out() {
+fn unreadable_policy_keeps_no_vf_of_another_from_being_chosen() {
     let (node, _) = torn("", &[POLICY_A, RECORD_PF0]);
     let take = |of: &str| node.take(of, node.record("web", "net1"));
     take("b").unwrap();
@@ -53,13 +53,14 @@ fn a_torn_record_of_a_policy_keeps_no_vf_of_another_from_being_given_out() {
 }
 
 #[test]
-fn a_torn_record_is_mended_by_applying_its_policy_again_and_goes_with_it() {
+fn unreadable_policy_is_replaced_or_deleted() {
     for text in ["", "{", "\0\0", "{\"version\": 1}"] {
         let (mut node, [a, _]) = torn(text, &[POLICY_A, RECORD_PF0]);
         // As after the reboot.
         node.set_num_vfs(PF0, 0);
         apply(&mut node, &a).unwrap();
-        assert_eq!(node.holdings().policies().stored().unwrap().len(), 2);
+        let (policies, errors) = node.holdings().policies().readable().unwrap();
+        assert_eq!((policies.len(), errors.len()), (2, 0));
         let steps = lines(&delete(&mut node, "a").unwrap().steps);
         assert_eq!(steps, ["make 0 VFs of 0000:01:00.0 (were 4)"]);
 
@@ -79,12 +80,12 @@ fn a_torn_record_is_mended_by_applying_its_policy_again_and_goes_with_it() {
 }
 
 #[test]
-fn of_two_torn_records_each_names_both() {
+fn two_unreadable_policies_are_named_together() {
     let (mut node, [a, _]) = torn("", &[POLICY_A, "policies/ops_b.json"]);
-    let both = "apply or delete SriovNetworkNodePolicy ops/a, ops/b, all in one command;";
+    let both = "apply or delete SriovNetworkNodePolicy ops/a, ops/b in one command";
     for message in [apply(&mut node, &a).unwrap_err(), delete(&mut node, "b").unwrap_err()] {
         let message = message.to_string();
-        assert!(message.contains(both), "{message}");
+        assert!(message.ends_with(both), "{message}");
     }
     let holdings = node.holdings();
     let keys = ["ops/a", "ops/b"].map(|key| key.parse().unwrap());
@@ -92,19 +93,21 @@ fn of_two_torn_records_each_names_both() {
 }
 
 #[test]
-fn the_vfs_of_a_policy_whose_record_is_torn_are_not_taken_back_for_another() {
+fn unreadable_policy_keeps_its_vfs() {
     let (mut node, [_, b]) = torn("", &[POLICY_A]);
-    let holdings = node.holdings();
     let message = apply(&mut node, &b).unwrap_err().to_string();
-    let told = "ops_a.json is damaged: it holds no single SriovNetworkNodePolicy: apply or delete \
-                SriovNetworkNodePolicy ops/a first;";
-    assert!(message.contains(told), "{message}");
+    let expected = "ops_a.json cannot be read: it is not one SriovNetworkNodePolicy: apply or delete \
+                    SriovNetworkNodePolicy ops/a";
+    assert!(message.ends_with(expected), "{message}");
     assert_eq!(delete(&mut node, "b").unwrap_err().to_string(), message);
     assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
-    // To apply no policy changes nothing.
-    let planned = holdings.policies().plan(&mut node, &[], None).unwrap();
-    assert_eq!(lines(&planned.steps), [""; 0]);
-    let (readable, damaged) = holdings.policies().readable().unwrap();
+    // Without policies nothing is changed.
+    let holdings = node.holdings();
+    let policies = holdings.policies();
+    assert_eq!(policies.plan(&mut node, &[], None).unwrap().steps.len(), 0);
+    assert_eq!(policies.apply(&mut node, &[], None).unwrap().steps.len(), 0);
+    assert_eq!(node.attribute(PF0, "sriov_numvfs"), "4");
+    let (readable, errors) = policies.readable().unwrap();
     assert_eq!(readable, [b]);
-    assert!(matches!(&damaged[..], [Error::Damaged { .. }]), "{damaged:?}");
+    assert!(matches!(&errors[..], [Error::Unreadable { .. }]), "{errors:?}");
 }

@@ -1,14 +1,13 @@
-use std::fs;
-use std::io::ErrorKind;
+//! The cluster's default network, which gives every pod its eth0: the first file of `/etc/cni/net.d`.
+
 use std::path::{Path, PathBuf};
 
 use podbond_cni::NetConf;
 
-use crate::Error;
-use crate::nad::Network;
+use super::nad::Network;
+use crate::error::Error;
 
-/// Plugins that ask for the pod's networks themselves. To call one for eth0 would attach them
-/// twice.
+/// Plugins that attach the pod's networks themselves. To call one for eth0 would attach them twice.
 const META_PLUGINS: [&str; 3] = ["multus", "multus-shim", "podbond"];
 
 /// The node's default network: what gives every pod its eth0.
@@ -21,12 +20,13 @@ pub struct DefaultNetwork {
     pub(crate) configs: Vec<NetConf>,
 }
 
-/// The default network of a configuration directory (`/etc/cni/net.d`): its first file, by name,
-/// that ends in `.conf`, `.conflist` or `.json`, as a runtime picks it. None when there is no such
-/// file. A file of a meta-plugin (Multus or podbond itself) is passed over: it would ask for the
-/// pod's networks again.
+/// Returns the default network of a configuration directory (`/etc/cni/net.d`): its first file, by name,
+/// that ends in `.conf`, `.conflist` or `.json`, as a runtime chooses it. None where there is no such
+/// file. A file of a meta-plugin (Multus or podbond itself) is skipped: it would attach the pod's
+/// networks again.
 pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
-    for file in configuration_files(conf_dir)? {
+    let files = podbond_state::names(conf_dir)?.into_iter().map(|name| conf_dir.join(name));
+    for file in files.filter(|file| is_configuration(file)) {
         let bytes = podbond_state::read_following_links(&file)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let wrong = |reason| Error::DefaultConfig { file: file.clone(), reason };
@@ -39,26 +39,15 @@ pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error>
     Ok(None)
 }
 
-fn configuration_files(conf_dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |error| Error::file("read directory", conf_dir, &error);
-    let entries = match fs::read_dir(conf_dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("conf" | "conflist" | "json")) && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
+fn is_configuration(file: &Path) -> bool {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("conf" | "conflist" | "json")) && file.is_file()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::ConfigError;
 
@@ -73,7 +62,7 @@ mod tests {
     const BRIDGE: &str = r#"{"cniVersion": "1.0.0", "name": "cluster", "type": "bridge"}"#;
 
     #[test]
-    fn the_first_file_by_name_is_the_default_network() {
+    fn first_file_by_name_is_the_default_network() {
         let list = r#"{"name": "first", "plugins": [{"type": "bridge"}, {"type": "portmap"}]}"#;
         let directory = directory(&[
             ("20-late.conf", "not read"),
@@ -88,21 +77,21 @@ mod tests {
     }
 
     #[test]
-    fn without_a_directory_or_a_file_there_is_no_default_network() {
+    fn default_network_may_be_absent() {
         let directory = directory(&[]);
         assert_eq!(default_network(directory.path()).unwrap(), None);
         assert_eq!(default_network(&directory.path().join("absent")).unwrap(), None);
     }
 
     #[test]
-    fn a_meta_plugin_is_passed_over() {
+    fn meta_plugin_is_skipped() {
         let multus = r#"{"name": "multus-cni-network", "type": "multus"}"#;
         let directory = directory(&[("00-multus.conf", multus), ("10-net.json", BRIDGE)]);
         assert_eq!(default_network(directory.path()).unwrap().unwrap().name, "cluster");
     }
 
     #[test]
-    fn a_wrong_first_file_is_an_error_that_names_it() {
+    fn malformed_first_file_is_an_error() {
         for (text, part) in [
             ("{", "10-a.conf is not JSON: EOF"),
             ("", "10-a.conf is empty"),

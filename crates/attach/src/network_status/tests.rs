@@ -14,7 +14,7 @@ fn status(name: &str, ifname: &str, device: Option<&str>, value: &Value) -> Vec<
         is_default: ifname == "eth0",
         device: device.map(|device| device.parse().unwrap()),
     };
-    statuses(&subject, &result(value))
+    subject.statuses(&result(value))
 }
 
 fn sandboxed(name: &str, mac: &str) -> Value {
@@ -22,7 +22,7 @@ fn sandboxed(name: &str, mac: &str) -> Value {
 }
 
 #[test]
-fn the_documented_pod_has_this_annotation() {
+fn annotation_of_the_documented_pod() {
     let eth0 = json!({
         "interfaces": [
             {"name": "cni0", "mac": "02:00:00:00:00:01"},
@@ -62,7 +62,7 @@ fn the_documented_pod_has_this_annotation() {
 }
 
 #[test]
-fn gateways_are_those_of_default_routes_alone_each_once() {
+fn gateways_are_of_default_routes_each_once() {
     let value = |routes: Value| {
         json!({
             "interfaces": [sandboxed("net1", "02:00:00:00:00:01")],
@@ -94,7 +94,7 @@ fn gateways_are_those_of_default_routes_alone_each_once() {
 }
 
 #[test]
-fn each_interface_in_the_pod_has_an_entry_with_its_own_addresses() {
+fn each_interface_has_an_entry_with_its_addresses() {
     let value = json!({
         "interfaces": [
             sandboxed("a", "02:00:00:00:00:01"),
@@ -120,7 +120,7 @@ fn each_interface_in_the_pod_has_an_entry_with_its_own_addresses() {
 }
 
 #[test]
-fn of_several_interfaces_without_a_gateway_the_first_is_the_default() {
+fn first_interface_is_the_default_without_a_gateway() {
     let value = json!({"interfaces": [
         {"name": "host"},
         sandboxed("a", "02:00:00:00:00:01"),
@@ -132,7 +132,7 @@ fn of_several_interfaces_without_a_gateway_the_first_is_the_default() {
 }
 
 #[test]
-fn a_result_without_interfaces_gives_an_entry_of_the_attachments_name() {
+fn result_without_interfaces_has_one_entry() {
     let value = json!({"ips": [{"address": "10.0.0.2/24"}]});
     let [entry] = status("n", "net1", None, &value).try_into().unwrap();
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_result_without_interfaces_gives_an_entry_of_the_attachments_name() {
 }
 
 #[test]
-fn mtu_and_device_of_a_newer_result_are_told() {
+fn mtu_and_device_of_a_result_are_in_the_entry() {
     let mut interface = sandboxed("net1", "02:00:00:00:00:01");
     interface["mtu"] = 9000.into();
     interface["pciID"] = "0000:01:10.1".into();

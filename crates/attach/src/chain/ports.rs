@@ -1,4 +1,4 @@
-//! Links that a bond of the same pod takes as its ports.
+//! VFs that a later bond of the same pod takes as its ports: their links stay down until then.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,17 @@ use podbond_cni::NetConf;
 use podbond_names::LinkName;
 use serde_json::Value;
 
-use crate::Attachment;
+use super::attachment::Attachment;
 
-/// Has VFs that a later bond of the chain takes left down: a bond takes no link that is up, and opens
-/// its ports itself. To open a VF, close it and open it again costs more than all else of an ADD.
+/// Sets `adminState` to down for VFs that a later bond of the chain takes: a bond takes no link that is
+/// up, and brings its ports up itself. Bringing a VF up, down and up again takes longer than all else of
+/// an ADD.
 ///
-/// Left as they are: one with addresses of its own, since routes need a link that is up, and one with
-/// a plugin after its own, which may need that too; and those of a bond with a VLAN, which the card is
-/// told of as soon as its port is open: igbvf of Linux 6.1 refuses it from a VF that was never open
-/// before ("Reload the VF driver to resume operations"). Pure.
-pub(crate) fn leave_ports_down(attachments: &mut [Attachment]) {
+/// Not for a VF with IPAM of its own, since routes need a link that is up; nor for one with a plugin after
+/// `sriov` in its list, which may need that too; nor for the ports of a bond with a VLAN, which a bond
+/// passes on to a port as soon as that is up: igbvf of Linux 6.1 refuses a VLAN on a VF that was never up
+/// ("Reload the VF driver to resume operations").
+pub(crate) fn keep_bond_ports_down(attachments: &mut [Attachment]) {
     let mut ports = BTreeSet::new();
     for attachment in attachments.iter_mut().rev() {
         ports.extend(attachment.configs.iter().flat_map(ports_in_pod));
@@ -24,13 +25,13 @@ pub(crate) fn leave_ports_down(attachments: &mut [Attachment]) {
             && config.plugin == "sriov"
             && config.ipam.is_none()
         {
-            // What the network says itself goes before.
+            // What the network sets itself takes precedence.
             config.raw.entry("adminState").or_insert_with(|| "down".into());
         }
     }
 }
 
-/// The links of the pod that a configuration makes a bond of.
+/// Returns the links of the pod that a configuration makes ports of a bond.
 fn ports_in_pod(config: &NetConf) -> Vec<LinkName> {
     let in_pod = config.raw.get("linksInContainer").is_some_and(|value| *value == true);
     let has_vlan = config.raw.contains_key("vlan");
@@ -49,15 +50,13 @@ mod tests {
     use super::*;
     use crate::Chain;
 
-    /// How the attachments of these networks are left, in their order.
-    fn left(networks: &Value) -> Vec<Option<String>> {
+    /// Returns `adminState` of the attachments to these networks, in their order.
+    fn admin_states(networks: &Value) -> Vec<Option<String>> {
         let pod = ObjectKey::new("demo", "bondpod1").unwrap();
         let networks = networks.as_array().unwrap();
         let chain = Chain::delegated(&pod, networks, &"eth0".parse().unwrap()).unwrap();
-        let state = |attachment: &Attachment| {
-            Some(attachment.configs[0].raw.get("adminState")?.as_str()?.to_owned())
-        };
-        chain.attachments.iter().map(state).collect()
+        let first = chain.attachments.iter().map(|attachment| &attachment.configs[0].raw);
+        first.map(|raw| Some(raw.get("adminState")?.as_str()?.to_owned())).collect()
     }
 
     fn vf() -> Value {
@@ -70,26 +69,29 @@ mod tests {
     }
 
     #[test]
-    fn the_vfs_of_a_later_bond_are_left_down_and_no_others() {
+    fn ports_of_a_later_bond_stay_down() {
         let down = Some("down".to_owned());
         let chain = json!([vf(), vf(), vf(), bond(true), vf()]);
-        assert_eq!(left(&chain), [None, down.clone(), down, None, None]);
-        assert_eq!(left(&json!([bond(true), vf(), vf()])), [None, None, None]);
-        assert_eq!(left(&json!([vf(), vf(), vf(), bond(false)])), [None, None, None, None]);
+        assert_eq!(admin_states(&chain), [None, down.clone(), down, None, None]);
+        assert_eq!(admin_states(&json!([bond(true), vf(), vf()])), [None, None, None]);
+        assert_eq!(admin_states(&json!([vf(), vf(), vf(), bond(false)])), [None, None, None, None]);
     }
 
     #[test]
-    fn what_needs_its_link_up_or_says_itself_how_it_is_left_stays_as_it_is() {
+    fn port_that_must_be_up_is_not_kept_down() {
         let mut with_addresses = vf();
         with_addresses["ipam"] = json!({"type": "static"});
-        let mut told = vf();
-        told["adminState"] = "up".into();
+        let mut set = vf();
+        set["adminState"] = "up".into();
         let list = json!({"name": "l", "plugins": [vf(), {"type": "tuning", "name": "t"}]});
         let up = Some("up".to_owned());
-        assert_eq!(left(&json!([vf(), with_addresses, told, bond(true)])), [None, None, up, None]);
-        assert_eq!(left(&json!([vf(), list, vf(), bond(true)]))[1], None);
+        assert_eq!(
+            admin_states(&json!([vf(), with_addresses, set, bond(true)])),
+            [None, None, up, None]
+        );
+        assert_eq!(admin_states(&json!([vf(), list, vf(), bond(true)]))[1], None);
         let mut tagged = bond(true);
         tagged["vlan"] = 100.into();
-        assert_eq!(left(&json!([vf(), vf(), vf(), tagged])), [None, None, None, None]);
+        assert_eq!(admin_states(&json!([vf(), vf(), vf(), tagged])), [None, None, None, None]);
     }
 }

@@ -1,10 +1,12 @@
-//! From the text of a network's configuration to the configuration of each of its plugins.
+//! The CNI configuration in a NetworkAttachmentDefinition's `spec.config`: from its text to the
+//! configuration of each plugin, with what the pod asks for.
 
 use podbond_cni::{NetConf, Version};
 use podbond_names::PciAddress;
 use serde_json::{Map, Value, json};
 
-use crate::{ConfigError, Selection};
+use crate::error::ConfigError;
+use crate::selections::Selection;
 
 /// A network as its configuration text describes it: a plugin, or several that are called in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,42 +43,49 @@ impl Network {
         Ok(Self { name: first.name, ..network })
     }
 
-    /// The configurations, validated.
+    /// Returns the validated configurations.
     pub(crate) fn configs(&self) -> Result<Vec<NetConf>, ConfigError> {
-        let read = |plugin: &Map<String, Value>| {
-            NetConf::from_map(plugin.clone())
-                .map_err(|failure| ConfigError::Plugin { failure: Box::new(failure) })
-        };
-        self.plugins.iter().map(read).collect()
+        let configs = self.plugins.iter().map(|plugin| NetConf::from_map(plugin.clone()));
+        let configs: Result<_, _> = configs.collect();
+        configs.map_err(|failure| ConfigError::Plugin { failure: Box::new(failure) })
     }
 
-    /// Writes into the configurations what a pod asks for. Gives the keys that no plugin declares
-    /// a capability for. The specification would refuse these; Multus passes over them, and so do
-    /// we, since pods run that way.
-    pub(crate) fn ask(&mut self, selection: &Selection) -> Result<Vec<&'static str>, ConfigError> {
+    /// Adds to the configurations what a pod asks for. Returns the keys for which no plugin declares a
+    /// capability. The specification would refuse these; Multus ignores them, and so does podbond, since
+    /// pods run that way.
+    pub(crate) fn apply_selection(
+        &mut self,
+        selection: &Selection,
+    ) -> Result<Vec<&'static str>, ConfigError> {
         let mut ignored = Vec::new();
-        for (key, capability, value) in wishes(selection) {
-            let mut taken = false;
-            for plugin in &mut self.plugins {
-                taken |= offer(plugin, capability, &value);
+        for (key, capability, value) in capabilities_of(selection) {
+            if !self.set_runtime_config(capability, &value) {
+                ignored.push(key);
             }
-            ignored.extend((!taken).then_some(key));
         }
         self.add_cni_args(&selection.cni_args)?;
         Ok(ignored)
     }
 
-    /// Writes into the configurations what a runtime asks a meta-plugin for: of `runtimeConfig` what each
-    /// plugin declares a capability for, and no more, and `args.cni`.
+    /// Adds to the configurations what a runtime asks of a meta-plugin: of `runtimeConfig` what each
+    /// plugin declares a capability for, and `args.cni`.
     pub(crate) fn pass_on(&mut self, config: &Map<String, Value>) -> Result<(), ConfigError> {
         let runtime = config.get("runtimeConfig").and_then(Value::as_object);
         for (capability, value) in runtime.into_iter().flatten() {
-            for plugin in &mut self.plugins {
-                offer(plugin, capability, value);
-            }
+            self.set_runtime_config(capability, value);
         }
         let cni = config.get("args").and_then(|args| args.get("cni")).and_then(Value::as_object);
         cni.map_or(Ok(()), |cni| self.add_cni_args(cni))
+    }
+
+    /// Puts a value into the `runtimeConfig` of each plugin that declares the capability. Returns whether
+    /// any does.
+    fn set_runtime_config(&mut self, capability: &str, value: &Value) -> bool {
+        let mut is_set = false;
+        for plugin in &mut self.plugins {
+            is_set |= set_runtime_config(plugin, capability, value);
+        }
+        is_set
     }
 
     fn add_cni_args(&mut self, cni_args: &Map<String, Value>) -> Result<(), ConfigError> {
@@ -90,14 +99,13 @@ impl Network {
         Ok(())
     }
 
-    /// The device that the configuration itself names. One that is not on the PCI bus is the
-    /// plugin's own affair.
-    pub(crate) fn named_device(&self) -> Option<PciAddress> {
-        let text = |plugin: &Map<String, Value>| plugin.get("deviceID")?.as_str()?.parse().ok();
-        self.plugins.iter().find_map(text)
+    /// Returns the PCI device that the configuration itself names. A device that is not on the PCI bus
+    /// concerns the plugin alone.
+    pub(crate) fn device(&self) -> Option<PciAddress> {
+        self.plugins.iter().find_map(|plugin| plugin.get("deviceID")?.as_str()?.parse().ok())
     }
 
-    /// Gives each plugin the address of the attachment's device.
+    /// Sets the address of the attachment's device in each plugin's configuration.
     pub(crate) fn set_device(&mut self, device: PciAddress) {
         for plugin in &mut self.plugins {
             set_device(plugin, device);
@@ -105,78 +113,78 @@ impl Network {
     }
 }
 
-/// Gives a plugin the address of the attachment's device under both keys, as Multus does: some
-/// plugins read one, some the other.
+/// Sets the address of the attachment's device under both keys, as Multus does: some plugins read one,
+/// some the other.
 pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: PciAddress) {
     let text = Value::from(device.to_string());
     plugin.insert("deviceID".to_owned(), text.clone());
     plugin.insert("pciBusID".to_owned(), text.clone());
-    offer(plugin, "deviceID", &text);
+    set_runtime_config(plugin, "deviceID", &text);
 }
 
-/// Puts a value into a plugin's `runtimeConfig` if the plugin declares the capability; whether it
-/// does. A plugin must only get what it declares (CNI conventions, "Dynamic Plugin specific
+/// Puts a value into a plugin's `runtimeConfig` if the plugin declares the capability, and returns
+/// whether it does. A plugin must only get what it declares (CNI conventions, "Dynamic Plugin specific
 /// Fields").
-fn offer(plugin: &mut Map<String, Value>, capability: &str, value: &Value) -> bool {
+fn set_runtime_config(plugin: &mut Map<String, Value>, capability: &str, value: &Value) -> bool {
     let declared = plugin.get("capabilities").and_then(|all| all.get(capability));
     if declared != Some(&Value::Bool(true)) {
         return false;
     }
-    // What is no object was refused when the configuration was read.
+    // What is not an object was refused when the configuration was read.
     let Ok(runtime) = object_at(plugin, "runtimeConfig", "runtimeConfig") else { return false };
     runtime.insert(capability.to_owned(), value.clone());
     true
 }
 
-/// What a selection asks for: the annotation's key, the capability, and the value.
-fn wishes(selection: &Selection) -> Vec<(&'static str, &'static str, Value)> {
-    let mut wishes = Vec::new();
+/// Returns what a selection asks of plugins: the annotation's key, the capability, and the value.
+fn capabilities_of(selection: &Selection) -> Vec<(&'static str, &'static str, Value)> {
+    let mut asked = Vec::new();
     if !selection.ips.is_empty() {
-        wishes.push(("ips", "ips", json!(selection.ips)));
+        asked.push(("ips", "ips", json!(selection.ips)));
     }
     if let Some(mac) = selection.mac {
-        wishes.push(("mac", "mac", json!(mac)));
+        asked.push(("mac", "mac", json!(mac)));
     }
     if let Some(guid) = &selection.infiniband_guid {
-        wishes.push(("infiniband-guid", "infinibandGUID", json!(guid)));
+        asked.push(("infiniband-guid", "infinibandGUID", json!(guid)));
     }
     if !selection.port_mappings.is_empty() {
-        wishes.push(("portMappings", "portMappings", json!(selection.port_mappings)));
+        asked.push(("portMappings", "portMappings", json!(selection.port_mappings)));
     }
     if let Some(bandwidth) = &selection.bandwidth {
-        wishes.push(("bandwidth", "bandwidth", json!(bandwidth)));
+        asked.push(("bandwidth", "bandwidth", json!(bandwidth)));
     }
-    wishes
+    asked
 }
 
-/// The entries of `plugins`, each with the list's `name` and `cniVersion`: the runtime "must"
+/// Returns the entries of `plugins`, each with the list's `name` and `cniVersion`: the runtime "must"
 /// insert them (CNI specification, "Deriving execution configuration from plugin configuration").
 fn plugins_of_list(list: &Map<String, Value>) -> Result<Vec<Map<String, Value>>, ConfigError> {
     let entries = list.get("plugins").and_then(Value::as_array);
     let entries = entries.filter(|entries| !entries.is_empty()).ok_or(ConfigError::NoPlugin)?;
     let version = version_of_list(list);
-    let read = |(position, entry): (usize, &Value)| {
-        let Value::Object(plugin) = entry else {
+    let mut plugins = Vec::new();
+    for (position, entry) in entries.iter().enumerate() {
+        let Value::Object(mut plugin) = entry.clone() else {
             return Err(ConfigError::NoObject { position });
         };
-        let mut plugin = plugin.clone();
         for (key, value) in [("name", list.get("name")), ("cniVersion", version.as_ref())] {
             if let Some(value) = value {
                 plugin.insert(key.to_owned(), value.clone());
             }
         }
-        Ok(plugin)
-    };
-    entries.iter().enumerate().map(read).collect()
+        plugins.push(plugin);
+    }
+    Ok(plugins)
 }
 
-/// The newest version that both the list and podbond speak; where there is none the list's own,
+/// Returns the newest version that both the list and podbond speak; where there is none the list's own,
 /// for the error about it.
 fn version_of_list(list: &Map<String, Value>) -> Option<Value> {
     let own = list.get("cniVersion");
     let more = list.get("cniVersions").and_then(Value::as_array).into_iter().flatten();
-    let known = own.into_iter().chain(more).filter_map(Value::as_str).filter_map(Version::parse);
-    known.max().map(|version| version.as_str().into()).or_else(|| own.cloned())
+    let versions = own.into_iter().chain(more).filter_map(Value::as_str).filter_map(Version::parse);
+    versions.max().map(|version| version.as_str().into()).or_else(|| own.cloned())
 }
 
 fn is_blank(value: Option<&Value>) -> bool {
@@ -187,7 +195,7 @@ fn is_blank(value: Option<&Value>) -> bool {
     }
 }
 
-/// The object in field `key`, made where it is absent or null.
+/// Returns the object in field `key`, which is inserted where it is absent or null.
 fn object_at<'a>(
     map: &'a mut Map<String, Value>,
     key: &str,
@@ -203,7 +211,7 @@ fn object_at<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse_networks;
+    use crate::selections::parse_networks;
 
     fn network(config: &Value) -> Network {
         Network::parse(&config.to_string(), Some("nad")).unwrap()
@@ -218,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_configuration_is_kept_as_it_is() {
+    fn single_configuration_is_kept() {
         let config = json!({"type": "bond", "cniVersion": "0.3.1", "name": "n", "miimon": "100"});
         let network = network(&config);
         assert_eq!(network.name, "n");
@@ -226,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_name_is_that_of_the_nad() {
+    fn name_defaults_to_that_of_the_nad() {
         for config in [json!({"type": "bond"}), json!({"plugins": [{"type": "bond"}], "name": ""})]
         {
             let network = network(&config);
@@ -236,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plugins_of_a_list_get_its_name_and_the_newest_version_that_both_speak() {
+    fn plugins_of_a_list_get_its_name_and_version() {
         let list = json!({
             "name": "n", "cniVersion": "0.4.0", "cniVersions": ["0.3.1", "1.0.0", "9.0.0"],
             "plugins": [{"type": "sriov", "name": "x"}, {"type": "tuning", "cniVersion": "0.1.0"}],
@@ -249,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_configuration_is_refused_with_its_place() {
+    fn malformed_configuration_is_refused() {
         for (text, start) in [
             (" ", "is empty"),
             ("{\n \"type\" 1}", "is not JSON: expected `:` at line 2, column 9"),
@@ -257,7 +265,10 @@ mod tests {
             ("{}", "names no plugin"),
             (r#"{"plugins": []}"#, "names no plugin"),
             (r#"{"plugins": "bond"}"#, "names no plugin"),
-            (r#"{"plugins": [{"type": "bond"}, 1]}"#, "is wrong in plugins[1], which is no object"),
+            (
+                r#"{"plugins": [{"type": "bond"}, 1]}"#,
+                "is wrong in plugins[1], which is not an object",
+            ),
             (r#"{"plugins": [{"type": "bond"}, {}]}"#, "is invalid: network \"nad\": field type"),
             (r#"{"type": "../bond"}"#, "is invalid: network \"nad\": field type"),
             (r#"{"type": "bond", "name": "a/b"}"#, "is invalid: the network configuration: field"),
@@ -269,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_gets_what_it_declares_and_the_rest_is_reported() {
+    fn plugin_gets_declared_capabilities_only() {
         let mut network = network(&json!({"plugins": [
             {"type": "a", "capabilities": {"ips": true, "mac": false}},
             {"type": "b", "capabilities": {"ips": true, "portMappings": true},
              "runtimeConfig": {"x": 1}},
         ]}));
-        let ignored = network.ask(&selection(&json!({
+        let ignored = network.apply_selection(&selection(&json!({
             "name": "n", "ips": ["10.0.0.1"], "mac": "02:00:00:00:00:01",
             "portMappings": [{"hostPort": 1, "containerPort": 2}],
             "bandwidth": {"ingressRate": 8}, "infiniband-guid": "24:8a:07:03:00:8d:ae:2f",
@@ -288,26 +299,29 @@ mod tests {
     }
 
     #[test]
-    fn cni_args_of_the_pod_go_before_those_of_the_nad() {
+    fn cni_args_of_the_pod_take_precedence() {
         let wish = selection(&json!({"name": "n", "cni-args": {"a": 1, "b": 2}}));
         let mut network = network(&json!({"type": "x", "args": {"cni": {"a": 0, "c": 3}}}));
-        assert_eq!(network.ask(&wish).unwrap(), [""; 0]);
+        assert_eq!(network.apply_selection(&wish).unwrap(), [""; 0]);
         assert_eq!(network.plugins[0]["args"], json!({"cni": {"a": 1, "b": 2, "c": 3}}));
         let mut wrong = Network { plugins: vec![Map::new()], ..network };
         wrong.plugins[0].insert("args".to_owned(), json!([]));
-        assert_eq!(wrong.ask(&wish), Err(ConfigError::Field { field: "args".to_owned() }));
+        assert_eq!(
+            wrong.apply_selection(&wish),
+            Err(ConfigError::Field { field: "args".to_owned() })
+        );
     }
 
     #[test]
-    fn a_device_is_given_to_each_plugin_under_both_keys() {
+    fn device_is_set_under_both_keys() {
         let mut network = network(&json!({"plugins": [
             {"type": "a", "deviceID": "x"},
             {"type": "b", "capabilities": {"deviceID": true}},
         ]}));
-        assert_eq!(network.named_device(), None);
+        assert_eq!(network.device(), None);
         let device = "0000:03:10.1";
         network.set_device(device.parse().unwrap());
-        assert_eq!(network.named_device(), Some(device.parse().unwrap()));
+        assert_eq!(network.device(), Some(device.parse().unwrap()));
         for plugin in &network.plugins {
             assert_eq!(
                 (&plugin["deviceID"], &plugin["pciBusID"]),

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::error::NetworksError;
 
 fn short(text: &str) -> Vec<String> {
     let show = |s: Selection| {
@@ -12,7 +13,7 @@ fn short(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_short_form_is_a_comma_list_with_white_space_around_its_parts() {
+fn comma_form_allows_white_space() {
     for (text, elements) in [
         ("", vec![]),
         (" \n", vec![]),
@@ -33,7 +34,7 @@ fn the_short_form_is_a_comma_list_with_white_space_around_its_parts() {
 }
 
 #[test]
-fn the_json_form_has_every_field() {
+fn json_form_has_every_field() {
     let text = json!([
         {"name": "a"},
         {
@@ -81,7 +82,7 @@ fn the_json_form_has_every_field() {
 }
 
 #[test]
-fn what_go_programs_leave_empty_counts_as_absent() {
+fn empty_values_count_as_absent() {
     let text = r#"[{"name": "a", "namespace": "", "interface": "", "ips": null, "mac": "", "default-route": [],
         "portMappings": [], "bandwidth": null, "cni-args": null}]"#;
     assert_eq!(parse_networks(text).unwrap(), [Selection::of("a".parse().unwrap())]);
@@ -91,7 +92,7 @@ fn what_go_programs_leave_empty_counts_as_absent() {
 }
 
 #[test]
-fn a_wrong_short_element_is_named_by_number_and_text() {
+fn malformed_short_element_is_named() {
     for (text, start) in [
         ("a,,b", "element 2 (\"\"): it is empty: write"),
         ("a,", "element 2 (\"\"): it is empty"),
@@ -118,9 +119,9 @@ fn a_wrong_short_element_is_named_by_number_and_text() {
 }
 
 #[test]
-fn a_wrong_json_field_is_named_with_its_path() {
+fn malformed_json_field_is_named_with_its_path() {
     for (element, reason) in [
-        (json!("a"), "it is no object"),
+        (json!("a"), "it is not an object"),
         (json!({}), "field name is missing: write the name of a NetworkAttachmentDefinition"),
         (json!({"name": ""}), "field name is missing"),
         (json!({"name": 1}), "field name is 1: write a text in quotes"),
@@ -167,16 +168,16 @@ fn a_wrong_json_field_is_named_with_its_path() {
     ] {
         let text = json!([{"name": "good"}, element]).to_string();
         let error = parse_networks(&text).unwrap_err();
-        let NetworksError::Element { number, reason: found, .. } = &error else {
+        let NetworksError::Element { number, reason: actual, .. } = &error else {
             panic!("{text}: {error}");
         };
         assert_eq!(*number, 2, "{text}");
-        assert!(found.to_string().starts_with(reason), "{text}: {found}");
+        assert!(actual.to_string().starts_with(reason), "{text}: {actual}");
     }
 }
 
 #[test]
-fn only_one_element_may_have_the_default_route() {
+fn second_default_route_is_refused() {
     let text = json!([
         {"name": "a", "default-route": ["10.0.0.1", "fd00::1"]},
         {"name": "b", "default-route": []},
@@ -187,14 +188,14 @@ fn only_one_element_may_have_the_default_route() {
 }
 
 #[test]
-fn json_that_does_not_parse_has_line_and_column() {
+fn json_error_has_line_and_column() {
     let message = parse_networks("[\n {\"name\" \"a\"}]").unwrap_err().to_string();
     assert_eq!(message, "is not JSON: expected `:` at line 2, column 10; correct it there");
     assert_eq!(parse_networks(r#"{"name": "a"}"#).unwrap_err(), NetworksError::NoList);
 }
 
 #[test]
-fn a_long_element_is_cut_in_the_message() {
+fn long_element_is_cut_in_the_message() {
     let text = json!([{"name": "A".repeat(300)}]).to_string();
     let Err(NetworksError::Element { text, .. }) = parse_networks(&text) else { panic!() };
     assert_eq!(text.chars().count(), 61);

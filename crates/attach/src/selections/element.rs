@@ -1,18 +1,19 @@
-//! The fields of an element of the networks annotation in its JSON form. Null counts as absent,
-//! and so does an empty text or a zero where it cannot be meant: Go programs write them.
+//! The fields of a network selection element in JSON. Null counts as absent, and so does an empty text
+//! or a zero where it cannot be meant: Go programs write them.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use crate::ElementError;
+use super::selection::{Bandwidth, PortMapping, Protocol};
+use crate::error::ElementError;
 use crate::json::show;
-use crate::networks::{Bandwidth, PortMapping, Protocol};
 
-/// Eight bytes.
+/// How many bytes an InfiniBand GUID has.
 const GUID_BYTES: usize = 8;
 
+/// An object of the annotation's JSON form, whose errors name the field with its path.
 pub(crate) struct Element<'a> {
     /// Path of this object within the element, empty or ending in a dot.
     path: String,
@@ -20,6 +21,7 @@ pub(crate) struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// Returns an element of the annotation's list.
     pub(crate) fn new(value: &'a Value) -> Result<Self, ElementError> {
         match value {
             Value::Object(map) => Ok(Self { path: String::new(), map }),
@@ -29,13 +31,14 @@ impl<'a> Element<'a> {
 
     fn unexpected(&self, field: &str, value: &Value, expected: &'static str) -> ElementError {
         let field = format!("{}{field}", self.path);
-        ElementError::Unexpected { field, found: show(value), expected }
+        ElementError::Unexpected { field, value: show(value), expected }
     }
 
     fn get(&self, field: &str) -> Option<&'a Value> {
         self.map.get(field).filter(|value| !value.is_null())
     }
 
+    /// Returns a text; none where it is absent or empty.
     pub(crate) fn text(&self, field: &str) -> Result<Option<&'a str>, ElementError> {
         match self.get(field) {
             None => Ok(None),
@@ -44,6 +47,7 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Returns an object; none where it is absent.
     pub(crate) fn object(
         &self,
         field: &str,
@@ -63,28 +67,35 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// The items of a list of texts, each made by `parse`.
+    /// Returns the items of a list of texts, each as `parse` returns it.
     fn texts<T>(
         &self,
         field: &str,
         expected: &'static str,
-        parse: impl Fn(&str) -> Option<T>,
+        parse: fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, ElementError> {
-        let read = |(position, item): (usize, &Value)| {
-            let wrong = || self.unexpected(&format!("{field}[{position}]"), item, expected);
-            item.as_str().and_then(&parse).ok_or_else(wrong)
-        };
-        self.list(field)?.iter().enumerate().map(read).collect()
+        let mut items = Vec::new();
+        for (position, item) in self.list(field)?.iter().enumerate() {
+            let parsed = item.as_str().and_then(parse);
+            items.push(
+                parsed.ok_or_else(|| {
+                    self.unexpected(&format!("{field}[{position}]"), item, expected)
+                })?,
+            );
+        }
+        Ok(items)
     }
 
+    /// Returns `ips`: addresses with or without a prefix length, as given.
     pub(crate) fn ips(&self) -> Result<Vec<String>, ElementError> {
         let expected = "an address, as \"10.56.217.5\" or \"10.56.217.5/24\"";
         self.texts("ips", expected, |text| {
-            let good = text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok();
-            good.then(|| text.to_owned())
+            let is_address = text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok();
+            is_address.then(|| text.to_owned())
         })
     }
 
+    /// Returns the gateways of `default-route`, at most one of each family.
     pub(crate) fn default_route(&self) -> Result<Vec<IpAddr>, ElementError> {
         let expected = "a gateway's address";
         let gateways: Vec<IpAddr> =
@@ -96,12 +107,11 @@ impl<'a> Element<'a> {
         Ok(gateways)
     }
 
+    /// Returns `infiniband-guid` in lower case.
     pub(crate) fn infiniband_guid(&self) -> Result<Option<String>, ElementError> {
         let field = "infiniband-guid";
         let Some(text) = self.text(field)? else { return Ok(None) };
-        let is_byte = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
-        let good = text.split(':').count() == GUID_BYTES && text.split(':').all(is_byte);
-        if good {
+        if text.split(':').count() == GUID_BYTES && text.split(':').all(is_hex_byte) {
             Ok(Some(text.to_ascii_lowercase()))
         } else {
             let expected = "eight bytes, as \"24:8a:07:03:00:8d:ae:2f\"";
@@ -109,17 +119,19 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Returns `portMappings`.
     pub(crate) fn port_mappings(&self) -> Result<Vec<PortMapping>, ElementError> {
         let field = "portMappings";
-        let read = |(position, item): (usize, &Value)| {
+        let mut mappings = Vec::new();
+        for (position, item) in self.list(field)?.iter().enumerate() {
+            let field = format!("{field}[{position}]");
             let Value::Object(map) = item else {
-                let field = format!("{field}[{position}]");
                 return Err(self.unexpected(&field, item, "an object in braces"));
             };
-            let path = format!("{}{field}[{position}].", self.path);
-            Element { path, map }.port_mapping()
-        };
-        self.list(field)?.iter().enumerate().map(read).collect()
+            let path = format!("{}{field}.", self.path);
+            mappings.push(Element { path, map }.port_mapping()?);
+        }
+        Ok(mappings)
     }
 
     fn port_mapping(&self) -> Result<PortMapping, ElementError> {
@@ -151,6 +163,7 @@ impl<'a> Element<'a> {
             .ok_or_else(|| self.unexpected(field, value, "a port, from 1 to 65535"))
     }
 
+    /// Returns `bandwidth`.
     pub(crate) fn bandwidth(&self) -> Result<Option<Bandwidth>, ElementError> {
         let Some(map) = self.object("bandwidth")? else { return Ok(None) };
         let inner = Element { path: format!("{}bandwidth.", self.path), map };
@@ -160,12 +173,11 @@ impl<'a> Element<'a> {
             egress_rate: inner.amount("egressRate", "a number of bit/s")?,
             egress_burst: inner.amount("egressBurst", "a number of bits")?,
         };
-        let lonely = |burst: Option<u64>, rate: Option<u64>| burst.is_some() && rate.is_none();
         for (field, burst, rate) in [
             ("ingressRate", bandwidth.ingress_burst, bandwidth.ingress_rate),
             ("egressRate", bandwidth.egress_burst, bandwidth.egress_rate),
         ] {
-            if lonely(burst, rate) {
+            if burst.is_some() && rate.is_none() {
                 let expected = "a number of bit/s beside the burst";
                 return Err(inner.unexpected(field, &Value::Null, expected));
             }
@@ -178,4 +190,8 @@ impl<'a> Element<'a> {
         let amount = value.as_u64().ok_or_else(|| self.unexpected(field, value, expected))?;
         Ok(Some(amount).filter(|amount| *amount != 0))
     }
+}
+
+fn is_hex_byte(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

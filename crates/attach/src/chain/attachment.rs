@@ -1,0 +1,98 @@
+//! A pod's attachments as data: their NetworkAttachmentDefinition, interface, device and plugin
+//! configurations.
+
+use std::net::IpAddr;
+
+use podbond_api::{ObjectKey, ResourceName};
+use podbond_cni::{Args, NetConf};
+use podbond_names::{LinkName, PciAddress};
+
+use super::nad::set_device;
+use crate::error::NetworksError;
+
+/// A pod's attachments in the order of their ADDs. Plain data: no plugin has been called, and no device
+/// is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// eth0 first, where there is a default network; then the annotation's, in its order.
+    pub attachments: Vec<Attachment>,
+}
+
+/// One network of one pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attachment {
+    /// The NAD; none for the default network.
+    pub nad: Option<ObjectKey>,
+    /// The network's name in its CNI configuration.
+    pub network: String,
+    /// The interface in the pod.
+    pub ifname: LinkName,
+    /// The device that it needs.
+    pub device: DeviceRequest,
+    /// Keys of the annotation for which no plugin declares a capability: ignored as by Multus, but worth
+    /// a warning.
+    pub ignored: Vec<&'static str>,
+    /// The pod's default routes lead through this attachment, by these gateways; mostly none.
+    pub default_route: Vec<IpAddr>,
+    pub(crate) configs: Vec<NetConf>,
+    /// `CNI_ARGS` of who called, beside what names the pod; mostly none.
+    pub(crate) args: Args,
+}
+
+/// Which device an attachment needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceRequest {
+    /// None.
+    None,
+    /// Any free one of a resource.
+    OneOf(ResourceName),
+    /// This one: the NAD's configuration or the annotation names it.
+    This(PciAddress),
+}
+
+impl Chain {
+    /// Returns whether an attachment of the chain has this interface.
+    pub(crate) fn has_interface(&self, ifname: &LinkName) -> bool {
+        self.attachments.iter().any(|attachment| attachment.ifname == *ifname)
+    }
+}
+
+impl Attachment {
+    /// Returns an attachment that no NAD describes.
+    pub(crate) fn of_configs(
+        network: String,
+        ifname: LinkName,
+        device: DeviceRequest,
+        configs: Vec<NetConf>,
+    ) -> Self {
+        let (nad, ignored, default_route) = (None, Vec::new(), Vec::new());
+        let args = Args::default();
+        Self { nad, network, ifname, device, ignored, default_route, configs, args }
+    }
+
+    /// Returns the network's name in the pod's status: `namespace/name` of the NAD, or the default
+    /// network's own name.
+    pub fn name(&self) -> String {
+        self.nad.as_ref().map_or_else(|| self.network.clone(), ToString::to_string)
+    }
+
+    /// Returns the configurations for its plugins, in order, with the device that was chosen for it.
+    /// `device` is ignored where the attachment takes none of a resource.
+    pub fn configs(&self, device: Option<PciAddress>) -> Vec<NetConf> {
+        let mut configs = self.configs.clone();
+        if let (DeviceRequest::OneOf(_), Some(device)) = (&self.device, device) {
+            for config in &mut configs {
+                set_device(&mut config.raw, device);
+            }
+        }
+        configs
+    }
+}
+
+/// Returns an interface name that podbond chooses. Up to a million networks it is well-formed; beyond
+/// that the annotation is too long.
+pub(crate) fn interface_name(text: &str) -> Result<LinkName, NetworksError> {
+    text.parse().map_err(|error| NetworksError::TooLong { error })
+}

@@ -1,0 +1,168 @@
+//! The pod annotation `k8s.v1.cni.cncf.io/network-status`, from the results of a chain's plugins.
+
+use std::net::IpAddr;
+
+use podbond_cni::{CniResult, Dns, Interface};
+use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_record::Record;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+/// The version of the Device Information Specification that `device-info` follows.
+const DEVICE_INFO_VERSION: &str = "1.1.0";
+
+/// One entry of the annotation `k8s.v1.cni.cncf.io/network-status` (multi-net-spec 1.3, section 5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkStatus {
+    /// `namespace/name` of the NAD, or the default network's name.
+    pub name: String,
+    /// The interface in the pod.
+    pub interface: LinkName,
+    /// Its addresses, without prefix lengths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ips: Vec<IpAddr>,
+    /// Its hardware address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// Its MTU in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Whether this is the pod's default network.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub default: bool,
+    /// The resolver's configuration; written even where it is empty, as by Multus.
+    pub dns: Dns,
+    /// The PCI device of the interface.
+    #[serde(rename = "device-info", skip_serializing_if = "Option::is_none")]
+    pub device_info: Option<DeviceInfo>,
+    /// The gateways of its default routes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gateway: Vec<IpAddr>,
+}
+
+/// `device-info` of a status: a PCI device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its address.
+    pub pci_address: PciAddress,
+}
+
+impl Serialize for DeviceInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        json!({
+            "type": "pci",
+            "version": DEVICE_INFO_VERSION,
+            "pci": {"pci-address": self.pci_address},
+        })
+        .serialize(serializer)
+    }
+}
+
+/// Returns the annotation's text.
+pub fn annotation(statuses: &[NetworkStatus]) -> String {
+    // Texts and numbers only: serializing them cannot fail.
+    serde_json::to_string(statuses).unwrap_or_default()
+}
+
+/// Returns the entries of a chain's attachment; none before all its plugins have succeeded.
+pub fn statuses_of(record: &Record) -> Vec<NetworkStatus> {
+    let Some(chain) = &record.chain else { return Vec::new() };
+    let Some(result) = &chain.result else { return Vec::new() };
+    let subject = Subject {
+        name: record.network_name(),
+        ifname: &record.ifname,
+        is_default: chain.nad.is_none(),
+        device: chain.device,
+    };
+    subject.statuses(result)
+}
+
+/// The attachment that entries are about.
+struct Subject<'a> {
+    name: String,
+    ifname: &'a LinkName,
+    is_default: bool,
+    device: Option<PciAddress>,
+}
+
+impl Subject<'_> {
+    /// Returns an entry for each interface in the pod, and one of the attachment's own name where the
+    /// result has none.
+    fn statuses(&self, result: &CniResult) -> Vec<NetworkStatus> {
+        let in_pod: Vec<(usize, &Interface)> = result
+            .interfaces
+            .iter()
+            .enumerate()
+            .filter(|(_, interface)| {
+                interface.sandbox.as_ref().is_some_and(|path| !path.is_empty())
+            })
+            .collect();
+        let is_only_one = result.interfaces.len() == 1;
+        let (Some((last, interface)), Some((first, _))) = (in_pod.last(), in_pod.first()) else {
+            return vec![self.status(None, result, all_ips(result), self.is_default)];
+        };
+        if is_only_one {
+            return vec![self.status(Some(interface), result, all_ips(result), self.is_default)];
+        }
+        let default = default_interface(&in_pod, result).unwrap_or(*first);
+        let mut statuses = Vec::new();
+        for (index, interface) in &in_pod {
+            // An address that names no interface is given to the last one, as in Multus.
+            let ips = result.ips.iter().filter(|ip| ip.interface.unwrap_or(*last) == *index);
+            let ips = ips.map(|ip| ip.address.addr()).collect();
+            let is_default = self.is_default && default == *index;
+            statuses.push(self.status(Some(interface), result, ips, is_default));
+        }
+        statuses
+    }
+
+    fn status(
+        &self,
+        interface: Option<&Interface>,
+        result: &CniResult,
+        ips: Vec<IpAddr>,
+        is_default: bool,
+    ) -> NetworkStatus {
+        let pci_id = interface.and_then(|interface| interface.pci_id.as_ref()?.parse().ok());
+        NetworkStatus {
+            name: self.name.clone(),
+            interface: interface.map_or(self.ifname, |interface| &interface.name).clone(),
+            ips,
+            mac: interface.and_then(|interface| interface.mac),
+            mtu: interface.and_then(|interface| interface.mtu),
+            default: is_default,
+            dns: result.dns.clone(),
+            device_info: self.device.or(pci_id).map(|pci_address| DeviceInfo { pci_address }),
+            gateway: gateways(result),
+        }
+    }
+}
+
+fn all_ips(result: &CniResult) -> Vec<IpAddr> {
+    result.ips.iter().map(|ip| ip.address.addr()).collect()
+}
+
+/// Returns which of several interfaces the default network's entry is about: the first one that has an
+/// address with a gateway.
+fn default_interface(in_pod: &[(usize, &Interface)], result: &CniResult) -> Option<usize> {
+    let with_gateway = result.ips.iter().filter(|ip| ip.gateway.is_some());
+    with_gateway
+        .filter_map(|ip| ip.interface)
+        .find(|index| in_pod.iter().any(|(in_pod, _)| in_pod == index))
+}
+
+/// Returns the next hops of the default routes, each once. A route without one has its address's gateway;
+/// a route on the link itself has none.
+fn gateways(result: &CniResult) -> Vec<IpAddr> {
+    let mut gateways = Vec::new();
+    for route in result.routes.iter().filter(|route| route.dst.prefix_len() == 0) {
+        let is_v4 = route.dst.addr().is_ipv4();
+        let mut of_addresses = result.ips.iter().filter_map(|ip| ip.gateway);
+        let gateway = route.gw.or_else(|| of_addresses.find(|gateway| gateway.is_ipv4() == is_v4));
+        gateways.extend(gateway.filter(|gateway| !gateways.contains(gateway)));
+    }
+    gateways
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Reading the pod annotation `k8s.v1.cni.cncf.io/networks`: network selection elements in the comma
+//! form and in JSON.
+
+mod annotation;
+mod element;
+mod selection;
+
+pub use annotation::parse_networks;
+pub use selection::{Bandwidth, PortMapping, Protocol, Selection};
+
+#[cfg(test)]
+mod tests;
