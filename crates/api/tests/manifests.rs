@@ -251,6 +251,7 @@ fn document_without_object_is_reported_by_number() {
     }
 }
 
+/// Promise: input-limits
 #[test]
 fn exponential_aliases_are_refused() {
     // Each level stands for ten of the one below it.

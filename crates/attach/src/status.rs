@@ -65,6 +65,7 @@ mod tests {
         failures.into_iter().map(|failure| failure.msg).collect()
     }
 
+    /// Promise: status-reasons
     #[test]
     fn own_plugins_are_asked_in_every_version() {
         let node = Node::new();

@@ -136,6 +136,7 @@ proptest! {
         }
     }
 
+    /// Promise: result-round-trip
     #[test]
     fn result_converts_between_versions(result in result()) {
         for first in Version::ALL {
@@ -149,6 +150,7 @@ proptest! {
         }
     }
 
+    /// Promise: names-stay-in-directory
     #[test]
     fn container_id_is_one_file(text in hostile()) {
         if let Ok(id) = ContainerId::try_from(text) {
@@ -156,6 +158,7 @@ proptest! {
         }
     }
 
+    /// Promise: names-stay-in-directory
     #[test]
     fn network_and_plugin_names_are_one_file(name in hostile(), plugin in hostile()) {
         let json = serde_json::json!({"name": name, "type": plugin, "ipam": {"type": plugin}});

@@ -58,6 +58,7 @@ mod tests {
         check(request).unwrap_err().into()
     }
 
+    /// Promise: check-names-differences
     #[test]
     fn lease_of_another_is_reported() {
         let scene = Scene::documented();

@@ -38,6 +38,7 @@ mod tests {
         assert_eq!(scene.files(), names(["10.56.217.3", "10.56.217.8", "last_reserved_ip.0"]));
     }
 
+    /// Promise: gc-leases-only
     #[test]
     fn what_is_no_lease_stays() {
         let scene = Scene::documented();

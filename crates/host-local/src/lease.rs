@@ -333,6 +333,7 @@ mod tests {
         assert!(temp.path().join(".profile.aB3.new").exists(), "another's is left unchanged");
     }
 
+    /// Promise: no-link-followed
     #[test]
     fn links_pipes_and_directories_are_no_leases_and_stay() {
         let temp = tempfile::tempdir().unwrap();

@@ -141,6 +141,7 @@ mod tests {
         assert!(path.exists());
     }
 
+    /// Promise: podbond-gc
     #[test]
     fn what_is_no_lease_hides_no_orphan() {
         let lease = "gone\r\nnet1";

@@ -69,6 +69,7 @@ fn config(set: &RangeSet) -> Config {
 }
 
 proptest! {
+    /// Promise: range-given-once
     #[test]
     fn every_address_is_tried_once_and_no_other(set in set(), last in any::<Option<u16>>()) {
         let givable = givable(&set);
@@ -82,6 +83,7 @@ proptest! {
         }
     }
 
+    /// Promise: range-given-once
     #[test]
     fn released_addresses_are_given_again(
         set in set(),

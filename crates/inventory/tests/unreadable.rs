@@ -44,6 +44,7 @@ fn torn(text: &str, files: &[&str]) -> (Node, [SriovNetworkNodePolicy; 2]) {
     (node, [a, b])
 }
 
+/// Promise: torn-policy-record
 #[test]
 fn unreadable_policy_keeps_no_vf_of_another_from_being_chosen() {
     let (node, _) = torn("", &[POLICY_A, RECORD_PF0]);
@@ -52,6 +53,7 @@ fn unreadable_policy_keeps_no_vf_of_another_from_being_chosen() {
     assert!(matches!(take("a"), Err(Error::UnknownResource { .. })));
 }
 
+/// Promise: torn-policy-record
 #[test]
 fn unreadable_policy_is_replaced_or_deleted() {
     for text in ["", "{", "\0\0", "{\"version\": 1}"] {

@@ -4,7 +4,8 @@ use podbond_cni::{CniResult, Code, Failure, NetConf, Request};
 use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
 use crate::configure::steps;
-use crate::{Ipam, dad, failure};
+use crate::lease::{Ipam, NotAttached};
+use crate::{dad, failure};
 
 /// Where the addresses and routes of a lease are configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,15 +14,6 @@ pub enum Addresses {
     OnLink,
     /// Nowhere: the device has no link, and its user reads them from the result.
     InResultOnly,
-}
-
-/// An ADD that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotAttached {
-    /// Why; its details have what could not be undone.
-    pub cause: Failure,
-    /// The IPAM plugin's message, where it has not taken back the lease.
-    pub pending: Option<String>,
 }
 
 /// Applies the steps that create the link, calls ADD of the IPAM plugin, configures its addresses and routes
@@ -228,6 +220,7 @@ mod tests {
         assert_eq!(log, [UP, "lease", DOWN]);
     }
 
+    /// Promise: failed-add-leaves-nothing
     #[test]
     fn unusable_lease_is_released_after_the_link() {
         let (result, log) = run(Case { refuse: Some("add address"), ..Case::default() });
@@ -257,6 +250,7 @@ mod tests {
         assert_eq!(log, [UP, "lease", DOWN, "release"]);
     }
 
+    /// Promise: lease-pending
     #[test]
     fn lease_that_is_not_taken_back_is_pending() {
         let finish = Err(Failure::new(Code::IO, "cannot be read"));

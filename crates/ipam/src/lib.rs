@@ -11,16 +11,16 @@ mod attach;
 mod configure;
 mod dad;
 mod error;
+mod lease;
 mod observed;
 mod readiness;
-mod release;
 #[cfg(test)]
 mod testing;
 
 pub use answer::result;
-pub use attach::{Addresses, NotAttached, attach, lease_needs_link};
+pub use attach::{Addresses, attach, lease_needs_link};
 pub use dad::{announce, dad};
 pub use error::failure;
+pub use lease::{Ipam, NotAttached, Released};
 pub use observed::Observed;
 pub use readiness::readiness;
-pub use release::{Ipam, Released};

@@ -271,6 +271,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<NetnsIdentity>(&json).unwrap(), identity);
     }
 
+    /// Promise: namespace-identity
     #[test]
     fn namespace_of_an_earlier_boot_is_gone() {
         let (_dir, path) = linked();
@@ -280,6 +281,7 @@ mod tests {
         assert!(!identity.is_of_this_boot());
     }
 
+    /// Promise: namespace-identity
     #[test]
     fn inode_cookie_and_time_tell_another_namespace() {
         let (_dir, path) = linked();
@@ -298,6 +300,7 @@ mod tests {
         assert_eq!(changed.compare(namespace.as_fd()), NetnsState::Another);
     }
 
+    /// Promise: namespace-unknown
     #[test]
     fn missing_path_or_plain_file_is_gone_only_where_the_node_is_seen() {
         let (dir, path) = linked();
@@ -311,6 +314,7 @@ mod tests {
         assert!(matches!(NetnsState::of_path(&missing), NetnsState::Gone | NetnsState::Unknown));
     }
 
+    /// Promise: namespace-unknown
     #[test]
     fn unreadable_path_is_unknown() {
         let dir = tempfile::tempdir().unwrap();

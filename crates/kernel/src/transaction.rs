@@ -153,6 +153,7 @@ mod tests {
         assert_eq!(fake.applied, steps());
     }
 
+    /// Promise: failed-add-leaves-nothing
     #[test]
     fn a_failure_at_any_step_undoes_those_before_it_in_reverse() {
         const EPERM: i32 = 1;

@@ -108,6 +108,7 @@ mod tests {
 
     use super::*;
 
+    /// Promise: log-not-rotated
     #[test]
     fn line_is_appended_to_the_file() {
         let dir = tempfile::tempdir().unwrap();
@@ -122,6 +123,7 @@ mod tests {
         assert_eq!(rotated, "one\ntwo\n");
     }
 
+    /// Promise: log-spares-files
     #[test]
     fn only_a_regular_file_is_written() {
         let dir = tempfile::tempdir().unwrap();

@@ -21,6 +21,7 @@ proptest! {
         prop_assert_eq!(OneLine(&line).to_string(), line);
     }
 
+    /// Promise: names-stay-in-directory
     #[test]
     fn names_of_links_and_functions_are_one_file(
         text in prop_oneof!["[./a-z\\\\\u{0}]{0,8}", "\\PC{0,15}", "[0-9a-f:.]{0,15}"]
@@ -33,6 +34,7 @@ proptest! {
         }
     }
 
+    /// Promise: names-stay-in-directory
     #[test]
     fn names_of_objects_are_one_file(
         text in prop_oneof!["[./a-z\\\\\u{0}]{0,8}", "\\PC{0,12}", "[a-z0-9.-]{0,20}"]

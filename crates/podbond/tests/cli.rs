@@ -93,6 +93,7 @@ fn closed_standard_error_changes_nothing() {
     assert_eq!(status.code(), Some(2));
 }
 
+/// Promise: log-spares-files
 #[test]
 fn log_file_of_a_network_is_not_written() {
     let dir = tempfile::tempdir().unwrap();

@@ -91,6 +91,7 @@ fn damaged(config: &Value) -> Vec<Value> {
         .collect()
 }
 
+/// Promise: no-secrets
 #[test]
 fn no_error_reveals_a_secret() {
     let dir = tempfile::tempdir().unwrap();

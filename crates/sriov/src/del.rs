@@ -194,6 +194,7 @@ mod tests {
         }
     }
 
+    /// Promise: del-after-reboot
     #[test]
     fn record_of_an_earlier_boot_ends_with_its_claim() {
         let node = Node::new(OVER).recorded("c1").of_sriov_cni("c1");

@@ -60,6 +60,7 @@ mod tests {
         NodeRequest::gc(Vec::new(), conf).unwrap()
     }
 
+    /// Promise: gc-own-network
     #[test]
     fn attachments_of_the_network_that_are_not_valid_are_deleted() {
         let record = record("c1", &net_conf(&json!({})));
@@ -71,6 +72,7 @@ mod tests {
         assert!(!is_invalid(&record, &gc("another", &json!([]))));
     }
 
+    /// Promise: gc-own-network
     #[test]
     fn attachments_of_a_chain_or_of_another_plugin_are_left() {
         let mut of_chain = record("c1", &net_conf(&json!({})));

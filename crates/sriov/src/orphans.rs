@@ -140,6 +140,7 @@ mod tests {
         }
     }
 
+    /// Promise: podbond-gc-after-reboot
     #[test]
     fn record_and_claim_are_orphans_once_the_namespace_is_over() {
         let node = Node::new(OVER, &["c1-net1"]);
@@ -156,6 +157,7 @@ mod tests {
         assert!(node.texts()[0].contains("claimed by sriov-cni for namespace"));
     }
 
+    /// Promise: podbond-gc
     #[test]
     fn claim_of_a_namespace_that_may_be_alive_is_no_orphan() {
         let dir = tempfile::tempdir().unwrap();

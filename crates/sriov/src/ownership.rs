@@ -100,6 +100,7 @@ mod tests {
         }
     }
 
+    /// Promise: del-spares-others
     #[test]
     fn vf_of_a_later_pod_at_the_same_path_is_not_the_records() {
         let judged = |is_off_node| {

@@ -278,6 +278,7 @@ mod tests {
         assert_eq!(listed(dir.path()), ["b"]);
     }
 
+    /// Promise: no-directory-removed
     #[test]
     fn directory_in_place_of_a_file_is_an_error_and_stays() {
         let dir = tempfile::tempdir().unwrap();
@@ -363,6 +364,7 @@ mod tests {
         assert!(error.ends_with("b is larger than 1048576 bytes, the most that podbond reads"));
     }
 
+    /// Promise: no-link-followed
     #[test]
     fn pipe_and_device_have_no_content() {
         let dir = tempfile::tempdir().unwrap();
@@ -377,6 +379,7 @@ mod tests {
         assert_eq!(read(&path).unwrap().unwrap(), b"one");
     }
 
+    /// Promise: no-link-followed
     #[test]
     fn link_is_replaced_and_not_followed() {
         let dir = tempfile::tempdir().unwrap();

@@ -160,6 +160,7 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(30);
 
+    /// Promise: lock-names-holder
     #[test]
     fn timeout_names_the_holder() {
         let dir = tempfile::tempdir().unwrap();
@@ -202,6 +203,7 @@ mod tests {
         assert_eq!((most.into_inner(), path.exists()), (1, false));
     }
 
+    /// Promise: lock-names-holder
     #[test]
     fn passing_lock_of_a_killed_process_is_taken() {
         let dir = tempfile::tempdir().unwrap();
@@ -211,6 +213,7 @@ mod tests {
         assert!(!path.exists());
     }
 
+    /// Promise: no-link-followed
     #[test]
     fn directory_link_and_pipe_are_not_locked() {
         let dir = tempfile::tempdir().unwrap();

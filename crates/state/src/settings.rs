@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(error.to_string(), "config.toml, line 2, column 4: wrong");
     }
 
+    /// Promise: settings-no-pipe
     #[test]
     fn only_a_missing_file_is_not_an_error() {
         let dir = tempfile::tempdir().unwrap();

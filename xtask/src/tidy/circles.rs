@@ -11,14 +11,6 @@ use crate::{
     metadata::Package,
     source::{self, File},
 };
-
-/// Circles that are there and are to go: the folder, then the modules. Let none be added.
-const KNOWN: &[&str] = &[
-    "crates/attach/src: element -> networks -> element",
-    "crates/podbond/src: cli -> commands -> cli",
-    "crates/podbond/src: error -> store -> error",
-];
-
 /// A module, by the names that lead to it from the crate's root.
 type Module = Vec<String>;
 
@@ -29,25 +21,17 @@ type Imports = BTreeMap<Module, BTreeMap<String, BTreeSet<String>>>;
 /// Finds the circles of each crate.
 pub(super) fn check(root: &Path, packages: &[Package]) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    let mut gone: BTreeSet<&str> = KNOWN.iter().copied().collect();
     for package in packages {
         let files = source::files(&root.join(&package.directory).join("src"))?;
         for (folder, siblings) in imports(&files) {
             let path = format!("{}/src/{}", package.directory, folder.join("/"));
             let path = path.trim_end_matches('/');
             for_each_circle(siblings, |circle| {
-                let text = format!("{path}: {}", circle.join(" -> "));
-                if !gone.remove(text.as_str()) {
-                    let message = format!("modules import each other: {}", circle.join(" -> "));
-                    findings.push(Finding::new(path, message));
-                }
+                let message = format!("modules import each other: {}", circle.join(" -> "));
+                findings.push(Finding::new(path, message));
             });
         }
     }
-    findings.extend(gone.into_iter().map(|known| {
-        let message = format!("no circle of modules is `{known}` any more: remove it from KNOWN");
-        Finding::new("xtask/src/tidy/circles.rs", message)
-    }));
     Ok(findings)
 }
 

@@ -115,6 +115,7 @@ fn cni_args_of_the_caller_are_kept_and_name_no_other_pod() {
     assert_eq!(node.script.take().len(), 2);
 }
 
+/// Promise: failed-add-leaves-nothing
 #[test]
 fn failure_of_any_plugin_undoes_all_in_reverse() {
     for (position, add) in ADDS.into_iter().enumerate() {

@@ -193,6 +193,7 @@ mod tests {
         );
     }
 
+    /// Promise: namespace-unknown
     #[test]
     fn attachment_whose_namespace_is_unknown_is_added_already() {
         let dir = tempfile::tempdir().unwrap();

@@ -194,6 +194,7 @@ mod tests {
         View { host: vec![link(2, "net1"), link(3, "net2")], ..View::default() }
     }
 
+    /// Promise: killed-sequences
     #[test]
     fn link_brought_down_by_an_orphaned_bond_counts_as_up() {
         let (_dir, records) = records();

@@ -142,6 +142,7 @@ fn port_returned_by_the_kernel_is_brought_up() {
     assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), ["bring net1 (host) up"]);
 }
 
+/// Promise: del-name-taken
 #[test]
 fn port_is_renamed_when_its_host_name_is_taken() {
     let altname = Link { altnames: vec!["net1".to_owned()], ..link(9, "eth9") };
@@ -169,6 +170,7 @@ fn port_gets_a_free_host_name() {
     assert!(said.contains(&"move net1 (pod) to dev3 (host)".to_owned()), "{said:?}");
 }
 
+/// Promise: del-name-taken
 #[test]
 fn port_returned_under_another_name_is_found_by_function() {
     let function = Some("0000:03:10.0".parse().unwrap());
@@ -219,6 +221,7 @@ fn port_among_links_of_a_function_is_found_by_mac() {
     assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
 }
 
+/// Promise: del-name-taken
 #[test]
 fn port_among_links_of_a_function_is_found_by_permanent_mac() {
     let function = Some("0000:03:00.0".parse().unwrap());
@@ -364,6 +367,7 @@ fn ports_never_keep_equal_macs() {
     }
 }
 
+/// Promise: del-spares-others
 #[test]
 fn port_of_another_bond_is_left_unchanged() {
     let (before, bond) = from_host();

@@ -121,6 +121,7 @@ mod tests {
         missing.iter().map(|port| port.name.to_string()).collect()
     }
 
+    /// Promise: del-namespace-kept
     #[test]
     fn hardware_port_is_missing_until_its_function_has_a_link() {
         assert_eq!(missing(&View::default(), true), ["vf0"]);
@@ -134,6 +135,7 @@ mod tests {
         assert_eq!(missing(&View { host: vec![stranger], ..View::default() }, true), ["vf0"]);
     }
 
+    /// Promise: del-namespace-kept
     #[test]
     fn only_a_function_with_a_network_driver_is_waited_for() {
         let root = tempfile::tempdir().unwrap();

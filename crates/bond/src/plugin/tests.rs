@@ -70,6 +70,7 @@ fn gc(valid: &[&str]) -> NodeRequest {
     NodeRequest::gc(Vec::new(), config).unwrap()
 }
 
+/// Promise: del-own-namespace
 #[test]
 fn del_leaves_the_nodes_own_namespace_unchanged() {
     let (_dir, bond) = bond();
@@ -87,6 +88,7 @@ fn is_node_visible() -> bool {
     podbond_kernel::NetnsState::of_path(Path::new("/proc/self/ns/net")).is_over()
 }
 
+/// Promise: namespace-unknown
 #[test]
 fn del_fails_and_keeps_the_record_while_the_namespace_is_unknown() {
     let (dir, bond) = bond();
@@ -96,6 +98,7 @@ fn del_fails_and_keeps_the_record_while_the_namespace_is_unknown() {
     assert_eq!(stored(&bond, &record), Stored::Whole(Box::new(record)));
 }
 
+/// Promise: del-after-reboot
 #[test]
 fn del_of_an_earlier_boot_removes_the_record() {
     let (dir, bond) = bond();
@@ -104,6 +107,7 @@ fn del_of_an_earlier_boot_removes_the_record() {
     assert_eq!(stored(&bond, &record), Stored::Missing);
 }
 
+/// Promise: del-config-changed
 #[test]
 fn del_uses_the_configuration_of_the_add_and_keeps_a_pending_lease() {
     let (dir, bond) = bond();
@@ -124,6 +128,7 @@ fn del_of_a_chain_before_the_add_changes_nothing() {
     assert_eq!(stored(&bond, &record), Stored::Whole(Box::new(record)));
 }
 
+/// Promise: gc-own-network
 #[test]
 fn gc_deletes_what_is_not_valid_and_reports_pending_leases() {
     let (dir, bond) = bond();

@@ -64,6 +64,7 @@ fn syntax_error_has_line_and_column() {
     assert!(failure.msg.ends_with("expected `:` at line 3 column 10"), "{}", failure.msg);
 }
 
+/// Promise: input-limits
 #[test]
 fn oversized_or_malformed_configuration_is_refused() {
     let deep = format!("{{\"name\":{}1{}}}", "[".repeat(200), "]".repeat(200));

@@ -69,6 +69,7 @@ fn path_without_namespace_is_named() {
     assert!(matches!(alone.link(&pod("lo")), Err(Error::NoPodNamespace)));
 }
 
+/// Promise: namespace-identity
 #[test]
 fn removed_namespace_is_gone_and_a_later_one_at_its_path_is_another() {
     let netns = NamedNetns::create("kernel-identity").unwrap();

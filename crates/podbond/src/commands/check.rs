@@ -161,6 +161,7 @@ mod tests {
         }
     }
 
+    /// Promise: check-any-version
     #[test]
     fn add_that_may_still_be_at_work_is_no_difference() {
         let own = NetnsIdentity::of(Path::new("/proc/self/ns/net")).unwrap();

@@ -23,6 +23,7 @@ fn record(ifname: &str) -> Record {
     .unwrap()
 }
 
+/// Promise: check-missing-record
 #[test]
 fn networks_without_a_record_differ() {
     let both = request(&json!([{"name": "a", "type": "bond"}, {"name": "b", "type": "sriov"}]));

@@ -19,57 +19,69 @@ use exhaust::exhaust;
 use mutation::every_undo_is_missed;
 use operation::Operation;
 
+/// Promise: killed-anywhere, del-after-reboot
 #[test]
 fn host_local_loses_no_address() {
     exhaust(&Operation::host_local(0));
 }
 
+/// Promise: killed-anywhere, del-after-reboot, podbond-gc-after-reboot
 #[test]
 fn bond_in_pod_loses_nothing() {
     exhaust(&Operation::bond_in_pod(0));
 }
 
+/// Promise: killed-anywhere, podbond-gc-after-reboot
 #[test]
 fn bond_on_host_loses_nothing() {
     exhaust(&Operation::bond_on_host(0));
 }
 
+/// Promise: killed-anywhere
 #[test]
 fn bond_over_vfs_loses_nothing() {
     exhaust(&Operation::bond_over_vfs(0));
 }
 
+/// Promise: killed-anywhere
 #[test]
 fn bond_vlan_loses_nothing() {
     exhaust(&Operation::bond_vlan(0));
 }
 
+/// Promise: killed-anywhere
 #[test]
 fn bond_mac_loses_nothing() {
     exhaust(&Operation::bond_mac(0));
 }
 
+/// Promise: killed-anywhere
 #[test]
 fn bond_equal_macs_loses_nothing() {
     exhaust(&Operation::bond_equal_macs(0));
 }
 
+/// Promise: killed-anywhere
 #[test]
 fn sriov_loses_no_vf() {
     exhaust(&Operation::sriov(0));
 }
 
+/// Promise: killed-anywhere
 #[test]
 fn chain_loses_nothing() {
     exhaust(&Operation::chain());
 }
 
+/// Promise: killed-sequences
 #[test]
 fn sequences_lose_nothing() {
     sequences::sequences();
 }
 
 /// Were any of it left out, the tests above would fail.
+///
+/// Promise: missing-undo-noticed
 #[test]
 fn undo_left_out_is_noticed() {
     every_undo_is_missed(&[

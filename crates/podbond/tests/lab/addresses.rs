@@ -79,6 +79,7 @@ fn bond_without_ipam_is_up_and_has_no_address() {
     }
 }
 
+/// Promise: del-of-replaced-plugins
 #[test]
 fn host_local_of_cni_plugins_gives_the_same_addresses() {
     let before = Snapshot::take();
@@ -158,6 +159,7 @@ const FIELDS: [(&str, &str, &str, &str); 9] = [
     (r#"{"dst": "fd00:9::/48", "gw": "fd00:57::9"}"#, "fd00:9::/48", "", "via fd00:57::9"),
 ];
 
+/// Promise: check-names-differences
 #[test]
 fn every_field_of_a_route_is_applied_and_missed_by_check() {
     let netns = Netns::with_links("route-fields");

@@ -52,6 +52,7 @@ fn address(answer: Result<Value, Value>) -> String {
     words(&answer["ips"][0]["address"])
 }
 
+/// Promise: unique-address
 #[test]
 fn hundred_bonds_at_a_time_get_an_address_each() {
     let before = Snapshot::take();
@@ -105,6 +106,7 @@ fn one_of(calls: Vec<Running>) -> (Value, Vec<String>) {
     (added.into_iter().next().unwrap().unwrap(), refused)
 }
 
+/// Promise: one-add-wins
 #[test]
 fn one_of_eight_adds_of_the_same_bond_succeeds() {
     let before = Snapshot::take();
@@ -142,6 +144,7 @@ fn start_vf(command: &str, container: &str, netns: &str, ifname: &str, vf: &str)
     Call { plugin: "sriov", command, container, netns, ifname }.start(&config)
 }
 
+/// Promise: unique-vf
 #[test]
 fn one_of_eight_adds_of_the_same_vf_succeeds() {
     let networks = WithNetworks::new();
@@ -167,6 +170,7 @@ fn one_of_eight_adds_of_the_same_vf_succeeds() {
     networks.end();
 }
 
+/// Promise: one-add-wins
 #[test]
 fn one_of_eight_adds_of_the_same_interface_succeeds() {
     let networks = WithNetworks::new();
@@ -192,6 +196,8 @@ fn one_of_eight_adds_of_the_same_interface_succeeds() {
 }
 
 /// As many pods as the cards have pairs of VFs, and ten more.
+///
+/// Promise: unique-vf
 #[test]
 fn no_vf_is_given_to_two_pods() {
     const PAIRS: usize = 7;

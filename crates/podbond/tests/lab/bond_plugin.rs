@@ -117,6 +117,7 @@ fn host_links_are_moved_in_and_restored() {
     ip("link del port2");
 }
 
+/// Promise: del-config-changed
 #[test]
 fn del_with_a_changed_configuration_releases_all() {
     for port in ["port1", "port2", "port3"] {
@@ -144,6 +145,7 @@ fn del_with_a_changed_configuration_releases_all() {
     fs::remove_dir_all("/run/port2").unwrap();
 }
 
+/// Promise: del-spares-others
 #[test]
 fn del_after_a_refused_add_changes_no_link_of_the_pod() {
     let netns = Netns::with_links("untouched");
@@ -169,6 +171,7 @@ fn del_after_a_refused_add_changes_no_link_of_the_pod() {
     ip("link del net2");
 }
 
+/// Promise: del-own-namespace
 #[test]
 fn nodes_own_namespace_is_refused_and_left_unchanged() {
     let before = Snapshot::take();
@@ -185,6 +188,7 @@ fn nodes_own_namespace_is_refused_and_left_unchanged() {
     }
 }
 
+/// Promise: failed-add-leaves-nothing
 #[test]
 fn refusing_ipam_plugin_leaves_neither_bond_nor_lease() {
     let netns = Netns::with_links("refused");
@@ -229,6 +233,7 @@ fn del_releases_the_lease_when_the_namespace_is_gone() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: check-names-differences
 #[test]
 fn check_reports_every_difference() {
     let netns = Netns::with_links("check");

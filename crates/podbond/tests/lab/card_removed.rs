@@ -72,6 +72,7 @@ fn deleted_without_its_vf(take: impl FnOnce(), put_back: impl FnOnce()) {
     assert_eq!(Snapshot::take().files(), before.files());
 }
 
+/// Promise: del-card-removed
 #[test]
 fn pod_whose_card_was_removed_is_deleted() {
     let networks = WithNetworks::new();
@@ -80,6 +81,7 @@ fn pod_whose_card_was_removed_is_deleted() {
     networks.end();
 }
 
+/// Promise: del-port-gone
 #[test]
 fn pod_whose_vfs_were_removed_is_deleted() {
     let networks = WithNetworks::new();

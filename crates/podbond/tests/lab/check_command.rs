@@ -22,6 +22,7 @@ fn outcomes(rows: &[Value]) -> Vec<String> {
     rows.iter().map(outcome).collect()
 }
 
+/// Promise: check-any-version
 #[test]
 fn check_reports_every_difference_in_every_version() {
     let networks = WithNetworks::new();
@@ -77,6 +78,7 @@ fn foreign_plugin_is_checked_from_version_0_4_0() {
     networks.end();
 }
 
+/// Promise: check-any-version
 #[test]
 fn check_of_a_gone_namespace_differs_of_an_absent_pod_fails() {
     let networks = WithNetworks::new();

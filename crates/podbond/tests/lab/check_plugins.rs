@@ -54,6 +54,7 @@ fn lease() -> String {
     names.find(|name| name.contains("/10.")).unwrap()
 }
 
+/// Promise: check-names-differences
 #[test]
 fn every_change_of_a_bond_is_reported_in_one_error() {
     let before = Snapshot::take();
@@ -173,6 +174,7 @@ fn changed_mode_is_reported() {
     bond.del();
 }
 
+/// Promise: check-names-differences
 #[test]
 fn every_change_of_a_vf_is_reported() {
     let networks = WithNetworks::new();

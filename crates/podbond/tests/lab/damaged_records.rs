@@ -30,6 +30,7 @@ fn attachment(name: &str) -> String {
     paths.find(is_its).unwrap().display().to_string()
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn damaged_record_hinders_no_pod_from_being_deleted() {
     let networks = WithNetworks::new();

@@ -44,6 +44,7 @@ fn over_host_links() -> Value {
     }))
 }
 
+/// Promise: del-spares-others
 #[test]
 fn late_del_takes_no_bond_from_the_next_pod_at_the_same_path() {
     let before = Snapshot::take();
@@ -74,6 +75,7 @@ fn late_del_takes_no_bond_from_the_next_pod_at_the_same_path() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: del-repeated
 #[test]
 fn bond_that_was_changed_is_deleted() {
     // What happened meanwhile in the pod, and which of its links are gone since.
@@ -109,6 +111,7 @@ fn bond_that_was_changed_is_deleted() {
     }
 }
 
+/// Promise: del-repeated
 #[test]
 fn del_of_an_absent_bond_succeeds() {
     let before = Snapshot::take();
@@ -123,6 +126,7 @@ fn del_of_an_absent_bond_succeeds() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn bond_with_a_damaged_record_is_deleted() {
     let _links = HostLinks::new();
@@ -142,6 +146,7 @@ fn bond_with_a_damaged_record_is_deleted() {
     }
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn bond_with_a_damaged_record_is_deleted_without_its_namespace() {
     let before = Snapshot::take();
@@ -157,6 +162,7 @@ fn bond_with_a_damaged_record_is_deleted_without_its_namespace() {
     }
 }
 
+/// Promise: del-name-taken
 #[test]
 fn host_link_whose_name_is_taken_returns_under_another() {
     let links = HostLinks::new();
@@ -185,6 +191,8 @@ fn host_link_whose_name_is_taken_returns_under_another() {
 }
 
 /// As bond-cni makes it: without a record, its ports up, and links of the node moved in.
+///
+/// Promise: del-of-replaced-plugins
 #[test]
 fn bond_of_bond_cni_is_deleted() {
     let _links = HostLinks::new();
@@ -214,6 +222,8 @@ fn bond_of_bond_cni_is_deleted() {
 }
 
 /// All that is in the kernel is restored; what cannot be written is reported, and done once it can.
+///
+/// Promise: del-read-only-state
 #[test]
 fn read_only_state_directory_keeps_no_link_in_the_pod() {
     let _links = HostLinks::new();

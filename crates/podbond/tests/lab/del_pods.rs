@@ -33,6 +33,7 @@ fn files_of(name: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn pod_is_deleted_when_any_state_file_is_damaged() {
     let networks = WithNetworks::new();
@@ -64,6 +65,7 @@ fn is_known_by_its_file(path: &Path) -> bool {
         || path.starts_with("/run/podbond/attachments")
 }
 
+/// Promise: del-namespace-gone
 #[test]
 fn vfs_of_vanished_pods_are_found_by_pci_address() {
     let networks = WithNetworks::new();
@@ -98,6 +100,7 @@ fn state_files() -> Vec<PathBuf> {
     Snapshot::take().files().to_vec()
 }
 
+/// Promise: del-port-gone
 #[test]
 fn pod_whose_vf_lost_its_driver_is_deleted() {
     let networks = WithNetworks::new();
@@ -118,6 +121,7 @@ fn pod_whose_vf_lost_its_driver_is_deleted() {
     networks.end();
 }
 
+/// Promise: del-port-gone
 #[test]
 fn pod_whose_vfs_were_recreated_is_deleted() {
     let networks = WithNetworks::new();

@@ -69,6 +69,7 @@ fn deleted_once(is_gone: bool, config: &Value, meanwhile: impl Fn()) -> (Snapsho
     (before, Snapshot::take())
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn vf_is_restored_by_sriov_cnis_record_when_ours_is_damaged() {
     let networks = networks();
@@ -81,6 +82,7 @@ fn vf_is_restored_by_sriov_cnis_record_when_ours_is_damaged() {
     networks.end();
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn vf_is_restored_by_our_record_when_sriov_cnis_is_damaged() {
     let networks = networks();
@@ -93,6 +95,7 @@ fn vf_is_restored_by_our_record_when_sriov_cnis_is_damaged() {
     networks.end();
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn vf_without_any_record_is_restored_but_for_its_name() {
     let networks = networks();
@@ -112,6 +115,7 @@ fn vf_without_any_record_is_restored_but_for_its_name() {
     networks.end();
 }
 
+/// Promise: del-namespace-gone, del-own-namespace
 #[test]
 fn path_of_the_nodes_own_namespace_keeps_no_vf() {
     let networks = networks();
@@ -130,6 +134,7 @@ fn path_of_the_nodes_own_namespace_keeps_no_vf() {
     networks.end();
 }
 
+/// Promise: del-namespace-gone, del-name-taken
 #[test]
 fn vf_whose_name_is_taken_gets_another_on_the_node() {
     let networks = networks();
@@ -152,6 +157,7 @@ fn vf_whose_name_is_taken_gets_another_on_the_node() {
     networks.end();
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn vf_is_restored_when_its_claim_is_damaged() {
     let networks = networks();
@@ -169,6 +175,8 @@ fn vf_is_restored_when_its_claim_is_damaged() {
 }
 
 /// A record that outlives the kernel, after sriov-cni's DEL of its attachment.
+///
+/// Promise: del-spares-others
 #[test]
 fn vf_that_sriov_cni_took_back_is_left_unchanged() {
     let networks = networks();
@@ -193,6 +201,8 @@ fn vf_that_sriov_cni_took_back_is_left_unchanged() {
 }
 
 /// As sriov-cni leaves it: its two files, and the VF under its name in the pod.
+///
+/// Promise: del-of-replaced-plugins
 #[test]
 fn vf_of_sriov_cni_is_restored() {
     let networks = networks();
@@ -236,6 +246,8 @@ fn vf_of_sriov_cni_is_restored() {
 }
 
 /// A DEL whose ADD was refused, since the VF was another's, touches nothing of the other's.
+///
+/// Promise: del-spares-others
 #[test]
 fn vf_of_another_pod_is_left_unchanged() {
     let networks = networks();
@@ -263,6 +275,8 @@ fn vf_of_another_pod_is_left_unchanged() {
 }
 
 /// A runtime may call DEL as often as it likes, and give the next pod a namespace of the same path.
+///
+/// Promise: del-spares-others
 #[test]
 fn late_del_takes_no_vf_from_the_next_pod_at_the_same_path() {
     const NEXT: &str = "/var/lib/podbond/attachments/c-next:net7";
@@ -294,6 +308,7 @@ fn late_del_takes_no_vf_from_the_next_pod_at_the_same_path() {
     networks.end();
 }
 
+/// Promise: del-read-only-state
 #[test]
 fn read_only_state_directory_keeps_no_vf_in_the_pod() {
     let networks = networks();

@@ -144,6 +144,7 @@ fn dhcp_gets_its_lease_through_the_bond_and_gives_it_back() {
     drop(daemon);
 }
 
+/// Promise: lease-pending
 #[test]
 fn dhcp_lease_is_pending_while_the_daemon_is_absent() {
     let Wired { pod, wire: _wire } = Wired::new("dhcp-off", "dhcp-off-wire");

@@ -159,6 +159,7 @@ fn network_with_its_own_device_needs_no_policy() {
     networks.end();
 }
 
+/// Promise: del-namespace-gone
 #[test]
 fn vfs_are_restored_when_the_pods_namespace_vanished() {
     let networks = WithNetworks::new();
@@ -173,6 +174,7 @@ fn vfs_are_restored_when_the_pods_namespace_vanished() {
     networks.end();
 }
 
+/// Promise: killed-apply-repeated
 #[test]
 fn pod_whose_namespace_vanished_is_created_by_applying_again() {
     let networks = WithNetworks::new();

@@ -30,6 +30,7 @@ fn gc(config: &Value, valid: &[&str]) -> Result<Value, Value> {
     call("GC", "", "", &config)
 }
 
+/// Promise: gc-own-network
 #[test]
 fn gc_removes_what_is_not_valid_and_nothing_else() {
     let before = Snapshot::take();
@@ -89,6 +90,7 @@ fn gc_restores_host_links_of_a_namespace_that_is_gone() {
     networks.end();
 }
 
+/// Promise: gc-own-network
 #[test]
 fn gc_releases_the_lease_of_a_vf() {
     let networks = WithNetworks::new();
@@ -128,6 +130,7 @@ fn gc_releases_the_lease_of_a_vf() {
     networks.end();
 }
 
+/// Promise: gc-own-network
 #[test]
 fn unreadable_record_hinders_no_gc() {
     let before = Snapshot::take();

@@ -99,6 +99,7 @@ fn taken(netns: &Netns, links: [&str; 2]) {
     call("DEL", &netns.path()).run(&over(links)).unwrap();
 }
 
+/// Promise: node-links-kept
 #[test]
 fn without_rules_only_unused_links_are_taken() {
     let netns = Netns::with_links("unlisted");
@@ -128,6 +129,7 @@ fn without_rules_only_unused_links_are_taken() {
     taken(&netns, links);
 }
 
+/// Promise: node-links-kept
 #[test]
 fn link_of_the_default_route_is_never_taken() {
     let netns = Netns::with_links("default");
@@ -240,6 +242,7 @@ fn del_restores_links_that_later_rules_forbid() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: bad-input-changes-nothing
 #[test]
 fn apply_refuses_a_forbidden_link_before_any_change() {
     let _links = two_dummies();

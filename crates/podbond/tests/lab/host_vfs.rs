@@ -31,6 +31,7 @@ fn over(vfs: &[String; 2], changes: &Value) -> Value {
     config
 }
 
+/// Promise: del-namespace-gone
 #[test]
 fn vfs_with_the_bonds_mac_return_with_their_own() {
     let networks = WithNetworks::new();
@@ -70,6 +71,7 @@ fn vfs_with_the_bonds_mac_return_with_their_own() {
     networks.end();
 }
 
+/// Promise: killed-sequences, del-namespace-gone, del-namespace-kept
 #[test]
 fn hardware_links_of_a_vanished_namespace_are_restored() {
     let networks = WithNetworks::new();

@@ -34,6 +34,7 @@ fn delete(pod: &str) -> std::process::Output {
     podbond(&["delete", "pod", pod, "-n", "demo"])
 }
 
+/// Promise: killed-apply-repeated
 #[test]
 fn pod_of_a_killed_apply_is_created_without_losing_vfs() {
     let networks = WithNetworks::new();

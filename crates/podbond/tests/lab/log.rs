@@ -118,6 +118,7 @@ fn line_has_the_extended_ack() {
     assert!(call("DEL", &netns, &config));
 }
 
+/// Promise: log-fails-nothing
 #[test]
 fn unwritable_log_fails_nothing() {
     let netns = Netns::with_links("log3");
@@ -133,6 +134,8 @@ fn unwritable_log_fails_nothing() {
 }
 
 /// It panicked once, after all was taken away, and the runtime called DEL again for ever.
+///
+/// Promise: log-fails-nothing
 #[test]
 fn warning_is_logged_when_stderr_is_closed() {
     let netns = Netns::with_links("log4");

@@ -74,6 +74,7 @@ fn runtime_gets_the_first_networks_result() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn pod_with_unreadable_or_lost_records_is_deleted_by_its_configuration() {
     let before = Snapshot::take();
@@ -111,6 +112,7 @@ fn refused_network_undoes_those_before_it() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: status-reasons
 #[test]
 fn status_reports_what_hinders_any_network() {
     let netns = pod("meta-status");

@@ -105,6 +105,7 @@ fn leased() -> Vec<String> {
     containers
 }
 
+/// Promise: lease-pending, pending-spares-others
 #[test]
 fn lease_is_pending_until_its_own_del_succeeds() {
     let before = Snapshot::take();
@@ -140,6 +141,7 @@ fn lease_is_pending_until_its_own_del_succeeds() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: added-again
 #[test]
 fn recreated_attachment_keeps_its_new_lease() {
     let before = Snapshot::take();
@@ -163,6 +165,7 @@ fn recreated_attachment_keeps_its_new_lease() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: lease-pending, del-ipam-failing
 #[test]
 fn lease_of_an_ipam_plugin_that_is_gone_is_pending_until_gc_finds_it_again() {
     let before = Snapshot::take();
@@ -195,6 +198,7 @@ fn objects_of(report: &Value, code: &str) -> Vec<String> {
     of_code.map(|finding| words(&finding["object"]["names"][0])).collect()
 }
 
+/// Promise: lease-pending
 #[test]
 fn pending_lease_is_shown_and_released_by_podbond_gc() {
     let before = Snapshot::take();
@@ -228,6 +232,7 @@ fn pending_lease_is_shown_and_released_by_podbond_gc() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: del-ipam-failing
 #[test]
 fn vf_comes_back_and_its_lease_is_pending() {
     let networks = WithNetworks::new();

@@ -53,6 +53,7 @@ fn vanish(netns: &str, vfs: usize) {
 
 const DOOMED: &str = "/var/lib/podbond/manifests/pods/demo/doomed.json";
 
+/// Promise: podbond-gc
 #[test]
 fn vanished_pod_is_removed_and_the_one_beside_it_is_not() {
     let networks = WithNetworks::new();
@@ -85,6 +86,7 @@ fn vanished_pod_is_removed_and_the_one_beside_it_is_not() {
     networks.end();
 }
 
+/// Promise: podbond-gc
 #[test]
 fn another_namespace_at_the_same_path_is_not_the_pods() {
     let networks = WithNetworks::new();
@@ -109,6 +111,7 @@ fn vf(pf: &str, index: u8) -> String {
     device.file_name().unwrap().to_string_lossy().into_owned()
 }
 
+/// Promise: podbond-gc
 #[test]
 fn attachments_of_a_vanished_runtime_pod_are_removed() {
     let networks = WithNetworks::new();
@@ -140,6 +143,7 @@ fn call<'c>(plugin: &'c str, ifname: &'c str) -> Call<'c> {
     Call { plugin, command: "ADD", container: "c1", netns: "/run/netns/swept", ifname }
 }
 
+/// Promise: podbond-gc
 #[test]
 fn claims_of_dead_pods_go_and_those_of_living_ones_stay() {
     let networks = WithNetworks::new();
@@ -158,6 +162,7 @@ fn claims_of_dead_pods_go_and_those_of_living_ones_stay() {
     networks.end();
 }
 
+/// Promise: podbond-gc
 #[test]
 fn unreadable_records_go_and_old_leases_are_listed() {
     let networks = WithNetworks::new();
@@ -197,6 +202,7 @@ fn unreadable_records_go_and_old_leases_are_listed() {
     networks.end();
 }
 
+/// Promise: podbond-gc
 #[test]
 fn failure_of_one_orphan_stops_no_other() {
     let networks = WithNetworks::new();
@@ -227,6 +233,8 @@ fn failure_of_one_orphan_stops_no_other() {
 
 /// As in a container that does not get the node's mounts: a namespace that is made later is an empty
 /// file there.
+///
+/// Promise: namespace-unknown
 #[test]
 fn gc_that_does_not_see_the_nodes_mounts_removes_nothing() {
     let before = Snapshot::take();

@@ -39,6 +39,7 @@ fn sriov(changes: &Value) -> Value {
     config
 }
 
+/// Promise: status-reasons
 #[test]
 fn status_of_a_bond_needs_driver_records_and_ipam_plugin() {
     let before = Snapshot::take();
@@ -70,6 +71,7 @@ fn status_of_a_bond_needs_driver_records_and_ipam_plugin() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: status-reasons
 #[test]
 fn status_of_a_bond_reports_an_exhausted_range() {
     let netns = Netns::with_links("full");
@@ -87,6 +89,7 @@ fn status_of_a_bond_reports_an_exhausted_range() {
     status("bond", &config).unwrap();
 }
 
+/// Promise: status-reasons
 #[test]
 fn status_of_a_vf_needs_it_present_and_free() {
     sweep();

@@ -33,6 +33,7 @@ fn refused(manifest: &str, expected: &[&str]) {
     assert_eq!(Snapshot::take(), before, "{said}");
 }
 
+/// Promise: bad-input-changes-nothing
 #[test]
 fn impossible_bond_is_refused_before_any_change() {
     let networks = WithNetworks::new();

@@ -46,6 +46,7 @@ fn assert_reported(error: &Value, expected: &[&str]) {
     assert!(error["code"].as_u64().is_some_and(|code| code > 0), "{error}");
 }
 
+/// Promise: bad-input-changes-nothing
 #[test]
 fn wrong_value_is_named_and_nothing_is_changed() {
     let netns = Netns::with_links("wrong");

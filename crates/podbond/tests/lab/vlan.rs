@@ -87,6 +87,7 @@ fn vlan_interface_is_removed_with_its_bond_by_del() {
     assert_eq!(Snapshot::take(), before);
 }
 
+/// Promise: check-names-differences
 #[test]
 fn check_compares_the_vlan_interface_and_the_bond() {
     let netns = Netns::with_links("vlan-check");
@@ -110,6 +111,7 @@ fn check_compares_the_vlan_interface_and_the_bond() {
     assert_eq!(netns.link("net3-bond"), Value::Null);
 }
 
+/// Promise: failed-add-leaves-nothing
 #[test]
 fn failed_add_leaves_neither_bond_nor_vlan_interface() {
     let netns = Netns::with_links("vlan-failed");

@@ -72,6 +72,7 @@ fn chain() -> ChainPart {
     }
 }
 
+/// Promise: record-version-1
 #[test]
 fn records_of_version_1_are_read() {
     for (shown, text) in VERSION_1 {
@@ -129,6 +130,7 @@ fn record_with_ipam_outlives_the_kernel() {
     }
 }
 
+/// Promise: del-damaged-state
 #[test]
 fn unreadable_files_hide_no_record() {
     let node = Node::new();
@@ -159,6 +161,7 @@ fn unreadable_files_hide_no_record() {
     assert_eq!(node.records.room(&torn).unwrap(), Room::Free);
 }
 
+/// Promise: added-again
 #[test]
 fn room_is_by_the_record() {
     let node = Node::new();
@@ -181,6 +184,7 @@ fn room_is_by_the_record() {
     assert_eq!(node.records.room(&alive.attachment()).unwrap(), Room::Free);
 }
 
+/// Promise: lease-pending
 #[test]
 fn pending_lease_stays_recorded() {
     let node = Node::new();
@@ -222,6 +226,7 @@ fn end_plugin_keeps_the_record_of_a_chain() {
     assert_eq!(node.records.read(&attachment).unwrap(), Stored::Missing);
 }
 
+/// Promise: del-after-reboot, podbond-gc-after-reboot
 #[test]
 fn earlier_boot_voids_the_links_alone() {
     let node = Node::new();
@@ -254,6 +259,7 @@ fn records_of_a_container_are_in_chain_order() {
     assert_eq!(names, ["net2", "net1"]);
 }
 
+/// Promise: namespace-unknown
 #[test]
 fn holder_is_by_record_and_claim() {
     let node = Node::new();

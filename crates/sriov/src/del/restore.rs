@@ -265,6 +265,7 @@ mod tests {
         assert_eq!(view, before);
     }
 
+    /// Promise: vf-without-pf-mac
     #[test]
     fn pf_without_address_keeps_the_links_own_and_no_other() {
         let mut before = on_host();

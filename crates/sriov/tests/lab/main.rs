@@ -83,6 +83,7 @@ fn untrusted_vf_takes_an_address_again_and_again() {
     }
 }
 
+/// Promise: vf-without-pf-mac
 #[test]
 fn pf_without_the_vfs_address_has_it_after_the_pod() {
     let _card = CARD.lock();
@@ -287,6 +288,7 @@ fn record_that_sriov_cni_ended_restores_no_vf() {
     lab.assert_as_before();
 }
 
+/// Promise: gc-own-network
 #[test]
 fn gc_deletes_what_is_not_valid_in_its_network() {
     let _card = CARD.lock();

@@ -5,8 +5,6 @@ use podbond_cni::{CniResult, Code, Command, Delegates, FailedAdd, Failure, Reque
 use podbond_kernel::{Kernel, LinkRef, NetnsState};
 use podbond_record::{Record, Records};
 
-use crate::NotAttached;
-
 /// The IPAM plugin of one attachment, where its configuration names one.
 #[derive(Clone, Copy)]
 pub struct Ipam<'r> {
@@ -14,6 +12,15 @@ pub struct Ipam<'r> {
     pub request: &'r Request,
     /// How plugins are called.
     pub delegates: &'r Delegates<'r>,
+}
+
+/// An ADD that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAttached {
+    /// Why; its details have what could not be undone.
+    pub cause: Failure,
+    /// The IPAM plugin's message, where it has not taken back the lease.
+    pub pending: Option<String>,
 }
 
 /// The outcome of releasing a lease.
@@ -52,13 +59,6 @@ impl Ipam<'_> {
             Ok(()) => Released::Done,
             Err(failure) => Released::Pending(failure.to_string()),
         }
-    }
-
-    /// Returns the same for an attachment without a record. One that certainly never existed, by `prevResult`
-    /// and the pod's links, has no lease, whatever its IPAM plugin answers.
-    pub fn release_unrecorded(&self) -> Released {
-        let released = self.release();
-        if self.was_never_made() { Released::Done } else { released }
     }
 
     /// Returns whether the attachment certainly never existed, by `prevResult` and the pod's links; to be
@@ -139,6 +139,7 @@ mod tests {
         (ended, records.read(&request.attachment()).unwrap())
     }
 
+    /// Promise: lease-pending
     #[test]
     fn pending_lease_is_recorded_until_a_later_del_succeeds() {
         let dir = tempfile::tempdir().unwrap();
