@@ -64,7 +64,7 @@ impl Cache {
         if entry.is_dir() {
             return Ok(entry);
         }
-        self.sweep()?;
+        self.clear_dir()?;
         let unfinished = self.dir.join(format!("{UNFINISHED}{key}"));
         fs::create_dir(&unfinished).file("make", &unfinished)?;
         let done = build(&unfinished)
@@ -88,7 +88,7 @@ impl Cache {
     }
 
     /// Removes what a killed run left half-built. Called under the lock: nobody is building.
-    fn sweep(&self) -> Result<(), Error> {
+    fn clear_dir(&self) -> Result<(), Error> {
         for entry in fs::read_dir(&self.dir).file("read", &self.dir)?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 fs::remove_dir_all(entry.path()).file("remove", entry.path())?;

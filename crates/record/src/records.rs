@@ -194,7 +194,7 @@ impl Records {
     }
 
     /// Removes the temporary files of killed processes.
-    pub fn sweep(&self) -> Result<(), Error> {
+    pub fn remove_temporary_files(&self) -> Result<(), Error> {
         for dir in [&self.persistent, &self.volatile] {
             for path in abandoned(dir)? {
                 remove(&path)?;

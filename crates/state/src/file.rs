@@ -157,7 +157,7 @@ pub fn remove(path: &Path) -> Result<(), Error> {
 
 /// Removes the temporary files in a directory, and the directory itself if it is empty then. Succeeds
 /// where there is none.
-pub fn sweep(dir: &Path) -> Result<(), Error> {
+pub fn clear_dir(dir: &Path) -> Result<(), Error> {
     let Some(names) = list(dir)? else { return Ok(()) };
     for path in names.iter().filter(|name| is_unfinished(name)).map(|name| dir.join(name)) {
         remove_file(&path).map_err(Error::file("remove", &path))?;
@@ -336,11 +336,11 @@ mod tests {
         let dir = root.path().join("c1");
         write(&dir.join("a"), b"").unwrap();
         temporary_file(&dir.join("b")).unwrap().keep().unwrap();
-        sweep(&dir).unwrap();
+        clear_dir(&dir).unwrap();
         assert_eq!(listed(&dir), ["a"]);
         remove(&dir.join("a")).unwrap();
-        sweep(&dir).unwrap();
-        sweep(&dir).unwrap();
+        clear_dir(&dir).unwrap();
+        clear_dir(&dir).unwrap();
         assert!(!dir.exists());
     }
 

@@ -121,7 +121,7 @@ fn host_links_return_as_they_were() {
 #[test]
 fn killed_add_and_bond_of_another_plugin_are_undone() {
     let (before, bond) = from_host();
-    // The incumbent keeps no record: that it is the bond's port tells enough.
+    // bond-cni keeps no record: that it is the bond's port is enough.
     let mut view = before.clone();
     view.apply(&bond.steps);
     remove(LinksAre::OnHost, &mut view, &BondRecord::default());

@@ -138,11 +138,6 @@ pub enum Reason {
     },
     /// A pod is recorded whose namespace is no more.
     PodGone,
-    /// A VF is recorded as a pod's whose namespace is no more.
-    HolderGone {
-        /// The pod, as the record has it.
-        holder: String,
-    },
     /// A VF in a namespace that no record names.
     HeldByUnknown,
     /// An IPAM plugin has not taken back a lease when its attachment was deleted.
@@ -205,7 +200,6 @@ impl Reason {
             Self::PortWithoutCarrier => &table::PORT_WITHOUT_CARRIER,
             Self::NotAsAskedFor { .. } => &table::NOT_AS_ASKED_FOR,
             Self::PodGone => &table::POD_GONE,
-            Self::HolderGone { .. } => &table::HOLDER_GONE,
             Self::HeldByUnknown => &table::HELD_BY_UNKNOWN,
             Self::LeasePending { .. } => &table::LEASE_PENDING,
             Self::RecordDamaged { .. } => &table::RECORD_DAMAGED,
@@ -331,9 +325,6 @@ impl fmt::Display for Reason {
             Self::PortWithoutCarrier => f.write_str("it has no carrier, so that it carries nothing"),
             Self::NotAsAskedFor { differences } => f.write_str(differences),
             Self::PodGone => f.write_str("its network namespace is gone, its records are left"),
-            Self::HolderGone { holder } => {
-                write!(f, "its record names {holder}, whose network namespace is gone")
-            }
             Self::HeldByUnknown => f.write_str("its link is in a namespace that no record tells of"),
             Self::LeasePending { ipam, problem } => {
                 write!(f, "IPAM plugin {ipam:?} has not taken it back: {problem}")

@@ -135,9 +135,6 @@ kinds! {
     POD_GONE: "pod-gone", Warning,
         "There are records of a pod whose network namespace is gone, as after a reboot.",
         "apply its manifest again, or take its records back with `podbond delete pod`";
-    HOLDER_GONE: "vf-record-left", Note,
-        "A VF's record names a pod whose network namespace is gone. The VF counts as free.",
-        "delete the pod that is named; the next pod that is given the VF replaces its record";
     HELD_BY_UNKNOWN: "vf-in-unknown-namespace", Note,
         "A VF with a network driver has no link on the node, and no record says who has it: another \
          plugin gave it away, or someone by hand.",
@@ -147,7 +144,7 @@ kinds! {
          and its address stays taken.",
         "correct what the IPAM plugin complains of, then `podbond gc`";
     RECORD_DAMAGED: "record-damaged", Warning,
-        "A record of podbond's is empty, torn or of another version. It is treated as missing: its pod \
+        "A record of podbond's is empty, cut short or of another version. It is treated as missing: its pod \
          is deleted by the configuration and by what the kernel shows.",
         "delete its pod, or apply its manifest again: both do without it; `podbond gc` removes the file \
          once its pod is gone";

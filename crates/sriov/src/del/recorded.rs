@@ -54,8 +54,9 @@ impl Sriov {
         if !is_claimed {
             let view = look(&mut kernel, pci, &[LinkRef::pod(record.ifname.clone())])?;
             if link_of(&view, pci).is_none_or(|(at, _)| at.netns != Netns::Pod) {
-                // sriov-cni has taken it back.
-                return Ok(None);
+                // sriov-cni has taken it back, or the ADD ended before it was claimed. Another claim stays;
+                // where there is none, one that was half written goes.
+                return Ok(claim.is_none().then_some(pci));
             }
         }
         restore(&mut kernel, pci, &before)?;

@@ -22,7 +22,7 @@ pub(crate) fn gc(node: &Node<'_>, args: &GcArgs) -> Result<(), Error> {
     let rows: Vec<Row> = if args.dry_run {
         orphans.iter().map(Orphan::dry_run).collect()
     } else {
-        node.records.sweep().unwrap_or_default();
+        node.records.remove_temporary_files().unwrap_or_default();
         orphans.iter().map(|orphan| orphan.remove(node)).collect()
     };
     for row in &rows {
