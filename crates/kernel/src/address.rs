@@ -32,7 +32,7 @@ pub enum AddressState {
     Duplicate,
 }
 
-/// How [`Kernel::wait_for_dad`] ended.
+/// How [`Kernel::wait_for_dad`](crate::Kernel::wait_for_dad) ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DadOutcome {
     /// All addresses can be used.

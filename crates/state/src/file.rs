@@ -80,7 +80,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_then(path, bytes, |temporary| temporary.persist_noclobber(path))
 }
 
-/// Writes a file as [`write`] does, and syncs it and its directory to the disk: it survives a loss of power.
+/// Writes a file as [`write()`] does, and syncs it and its directory to the disk: it survives a loss of power.
 pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = Error::file("write", path);
     write_then(path, bytes, |temporary| {
