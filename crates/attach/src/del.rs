@@ -19,7 +19,7 @@ impl Attacher<'_> {
     ///
     /// A record that cannot be read is treated as missing. Where one is missing, `chain` returns the pod's
     /// chain by its present configuration, with which the plugins are called: they undo what the kernel
-    /// shows.
+    /// shows. After a reboot those without a lease are missing.
     pub fn delete(
         &self,
         container_id: &ContainerId,
@@ -29,17 +29,28 @@ impl Attacher<'_> {
             Ok(read) => read,
             Err(error) => return vec![error.into()],
         };
-        if (records.is_empty() || !unreadable.is_empty())
+        // Those that are missing otherwise were never made, or are deleted already.
+        let are_lost = records.is_empty() || records.iter().any(is_of_earlier_boot);
+        if (are_lost || !unreadable.is_empty())
             && let Some((sandbox, chain)) = chain()
         {
             let mut missing = records_of_chain(&sandbox, &chain);
-            if !records.is_empty() {
-                missing.retain(|record| is_unreadable(record, &unreadable));
-            }
+            missing.retain(|record| {
+                are_lost && !records.iter().any(|known| known.ifname == record.ifname)
+                    || is_unreadable(record, &unreadable)
+            });
             records.extend(missing);
             records.sort_by_key(position);
         }
-        records.iter().rev().flat_map(|record| self.end(record)).collect()
+        let mut errors: Vec<Error> =
+            records.iter().rev().flat_map(|record| self.end(record)).collect();
+        if errors.is_empty() {
+            // Of an ADD that was killed while it wrote its first record.
+            errors.extend(
+                self.records.remove_temporary_files_of(container_id).err().map(Error::from),
+            );
+        }
+        errors
     }
 
     /// Undoes an orphaned attachment, of a chain or of a plugin alone. One whose namespace may be alive is
@@ -93,7 +104,9 @@ impl Attacher<'_> {
                 return vec![Error::UnknownNetns { attachment: Box::new(record.into()) }];
             }
         };
-        if record.state != State::Releasing {
+        // Not in the place of one that cannot be read: to its plugin this would say that nothing was made.
+        let is_readable = matches!(self.records.read(&record.attachment()), Ok(Stored::Whole(_)));
+        if is_readable && record.state != State::Releasing {
             // Only for people: DEL goes on without it, as on a full disk.
             let _ = self.records.write(&Record { state: State::Releasing, ..record.clone() });
         }
@@ -145,6 +158,11 @@ fn records_of_chain(sandbox: &Sandbox, chain: &Chain) -> Vec<Record> {
 fn is_unreadable(record: &Record, unreadable: &[Unreadable]) -> bool {
     let mut attachments = unreadable.iter().filter_map(|file| file.attachment.as_ref());
     attachments.any(|attachment| attachment.ifname == record.ifname)
+}
+
+/// Returns whether a record was written before the node was started last.
+fn is_of_earlier_boot(record: &Record) -> bool {
+    record.netns.as_ref().is_some_and(|netns| !netns.is_of_this_boot())
 }
 
 fn position(record: &Record) -> usize {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use podbond_cni::{Attachment, ContainerId};
 use podbond_names::PciAddress;
-use podbond_state::{Lock, abandoned, create, names, read, remove, writable, write};
+use podbond_state::{
+    Lock, abandoned, create, names, read, remove, unfinished, unfinished_of, writable, write,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::record::VERSION;
@@ -198,6 +200,20 @@ impl Records {
         for dir in [&self.persistent, &self.volatile] {
             for path in abandoned(dir)? {
                 remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the temporary files of a container's records. None of them may be being written.
+    pub fn remove_temporary_files_of(&self, container_id: &ContainerId) -> Result<(), Error> {
+        let prefix = format!("{container_id}:");
+        for dir in [&self.persistent, &self.volatile] {
+            for path in unfinished(dir)? {
+                let name = path.file_name().and_then(|name| unfinished_of(name.to_str()?));
+                if name.is_some_and(|name| name.starts_with(&prefix)) {
+                    remove(&path)?;
+                }
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use podbond_kernel::NetnsState;
 use podbond_names::PciAddress;
 use serde_json::json;
 
-use crate::record::PLUGIN;
+use crate::record::{PLUGIN, device};
 use crate::{Error, Sriov};
 
 /// A VF that sriov-cni's files give to a network namespace that is over.
@@ -48,13 +48,14 @@ impl Sriov {
     /// among it.
     pub fn foreign_orphans(&self) -> Result<Vec<ForeignOrphan>, Error> {
         let (records, _) = self.records.all()?;
-        let is_named = |pci| records.iter().any(|record| record.devices.contains(&pci));
+        // A bond's record names the VFs below it, and its DEL leaves them.
+        let is_named = |pci| records.iter().any(|record| device(record) == Some(pci));
         let mut orphans = Vec::new();
-        for (device, netns) in self.files.claims()? {
-            if is_named(device) || !NetnsState::of_path(&netns).is_over() {
+        for (pci, netns) in self.files.claims()? {
+            if is_named(pci) || !NetnsState::of_path(&netns).is_over() {
                 continue;
             }
-            let files = self.files.records_of(device)?.into_iter();
+            let files = self.files.records_of(pci)?.into_iter();
             let mut attachments: Vec<_> = files.map(|(attachment, _)| Some(attachment)).collect();
             if attachments.is_empty() {
                 attachments.push(None);
@@ -62,7 +63,7 @@ impl Sriov {
             let of_vf = attachments.into_iter();
             orphans.extend(of_vf.map(|attachment| ForeignOrphan {
                 attachment,
-                device,
+                device: pci,
                 netns: netns.clone(),
             }));
         }

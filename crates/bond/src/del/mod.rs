@@ -32,7 +32,7 @@ pub(crate) fn del(
 ) -> Result<(), Error> {
     let _lock = match records.lock(&request.attachment()) {
         // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
-        Err(error) if !is_locked(&error) => None,
+        Err(error) if !error.is_locked() => None,
         lock => Some(lock?),
     };
     del_locked(request, delegates, records)
@@ -62,10 +62,6 @@ pub(crate) fn lease_is_released(record: &Record, records: &Records) -> Result<()
         },
         Stored::Missing | Stored::Unreadable(_) => Ok(()),
     }
-}
-
-fn is_locked(error: &podbond_record::Error) -> bool {
-    matches!(error, podbond_record::Error::State(error) if error.is_locked())
 }
 
 /// Deletes an attachment whose lock is held. The links go before the lease, so that no address is

@@ -142,7 +142,7 @@ impl Scene {
     /// away that may still be written.
     pub(crate) fn wait_for_writers() {
         let long_ago = SystemTime::now() - Duration::from_mins(2);
-        for dir in STATE {
+        for dir in STATE.iter().chain(&RECORDS) {
             age(Path::new(dir), long_ago, ".new");
         }
     }

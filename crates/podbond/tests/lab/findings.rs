@@ -239,7 +239,7 @@ fn doctor_reports_changes_and_pods_that_are_gone() {
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!(report["kernel"]["bonding"], "loaded");
     assert_eq!((&report["pfs"][0]["vfs"], &report["pfs"][0]["vfsFree"]), (&json!(4), &json!(3)));
-    assert_eq!(report["vfs"][0]["heldBy"], "pod demo/patient (net1)");
+    assert_eq!(report["vfs"][0]["heldBy"], "net1 of pod demo/patient");
     assert_eq!(report["bonds"][0]["ports"][1]["pf"], "pf1");
 
     ip("-n demo.patient link set net3 type bond miimon 50");

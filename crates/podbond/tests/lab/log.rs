@@ -141,7 +141,7 @@ fn warning_is_logged_when_stderr_is_closed() {
     let netns = Netns::with_links("log4");
     let path = netns.path();
     let _settings = Settings::write();
-    let config = bond_config(&json!({"ipam": {"type": "absent"}})).to_string();
+    let config = bond_config(&json!({})).to_string();
     for stderr in ["2>&-", "2>/dev/full"] {
         let call = Call {
             plugin: "bond",
@@ -150,12 +150,18 @@ fn warning_is_logged_when_stderr_is_closed() {
             netns: &path,
             ifname: "net3",
         };
+        let record = "/run/podbond/attachments/log4:net3";
+        fs::write(record, "{").unwrap();
         let script = format!("exec /opt/cni/bin/bond {stderr}");
         let answer = call.run_as(Command::new("sh").args(["-c", &script]), &config);
         assert_eq!(answer, Ok(json!(null)), "{stderr}");
         let lines = lines();
         let warning = lines.iter().find(|line| line["level"] == "warning").unwrap();
         let msg = &warning["msg"];
-        assert!(msg.contains("was never made, and IPAM plugin \"absent\""), "{warning:?}");
+        assert!(
+            msg.contains(record) && msg.contains("restored by the configuration"),
+            "{warning:?}"
+        );
+        assert!(!Path::new(record).exists());
     }
 }
