@@ -176,6 +176,17 @@ mod tests {
         assert_eq!(node.texts(), [""; 0]);
     }
 
+    /// Promise: podbond-gc-after-reboot
+    #[test]
+    fn vf_below_a_recorded_bond_is_an_orphan_of_sriov_cni() {
+        let node = Node::new(OVER, &["c1-net1"]);
+        let mut record = record("c1", &net_conf(&json!({"type": "bond"})));
+        record.ifname = "net3".parse().unwrap();
+        record.devices = vec![pci()];
+        node.sriov.records.write(&record).unwrap();
+        assert_eq!(node.texts().len(), 1);
+    }
+
     #[test]
     fn claim_is_removed_unless_it_is_anothers_since() {
         let node = Node::new(OVER, &[]);

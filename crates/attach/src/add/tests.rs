@@ -254,6 +254,54 @@ fn del_without_a_readable_record_uses_the_present_chain() {
     }
 }
 
+/// To the plugin a record in its place would say that nothing was made.
+///
+/// Promise: del-damaged-state
+#[test]
+fn unreadable_record_is_not_replaced_by_del() {
+    let node = Node::new();
+    let (sandbox, chain) = (node.sandbox("c"), node.chain());
+    node.add(&sandbox, &chain).unwrap();
+    fs::write(node.path("run/attachments/c:net1"), "{").unwrap();
+    node.script.fault("DEL net1 one", Fault::Fails(Code::KERNEL));
+    let present = || Some((sandbox.clone(), chain.clone()));
+    let errors = node.with(|attacher| attacher.delete(&sandbox.container_id, present));
+    assert_eq!(errors.len(), 1);
+    assert_eq!(fs::read_to_string(node.path("run/attachments/c:net1")).unwrap(), "{");
+}
+
+/// Promise: del-after-reboot
+#[test]
+fn del_after_a_reboot_is_of_all_networks() {
+    let node = Node::new();
+    let (sandbox, chain) = (node.sandbox("c"), node.chain());
+    node.add(&sandbox, &chain).unwrap();
+    node.end_netns(&sandbox);
+    for lost in ["c:net1", "c:net2"] {
+        fs::remove_file(node.path("run/attachments").join(lost)).unwrap();
+    }
+    node.script.take();
+    let present = || Some((sandbox.clone(), chain.clone()));
+    assert_eq!(node.with(|attacher| attacher.delete(&sandbox.container_id, present)), []);
+    assert_eq!(node.script.take(), dels(ADDS.len()));
+    node.assert_empty();
+}
+
+/// Promise: killed-anywhere
+#[test]
+fn record_that_was_half_written_goes_with_its_pod() {
+    let node = Node::new();
+    let sandbox = node.sandbox("c");
+    node.add(&sandbox, &node.chain()).unwrap();
+    let [own, anothers] = ["c:net9", "d:net9"].map(|name| {
+        let path = node.path(&format!("run/attachments/.{name}.aX81Kd.new"));
+        fs::write(&path, "{").unwrap();
+        path
+    });
+    assert_eq!(node.delete(&sandbox), []);
+    assert!(!own.exists() && anothers.exists());
+}
+
 #[test]
 fn del_without_records_uses_the_present_chain() {
     let node = Node::new();
