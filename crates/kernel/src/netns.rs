@@ -54,7 +54,7 @@ impl NamedNetns {
         directory
             .create(DIRECTORY)
             .map_err(|error| wrong("its directory cannot be made", error))?;
-        // Held until all is done: it keeps apart those who share the directory at the same time,
+        // Held until all is done: it excludes others that share the directory at the same time,
         // iproute2 among them.
         let lock = File::open(DIRECTORY)
             .and_then(|lock| {

@@ -153,7 +153,7 @@ impl NetnsIdentity {
             None => None,
             Some(_) => match cookie(namespace) {
                 Ok(Some(cookie)) => Some(cookie),
-                // It cannot be entered, or another kernel runs by now that does not tell.
+                // It cannot be entered, or the kernel that runs now has no cookies.
                 Ok(None) | Err(_) => return NetnsState::Unknown,
             },
         };

@@ -42,7 +42,7 @@ impl Sriov {
             },
         };
         let _vf = device.map_or(Ok(None), |pci| lock_if_any(self.files.lock(pci)))?;
-        // Once more: whoever had the VF's lock may have restored it for us.
+        // Once more: the process that had the VF's lock may have restored it for us.
         match self.records.read(&attachment)? {
             Stored::Whole(record) => return self.del_recorded(*record, request, delegates),
             Stored::Unreadable(file) => {

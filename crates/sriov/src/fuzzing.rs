@@ -1,5 +1,4 @@
-//! Records in sriov-cni's place, whoever wrote them: whatever they hold, they are read or treated as
-//! missing.
+//! Records in sriov-cni's place: whatever they hold, they are read or treated as missing.
 
 use crate::sriov_cni::SriovCniRecord;
 

@@ -88,7 +88,7 @@ fn reasons(node: NodeState) -> Vec<Unready> {
 
 impl Sriov {
     /// STATUS. A configuration that no ADD would take is refused as by ADD, but for a `deviceID`,
-    /// which whoever calls ADD may put in.
+    /// which the caller of ADD may put in.
     pub(crate) fn readiness(
         &self,
         request: &NodeRequest,

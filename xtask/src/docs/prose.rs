@@ -15,7 +15,7 @@ editors.
   `active-backup`), a switch as `true`/`false`, `on`/`off` or `1`/`0`, addresses as a list or as text
   with commas.
 - **Times** are in milliseconds. One is not: lpInterval is in seconds, as the kernel has it.
-- **An option that is left out** keeps the driver's default, miimon apart.
+- **An option that is left out** keeps the driver's default; only miimon has its own.
 - **Wrong values and combinations** are refused before anything is changed, all of them in one
   message. An option that the driver takes in any mode but uses only in some is a warning in the
   others; so is an unknown key. `\"strict\": true` refuses both.
@@ -40,7 +40,7 @@ Refused, each with its reason:
 - arpInterval without arpIpTarget or nsIp6Target; and these, arpValidate, arpAllTargets or
   arpMissedMax without arpInterval.
 - A primary or activeSlave that is not one of the links.
-- A queueId, 0 apart, that two links have.
+- A queueId other than 0 that two links have.
 - minLinks beyond the number of links.
 - lacpStrict without minLinks.
 - One option under two of its names with two values.

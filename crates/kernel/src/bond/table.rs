@@ -389,8 +389,8 @@ pub static XMIT_HASH_POLICY: BondOption = BondOption {
          so that all IPv4 traffic to one router takes one port. layer2+3: IP addresses too. \
          layer3+4: IP addresses and ports, which spreads best; fragments of a connection may take \
          another port than its other frames. encap2+3, encap3+4: the same of the inner packet of \
-         a tunnel. vlan+srcmac (kernel 5.12 and newer): VLAN ID and source MAC. Fragments apart, \
-         one connection never takes two ports. The policy rules what is sent; over which port an \
+         a tunnel. vlan+srcmac (kernel 5.12 and newer): VLAN ID and source MAC. But for \
+         fragments, one connection never takes two ports. The policy rules what is sent; over which port an \
          answer comes, the switch decides. balance-tlb and balance-alb use it only with \
          tlbDynamicLb off.",
     ..BondOption::new("xmit_hash_policy", "xmitHashPolicy", 14)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long a PF may show no address of a VF. igb forgets the address that a VF's driver chose as the
 /// driver resets the VF, until the driver has set it again. Where that is not heard, igbvf resets the
 /// VF once more when 10 s have passed, if the VF is up and its PF has carrier, and it looks every 2 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The address that a PF shows of a VF until one is set.
 pub(crate) const NO_ADDRESS: &str = "00:00:00:00:00:00";
@@ -20,7 +20,7 @@ pub(crate) fn settled<S>(look: impl Fn() -> S, has_vf_in_reset: impl Fn(&S) -> b
     if !has_vf_in_reset(&seen) {
         return seen;
     }
-    while has_vf_in_reset(&seen) && start.elapsed() < PATIENCE {
+    while has_vf_in_reset(&seen) && start.elapsed() < TIMEOUT {
         sleep(Duration::from_millis(100));
         seen = look();
     }

@@ -41,7 +41,7 @@ pub(crate) struct Scene {
 /// Who makes and removes the pod's namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CreatedBy {
-    /// Whoever calls plugins.
+    /// A runtime, which calls plugins.
     Runtime,
     /// `podbond apply` and `podbond delete`.
     Podbond,

@@ -1,4 +1,4 @@
-//! Many at a time: nothing is given twice, nobody waits for ever, and whoever loses gets the reason.
+//! Many at a time: nothing is given twice, nobody waits for ever, and those that lose get the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

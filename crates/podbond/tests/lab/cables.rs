@@ -17,7 +17,7 @@ pub(crate) const GATEWAY: &str = "10.56.217.1";
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// A VF finds carrier some 13 s after its PF came back, and twice as late on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Looks until something is as wanted; fails with what was seen last.
 pub(crate) fn until<T: Debug>(
@@ -25,13 +25,13 @@ pub(crate) fn until<T: Debug>(
     mut look: impl FnMut() -> T,
     is_it: impl Fn(&T) -> bool,
 ) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         let seen = look();
         if is_it(&seen) {
             return seen;
         }
-        assert!(Instant::now() < end, "{wanted}: not within {PATIENCE:?}: {seen:#?}");
+        assert!(Instant::now() < end, "{wanted}: not within {TIMEOUT:?}: {seen:#?}");
         sleep(Duration::from_millis(100));
     }
 }

@@ -140,7 +140,7 @@ fn unreadable_record_hinders_no_gc() {
     for (id, pod) in ["c1", "c2"].iter().zip(&pods) {
         call("ADD", id, &pod.path(), &config).unwrap();
     }
-    // A record that the kernel does not let be read.
+    // A record that the kernel refuses to read.
     let record = Path::new("/var/lib/podbond/attachments/c1:bond0");
     let whole = fs::read(record).unwrap();
     fs::remove_file(record).unwrap();

@@ -12,7 +12,7 @@ use crate::node::{
 };
 
 /// Longer than a VF needs to find carrier again after its PF went down and up.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "net3" }
@@ -27,7 +27,7 @@ fn config(changes: &Value) -> Value {
 }
 
 fn within_timeout(mut holds: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if holds() {
             return true;

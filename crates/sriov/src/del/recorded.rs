@@ -43,7 +43,7 @@ impl Sriov {
             return Ok(is_over.then_some(pci));
         };
         let own = record.attachment();
-        // Whoever has the path of the namespace may have the VF too.
+        // The pod that has the path of the namespace may have the VF too.
         let may_be_sriov_cnis = netns.state() == NetnsState::Another;
         if self.is_recorded_of_another(pci, &own)?
             || (may_be_sriov_cnis && self.is_of_another(pci, &own)?)

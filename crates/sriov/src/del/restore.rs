@@ -272,7 +272,7 @@ mod tests {
         before.vfs[0].settings.mac = Some(Mac::ZERO);
         let original = VfBefore::observed(&before.vfs[0], &before);
         let own = OWN_MAC.parse().ok();
-        // igb, whose VF has told it in the meantime.
+        // igb, whose VF has reported it in the meantime.
         let mut view = in_pod();
         view.vfs[0].settings.mac = own;
         take_steps(&original, &mut view);
