@@ -137,7 +137,8 @@ fn several_at_once(bond: &Checked, address: &str) {
     let holder = fs::read(&lease).unwrap();
     fs::write(&lease, "c9\r\nbond0").unwrap();
     bond.says(&["is not leased to container c1 for bond0"]);
-    fs::write(lease.replace(address, "10.56.217.99"), &holder).unwrap();
+    let another = lease.replace(address, "10.56.217.99");
+    fs::write(&another, &holder).unwrap();
     for command in [
         "link set bond0 type bond miimon 50",
         "link set bond0 mtu 1400",
@@ -156,6 +157,7 @@ fn several_at_once(bond: &Checked, address: &str) {
         &format!("{address} of prevResult is not leased"),
     ]);
     fs::write(&lease, holder).unwrap();
+    fs::remove_file(another).unwrap();
 
     bond.netns.ip("link del bond0");
     bond.says(&["bond0 is gone", "port net2 is gone"]);
