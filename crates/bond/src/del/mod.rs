@@ -154,6 +154,8 @@ fn unrecorded_request(request: &Request, records: &Records) -> Request {
             record.netns.as_ref().filter(|netns| Some(&netns.path) == request.netns.as_ref());
         record.container_id != request.container_id
             && record.ifname == request.ifname
+            // Of a pending lease alone nothing is in the namespace any more.
+            && record.state != State::IpamPending
             && netns.is_some_and(|netns| netns.state() == NetnsState::Alive)
     });
     let netns = request.netns.clone().filter(|_| !is_anothers);

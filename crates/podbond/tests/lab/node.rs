@@ -274,8 +274,8 @@ pub(crate) fn has_links(pf: &str, count: usize) -> bool {
 
 /// Takes away what a test that failed before has left, so that it fails alone.
 pub(crate) fn sweep() {
-    // What plugins made for a container whose namespace ended.
-    succeeded(&podbond(&["gc"]));
+    // What plugins made for a container whose namespace ended; a lease that stays pending is no matter.
+    let _ = podbond(&["gc"]);
     for pod in pods(&[]) {
         let (name, namespace) = (words(&pod["name"]), words(&pod["namespace"]));
         if !namespace.is_empty() {

@@ -243,6 +243,9 @@ fn vf_comes_back_and_its_lease_is_pending() {
     let config = json!({"cniVersion": "1.0.0", "name": "bond-net1", "type": "sriov",
         "deviceID": vf, "vlan": 7, "ipam": ipam});
     ip("netns add pending");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let program = dir.path().join("host-local");
     let call = |command, path| {
         let call = Call {
             plugin: "sriov",
@@ -254,14 +257,17 @@ fn vf_comes_back_and_its_lease_is_pending() {
         let program = &mut Command::new("/opt/cni/bin/sriov");
         call.run_with_path(path, program, &config.to_string())
     };
-    // With our own host-local, and with Debian's.
-    for path in ["/opt/cni/bin", "/usr/lib/cni"] {
+    // With our own host-local, and with Debian's: gone from the CNI_PATH of the ADD too.
+    for plugin in ["/opt/cni/bin/host-local", "/usr/lib/cni/host-local"] {
+        fs::copy(plugin, &program).unwrap();
         call("ADD", path).unwrap();
-        call("DEL", "/nowhere").unwrap();
+        fs::remove_file(&program).unwrap();
+        call("DEL", path).unwrap();
         assert_eq!(pending(), ["c1:net1"]);
         assert!(!Path::new("/var/lib/cni/sriov/c1-net1").exists());
         assert_eq!(leased(), ["c1"]);
-        call("DEL", path).unwrap();
+        fs::copy(plugin, &program).unwrap();
+        call("DEL", "/nowhere").unwrap();
         assert_eq!((pending(), leased()), (vec![], vec![]));
     }
     ip("netns del pending");
