@@ -8,6 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use podbond_lab::{Cache, Progress};
 use serde_json::Value;
 
 pub(crate) use crate::process::cargo;
@@ -98,24 +99,23 @@ pub(crate) fn tests(packages: &[Package]) -> Result<Vec<Built>, Error> {
     executables(&mut command, "building podbond and the tests")
 }
 
-/// Installs a released program beside what is built, unless it is there, and returns its path.
+/// Installs a released program in the user's cache, unless it is there, and returns its path.
 pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf, Error> {
-    let directory = target().join(format!("tools/{name}-{version}"));
-    let program = directory.join("bin").join(name);
-    if !program.is_file() {
+    let progress = Progress::on_stderr();
+    let installed = Cache::open()?.entry(name, &version, &progress, |directory| {
         eprintln!("xtask: building {name} {version}");
         let mut command = cargo();
         // What it does takes no time: optimising it would.
         command.args(["install", "--quiet", "--locked", "--debug", "--no-track", "--root"]);
-        command.arg(&directory).arg(format!("{name}@={version}"));
+        command.arg(directory).arg(format!("{name}@={version}"));
         let built = directory.join("build");
         command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_TARGET_DIR", &built);
         // Any flag takes the place of those of this workspace: a tool need not be static.
         command.env("RUSTFLAGS", "-Cdebuginfo=0");
         process::run(&mut command, &format!("building {name}"))?;
-        fs::remove_dir_all(&built).file("remove", &built)?;
-    }
-    Ok(program)
+        fs::remove_dir_all(&built).file("remove", &built)
+    })?;
+    Ok(installed.join("bin").join(name))
 }
 
 /// Runs a cargo build and returns the executables in its JSON messages.

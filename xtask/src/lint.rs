@@ -18,7 +18,7 @@ use crate::{
 /// Another architecture on which the code must compile.
 const OTHER_TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// The versions of the tools that are installed beside what is built.
+/// The versions of the tools that are installed in the cache.
 const DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 const MACHETE: (&str, &str) = ("cargo-machete", "0.9.2");
 

@@ -16,15 +16,15 @@ use crate::{Error, Progress, error::FileContext};
 /// Begins the name of an entry that is not finished.
 const UNFINISHED: &str = "unfinished-";
 
-/// The lab's directory in the user's cache.
+/// A directory in the user's cache: the lab's, and that of what is built for checks.
 #[derive(Debug, Clone)]
-pub(crate) struct Cache {
+pub struct Cache {
     dir: PathBuf,
 }
 
 impl Cache {
     /// `$XDG_CACHE_HOME/podbond/lab`, or the same below `~/.cache`.
-    pub(crate) fn open() -> Result<Self, Error> {
+    pub fn open() -> Result<Self, Error> {
         let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
         let base = base
             .or_else(|| env::home_dir().map(|home| home.join(".cache")))
@@ -46,13 +46,13 @@ impl Cache {
     ///
     /// `recipe` is everything that the content follows from: an entry made by another recipe is
     /// another entry.
-    pub(crate) fn entry(
+    pub fn entry<E: From<Error>>(
         &self,
         name: &str,
         recipe: &impl Hash,
         progress: &Progress,
-        build: impl FnOnce(&Path) -> Result<(), Error>,
-    ) -> Result<PathBuf, Error> {
+        build: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
         let mut hasher = DefaultHasher::new();
         recipe.hash(&mut hasher);
         let key = format!("{name}-{:016x}", hasher.finish());
@@ -68,7 +68,7 @@ impl Cache {
         let unfinished = self.dir.join(format!("{UNFINISHED}{key}"));
         fs::create_dir(&unfinished).file("make", &unfinished)?;
         let done = build(&unfinished)
-            .and_then(|()| fs::rename(&unfinished, &entry).file("rename", &unfinished));
+            .and_then(|()| Ok(fs::rename(&unfinished, &entry).file("rename", &unfinished)?));
         if let Err(error) = done {
             // The first error is the one to tell; what stays behind is swept by the next run.
             let _ = fs::remove_dir_all(&unfinished);
@@ -112,10 +112,11 @@ mod tests {
     fn an_entry_is_built_once_per_recipe() {
         let (_dir, cache) = cache();
         let progress = Progress::on_stderr();
+        let never = |_: &Path| -> Result<(), Error> { panic!("built twice") };
         let build = |dir: &Path| fs::write(dir.join("made"), "x").file("write", dir);
         let first = cache.entry("e", &"recipe", &progress, build).unwrap();
         assert!(first.join("made").is_file());
-        let again = cache.entry("e", &"recipe", &progress, |_| panic!("built twice")).unwrap();
+        let again = cache.entry("e", &"recipe", &progress, never).unwrap();
         assert_eq!(first, again);
         let other = cache.entry("e", &"another recipe", &progress, build).unwrap();
         assert_ne!(first, other);

@@ -5,7 +5,8 @@
 //! and put into an initramfs together with our executables. What the node looks like from inside is
 //! in `guest/init`, which is meant to be read.
 //!
-//! The same cache holds the valgrind that instructions are counted with, outside of the machine.
+//! The same cache holds what the checks need outside of the machine: the valgrind that instructions are
+//! counted with, and cargo's tools.
 
 mod accel;
 mod apt;
@@ -24,6 +25,7 @@ mod userland;
 mod valgrind;
 
 pub use accel::Accel;
+pub use cache::Cache;
 pub use error::Error;
 pub use kernel::Kernel;
 pub use lab::{Builder, Lab, PFS, Switch, VFS};
