@@ -141,8 +141,13 @@ impl<'o> Run<'o> {
         if is_full() {
             return others;
         }
-        let has_vfs = self.operation.scene.has_vfs();
-        others.retain(|closing| !(closing.is_reboot() && has_vfs));
+        if self.operation.scene.has_vfs() {
+            // The VFs have to be made again after records that were cut short as well.
+            let is_turn = (position / others.len()).is_multiple_of(4);
+            others.retain(|closing| {
+                !closing.is_reboot() && (*closing != Closing::CutShort || is_turn)
+            });
+        }
         vec![others[position % others.len()]]
     }
 

@@ -201,7 +201,7 @@ fn one_of_eight_adds_of_the_same_interface_succeeds() {
 #[test]
 fn no_vf_is_given_to_two_pods() {
     const PAIRS: usize = 7;
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::with_new_vfs();
     let policies = fs::read_to_string(format!("{EXAMPLES}/policies.yaml")).unwrap();
     let all = policies.replace("numVfs: 4", &format!("numVfs: {PAIRS}"));
     succeeded(&crate::node::apply(&all));

@@ -75,7 +75,7 @@ fn deleted_without_its_vf(take: impl FnOnce(), put_back: impl FnOnce()) {
 /// Promise: del-card-removed
 #[test]
 fn pod_whose_card_was_removed_is_deleted() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::with_new_vfs();
     let card = Card::of_pf0();
     deleted_without_its_vf(|| card.remove(), || card.put_back());
     networks.end();
@@ -84,7 +84,7 @@ fn pod_whose_card_was_removed_is_deleted() {
 /// Promise: del-port-gone
 #[test]
 fn pod_whose_vfs_were_removed_is_deleted() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::with_new_vfs();
     let vfs = |number: &str| fs::write("/sys/class/net/pf0/device/sriov_numvfs", number).unwrap();
     deleted_without_its_vf(|| vfs("0"), || vfs("4"));
     networks.end();

@@ -103,7 +103,7 @@ fn state_files() -> Vec<PathBuf> {
 /// Promise: del-port-gone
 #[test]
 fn pod_whose_vf_lost_its_driver_is_deleted() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::with_new_vfs();
     let files = state_files();
     for is_gone in [false, true] {
         make("driverless");
@@ -124,7 +124,7 @@ fn pod_whose_vf_lost_its_driver_is_deleted() {
 /// Promise: del-port-gone
 #[test]
 fn pod_whose_vfs_were_recreated_is_deleted() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::with_new_vfs();
     let files = state_files();
     for is_gone in [false, true] {
         make("recreated");

@@ -41,7 +41,10 @@ fn link_of(vf: &str) -> String {
 
 /// The documented networks, once the card takes rates again, which making VFs has reset.
 fn networks() -> WithNetworks {
-    let networks = WithNetworks::new();
+    with_carrier(WithNetworks::new())
+}
+
+fn with_carrier(networks: WithNetworks) -> WithNetworks {
     wait_for("pf0 has carrier", || {
         fs::read_to_string("/sys/class/net/pf0/carrier").is_ok_and(|carrier| carrier.trim() == "1")
     });
@@ -98,7 +101,7 @@ fn vf_is_restored_by_our_record_when_sriov_cnis_is_damaged() {
 /// Promise: del-damaged-state
 #[test]
 fn vf_without_any_record_is_restored_but_for_its_name() {
-    let networks = networks();
+    let networks = with_carrier(WithNetworks::with_new_vfs());
     let vf = vf(0);
     // Which address igbvf made up for it at first nobody else tells.
     let mut config = config(&vf);

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
+use std::thread::{panicking, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -228,13 +228,38 @@ pub(crate) fn begin(command: &mut Command, input: &str) -> Child {
     child
 }
 
+/// The PFs of the documented policies, and how many VFs those want of each.
+const PFS: [&str; 2] = ["pf0", "pf1"];
+const VFS: usize = 4;
+
 /// The documented policies and networks for as long as a test runs, and the node as it was before
 /// when it ends well.
 pub(crate) struct WithNetworks(Snapshot);
 
 impl WithNetworks {
+    /// Applies them on a node whose PFs have their VFs already, as after a reboot with an operator: to
+    /// make them and take them back would be most of a test's time.
     pub(crate) fn new() -> Self {
         sweep();
+        for pf in PFS {
+            if fs::read_to_string(num_vfs(pf)).unwrap().trim() != VFS.to_string() {
+                set_num_vfs(pf, 0);
+                set_num_vfs(pf, VFS);
+            }
+        }
+        wait_for("all VFs have a link", || PFS.iter().all(|pf| has_links(pf, VFS)));
+        Self::apply()
+    }
+
+    /// The same on a node without VFs: the policies make them, and take them back at the end. For tests
+    /// in which VFs are made again, which are other ones then.
+    pub(crate) fn with_new_vfs() -> Self {
+        sweep();
+        remove_vfs();
+        Self::apply()
+    }
+
+    fn apply() -> Self {
         let before = Self(Snapshot::take());
         for file in ["policies", "networks", "bond-net1"] {
             succeeded(&podbond(&["apply", "-f", &format!("{EXAMPLES}/{file}.yaml")]));
@@ -247,6 +272,32 @@ impl WithNetworks {
         succeeded(&podbond(&["delete", "-f", EXAMPLES]));
         assert_eq!(Snapshot::take(), self.0);
     }
+}
+
+impl Drop for WithNetworks {
+    /// The next test does not get VFs as a test that failed has left them.
+    fn drop(&mut self) {
+        if panicking() {
+            for pf in PFS {
+                let _ = fs::write(num_vfs(pf), "0");
+            }
+        }
+    }
+}
+
+/// Removes all VFs of the node.
+pub(crate) fn remove_vfs() {
+    for pf in PFS {
+        set_num_vfs(pf, 0);
+    }
+}
+
+fn set_num_vfs(pf: &str, count: usize) {
+    fs::write(num_vfs(pf), count.to_string()).unwrap();
+}
+
+fn num_vfs(pf: &str) -> String {
+    format!("/sys/class/net/{pf}/device/sriov_numvfs")
 }
 
 /// The PCI address of a VF of pf0.

@@ -6,8 +6,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, Netns, Snapshot, WithNetworks, apply, bond_config, ip, pod, podbond, succeeded, sweep,
-    words,
+    Call, Netns, Snapshot, WithNetworks, apply, bond_config, ip, pod, podbond, remove_vfs,
+    succeeded, sweep, words,
 };
 
 /// STATUS of a plugin with this configuration.
@@ -93,8 +93,9 @@ fn status_of_a_bond_reports_an_exhausted_range() {
 #[test]
 fn status_of_a_vf_needs_it_present_and_free() {
     sweep();
+    remove_vfs();
     not_ready("sriov", &sriov(&json!({})), 50, &["this node has no VF"]);
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::with_new_vfs();
     let vf = |number: u32| {
         let vf = fs::canonicalize(format!("/sys/class/net/pf0/device/virtfn{number}")).unwrap();
         vf.file_name().unwrap().to_string_lossy().into_owned()
