@@ -149,23 +149,9 @@ pub fn remove(path: &Path) -> Result<(), Error> {
         else {
             return Ok(());
         };
-        let mut names = list(dir)?.unwrap_or_default();
+        let mut names = list(dir)?;
         names.retain(|temporary| unfinished_of(temporary) == Some(name));
         names.iter().try_for_each(|name| remove_file(&dir.join(name))).map_err(&failed)
-    })
-}
-
-/// Removes the temporary files in a directory, and the directory itself if it is empty then. Succeeds
-/// where there is none.
-pub fn clear_dir(dir: &Path) -> Result<(), Error> {
-    let Some(names) = list(dir)? else { return Ok(()) };
-    for path in names.iter().filter(|name| is_unfinished(name)).map(|name| dir.join(name)) {
-        remove_file(&path).map_err(Error::file("remove", &path))?;
-    }
-    around(Change { kind: "remove", what: &dir.display() }, Error::file("remove", dir), || {
-        // It stays while there is something in it.
-        let _ = fs::remove_dir(dir);
-        Ok(())
     })
 }
 
@@ -180,7 +166,7 @@ fn remove_file(path: &Path) -> io::Result<()> {
 /// Returns the names in a directory, in order, without temporary files and names that are not UTF-8;
 /// none where there is no such directory.
 pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
-    let mut names = list(dir)?.unwrap_or_default();
+    let mut names = list(dir)?;
     names.retain(|name| !is_unfinished(name));
     Ok(names)
 }
@@ -189,17 +175,17 @@ pub fn names(dir: &Path) -> Result<Vec<String>, Error> {
 /// written, and of processes that were killed while they wrote one. None where there is no such
 /// directory.
 pub fn unfinished(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let names = list(dir)?.unwrap_or_default().into_iter();
+    let names = list(dir)?.into_iter();
     Ok(names.filter(|name| is_unfinished(name)).map(|name| dir.join(name)).collect())
 }
 
 /// Returns all names in a directory that are UTF-8, in order; none where there is no directory.
-fn list(dir: &Path) -> Result<Option<Vec<String>>, Error> {
+fn list(dir: &Path) -> Result<Vec<String>, Error> {
     let failed = Error::file("list", dir);
     let entries = match fs::read_dir(dir) {
         // Something else in its place holds no file of ours either.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         entries => entries.map_err(&failed)?,
     };
@@ -208,11 +194,11 @@ fn list(dir: &Path) -> Result<Option<Vec<String>>, Error> {
         names.extend(entry.map_err(&failed)?.file_name().into_string());
     }
     names.sort();
-    Ok(Some(names))
+    Ok(names)
 }
 
 /// Creates a directory, and those above it, with mode 0700. Succeeds where it exists.
-pub fn make_dir(dir: &Path) -> Result<(), Error> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(Error::file("make the directory", dir))
 }
@@ -249,7 +235,7 @@ mod tests {
 
     /// The names in a directory, temporary files too.
     fn listed(dir: &Path) -> Vec<String> {
-        list(dir).unwrap().unwrap()
+        list(dir).unwrap()
     }
 
     #[test]
@@ -328,20 +314,6 @@ mod tests {
         let path = dir.path().join("b");
         let (one, two) = (temporary_file(&path).unwrap(), temporary_file(&path).unwrap());
         assert_ne!(one.path(), two.path());
-    }
-
-    #[test]
-    fn sweep_removes_temporary_files_and_then_the_empty_directory() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("c1");
-        write(&dir.join("a"), b"").unwrap();
-        temporary_file(&dir.join("b")).unwrap().keep().unwrap();
-        clear_dir(&dir).unwrap();
-        assert_eq!(listed(&dir), ["a"]);
-        remove(&dir.join("a")).unwrap();
-        clear_dir(&dir).unwrap();
-        clear_dir(&dir).unwrap();
-        assert!(!dir.exists());
     }
 
     #[test]

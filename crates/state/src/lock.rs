@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fstat, major, minor};
 
+use crate::Error;
 use crate::error::LockHolder;
-use crate::{Error, make_dir};
+use crate::file::make_dir;
 
 /// How long to wait before a lock is tried again: at first, and at most. Each wait is twice the last.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
