@@ -28,45 +28,15 @@ pub enum NameError {
         /// The text as given.
         text: String,
     },
-    /// Not six pairs of hexadecimal digits.
-    #[error(
-        "MAC address {text:?} is malformed: write six pairs of hexadecimal digits, like 02:00:00:00:00:01"
-    )]
-    Mac {
+    /// An address, or a name of Kubernetes, that is not of the form that all of its kind have.
+    #[error("{kind} {text:?} is malformed: write {form}")]
+    Malformed {
+        /// What it was to be: `MAC address`.
+        kind: &'static str,
         /// The text as given.
         text: String,
-    },
-    /// Not `domain:bus:device.function`.
-    #[error(
-        "PCI address {text:?} is malformed: write domain:bus:device.function, like 0000:03:10.1"
-    )]
-    Pci {
-        /// The text as given.
-        text: String,
-    },
-    /// Not a DNS-1123 label.
-    #[error(
-        "namespace {text:?} is malformed: write at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"
-    )]
-    Namespace {
-        /// The text as given.
-        text: String,
-    },
-    /// Not a DNS-1123 subdomain.
-    #[error(
-        "object name {text:?} is malformed: write at most 253 lower-case letters, digits, `-` and `.`, each part between dots beginning and ending with a letter or digit"
-    )]
-    Object {
-        /// The text as given.
-        text: String,
-    },
-    /// Not a DNS-1123 label.
-    #[error(
-        "UID {text:?} is malformed: write at most 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit"
-    )]
-    Uid {
-        /// The text as given.
-        text: String,
+        /// The form, in words.
+        form: &'static str,
     },
     /// Not `namespace/name`.
     #[error("{text:?} does not name an object: write namespace/name")]
@@ -74,12 +44,10 @@ pub enum NameError {
         /// The text as given.
         text: String,
     },
-    /// Not a resource name.
-    #[error(
-        "resource name {text:?} is malformed: write at most 63 letters, digits, `-` and `_`, beginning and ending with a letter or digit"
-    )]
-    Resource {
-        /// The text as given.
-        text: String,
-    },
+}
+
+impl NameError {
+    pub(crate) fn malformed(kind: &'static str, text: &str, form: &'static str) -> Self {
+        Self::Malformed { kind, text: text.to_owned(), form }
+    }
 }

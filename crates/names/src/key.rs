@@ -44,9 +44,14 @@ pub struct ObjectKey {
     pub name: ObjectName,
 }
 
-/// Implements the conversions of a type that is a text for which `$is_valid` holds.
+/// The form of a DNS-1123 label.
+const LABEL: &str = "at most 63 lower-case letters, digits and `-`, beginning and ending with a \
+                     letter or digit";
+
+/// Implements the conversions of a type that is a text for which `$is_valid` holds. The error says
+/// what it was to be and the form of such a text.
 macro_rules! validated_text {
-    ($name:ident, $is_valid:ident, $error:ident) => {
+    ($name:ident, $is_valid:ident, $kind:literal, $form:expr) => {
         impl $name {
             /// Returns the text as Kubernetes writes it.
             pub fn as_str(&self) -> &str {
@@ -58,8 +63,11 @@ macro_rules! validated_text {
             type Err = NameError;
 
             fn from_str(text: &str) -> Result<Self, NameError> {
-                let text = text.to_owned();
-                if $is_valid(&text) { Ok(Self(text)) } else { Err(NameError::$error { text }) }
+                if $is_valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(NameError::malformed($kind, text, $form))
+                }
             }
         }
 
@@ -72,10 +80,21 @@ macro_rules! validated_text {
         string_type!($name);
     };
 }
-validated_text!(Namespace, is_dns_label, Namespace);
-validated_text!(ObjectName, is_dns_subdomain, Object);
-validated_text!(ObjectUid, is_dns_label, Uid);
-validated_text!(ResourceName, is_resource_name, Resource);
+validated_text!(Namespace, is_dns_label, "namespace", LABEL);
+validated_text!(
+    ObjectName,
+    is_dns_subdomain,
+    "object name",
+    "at most 253 lower-case letters, digits, `-` and `.`, each part between dots beginning and \
+     ending with a letter or digit"
+);
+validated_text!(ObjectUid, is_dns_label, "UID", LABEL);
+validated_text!(
+    ResourceName,
+    is_resource_name,
+    "resource name",
+    "at most 63 letters, digits, `-` and `_`, beginning and ending with a letter or digit"
+);
 string_type!(ObjectKey);
 
 fn is_dns_label(text: &str) -> bool {

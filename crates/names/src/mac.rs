@@ -42,7 +42,8 @@ impl FromStr for Mac {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let malformed = || NameError::Mac { text: text.to_owned() };
+        let form = "six pairs of hexadecimal digits, like 02:00:00:00:00:01";
+        let malformed = || NameError::malformed("MAC address", text, form);
         let mut bytes = [0; 6];
         let mut pairs = text.split([':', '-']);
         for byte in &mut bytes {

@@ -49,7 +49,8 @@ impl FromStr for PciAddress {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        parse(text).ok_or_else(|| NameError::Pci { text: text.to_owned() })
+        let form = "domain:bus:device.function, like 0000:03:10.1";
+        parse(text).ok_or_else(|| NameError::malformed("PCI address", text, form))
     }
 }
 
