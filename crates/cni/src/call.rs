@@ -1,5 +1,6 @@
 //! Reads what a CNI plugin was called for from environment and standard input (section "Parameters").
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -7,23 +8,11 @@ use podbond_names::LinkName;
 use serde_json::{Map, Value};
 
 use crate::config::{MAX_BYTES, PREV_RESULT, decode};
-use crate::{
-    Args, CniResult, Code, Command, ContainerId, Delegates, Failure, NetConf, NodeRequest, Plugin,
-    Request, Subject, Version,
-};
+use crate::delegate::Call;
+use crate::{Args, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Version};
 
 /// The keys that a DEL can do without.
 const OPTIONAL: [&str; 4] = [PREV_RESULT, "runtimeConfig", "args", "ipam"];
-
-/// What a process was called for, complete and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Call {
-    Add(Request),
-    Del(Request),
-    Check(Request),
-    Status(NodeRequest),
-    Gc(NodeRequest),
-}
 
 /// The variables of an operation on an attachment, checked.
 struct AttachmentParameters {
@@ -33,7 +22,7 @@ struct AttachmentParameters {
     args: Args,
 }
 
-impl Call {
+impl Call<'_> {
     /// Reads a call: the variables that `command` needs, and then its configuration from `input`, so
     /// that a call that cannot succeed does not wait for it. What came from there is in `stdin`
     /// afterwards, also after an error. The error names all variables that are missing, or else all
@@ -62,46 +51,16 @@ impl Call {
         let config = config(command, stdin)?;
         let Some(AttachmentParameters { container_id, netns, ifname, args }) = attachment else {
             return Ok(match command {
-                Command::Gc => Self::Gc(NodeRequest::gc(path, config)?),
-                _ => Self::Status(NodeRequest::status(path, config)),
+                Command::Gc => Self::Gc(Cow::Owned(NodeRequest::gc(path, config)?)),
+                _ => Self::Status(Cow::Owned(NodeRequest::status(path, config))),
             });
         };
-        let request = Request { container_id, netns, ifname, args, path, config };
+        let request = Cow::Owned(Request { container_id, netns, ifname, args, path, config });
         Ok(match command {
             Command::Del => Self::Del(request),
             Command::Check => Self::Check(request),
             _ => Self::Add(request),
         })
-    }
-
-    /// Returns what the call is about, for the plugin that serves it.
-    pub(crate) fn subject(&self, plugin: &str) -> Subject {
-        match self {
-            Self::Add(request) => Subject::of(plugin, Command::Add, request),
-            Self::Del(request) => Subject::of(plugin, Command::Del, request),
-            Self::Check(request) => Subject::of(plugin, Command::Check, request),
-            Self::Status(request) => Subject::of_node(plugin, Command::Status, request),
-            Self::Gc(request) => Subject::of_node(plugin, Command::Gc, request),
-        }
-    }
-
-    /// Has the plugin serve the call. Returns what goes to standard output, if anything.
-    pub(crate) fn serve(
-        self,
-        plugin: &dyn Plugin,
-        delegates: &Delegates<'_>,
-    ) -> Result<Option<Value>, Failure> {
-        match self {
-            Self::Add(request) => {
-                let result: CniResult = plugin.add(&request, delegates)?;
-                return Ok(Some(result.to_value(request.config.version)));
-            }
-            Self::Del(request) => plugin.del(&request, delegates)?,
-            Self::Check(request) => plugin.check(&request, delegates)?,
-            Self::Status(request) => plugin.status(&request, delegates)?,
-            Self::Gc(request) => plugin.gc(&request, delegates)?,
-        }
-        Ok(None)
     }
 }
 
@@ -156,22 +115,15 @@ fn config(command: Command, stdin: &[u8]) -> Result<NetConf, Failure> {
         _ => NetConf::from_map(raw)?,
     };
     if config.version < command.since() {
-        let msg = format!(
-            "network {:?}: field cniVersion is {}: {command} exists from {} on",
-            config.name,
-            config.version,
-            command.since()
-        );
-        return Err(Failure::new(Code::INCOMPATIBLE_VERSION, msg));
+        let since = command.since();
+        let problem = format_args!("is {}: {command} exists from {since} on", config.version);
+        let code = Code::INCOMPATIBLE_VERSION;
+        return Err(Failure { code, ..config.invalid("cniVersion", problem) });
     }
     // "A runtime must include a prevResult field in the network configuration containing the
     // Result of the immediately preceding ADD" (section "CHECK").
     if command == Command::Check && config.prev_result.is_none() {
-        let msg = format!(
-            "network {:?}: field prevResult is missing: CHECK needs the result of the ADD",
-            config.name
-        );
-        return Err(Failure::new(Code::INVALID_CONFIG, msg));
+        return Err(config.invalid(PREV_RESULT, "is missing: CHECK needs the result of the ADD"));
     }
     Ok(config)
 }
@@ -218,7 +170,7 @@ mod tests {
     ];
 
     /// Reads a call with the variables of ADD, some set to other values.
-    fn read(changes: &[(&str, &str)], stdin: &str) -> Result<Call, Failure> {
+    fn read(changes: &[(&str, &str)], stdin: &str) -> Result<Call<'static>, Failure> {
         let env = |key: &str| {
             let (_, value) = changes.iter().chain(ADD).find(|(name, _)| *name == key)?;
             Some((*value).to_owned()).filter(|value| !value.is_empty())
@@ -226,7 +178,7 @@ mod tests {
         Call::read(&env("CNI_COMMAND").unwrap(), env, stdin.as_bytes(), &mut Vec::new())
     }
 
-    fn call(command: &str, config: &serde_json::Value) -> Result<Call, Failure> {
+    fn call(command: &str, config: &serde_json::Value) -> Result<Call<'static>, Failure> {
         read(&[("CNI_COMMAND", command)], &config.to_string())
     }
 
@@ -308,7 +260,7 @@ mod tests {
         assert!(!request.config.raw.contains_key("prevResult"));
         config["prevResult"] = json!({"ips": [{"address": "10.0.0.5/24"}]});
         let Ok(Call::Del(request)) = call("DEL", &config) else { panic!("not a DEL") };
-        assert_eq!(request.config.prev_result.map(|result| result.ips.len()), Some(1));
+        assert_eq!(request.config.prev_result.as_ref().unwrap().ips.len(), 1);
     }
 
     #[test]

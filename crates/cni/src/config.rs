@@ -110,6 +110,11 @@ impl NetConf {
         fields(format_args!("network {:?}", self.name), &self.raw)
     }
 
+    /// Returns the failure of a field, of which `problem` says what is wrong.
+    pub(crate) fn invalid(&self, field: &str, problem: impl fmt::Display) -> Failure {
+        invalid(&self.name, field, problem)
+    }
+
     /// Sets or removes `prevResult`, here and in [`raw`](Self::raw).
     pub fn set_prev_result(&mut self, result: Option<CniResult>) {
         match &result {

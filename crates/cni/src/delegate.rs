@@ -1,8 +1,10 @@
 //! Delegation: calls of another CNI plugin, as a function where it is our own, else by exec.
 
+mod call;
 mod plugin;
 mod program;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
@@ -12,6 +14,7 @@ use std::time::Instant;
 
 use podbond_names::OneLine;
 
+pub(crate) use self::call::Call;
 pub use self::plugin::Plugin;
 use crate::config::is_file_name;
 use crate::{
@@ -84,23 +87,13 @@ impl<'p> Delegates<'p> {
     /// Reports something that will not do what it is meant to do and is no reason to fail: on standard
     /// error, as `bond: network n: warning: …`, and in the journal.
     pub fn warn(&self, command: Command, request: &Request, severity: &str, what: &dyn Display) {
-        let subject = Subject::of(&request.config.plugin, command, request);
-        self.report(&subject, &request.config, severity, what);
-    }
-
-    /// Does as [`warn`](Self::warn), in an operation on a network as a whole.
-    pub fn warn_network(&self, command: Command, request: &NodeRequest, what: &dyn Display) {
-        let subject = Subject::of_node(&request.config.plugin, command, request);
-        self.report(&subject, &request.config, "warning", what);
-    }
-
-    fn report(&self, subject: &Subject, config: &NetConf, severity: &str, what: &dyn Display) {
-        let NetConf { plugin, name, .. } = config;
+        let NetConf { plugin, name, .. } = &request.config;
         let line = format_args!("{plugin}: network {name}: {severity}: {what}");
         // That standard error is closed is no reason to fail either.
         let _ = writeln!(io::stderr(), "{}", OneLine(line));
         if let Some(journal) = self.journal {
-            journal.warn(subject, what);
+            let subject = Subject::of(plugin, command, &request.config, Some(request));
+            journal.warn(&subject, what);
         }
     }
 
@@ -122,7 +115,8 @@ impl<'p> Delegates<'p> {
     /// ADD by the plugin that `request.config.plugin` names.
     pub fn add(&self, request: &Request) -> Result<CniResult, FailedAdd> {
         let callee = self.find(&request.config.plugin, &request.path)?;
-        self.noted(&callee.subject(Command::Add, request), || match &callee {
+        let call = Call::Add(Cow::Borrowed(request));
+        self.noted(&callee.subject(&call), || match &callee {
             Callee::Builtin(plugin) => Ok(plugin.add(request, self)?),
             Callee::Program(program) => program::add(program, request),
         })
@@ -130,37 +124,31 @@ impl<'p> Delegates<'p> {
 
     /// DEL by the plugin that `request.config.plugin` names.
     pub fn del(&self, request: &Request) -> Result<(), Failure> {
-        let callee = self.find(&request.config.plugin, &request.path)?;
-        self.noted(&callee.subject(Command::Del, request), || match &callee {
-            Callee::Builtin(plugin) => plugin.del(request, self),
-            Callee::Program(program) => program::del_or_check(program, Command::Del, request),
-        })
+        self.call(&Call::Del(Cow::Borrowed(request)))
     }
 
     /// CHECK by the plugin that `request.config.plugin` names.
     pub fn check(&self, request: &Request) -> Result<(), Failure> {
-        let callee = self.find(&request.config.plugin, &request.path)?;
-        self.noted(&callee.subject(Command::Check, request), || match &callee {
-            Callee::Builtin(plugin) => plugin.check(request, self),
-            Callee::Program(program) => program::del_or_check(program, Command::Check, request),
-        })
+        self.call(&Call::Check(Cow::Borrowed(request)))
     }
 
     /// STATUS of the plugin that `request.config.plugin` names.
     pub fn status(&self, request: &NodeRequest) -> Result<(), Failure> {
-        let callee = self.find(&request.config.plugin, &request.path)?;
-        self.noted(&callee.subject_of_node(Command::Status, request), || match &callee {
-            Callee::Builtin(plugin) => plugin.status(request, self),
-            Callee::Program(program) => program::status_or_gc(program, Command::Status, request),
-        })
+        self.call(&Call::Status(Cow::Borrowed(request)))
     }
 
     /// GC by the plugin that `request.config.plugin` names.
     pub fn gc(&self, request: &NodeRequest) -> Result<(), Failure> {
-        let callee = self.find(&request.config.plugin, &request.path)?;
-        self.noted(&callee.subject_of_node(Command::Gc, request), || match &callee {
-            Callee::Builtin(plugin) => plugin.gc(request, self),
-            Callee::Program(program) => program::status_or_gc(program, Command::Gc, request),
+        self.call(&Call::Gc(Cow::Borrowed(request)))
+    }
+
+    /// Has the plugin that the configuration names serve a call that answers nothing: any but ADD.
+    fn call(&self, call: &Call<'_>) -> Result<(), Failure> {
+        let (config, path) = call.config_and_path();
+        let callee = self.find(&config.plugin, path)?;
+        self.noted(&callee.subject(call), || match &callee {
+            Callee::Builtin(plugin) => call.serve(*plugin, self).map(drop),
+            Callee::Program(program) => program::call(program, call),
         })
     }
 
@@ -248,23 +236,14 @@ impl<'p> Delegates<'p> {
 }
 
 impl Callee<'_> {
-    /// Returns what an operation on an attachment is about, by this plugin.
-    fn subject(&self, command: Command, request: &Request) -> Subject {
-        let subject = Subject::of(&request.config.plugin, command, request);
-        Subject { program: self.program(), ..subject }
-    }
-
-    /// Returns what an operation on a network as a whole is about, by this plugin.
-    fn subject_of_node(&self, command: Command, request: &NodeRequest) -> Subject {
-        let subject = Subject::of_node(&request.config.plugin, command, request);
-        Subject { program: self.program(), ..subject }
-    }
-
-    fn program(&self) -> Option<String> {
-        match self {
+    /// Returns what a call of this plugin is about.
+    fn subject(&self, call: &Call<'_>) -> Subject {
+        let program = match self {
             Self::Builtin(_) => None,
-            Self::Program(path) => Some(path.display().to_string()),
-        }
+            Self::Program(path) => Some(path.as_path()),
+        };
+        let (config, _) = call.config_and_path();
+        call.subject(&config.plugin, program)
     }
 }
 
@@ -299,12 +278,10 @@ fn ipam_config(config: &NetConf) -> Result<Option<NetConf>, Failure> {
     let Some(ipam) = &config.ipam else { return Ok(None) };
     if *ipam == config.plugin {
         // It would call itself for ever.
-        let msg = format!(
-            "network {:?}: field ipam.type is {ipam:?}, the plugin itself: name an IPAM plugin, \
-             like \"host-local\"",
-            config.name
+        let problem = format_args!(
+            "is {ipam:?}, the plugin itself: name an IPAM plugin, like \"host-local\""
         );
-        return Err(Failure::new(Code::INVALID_CONFIG, msg));
+        return Err(config.invalid("ipam.type", problem));
     }
     Ok(Some(NetConf { plugin: ipam.clone(), ..config.clone() }))
 }

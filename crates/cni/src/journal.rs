@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::decode;
-use crate::{Args, Command, Failure, NetConf, NodeRequest, Request};
+use crate::{Args, Command, Failure, NetConf, Request};
 
 /// An operation log. Its failures never affect the operations.
 pub trait Journal: Sync {
@@ -54,29 +54,24 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Returns what an operation on an attachment is about.
-    pub(crate) fn of(plugin: &str, command: Command, request: &Request) -> Self {
-        Self {
-            pod: request.pod().map(|pod| pod.to_string()),
-            container: Some(request.container_id.to_string()),
-            interface: Some(request.ifname.to_string()),
-            netns: request.netns.as_ref().map(|path| path.display().to_string()),
-            ..Self::on_network(plugin, command, &request.config)
-        }
-    }
-
-    /// Returns what an operation on a network as a whole is about.
-    pub(crate) fn of_node(plugin: &str, command: Command, request: &NodeRequest) -> Self {
-        Self::on_network(plugin, command, &request.config)
-    }
-
-    fn on_network(plugin: &str, command: Command, config: &NetConf) -> Self {
+    /// Returns what an operation is about, on an attachment or on a network as a whole.
+    pub(crate) fn of(
+        plugin: &str,
+        command: Command,
+        config: &NetConf,
+        attachment: Option<&Request>,
+    ) -> Self {
+        let netns = attachment.and_then(|request| request.netns.as_ref());
         Self {
             plugin: plugin.to_owned(),
+            program: None,
             command: command.to_string(),
+            pod: attachment.and_then(Request::pod).map(|pod| pod.to_string()),
+            container: attachment.map(|request| request.container_id.to_string()),
             network: Some(config.name.clone()),
-            device: text(config, "deviceID"),
-            ..Self::default()
+            interface: attachment.map(|request| request.ifname.to_string()),
+            netns: netns.map(|path| path.display().to_string()),
+            device: config.raw.get("deviceID").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -100,11 +95,6 @@ impl Subject {
             ..Self::default()
         }
     }
-}
-
-/// Returns the text of a key of the configuration.
-fn text(config: &NetConf, key: &str) -> Option<String> {
-    config.raw.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -136,7 +126,8 @@ mod tests {
     #[test]
     fn subject_holds_no_secret() {
         let args = "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=p;TOKEN=hush";
-        let subject = Subject::of("sriov", Command::Add, &request(args));
+        let request = request(args);
+        let subject = Subject::of("sriov", Command::Add, &request.config, Some(&request));
         let expected = Subject {
             plugin: "sriov".to_owned(),
             program: None,

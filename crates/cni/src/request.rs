@@ -236,11 +236,8 @@ impl NodeRequest {
     pub fn gc(path: Vec<PathBuf>, config: NetConf) -> Result<Self, Failure> {
         let key = "cni.dev/valid-attachments";
         if !config.raw.contains_key(key) {
-            let msg = format!(
-                "network {:?}: field {key} is missing: GC needs the list of valid attachments",
-                config.name
-            );
-            return Err(Failure::new(Code::INVALID_CONFIG, msg));
+            let problem = "is missing: GC needs the list of valid attachments";
+            return Err(config.invalid(key, problem));
         }
         let keys: GcKeys = config.keys()?;
         Ok(Self { path, config, valid_attachments: keys.valid_attachments.unwrap_or_default() })

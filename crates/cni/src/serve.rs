@@ -10,8 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::call::{Call, version_of};
+use crate::call::version_of;
 use crate::config::decode;
+use crate::delegate::Call;
 use crate::error::WireError;
 use crate::{Code, Delegates, Failure, Journal, Operation, Plugin, Subject, Version};
 
@@ -33,7 +34,7 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
     let mut stdin = Vec::new();
     let call = Call::read(&command, env, io::stdin().lock(), &mut stdin);
     let subject = match &call {
-        Ok(call) => call.subject(plugin.name()),
+        Ok(call) => call.subject(plugin.name(), None),
         Err(_) => Subject::of_malformed(plugin.name(), env, &stdin),
     };
     match delegates.noted(&subject, || call?.serve(plugin, delegates)) {

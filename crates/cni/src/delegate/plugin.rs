@@ -18,24 +18,17 @@ pub trait Plugin: Sync {
 
     /// STATUS (1.1.0 and newer): whether ADD could be served.
     ///
-    /// The default suits a plugin that needs nothing of its own: "If a plugin relies on a
-    /// delegated plugin (e.g. IPAM) to service ADD requests, it must also execute a STATUS request
-    /// to that plugin" (section "STATUS").
-    fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        if is_ipam(self.name(), request) { Ok(()) } else { delegates.ipam_status(request) }
+    /// By default it always could. "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD
+    /// requests, it must also execute a STATUS request to that plugin" (section "STATUS").
+    fn status(&self, _: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
+        Ok(())
     }
 
     /// GC (1.1.0 and newer): removes what belongs to no valid attachment of the network.
     ///
-    /// The default suits a plugin that changes nothing outside of the container's namespace:
-    /// "Plugins MUST, additionally, forward any GC calls to delegated plugins they are configured
-    /// to use" (section "GC").
-    fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        if is_ipam(self.name(), request) { Ok(()) } else { delegates.ipam_gc(request) }
+    /// By default there is nothing to remove. "Plugins MUST, additionally, forward any GC calls to
+    /// delegated plugins they are configured to use" (section "GC").
+    fn gc(&self, _: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
+        Ok(())
     }
-}
-
-/// Returns true if the plugin of this name was called as the configuration's IPAM plugin.
-fn is_ipam(name: &str, request: &NodeRequest) -> bool {
-    request.config.ipam.as_deref() == Some(name)
 }

@@ -1,29 +1,31 @@
 //! Calls of a CNI plugin that is a program of its own (section "Delegated plugin execution procedure").
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use podbond_names::OneLine;
 use serde_json::Value;
 
-use super::FailedAdd;
+use super::{Call, FailedAdd};
 use crate::error::WireError;
 use crate::exec;
-use crate::{CniResult, Code, Command, Failure, NetConf, NodeRequest, Request, Version};
+use crate::{CniResult, Code, Failure, NetConf, Request, Version};
 
 /// ADD by a program.
 pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, FailedAdd> {
     let NetConf { plugin, version, .. } = &request.config;
     // One that cannot be started has nothing to remove.
-    let output = run_attachment(program, Command::Add, request)?;
+    let output = run(program, &Call::Add(Cow::Borrowed(request)))?;
     let cause = match result(plugin, *version, &output) {
         Err(cause) => cause,
         Ok(result) => return Ok(result),
     };
     // "If, on ADD, a delegated plugin fails, the "upper" plugin should execute again with DEL
     // before returning failure" (section "Delegated plugin execution procedure").
-    let Err(del) = del_or_check(program, Command::Del, request) else { return Err(cause.into()) };
+    let del = call(program, &Call::Del(Cow::Borrowed(request)));
+    let Err(del) = del else { return Err(cause.into()) };
     let separator = if cause.details.is_empty() { "" } else { "; " };
     let details = format!("{}{separator}and its DEL failed: {del}", cause.details);
     let needs_del = !is_refusal(cause.code) && del.code != Code::CONTAINER_UNKNOWN;
@@ -31,24 +33,11 @@ pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, Failed
     Err(FailedAdd { cause: cause.with_details(details), failed_del })
 }
 
-/// DEL or CHECK by a program.
-pub(super) fn del_or_check(
-    program: &Path,
-    command: Command,
-    request: &Request,
-) -> Result<(), Failure> {
-    let output = run_attachment(program, command, request)?;
-    success(&request.config.plugin, &output).map(drop)
-}
-
-/// STATUS or GC by a program.
-pub(super) fn status_or_gc(
-    program: &Path,
-    command: Command,
-    request: &NodeRequest,
-) -> Result<(), Failure> {
-    let output = run(program, command, None, &request.path, &request.config)?;
-    success(&request.config.plugin, &output).map(drop)
+/// A call of a program that answers nothing: any but ADD.
+pub(super) fn call(program: &Path, call: &Call<'_>) -> Result<(), Failure> {
+    let output = run(program, call)?;
+    let (config, _) = call.config_and_path();
+    success(&config.plugin, &output).map(drop)
 }
 
 /// Returns true for the codes with which a plugin says that it has not begun, or that there is
@@ -64,29 +53,16 @@ fn is_refusal(code: Code) -> bool {
     )
 }
 
-fn run_attachment(
-    program: &Path,
-    command: Command,
-    request: &Request,
-) -> Result<exec::Output, Failure> {
-    run(program, command, Some(request), &request.path, &request.config)
-}
-
 /// Runs a program as a plugin, to its end. Its environment is that of section "Parameters": without
 /// an attachment it has none of an attachment's variables, not even those of our own environment.
-fn run(
-    program: &Path,
-    command: Command,
-    attachment: Option<&Request>,
-    path: &[PathBuf],
-    config: &NetConf,
-) -> Result<exec::Output, Failure> {
+fn run(program: &Path, call: &Call<'_>) -> Result<exec::Output, Failure> {
+    let (attachment, (config, path)) = (call.attachment(), call.config_and_path());
     let path = std::env::join_paths(path).map_err(|error| {
         Failure::new(Code::INVALID_ENVIRONMENT, format!("CNI_PATH cannot be passed on: {error}"))
     })?;
     let netns = attachment.map(|request| request.netns.clone().unwrap_or_default().into());
     let variables: [(&str, Option<OsString>); 6] = [
-        ("CNI_COMMAND", Some(command.as_str().into())),
+        ("CNI_COMMAND", Some(call.command().as_str().into())),
         ("CNI_CONTAINERID", attachment.map(|request| request.container_id.as_str().into())),
         ("CNI_NETNS", netns),
         ("CNI_IFNAME", attachment.map(|request| request.ifname.as_str().into())),

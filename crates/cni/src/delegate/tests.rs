@@ -286,8 +286,8 @@ fn status_and_gc_are_forwarded_without_an_attachment() {
     let config = NetConf::parse(config.to_string().as_bytes()).unwrap();
     let request = NodeRequest::gc(vec![dir.path().to_owned()], config).unwrap();
     let delegates = Delegates::new(&[], Lookup::PathOnly);
-    Fake.gc(&request, &delegates).unwrap();
-    Fake.status(&request, &delegates).unwrap();
+    delegates.ipam_gc(&request).unwrap();
+    delegates.ipam_status(&request).unwrap();
     for command in ["GC", "STATUS"] {
         let env = fs::read_to_string(dir.path().join(command)).unwrap();
         assert_eq!(env, format!("CNI_COMMAND={command}\nCNI_PATH={}\n", dir.path().display()));
