@@ -53,15 +53,13 @@ pub struct NetConf {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct RuntimeConfig {
-    /// Capability `ips`: addresses asked for, without the prefix length that some have.
+    /// Addresses asked for, without the prefix length that some have: those of `args.cni.ips`, an older
+    /// way to ask, and those of the capability `ips`.
     #[serde(deserialize_with = "addresses")]
     pub ips: Vec<IpAddr>,
     /// Capability `mac`.
     #[serde(deserialize_with = "mac_or_empty")]
     pub mac: Option<Mac>,
-    /// Addresses from `args.cni.ips`, an older way to ask for them.
-    #[serde(skip)]
-    pub args_ips: Vec<IpAddr>,
 }
 
 impl NetConf {
@@ -101,7 +99,8 @@ impl NetConf {
             })?),
         };
         let mut runtime = keys.runtime.unwrap_or_default();
-        runtime.args_ips = keys.args.and_then(|args| args.cni).unwrap_or_default().ips;
+        let from_args = keys.args.and_then(|args| args.cni).unwrap_or_default().ips;
+        runtime.ips.splice(..0, from_args);
         Ok(Self { version, name, plugin, ipam, prev_result, runtime, raw })
     }
 

@@ -194,7 +194,6 @@ impl Request {
                 Failure::new(Code::INVALID_ENVIRONMENT, format!("CNI_ARGS: IP: {problem}"))
             })?);
         }
-        wanted.extend(&self.config.runtime.args_ips);
         wanted.extend(&self.config.runtime.ips);
         let mut seen = BTreeSet::new();
         wanted.retain(|ip| seen.insert(*ip));
