@@ -8,7 +8,7 @@ use podbond_cni::{Attachment, CniResult, Dns, IpConfig, Request};
 
 use crate::config::{Config, directory};
 use crate::error::Error;
-use crate::holder::{Holder, attachment_of};
+use crate::holder::Holder;
 use crate::lease::{Lease, LeaseDir, leases_of};
 use crate::range::RangeSet;
 use crate::resolv_conf;
@@ -30,7 +30,7 @@ pub(crate) fn add(request: &Request) -> Result<CniResult, Error> {
     let dir = LeaseDir::create(&directory(&request.config)?)?;
     let (leases, errors) = dir.leases();
     Error::all(errors)?;
-    let attachment = attachment_of(request);
+    let attachment = request.attachment();
     refuse_second(&attachment, request, &config, &leases)?;
     let grants = allocate(request, &config, &dir, &leases)?;
     reserve(&dir, &grants, &attachment)?;

@@ -6,14 +6,13 @@ use podbond_cni::Request;
 
 use crate::config::{Config, directory};
 use crate::error::Error;
-use crate::holder::attachment_of;
 use crate::lease::LeaseDir;
 
 /// Fails unless the attachment holds a lease for each address of `prevResult` that is of the ranges,
 /// and there is one. One error names all that are missing.
 pub(crate) fn check(request: &Request) -> Result<(), Error> {
     let config = Config::new(&request.config)?;
-    let attachment = attachment_of(request);
+    let attachment = request.attachment();
     let given = request.config.prev_result.iter().flat_map(|result| &result.ips);
     // A chained plugin may have added addresses of its own.
     let given: Vec<IpAddr> = given

@@ -6,14 +6,13 @@ use podbond_cni::{Attachment, Request};
 
 use crate::config::directory;
 use crate::error::Error;
-use crate::holder::attachment_of;
 use crate::lease::{LeaseDir, leases_of};
 
 /// Releases the attachment's leases; success if there are none. Where `prevResult` names them, no
 /// other lease is read.
 pub(crate) fn del(request: &Request) -> Result<(), Error> {
     let Some(dir) = LeaseDir::open(&directory(&request.config)?)? else { return Ok(()) };
-    let attachment = attachment_of(request);
+    let attachment = request.attachment();
     let mut errors = Vec::new();
     let addresses = leases_of_prev_result(request, &attachment, &dir).unwrap_or_else(|| {
         let (leases, unread) = dir.leases();

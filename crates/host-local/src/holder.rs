@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use podbond_cni::{Attachment, ContainerId, Request};
+use podbond_cni::{Attachment, ContainerId};
 
 /// Who holds an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +72,6 @@ impl fmt::Display for Holder {
             Self::Foreign => f.write_str("something that is no lease"),
         }
     }
-}
-
-/// Returns the attachment that a request is about.
-pub(crate) fn attachment_of(request: &Request) -> Attachment {
-    Attachment { container_id: request.container_id.clone(), ifname: request.ifname.clone() }
 }
 
 /// Returns the content of an attachment's lease file.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, Failure};
-use podbond_state::{Lock, create, is_unfinished, remove, write};
+use podbond_state::{Lock, create, remove, unfinished_of, write};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -253,13 +253,9 @@ fn refuse_other_than_file(path: &Path) -> Result<(), Error> {
 
 /// Returns whether this is a temporary file of host-local: `dataDir` may have files of others in it.
 fn is_unfinished_lease(name: &OsStr) -> bool {
-    let Some(name) = name.to_str().filter(|name| is_unfinished(name)) else { return false };
-    let name = name.trim_start_matches('.').trim_end_matches(".new");
-    // The address, or the address and a random suffix.
-    let address = name.rsplit_once('.').map_or(name, |(address, _)| address);
-    [name, address].iter().any(|address| address.parse::<IpAddr>().is_ok())
-        || name.starts_with("last_reserved_ip.")
-        || name.starts_with("probe")
+    name.to_str().and_then(unfinished_of).is_some_and(|name| {
+        name.parse::<IpAddr>().is_ok() || name.starts_with("last_reserved_ip.") || name == "probe"
+    })
 }
 
 #[cfg(test)]

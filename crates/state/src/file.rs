@@ -213,7 +213,7 @@ pub fn writable(dir: &Path) -> Result<(), Error> {
 }
 
 /// Returns true for the name of a temporary file.
-pub fn is_unfinished(name: &str) -> bool {
+fn is_unfinished(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(TEMPORARY)
 }
 

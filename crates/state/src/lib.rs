@@ -20,7 +20,7 @@ pub const DIR: &str = "/var/lib/podbond";
 pub use age::abandoned;
 pub use error::Error;
 pub use file::{
-    MAX_SIZE, create, is_unfinished, names, read, read_following_links, remove, unfinished,
-    unfinished_of, writable, write, write_synced,
+    MAX_SIZE, create, names, read, read_following_links, remove, unfinished, unfinished_of,
+    writable, write, write_synced,
 };
 pub use lock::Lock;
