@@ -108,7 +108,7 @@ impl BondRecord {
     /// Returns the mode of the bond that ADD was to make.
     pub(crate) fn mode(&self) -> Option<BondMode> {
         self.steps.iter().find_map(|step| match step {
-            Step::AddBond { options, .. } => Some(options.mode),
+            Step::AddBond(bond) => Some(bond.options.mode),
             _ => None,
         })
     }
@@ -142,7 +142,7 @@ impl BondRecord {
     /// Returns whether ADD was to make the pod's bond of this name.
     pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
         let bond = LinkRef::pod(name.clone());
-        self.steps.iter().any(|step| matches!(step, Step::AddBond { at, .. } if *at == bond))
+        self.steps.iter().any(|step| matches!(step, Step::AddBond(new) if new.at == bond))
     }
 
     /// Returns whether ADD found this link up.

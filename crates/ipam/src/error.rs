@@ -11,8 +11,7 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         | Error::UnknownOptions { .. }
         | Error::LaterValue { .. }
         | Error::TentativeAddress { .. }
-        | Error::NoBonding { .. }
-        | Error::NoVlans { .. }
+        | Error::NoDriver { .. }
         | Error::NoQueue { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } | Error::HasMaster { .. } | Error::DuplicateAddress { .. } => {
             Code::CONFLICT

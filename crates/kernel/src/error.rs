@@ -19,21 +19,17 @@ pub enum Error {
         /// The extended ack (`NLMSGERR_ATTR_MSG`), where it gave any.
         extack: Option<String>,
     },
-    /// The kernel has no bonding driver.
+    /// The kernel has no driver for bonds, or for VLAN interfaces.
     #[error(
-        "{action}: this kernel has no bonding driver: load it with `modprobe bonding`, or boot a kernel that has it (CONFIG_BONDING)"
+        "{action}: this kernel has no driver for it: load {module} with `modprobe {module}`, or boot a kernel that has it ({option})"
     )]
-    NoBonding {
+    NoDriver {
         /// What was asked.
         action: String,
-    },
-    /// The kernel has no VLAN driver.
-    #[error(
-        "{action}: this kernel has no VLAN interfaces: load them with `modprobe 8021q`, or boot a kernel that has them (CONFIG_VLAN_8021Q)"
-    )]
-    NoVlans {
-        /// What was asked.
-        action: String,
+        /// The driver's module: `bonding`, `8021q`.
+        module: &'static str,
+        /// The option of the kernel's configuration.
+        option: &'static str,
     },
     /// A link that a step names is not there (any more).
     #[error("there is no link {name} in the {netns}")]

@@ -51,7 +51,7 @@ pub use netns_identity::{NetnsIdentity, NetnsState};
 pub use pci::{USERSPACE_DRIVERS, is_userspace_driver};
 pub use route::Route;
 pub use speed::{Duplex, Speed};
-pub use step::Step;
+pub use step::{NewBond, NewVlan, Step};
 pub use sysfs::Sysfs;
 pub use transaction::{Apply, Failed, Transaction, transact, undo_all};
 pub use vf::{Vf, VfLinkState, VfSettings};

@@ -16,52 +16,14 @@ use crate::{
 #[serde(rename_all = "kebab-case", tag = "step")]
 pub enum Step {
     /// Create a bond with all its options in one message; it stays down.
-    AddBond {
-        /// The bond.
-        at: LinkRef,
-        /// Its options; the kernel is asked afterwards whether it took them.
-        options: BondOptions,
-        /// Its MTU in bytes.
-        mtu: u32,
-        /// Its own address; none leaves it to the driver (the first port's).
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mac: Option<Mac>,
-    },
+    AddBond(NewBond),
     /// Remove a bond; the driver frees its ports. The inverse of [`Step::AddBond`].
-    RemoveBond {
-        /// The bond.
-        at: LinkRef,
-        /// Its options, for the inverse.
-        options: BondOptions,
-        /// Its MTU in bytes.
-        mtu: u32,
-        /// Its own address, if it was given one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mac: Option<Mac>,
-    },
+    RemoveBond(NewBond),
     /// Create a VLAN interface on a link of the same namespace; it stays down. While it is up it
     /// has the address of its lower link, also when that changes.
-    AddVlan {
-        /// The VLAN interface.
-        at: LinkRef,
-        /// The name of its lower link.
-        lower: LinkName,
-        /// The tag of its frames.
-        tag: VlanTag,
-        /// Its MTU in bytes, at most that of its lower link.
-        mtu: u32,
-    },
+    AddVlan(NewVlan),
     /// Remove a VLAN interface. The inverse of [`Step::AddVlan`].
-    RemoveVlan {
-        /// The VLAN interface.
-        at: LinkRef,
-        /// The name of its lower link.
-        lower: LinkName,
-        /// Its tag, for the inverse.
-        tag: VlanTag,
-        /// Its MTU in bytes.
-        mtu: u32,
-    },
+    RemoveVlan(NewVlan),
     /// Make a link that is down a port of a bond in the same namespace. The driver opens the port
     /// and gives it the bond's MTU. A link that is a port of something else is refused.
     Enslave {
@@ -200,13 +162,40 @@ pub enum Step {
     },
 }
 
+/// A bond as it is created; a step that removes it holds the same for its inverse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewBond {
+    /// The bond.
+    pub at: LinkRef,
+    /// Its options; the kernel is asked afterwards whether it took them.
+    pub options: BondOptions,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Its own address; none leaves it to the driver (the first port's).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+}
+
+/// A VLAN interface as it is created; a step that removes it holds the same for its inverse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVlan {
+    /// The VLAN interface.
+    pub at: LinkRef,
+    /// The name of its lower link.
+    pub lower: LinkName,
+    /// The tag of its frames.
+    pub tag: VlanTag,
+    /// Its MTU in bytes, at most that of its lower link.
+    pub mtu: u32,
+}
+
 impl Step {
     /// Returns the link that the step changes or removes; none for a step that creates one, or
     /// changes what belongs to a link and goes with it.
     pub(crate) fn link(&self) -> Option<&LinkRef> {
         match self {
-            Self::RemoveBond { at, .. }
-            | Self::RemoveVlan { at, .. }
+            Self::RemoveBond(NewBond { at, .. })
+            | Self::RemoveVlan(NewVlan { at, .. })
             | Self::Move { from: at, .. }
             | Self::SetMtu { at, .. }
             | Self::SetMac { at, .. }
@@ -219,10 +208,10 @@ impl Step {
     #[must_use]
     pub fn inverse(&self) -> Self {
         match self.clone() {
-            Self::AddBond { at, options, mtu, mac } => Self::RemoveBond { at, options, mtu, mac },
-            Self::RemoveBond { at, options, mtu, mac } => Self::AddBond { at, options, mtu, mac },
-            Self::AddVlan { at, lower, tag, mtu } => Self::RemoveVlan { at, lower, tag, mtu },
-            Self::RemoveVlan { at, lower, tag, mtu } => Self::AddVlan { at, lower, tag, mtu },
+            Self::AddBond(bond) => Self::RemoveBond(bond),
+            Self::RemoveBond(bond) => Self::AddBond(bond),
+            Self::AddVlan(vlan) => Self::RemoveVlan(vlan),
+            Self::RemoveVlan(vlan) => Self::AddVlan(vlan),
             Self::Enslave { port, bond } => Self::Release { port, bond },
             Self::Release { port, bond } => Self::Enslave { port, bond },
             Self::SetPort { port, from, to } => Self::SetPort { port, from: to, to: from },
@@ -252,10 +241,10 @@ impl Step {
     /// Returns the kind of the step, as it is serialized.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::AddBond { .. } => "add-bond",
-            Self::RemoveBond { .. } => "remove-bond",
-            Self::AddVlan { .. } => "add-vlan",
-            Self::RemoveVlan { .. } => "remove-vlan",
+            Self::AddBond(_) => "add-bond",
+            Self::RemoveBond(_) => "remove-bond",
+            Self::AddVlan(_) => "add-vlan",
+            Self::RemoveVlan(_) => "remove-vlan",
             Self::Enslave { .. } => "enslave",
             Self::Release { .. } => "release",
             Self::SetPort { .. } => "set-port",
@@ -279,7 +268,7 @@ impl fmt::Display for Step {
     /// Writes one line for `podbond plan`, in the imperative.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AddBond { at, options, mtu, mac } => {
+            Self::AddBond(NewBond { at, options, mtu, mac }) => {
                 write!(f, "create bond {at} mode {}", options.mode)?;
                 for (option, value) in options.iter() {
                     write!(f, " {} {}", option.name, option.shown(value))?;
@@ -287,11 +276,11 @@ impl fmt::Display for Step {
                 write!(f, " mtu {mtu}")?;
                 mac.map_or(Ok(()), |mac| write!(f, " address {mac}"))
             }
-            Self::RemoveBond { at, .. } => write!(f, "remove bond {at}"),
-            Self::AddVlan { at, lower, tag, mtu } => {
+            Self::RemoveBond(bond) => write!(f, "remove bond {}", bond.at),
+            Self::AddVlan(NewVlan { at, lower, tag, mtu }) => {
                 write!(f, "create {tag} {at} on {lower} mtu {mtu}")
             }
-            Self::RemoveVlan { at, tag, .. } => write!(f, "remove {tag} {at}"),
+            Self::RemoveVlan(vlan) => write!(f, "remove {} {}", vlan.tag, vlan.at),
             Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
             Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
             Self::SetPort { port, from, to } => write!(f, "set port {port} to {to} (was {from})"),

@@ -3,7 +3,7 @@
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::{Link, LinkRef, LinkState, Netns, PortRole, Step, Vf, Vlan};
+use crate::{Link, LinkRef, LinkState, Netns, NewBond, NewVlan, PortRole, Step, Vf, Vlan};
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
 /// alone; applying a plan's steps to a view gives what a later plan would find.
@@ -51,21 +51,21 @@ impl View {
 
     fn apply_one(&mut self, step: &Step) {
         match step {
-            Step::AddBond { at, options, mtu, mac } => {
+            Step::AddBond(NewBond { at, options, mtu, mac }) => {
                 let link = self.new_link(at, "bond", *mtu);
                 let bond = Link { mac: *mac, bond: Some(options.clone()), ..link };
                 self.links_mut(at.netns).push(bond);
             }
-            Step::AddVlan { at, lower, tag, mtu } => {
+            Step::AddVlan(NewVlan { at, lower, tag, mtu }) => {
                 let Some(lower) = self.link(at.netns, lower) else { return };
                 let vlan = Some(Vlan { tag: *tag, lower: lower.index });
                 let link = Link { mac: lower.mac, vlan, ..self.new_link(at, "vlan", *mtu) };
                 self.links_mut(at.netns).push(link);
             }
-            Step::RemoveVlan { at, .. } => {
+            Step::RemoveVlan(NewVlan { at, .. }) => {
                 self.links_mut(at.netns).retain(|link| link.name != at.name);
             }
-            Step::RemoveBond { at, .. } => {
+            Step::RemoveBond(NewBond { at, .. }) => {
                 let index = self.link(at.netns, &at.name).map(|bond| bond.index);
                 let links = self.links_mut(at.netns);
                 let Some(index) = index else { return };

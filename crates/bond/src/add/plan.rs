@@ -1,6 +1,6 @@
 //! Plans ADD: the steps that make a bond of what the kernel shows. Pure.
 
-use podbond_kernel::{Link, LinkRef, LinkState, Netns, PortRole, Step, View};
+use podbond_kernel::{Link, LinkRef, LinkState, Netns, NewBond, NewVlan, PortRole, Step, View};
 use podbond_names::LinkName;
 
 use crate::config::{Config, LinksAre};
@@ -125,7 +125,7 @@ fn steps(
 ) -> Vec<Step> {
     let bond = LinkRef::pod(config.bond_name(ifname));
     let (options, mac) = (config.options.clone(), config.mac);
-    let mut steps = vec![Step::AddBond { at: bond.clone(), options, mtu, mac }];
+    let mut steps = vec![Step::AddBond(NewBond { at: bond.clone(), options, mtu, mac })];
     for link in ports {
         let before = LinkRef { netns: config.links_are.netns(), name: link.name.clone() };
         let port = LinkRef::pod(link.name.clone());
@@ -150,7 +150,7 @@ fn steps(
     steps.extend(set_role(&bond, PortRole::Active, config.active.as_ref()));
     if let Some(tag) = config.vlan {
         let at = LinkRef::pod(ifname.clone());
-        steps.push(Step::AddVlan { at: at.clone(), lower: bond.name, tag, mtu });
+        steps.push(Step::AddVlan(NewVlan { at: at.clone(), lower: bond.name, tag, mtu }));
         steps.push(Step::SetState { at, to: LinkState::Up });
     }
     steps

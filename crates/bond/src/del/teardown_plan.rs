@@ -1,6 +1,6 @@
 //! Plans the removal of a bond and of the VLAN interface on it. Pure.
 
-use podbond_kernel::{Link, LinkRef, Netns, Step, View};
+use podbond_kernel::{Link, LinkRef, Netns, NewBond, NewVlan, Step, View};
 use podbond_names::LinkName;
 
 use crate::config::bond_below_vlan;
@@ -17,12 +17,12 @@ pub(super) fn remove_bond(ifname: &LinkName, view: &View, recorded: &BondRecord)
         && let Some(vlan) = link.vlan
     {
         let (at, lower) = (LinkRef::pod(ifname.clone()), bond.name.clone());
-        steps.push(Step::RemoveVlan { at, lower, tag: vlan.tag, mtu: link.mtu });
+        steps.push(Step::RemoveVlan(NewVlan { at, lower, tag: vlan.tag, mtu: link.mtu }));
     }
     if let Some(options) = bond.bond.clone() {
         // The driver frees and closes its ports with the bond: one message instead of one a port.
         let (at, mtu) = (LinkRef::pod(bond.name.clone()), bond.mtu);
-        steps.push(Step::RemoveBond { at, options, mtu, mac: None });
+        steps.push(Step::RemoveBond(NewBond { at, options, mtu, mac: None }));
     }
     steps
 }

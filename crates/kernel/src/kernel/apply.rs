@@ -1,12 +1,11 @@
 //! Applies a step to the kernel: the dispatch, and the changes that need no file of their own.
 
 use podbond_faults::{Change, around};
-use podbond_names::LinkName;
 use rustix::io::Errno;
 
 use super::Kernel;
 use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
-use crate::{Apply, Error, Link, LinkRef, Netns, Result, Step, VlanTag};
+use crate::{Apply, Error, Link, LinkRef, Netns, NewVlan, Result, Step};
 
 /// The extended ack of rtnetlink to an `IFLA_INFO_KIND` that neither it nor modprobe knows.
 const UNKNOWN_KIND: &str = "Unknown device type";
@@ -25,10 +24,10 @@ impl Apply for Kernel {
 impl Kernel {
     fn change(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::AddBond { at, options, mtu, mac } => self.add_bond(step, at, options, *mtu, *mac),
-            Step::RemoveBond { at, .. } => self.remove_if(step, at, |link| link.bond.is_some()),
-            Step::AddVlan { at, lower, tag, mtu } => self.add_vlan(step, at, lower, *tag, *mtu),
-            Step::RemoveVlan { at, .. } => self.remove_if(step, at, |link| link.vlan.is_some()),
+            Step::AddBond(bond) => self.add_bond(step, bond),
+            Step::RemoveBond(bond) => self.remove_if(step, &bond.at, |link| link.bond.is_some()),
+            Step::AddVlan(vlan) => self.add_vlan(step, vlan),
+            Step::RemoveVlan(vlan) => self.remove_if(step, &vlan.at, |link| link.vlan.is_some()),
             Step::Enslave { port, bond } => self.enslave(step, port, bond),
             Step::Release { port, bond } => self.release(step, port, bond),
             Step::SetPort { port, to, .. } => self.set_port(step, port, to),
@@ -69,23 +68,12 @@ impl Kernel {
         }
     }
 
-    fn add_vlan(
-        &mut self,
-        step: &Step,
-        at: &LinkRef,
-        lower: &LinkName,
-        tag: VlanTag,
-        mtu: u32,
-    ) -> Result<()> {
-        let handle = self.handle(at.netns)?;
-        let message = netlink::add_vlan(&at.name, handle.index(lower)?, tag, mtu);
-        handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
-            if is_unknown_kind(&error) {
-                Error::NoVlans { action: step.to_string() }
-            } else {
-                error
-            }
-        })
+    fn add_vlan(&mut self, step: &Step, vlan: &NewVlan) -> Result<()> {
+        let handle = self.handle(vlan.at.netns)?;
+        let message = netlink::add_vlan(vlan, handle.index(&vlan.lower)?);
+        let added = handle.change(step, &vlan.at.name, &message, NLM_F_CREATE | NLM_F_EXCL);
+        added
+            .map_err(|error| no_driver(step, "8021q", "CONFIG_VLAN_8021Q", &error).unwrap_or(error))
     }
 
     /// Removes a link if it is of the expected kind: another one that has the name is not ours to
@@ -106,7 +94,18 @@ impl Kernel {
     }
 }
 
-/// Returns whether the kernel has no driver for links of the kind that was to be created.
-pub(super) fn is_unknown_kind(error: &Error) -> bool {
-    error.errno() == Some(Errno::OPNOTSUPP) && error.extack() == Some(UNKNOWN_KIND)
+/// Returns the error where the kernel refused to create a link because it has no driver for its kind:
+/// `module`, of the kernel's `option`.
+pub(super) fn no_driver(
+    step: &Step,
+    module: &'static str,
+    option: &'static str,
+    error: &Error,
+) -> Option<Error> {
+    let is_unknown = error.errno() == Some(Errno::OPNOTSUPP);
+    (is_unknown && error.extack() == Some(UNKNOWN_KIND)).then(|| Error::NoDriver {
+        action: step.to_string(),
+        module,
+        option,
+    })
 }

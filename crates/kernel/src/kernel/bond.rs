@@ -5,15 +5,15 @@ use std::fmt::Display;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_names::{LinkName, Mac};
+use podbond_names::LinkName;
 use rustix::io::Errno;
 
 use super::Kernel;
-use super::apply::is_unknown_kind;
+use super::apply::no_driver;
 use crate::bond::{OptionMismatch, table};
 use crate::module::release;
 use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
-use crate::{BondOptions, Error, Link, LinkRef, PortOptions, PortRole, Result, Step};
+use crate::{BondOptions, Error, Link, LinkRef, NewBond, PortOptions, PortRole, Result, Step};
 
 /// How long a port that is to be active is waited for: a VF has carrier only some time after it was
 /// opened.
@@ -23,30 +23,21 @@ const ACTIVE_PORT_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Kernel {
-    pub(super) fn add_bond(
-        &mut self,
-        step: &Step,
-        at: &LinkRef,
-        options: &BondOptions,
-        mtu: u32,
-        mac: Option<Mac>,
-    ) -> Result<()> {
-        let handle = self.handle(at.netns)?;
-        let message = netlink::add_bond(&at.name, options, mtu, mac);
-        handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
-            if is_unknown_kind(&error) {
-                Error::NoBonding { action: step.to_string() }
-            } else if error.errno() == Some(Errno::INVAL) {
-                later_value(&at.name, options, release()).unwrap_or(error)
-            } else {
-                error
-            }
+    pub(super) fn add_bond(&mut self, step: &Step, bond: &NewBond) -> Result<()> {
+        let (handle, name) = (self.handle(bond.at.netns)?, &bond.at.name);
+        let added = handle.change(step, name, &netlink::add_bond(bond), NLM_F_CREATE | NLM_F_EXCL);
+        added.map_err(|error| {
+            let reason = match error.errno() {
+                Some(Errno::INVAL) => later_value(name, &bond.options, release()),
+                _ => no_driver(step, "bonding", "CONFIG_BONDING", &error),
+            };
+            reason.unwrap_or(error)
         })?;
-        let bond = handle.must_have(&at.name)?;
-        verify_bond(&bond, options, mtu, mac).inspect_err(|_| {
+        let shown = handle.must_have(name)?;
+        verify_bond(&shown, bond).inspect_err(|_| {
             // Wholly or not at all. The error that is reported is the one of the comparison.
-            let _ = handle.change(step, &at.name, &netlink::remove_link(bond.index), 0);
-            handle.forget(&at.name);
+            let _ = handle.change(step, name, &netlink::remove_link(shown.index), 0);
+            handle.forget(name);
         })
     }
 
@@ -133,21 +124,21 @@ impl Kernel {
 }
 
 /// Compares a new bond with what was asked for; unknown options are reported before all else.
-fn verify_bond(bond: &Link, wanted: &BondOptions, mtu: u32, mac: Option<Mac>) -> Result<()> {
-    let object = format!("bond {}", bond.name);
-    let Some(shown) = &bond.bond else {
-        return Err(not_taken("mode", &object, &wanted.mode, &"nothing"));
+fn verify_bond(shown: &Link, wanted: &NewBond) -> Result<()> {
+    let object = format!("bond {}", shown.name);
+    let Some(options) = &shown.bond else {
+        return Err(not_taken("mode", &object, &wanted.options.mode, &"nothing"));
     };
-    if shown.mode != wanted.mode {
-        return Err(not_taken("mode", &object, &wanted.mode, &shown.mode));
+    if options.mode != wanted.options.mode {
+        return Err(not_taken("mode", &object, &wanted.options.mode, &options.mode));
     }
-    verify_options(&object, wanted.mismatches(shown))?;
-    if bond.mtu != mtu {
-        return Err(not_taken("mtu", &object, &mtu, &bond.mtu));
+    verify_options(&object, wanted.options.mismatches(options))?;
+    if shown.mtu != wanted.mtu {
+        return Err(not_taken("mtu", &object, &wanted.mtu, &shown.mtu));
     }
-    match mac.filter(|mac| bond.mac != Some(*mac)) {
+    match wanted.mac.filter(|mac| shown.mac != Some(*mac)) {
         Some(mac) => {
-            let shown = bond.mac.map_or_else(|| "nothing".to_owned(), |mac| mac.to_string());
+            let shown = shown.mac.map_or_else(|| "nothing".to_owned(), |mac| mac.to_string());
             Err(not_taken("mac", &object, &mac, &shown))
         }
         None => Ok(()),

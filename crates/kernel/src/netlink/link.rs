@@ -3,12 +3,12 @@
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, Prop,
 };
-use podbond_names::{LinkName, Mac};
+use podbond_names::LinkName;
 
 use super::codec::{Attribute, Message};
 use super::{bond, vlan};
 use crate::bond::BondOption;
-use crate::{BondOptions, LinkState, PortOptions, VlanTag};
+use crate::{LinkState, NewBond, NewVlan, PortOptions};
 
 /// Which link a question is about.
 #[derive(Clone, Copy)]
@@ -83,28 +83,23 @@ pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
 }
 
 /// Returns `RTM_NEWLINK` of a bond with all that is wanted of it.
-pub(crate) fn add_bond(
-    name: &LinkName,
-    options: &BondOptions,
-    mtu: u32,
-    mac: Option<Mac>,
-) -> Message {
+pub(crate) fn add_bond(bond: &NewBond) -> Message {
     let mut attributes = vec![
-        LinkAttribute::IfName(name.to_string()),
-        LinkAttribute::Mtu(mtu),
-        LinkAttribute::LinkInfo(bond::link_info(options)),
+        LinkAttribute::IfName(bond.at.name.to_string()),
+        LinkAttribute::Mtu(bond.mtu),
+        LinkAttribute::LinkInfo(bond::link_info(&bond.options)),
     ];
-    attributes.extend(mac.map(|mac| LinkAttribute::Address(mac.bytes().to_vec())));
+    attributes.extend(bond.mac.map(|mac| LinkAttribute::Address(mac.bytes().to_vec())));
     Message::NewLink(message(0, attributes))
 }
 
 /// Returns `RTM_NEWLINK` of a VLAN interface on the link of this index.
-pub(crate) fn add_vlan(name: &LinkName, lower: u32, tag: VlanTag, mtu: u32) -> Message {
+pub(crate) fn add_vlan(vlan: &NewVlan, lower: u32) -> Message {
     let attributes = vec![
-        LinkAttribute::IfName(name.to_string()),
-        LinkAttribute::Mtu(mtu),
+        LinkAttribute::IfName(vlan.at.name.to_string()),
+        LinkAttribute::Mtu(vlan.mtu),
         LinkAttribute::Link(lower),
-        LinkAttribute::LinkInfo(vlan::link_info(tag)),
+        LinkAttribute::LinkInfo(vlan::link_info(vlan.tag)),
     ];
     Message::NewLink(message(0, attributes))
 }
@@ -147,12 +142,16 @@ mod tests {
         InfoBond, InfoBondPort, InfoData, InfoPortData, LinkInfo, LinkLayerType, MiiStatus,
     };
 
+    use podbond_names::Mac;
+
     use super::super::codec::attributes;
     use super::super::parse_link::read_link;
     use super::super::parse_link::tests::{name, payload, shown};
     use super::*;
     use crate::bond::table::{self, Kind, Scope};
-    use crate::{BondMode, OptionValue, Vlan, VlanProtocol, WrittenValue};
+    use crate::{
+        BondMode, BondOptions, LinkRef, OptionValue, Vlan, VlanProtocol, VlanTag, WrittenValue,
+    };
 
     /// All options of this scope, each with its example.
     fn examples(scope: Scope) -> impl Iterator<Item = (&'static BondOption, OptionValue)> {
@@ -166,17 +165,17 @@ mod tests {
     #[test]
     fn every_bond_option_is_read_as_sent() {
         let mac = Mac::new([2, 0, 0, 0, 0, 1]);
-        let bond = "net3".parse().unwrap();
+        let at = LinkRef::pod("net3".parse().unwrap());
         for &mode in BondMode::ALL {
             let mut wanted = BondOptions::new(mode);
             examples(Scope::Bond).for_each(|(option, value)| wanted.set(option, value));
             assert_eq!(wanted.iter().count(), 30);
-            let Message::NewLink(mut message) = add_bond(&bond, &wanted, 1400, Some(mac)) else {
-                panic!("not RTM_NEWLINK")
-            };
+            let options = wanted.clone();
+            let bond = NewBond { at: at.clone(), options, mtu: 1400, mac: Some(mac) };
+            let Message::NewLink(mut message) = add_bond(&bond) else { panic!("not RTM_NEWLINK") };
             message.header.link_layer_type = LinkLayerType::Ether;
             let link = read_link(&payload(&message)).unwrap();
-            assert_eq!((&link.name, link.mtu, link.mac), (&bond, 1400, Some(mac)));
+            assert_eq!((&link.name, link.mtu, link.mac), (&at.name, 1400, Some(mac)));
             assert_eq!(link.kind.as_deref(), Some("bond"));
             assert_eq!(link.bond, Some(wanted));
         }
@@ -238,7 +237,8 @@ mod tests {
     fn vlan_interface_is_read_as_sent() {
         for protocol in [VlanProtocol::Dot1Q, VlanProtocol::Dot1Ad] {
             let tag = VlanTag { id: 4094, protocol };
-            let message = add_vlan(&"net3".parse().unwrap(), 5, tag, 1400);
+            let (at, lower) = (LinkRef::pod("net3".parse().unwrap()), "bond0".parse().unwrap());
+            let message = add_vlan(&NewVlan { at, lower, tag, mtu: 1400 }, 5);
             let Message::NewLink(message) = message else { panic!("not RTM_NEWLINK") };
             let link = read_link(&payload(&message)).unwrap();
             assert_eq!((link.name.as_str(), link.mtu), ("net3", 1400));

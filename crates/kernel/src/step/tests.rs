@@ -43,19 +43,24 @@ pub(crate) fn one_of_each() -> Vec<Step> {
     let route: Route = serde_json::from_str(r#"{"destination":"0.0.0.0/0"}"#).unwrap();
     let vlan = |vlan| VfSettings { vlan: Some(vlan), ..VfSettings::default() };
     vec![
-        Step::AddBond {
+        Step::AddBond(NewBond {
             at: LinkRef::pod(name("bond2")),
             options: options.clone(),
             mtu: 1500,
             mac: None,
-        },
-        Step::RemoveBond { at: LinkRef::pod(name("bond1")), options, mtu: 1500, mac: None },
-        Step::AddVlan {
+        }),
+        Step::RemoveBond(NewBond {
+            at: LinkRef::pod(name("bond1")),
+            options,
+            mtu: 1500,
+            mac: None,
+        }),
+        Step::AddVlan(NewVlan {
             at: LinkRef::pod(name("net3")),
             lower: name("bond0"),
             tag: VlanTag { id: 100, protocol: VlanProtocol::Dot1Ad },
             mtu: 1500,
-        },
+        }),
         Step::Enslave { port: pod.clone(), bond: name("bond0") },
         Step::Release { port: LinkRef::pod(name("port")), bond: name("bond0") },
         Step::SetPort {

@@ -1,5 +1,7 @@
 use podbond_kernel::bond::table;
-use podbond_kernel::{BondMode, BondOptions, FailOverMac, LinkState, Netns, Step, transact};
+use podbond_kernel::{
+    BondMode, BondOptions, FailOverMac, LinkState, Netns, NewBond, Step, transact,
+};
 use podbond_names::Mac;
 
 use crate::pod::{Pod, errno, name, pod};
@@ -7,7 +9,7 @@ use crate::pod::{Pod, errno, name, pod};
 const EEXIST: i32 = 17;
 
 fn add_bond(options: BondOptions) -> Step {
-    Step::AddBond { at: pod("bond0"), options, mtu: 1400, mac: None }
+    Step::AddBond(NewBond { at: pod("bond0"), options, mtu: 1400, mac: None })
 }
 
 fn active_backup() -> BondOptions {
@@ -42,8 +44,12 @@ fn every_mode_is_created_with_its_options() {
             options = options.with(&table::TLB_DYNAMIC_LB, false);
         }
         let mac = Mac::new([2, 0, 0, 0, 0, mode.number()]);
-        let add =
-            Step::AddBond { at: pod("bond0"), options: options.clone(), mtu: 1400, mac: Some(mac) };
+        let add = Step::AddBond(NewBond {
+            at: pod("bond0"),
+            options: options.clone(),
+            mtu: 1400,
+            mac: Some(mac),
+        });
         node.must(&add);
         let bond = node.shown(&pod("bond0"));
         assert_eq!((bond.mtu, bond.mac, bond.state), (1400, Some(mac), LinkState::Down));
@@ -102,7 +108,7 @@ fn taken_name_is_refused() {
     let mut node = two_dummies("kernel-taken");
     let at = pod("net1");
     let options = active_backup();
-    let add = Step::AddBond { at: at.clone(), options, mtu: 1500, mac: None };
+    let add = Step::AddBond(NewBond { at: at.clone(), options, mtu: 1500, mac: None });
     assert_eq!(errno(&node.refused(&add)), Some(EEXIST));
     // Its inverse does not remove a link that is not a bond.
     assert!(node.refused(&add.inverse()).is_gone());
@@ -115,7 +121,8 @@ fn failed_transaction_is_undone() {
     node.must(&add_bond(active_backup()));
     node.must(&enslave("net2"));
     let before = node.links(Netns::Pod).unwrap();
-    let other = Step::AddBond { at: pod("bond1"), options: active_backup(), mtu: 1500, mac: None };
+    let other =
+        Step::AddBond(NewBond { at: pod("bond1"), options: active_backup(), mtu: 1500, mac: None });
     let steps = vec![
         other,
         Step::SetMtu { at: pod("net1"), from: 1500, to: 9000 },

@@ -133,7 +133,7 @@ fn absent_mtu_is_the_smallest_ports() {
     view.pod[1].mtu = 1400;
     let config = config(&json!({"mtu": 0}));
     let plan = plan(&config, &name("net3"), &view).unwrap();
-    assert!(matches!(plan.steps[0], Step::AddBond { mtu: 1400, .. }));
+    assert!(matches!(plan.steps[0], Step::AddBond(NewBond { mtu: 1400, .. })));
 }
 
 #[test]
