@@ -159,6 +159,16 @@ impl BondOption {
         }
     }
 
+    /// Returns the same of an option that is refused in all but these modes.
+    pub(super) const fn only_in(
+        modes: &'static [BondMode],
+        name: &'static str,
+        key: &'static str,
+        attribute: u16,
+    ) -> Self {
+        Self { modes, elsewhere: Elsewhere::Refused, ..Self::new(name, key, attribute) }
+    }
+
     /// Returns the default of an option whose default is a number; 0 for any other.
     pub(crate) fn default_number(&self) -> i64 {
         self.default.parse().unwrap_or(0)

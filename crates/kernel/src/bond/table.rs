@@ -156,8 +156,6 @@ pub static USE_CARRIER: BondOption = BondOption {
 pub static ARP_INTERVAL: BondOption = BondOption {
     width: Width::U32,
     kind: Kind::Number { min: 0, max: INT_MAX, unit: MS },
-    modes: WITH_ARP,
-    elsewhere: Elsewhere::Refused,
     default: "0",
     example: "100",
     needs: &[("arp_ip_target", TARGET)],
@@ -167,35 +165,31 @@ pub static ARP_INTERVAL: BondOption = BondOption {
          the target can be reached without a router. Excludes miimon. In balance-rr and \
          balance-xor the switch must spread the answers over all ports: one that sends them all \
          to one port makes the others go down.",
-    ..BondOption::new("arp_interval", "arpInterval", 7)
+    ..BondOption::only_in(WITH_ARP, "arp_interval", "arpInterval", 7)
 };
 
 /// `IFLA_BOND_ARP_IP_TARGET`.
 pub static ARP_IP_TARGET: BondOption = BondOption {
     kind: Kind::Addresses(Family::V4),
-    modes: WITH_ARP,
-    elsewhere: Elsewhere::Refused,
     default: "none",
     example: r#"["10.56.217.1", "10.56.217.2"]"#,
     needs: &[("arp_interval", "100")],
     what: "The IPv4 addresses that ARP monitoring asks for, 16 at most: routers and servers that \
          are always there. With one alone, its restart is a failure of every port. Needs \
          arpInterval.",
-    ..BondOption::new("arp_ip_target", "arpIpTarget", 8)
+    ..BondOption::only_in(WITH_ARP, "arp_ip_target", "arpIpTarget", 8)
 };
 
 /// `IFLA_BOND_NS_IP6_TARGET`.
 pub static NS_IP6_TARGET: BondOption = BondOption {
     kind: Kind::Addresses(Family::V6),
-    modes: WITH_ARP,
-    elsewhere: Elsewhere::Refused,
     since: "5.18",
     default: "none",
     example: r#"["fd00:56::1", "fd00:56::2"]"#,
     needs: &[("arp_interval", "100")],
     what: "The IPv6 addresses that are asked for by neighbour solicitation, 16 at most; beside \
          arpIpTarget or alone. Needs arpInterval, and a kernel with IPv6.",
-    ..BondOption::new("ns_ip6_target", "nsIp6Target", 31)
+    ..BondOption::only_in(WITH_ARP, "ns_ip6_target", "nsIp6Target", 31)
 };
 
 /// `IFLA_BOND_ARP_VALIDATE`.
@@ -210,8 +204,6 @@ pub static ARP_VALIDATE: BondOption = BondOption {
         (5, "filter_active"),
         (6, "filter_backup"),
     ]),
-    modes: WITH_ARP,
-    elsewhere: Elsewhere::Refused,
     default: "none",
     example: "\"all\"",
     needs: &[("arp_interval", "100"), ("arp_ip_target", TARGET)],
@@ -222,7 +214,7 @@ pub static ARP_VALIDATE: BondOption = BondOption {
          does not flood them to the backups, leave these out. filter, filter_active, \
          filter_backup: as none, active and backup, but only ARP and IPv6 frames count on the \
          ports that are not validated. Needs arpInterval.",
-    ..BondOption::new("arp_validate", "arpValidate", 9)
+    ..BondOption::only_in(WITH_ARP, "arp_validate", "arpValidate", 9)
 };
 
 /// `IFLA_BOND_ARP_ALL_TARGETS`.
@@ -242,15 +234,13 @@ pub static ARP_ALL_TARGETS: BondOption = BondOption {
 pub static ARP_MISSED_MAX: BondOption = BondOption {
     kind: Kind::Number { min: 1, max: 255, unit: None },
     aliases: &["missedMax"],
-    modes: WITH_ARP,
-    elsewhere: Elsewhere::Refused,
     since: "5.17",
     default: "2",
     example: "3",
     needs: &[("arp_interval", "100"), ("arp_ip_target", TARGET)],
     what: "How many intervals of arpInterval may pass without what arpValidate wants before a port \
          is down. A backup port of active-backup is given one more. Needs arpInterval.",
-    ..BondOption::new("arp_missed_max", "arpMissedMax", 30)
+    ..BondOption::only_in(WITH_ARP, "arp_missed_max", "arpMissedMax", 30)
 };
 
 // The choice of the active port, and what a fail-over does.
@@ -258,27 +248,23 @@ pub static ARP_MISSED_MAX: BondOption = BondOption {
 /// `IFLA_BOND_ACTIVE_SLAVE`.
 pub static ACTIVE_SLAVE: BondOption = BondOption {
     kind: Kind::Port,
-    modes: WITH_ACTIVE_PORT,
-    elsewhere: Elsewhere::Refused,
     since: "3.13",
     default: "the first port that is up",
     example: "\"net2\"",
     what: "The port that is active when ADD ends. Its link must be up, which is waited for, 5 s at \
          most. The next fail-over chooses anew, so CHECK does not compare it; primary is the \
          lasting choice.",
-    ..BondOption::new("active_slave", "activeSlave", 2)
+    ..BondOption::only_in(WITH_ACTIVE_PORT, "active_slave", "activeSlave", 2)
 };
 
 /// `IFLA_BOND_PRIMARY`.
 pub static PRIMARY: BondOption = BondOption {
     kind: Kind::Port,
-    modes: WITH_ACTIVE_PORT,
-    elsewhere: Elsewhere::Refused,
     default: "none",
     example: "\"net2\"",
     what: "The port that is active whenever it is up, as primaryReselect says. One of the links. \
          While it is down, the prio of the others decides.",
-    ..BondOption::new("primary", "primary", 11)
+    ..BondOption::only_in(WITH_ACTIVE_PORT, "primary", "primary", 11)
 };
 
 /// `IFLA_BOND_PRIMARY_RESELECT`.
@@ -400,27 +386,23 @@ pub static XMIT_HASH_POLICY: BondOption = BondOption {
 pub static PACKETS_PER_SLAVE: BondOption = BondOption {
     width: Width::U32,
     kind: Kind::Number { min: 0, max: 65_535, unit: None },
-    modes: &[BondMode::BalanceRr],
-    elsewhere: Elsewhere::Refused,
     default: "1",
     example: "4",
     what: "How many frames go out over one port before the next has its turn; 0 chooses at random. \
          Frames of one connection take different ways and may overtake each other, which TCP \
          takes for loss.",
-    ..BondOption::new("packets_per_slave", "packetsPerSlave", 20)
+    ..BondOption::only_in(&[BondMode::BalanceRr], "packets_per_slave", "packetsPerSlave", 20)
 };
 
 /// `IFLA_BOND_TLB_DYNAMIC_LB`.
 pub static TLB_DYNAMIC_LB: BondOption = BondOption {
-    modes: BY_LOAD,
-    elsewhere: Elsewhere::Refused,
     change: Change::WhileDown,
     since: "4.3",
     default: "on",
     example: "0",
     what: "Whether flows move between ports by their load (on), or stay where xmitHashPolicy puts \
          them (off). Old kernels take it in balance-tlb alone.",
-    ..BondOption::new("tlb_dynamic_lb", "tlbDynamicLb", 27)
+    ..BondOption::only_in(BY_LOAD, "tlb_dynamic_lb", "tlbDynamicLb", 27)
 };
 
 /// `IFLA_BOND_LP_INTERVAL`.
@@ -442,8 +424,6 @@ pub static LP_INTERVAL: BondOption = BondOption {
 pub static LACP_RATE: BondOption = BondOption {
     kind: Kind::Named(&[(0, "slow"), (1, "fast")]),
     aliases: &["adLacpRate"],
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     change: Change::WhileDown,
     default: "slow",
     example: "\"fast\"",
@@ -451,21 +431,19 @@ pub static LACP_RATE: BondOption = BondOption {
          (fast). A port is given up after three that did not come: 90 s or 3 s. This is how fast \
          a path is seen to be dead whose carrier stays; how often the bond itself sends is the \
          partner's choice.",
-    ..BondOption::new("lacp_rate", "lacpRate", 21)
+    ..BondOption::only_in(LACP, "lacp_rate", "lacpRate", 21)
 };
 
 /// `IFLA_BOND_AD_LACP_ACTIVE`.
 pub static LACP_ACTIVE: BondOption = BondOption {
     aliases: &["adLacpActive"],
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     change: Change::WhileDown,
     since: "5.15",
     default: "on",
     example: "\"off\"",
     what: "Whether LACPDUs are sent unasked (on), or only to a partner that sends some (off). Two \
          partners that are both off never form an aggregator.",
-    ..BondOption::new("lacp_active", "lacpActive", 29)
+    ..BondOption::only_in(LACP, "lacp_active", "lacpActive", 29)
 };
 
 /// `IFLA_BOND_AD_SELECT`.
@@ -500,48 +478,40 @@ pub static MIN_LINKS: BondOption = BondOption {
 pub static AD_ACTOR_SYS_PRIO: BondOption = BondOption {
     width: Width::U16,
     kind: Kind::Number { min: 1, max: 65_535, unit: None },
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     since: "4.2",
     default: "65535",
     example: "4096",
     what: "The bond's system priority in LACPDUs: the side with the lower one decides which ports \
          are used.",
-    ..BondOption::new("ad_actor_sys_prio", "adActorSysPrio", 24)
+    ..BondOption::only_in(LACP, "ad_actor_sys_prio", "adActorSysPrio", 24)
 };
 
 /// `IFLA_BOND_AD_ACTOR_SYSTEM`.
 pub static AD_ACTOR_SYSTEM: BondOption = BondOption {
     kind: Kind::Mac,
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     since: "4.2",
     default: "the bond's MAC address",
     example: "\"02:00:00:00:00:2a\"",
     what: "The system's MAC address in LACPDUs, in place of the bond's own; of one system, not of a \
          group. Two bonds with one of it look like one system to a switch.",
-    ..BondOption::new("ad_actor_system", "adActorSystem", 26)
+    ..BondOption::only_in(LACP, "ad_actor_system", "adActorSystem", 26)
 };
 
 /// `IFLA_BOND_AD_USER_PORT_KEY`.
 pub static AD_USER_PORT_KEY: BondOption = BondOption {
     width: Width::U16,
     kind: Kind::Number { min: 0, max: 1023, unit: None },
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     change: Change::WhileDown,
     since: "4.2",
     default: "0",
     example: "7",
     what: "The upper ten bits of the port key in LACPDUs; the lower six are speed and duplex. Ports \
          of one key can aggregate.",
-    ..BondOption::new("ad_user_port_key", "adUserPortKey", 25)
+    ..BondOption::only_in(LACP, "ad_user_port_key", "adUserPortKey", 25)
 };
 
 /// `IFLA_BOND_COUPLED_CONTROL`.
 pub static COUPLED_CONTROL: BondOption = BondOption {
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     change: Change::WhileDown,
     since: "6.9",
     default: "on",
@@ -549,25 +519,21 @@ pub static COUPLED_CONTROL: BondOption = BondOption {
     what: "Whether a port collects and distributes from one moment on (on), or may collect before \
          it distributes (off, the standard's independent control), which loses fewer frames when \
          a port joins.",
-    ..BondOption::new("coupled_control", "coupledControl", 32)
+    ..BondOption::only_in(LACP, "coupled_control", "coupledControl", 32)
 };
 
 /// `IFLA_BOND_BROADCAST_NEIGH`.
 pub static BROADCAST_NEIGHBOR: BondOption = BondOption {
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     since: "6.17",
     default: "off",
     example: "\"on\"",
     what: "Whether ARP and neighbour discovery go out over every port: for switches that form one \
          aggregator without telling each other what they learnt.",
-    ..BondOption::new("broadcast_neighbor", "broadcastNeighbor", 33)
+    ..BondOption::only_in(LACP, "broadcast_neighbor", "broadcastNeighbor", 33)
 };
 
 /// `IFLA_BOND_LACP_STRICT`.
 pub static LACP_STRICT: BondOption = BondOption {
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     since: "7.2",
     default: "off",
     example: "\"on\"",
@@ -576,7 +542,7 @@ pub static LACP_STRICT: BondOption = BondOption {
          up (off). With it a bond to a partner that is silent has no carrier, so that what is \
          above it notices; without it one port is used as if there were no LACP. Needs minLinks \
          of 1 or more: none at all are enough for 0.",
-    ..BondOption::new("lacp_strict", "lacpStrict", 34)
+    ..BondOption::only_in(LACP, "lacp_strict", "lacpStrict", 34)
 };
 
 // Options of a port.
@@ -586,15 +552,13 @@ pub static PRIO: BondOption = BondOption {
     width: Width::U32,
     kind: Kind::Number { min: i32::MIN as i64, max: i32::MAX as i64, unit: None },
     scope: Scope::Port,
-    modes: WITH_ACTIVE_PORT,
-    elsewhere: Elsewhere::Refused,
     since: "6.0",
     default: "0",
     example: "10",
     what: "The port's rank when an active port is chosen: of those that are up the highest is \
          active, and one that comes back takes over as primaryReselect says. A primary that is up \
          takes precedence over any prio.",
-    ..BondOption::new("prio", "prio", 9)
+    ..BondOption::only_in(WITH_ACTIVE_PORT, "prio", "prio", 9)
 };
 
 /// `IFLA_BOND_SLAVE_QUEUE_ID`.
@@ -619,14 +583,12 @@ pub static ACTOR_PORT_PRIO: BondOption = BondOption {
     width: Width::U16,
     kind: Kind::Number { min: 0, max: 65_535, unit: None },
     scope: Scope::Port,
-    modes: LACP,
-    elsewhere: Elsewhere::Refused,
     since: "6.18",
     default: "255",
     example: "100",
     what: "The port's priority in LACPDUs, where the lower goes first for the partner. With adSelect \
          actor_port_prio the kernel chooses the aggregator by it, and there the higher goes first.",
-    ..BondOption::new("actor_port_prio", "actorPortPrio", 10)
+    ..BondOption::only_in(LACP, "actor_port_prio", "actorPortPrio", 10)
 };
 
 #[cfg(test)]
