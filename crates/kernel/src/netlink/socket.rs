@@ -32,8 +32,6 @@ pub(crate) struct Socket {
     inner: netlink_sys::Socket,
     sequence: u32,
     buffer: Vec<u8>,
-    /// Whether `NETLINK_GET_STRICT_CHK` is set.
-    strict: bool,
 }
 
 impl Socket {
@@ -41,7 +39,7 @@ impl Socket {
     pub(crate) fn open() -> Result<Self> {
         let inner = connect()
             .map_err(|source| Error::Socket { action: "open a netlink socket", source })?;
-        Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES), strict: false })
+        Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
     /// Returns the cookie of the socket's namespace (`SO_NETNS_COOKIE`); none before kernel 5.14.
@@ -100,13 +98,6 @@ impl Socket {
         message: &Message,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Vec<T>> {
-        if !self.strict {
-            // The dump is filtered by what the request says, instead of ignoring it.
-            self.inner
-                .set_netlink_get_strict_chk(true)
-                .map_err(|source| Error::Socket { action: "set up a netlink socket", source })?;
-            self.strict = true;
-        }
         for _ in 0..DUMP_ATTEMPTS {
             let mut objects = Vec::new();
             let end = self.exchange(action, message, NLM_F_DUMP, &mut |payload| {
@@ -173,6 +164,8 @@ fn connect() -> io::Result<netlink_sys::Socket> {
     // A connected socket takes nothing from other processes; the kernel binds it.
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.set_ext_ack(true)?;
+    // A dump is filtered by what the request says, instead of ignoring it.
+    socket.set_netlink_get_strict_chk(true)?;
     Ok(socket)
 }
 
