@@ -47,7 +47,7 @@ pub struct NamedNetns {
 impl NamedNetns {
     /// Makes the namespace, with its loopback up; it is an error when the name is taken.
     pub fn create(name: &str) -> Result<Self> {
-        let path = path_of(name)?;
+        let path = Self::path_of(name)?;
         let wrong = |what: &str, error: io::Error| error_at(&path, format!("{what}: {error}"));
         let mut directory = fs::DirBuilder::new();
         directory.recursive(true).mode(0o755);
@@ -73,7 +73,10 @@ impl NamedNetns {
             }
             Err(error) => return Err(wrong("it cannot be made", error)),
         }
-        let made = std::thread::scope(|scope| join(scope.spawn(|| create_at(&path))));
+        let made = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| create_at(&path));
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
         drop(lock);
         match made {
             Ok(()) => Ok(Self { path }),
@@ -87,12 +90,19 @@ impl NamedNetns {
 
     /// Returns the path that the namespace of this name has while it is there.
     pub fn path_of(name: &str) -> Result<PathBuf> {
-        path_of(name)
+        let reason = match name {
+            "" => "its name is empty",
+            "." | ".." => "its name is a directory's",
+            _ if name.contains(['/', '\0']) => "its name holds `/` or NUL",
+            _ if name.len() > MAX_NAME_BYTES => "its name has more than 255 bytes",
+            _ => return Ok(Path::new(DIRECTORY).join(name)),
+        };
+        Err(error_at(&Path::new(DIRECTORY).join(name), reason))
     }
 
     /// The namespace of this name, if it is there.
     pub fn find(name: &str) -> Result<Option<Self>> {
-        let path = path_of(name)?;
+        let path = Self::path_of(name)?;
         Ok(is_netns(&path).then_some(Self { path }))
     }
 
@@ -116,17 +126,6 @@ impl NamedNetns {
             _ => Ok(()),
         }
     }
-}
-
-fn path_of(name: &str) -> Result<PathBuf> {
-    let reason = match name {
-        "" => "its name is empty",
-        "." | ".." => "its name is a directory's",
-        _ if name.contains(['/', '\0']) => "its name holds `/` or NUL",
-        _ if name.len() > MAX_NAME_BYTES => "its name has more than 255 bytes",
-        _ => return Ok(Path::new(DIRECTORY).join(name)),
-    };
-    Err(error_at(&Path::new(DIRECTORY).join(name), reason))
 }
 
 fn error_at(path: &Path, reason: impl Into<String>) -> Error {
@@ -256,10 +255,6 @@ fn set(netns: BorrowedFd<'_>) -> io::Result<()> {
     Ok(move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?)
 }
 
-fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,10 +263,11 @@ mod tests {
     fn name_that_leaves_the_directory_is_refused() {
         let long = "n".repeat(256);
         for name in ["", ".", "..", "a/b", "../x", "a\0b", &long] {
-            assert!(path_of(name).is_err(), "{name:?} was accepted");
+            assert!(NamedNetns::path_of(name).is_err(), "{name:?} was accepted");
             assert!(NamedNetns::find(name).is_err(), "{name:?} was looked for");
         }
-        assert_eq!(path_of("demo-bondpod1").unwrap(), Path::new("/run/netns/demo-bondpod1"));
+        let path = NamedNetns::path_of("demo-bondpod1").unwrap();
+        assert_eq!(path, Path::new("/run/netns/demo-bondpod1"));
     }
 
     #[test]

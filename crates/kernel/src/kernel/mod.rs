@@ -58,7 +58,7 @@ impl Kernel {
         // Between the look and the opening the path may have been given to the next pod.
         let is_same =
             kernel.pod.is_none() || kernel.netns_identity(&netns.path)?.as_ref() == Some(netns);
-        Ok(if is_same { kernel } else { kernel.without_pod() })
+        Ok(if is_same { kernel } else { Self { pod: None, ..kernel } })
     }
 
     /// Returns the same for a namespace of which only the path is known.
@@ -82,12 +82,6 @@ impl Kernel {
     pub fn netns_identity(&self, path: &Path) -> Result<Option<NetnsIdentity>> {
         let Some(pod) = &self.pod else { return Ok(None) };
         NetnsIdentity::of_open(path, pod.namespace(), pod.cookie()).map(Some)
-    }
-
-    /// Closes the pod's namespace.
-    #[must_use]
-    pub fn without_pod(self) -> Self {
-        Self { pod: None, ..self }
     }
 
     /// Returns whether a pod's namespace is open.
