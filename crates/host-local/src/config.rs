@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use podbond_cni::{Failure, NetConf, Route, Version};
 use serde::Deserialize;
 
-use crate::error::Error;
+use crate::error::{Error, joined};
 use crate::range::{Problem, Range, RangeSet, RawRange};
 
 /// Where the reference plugin keeps its files when `dataDir` is not given.
@@ -105,8 +105,7 @@ impl Config {
 
     /// Returns all ranges, for messages.
     pub(crate) fn ranges(&self) -> String {
-        let sets: Vec<String> = self.sets.iter().map(RangeSet::to_string).collect();
-        sets.join("; ")
+        joined(&self.sets, "; ")
     }
 
     /// Returns the addresses of a set that may be given, in the order in which they are tried after

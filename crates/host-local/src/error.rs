@@ -1,6 +1,5 @@
 //! Why host-local cannot serve a command, and with which CNI error code.
 
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -77,20 +76,13 @@ pub(crate) enum Error {
     State(#[from] podbond_state::Error),
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("{}", Several(.0))]
+    #[error("{}", joined(.0, "; "))]
     Several(Vec<Error>),
 }
 
-/// Displays errors one after the other.
-struct Several<'e>(&'e [Error]);
-
-impl fmt::Display for Several<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, error) in self.0.iter().enumerate() {
-            write!(f, "{}{error}", if position == 0 { "" } else { "; " })?;
-        }
-        Ok(())
-    }
+/// Returns the texts of some things, one after the other.
+pub(crate) fn joined(items: &[impl ToString], separator: &str) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
 impl Error {
