@@ -1,7 +1,7 @@
 //! Writes objects as manifests, for records on disk: what people write and what is stored have one form
 //! and one reader.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::manifest::Kind;
 use crate::{Management, Nad, NicSelector, ObjectKey, SriovNetworkNodePolicy};
@@ -18,24 +18,28 @@ impl Nad {
 impl SriovNetworkNodePolicy {
     /// Returns the manifest that [`read_manifests`](crate::read_manifests) reads as this policy.
     pub fn to_manifest(&self) -> Value {
-        let mut spec = json!({
+        let NicSelector { vendor, device_id, root_devices, pf_names } = &self.nic_selector;
+        let pf_names: Vec<_> = pf_names.iter().map(ToString::to_string).collect();
+        // Null is read as absent.
+        let spec = json!({
             "resourceName": self.resource_name,
             "nodeSelector": self.node_selector,
             "priority": self.priority,
             "numVfs": self.num_vfs,
-            "nicSelector": nic_selector(&self.nic_selector),
+            "mtu": self.mtu,
+            "nicSelector": {
+                "vendor": vendor.map(|id| id.to_string()),
+                "deviceID": device_id.map(|id| id.to_string()),
+                "rootDevices": root_devices,
+                "pfNames": pf_names,
+            },
             "deviceType": self.device_type,
+            "linkType": self.link_type,
             "externallyManaged": self.management == Management::External,
             "isRdma": self.is_rdma,
             "needVhostNet": self.need_vhost_net,
             "excludeTopology": self.exclude_topology,
         });
-        if let Some(mtu) = self.mtu {
-            spec["mtu"] = mtu.into();
-        }
-        if let Some(link_type) = self.link_type {
-            spec["linkType"] = json!(link_type);
-        }
         header(Kind::SriovNetworkNodePolicy, &self.key, &spec)
     }
 }
@@ -47,19 +51,6 @@ fn header(kind: Kind, key: &ObjectKey, spec: &Value) -> Value {
         "metadata": {"name": key.name, "namespace": key.namespace},
         "spec": spec,
     })
-}
-
-fn nic_selector(selector: &NicSelector) -> Value {
-    let NicSelector { vendor, device_id, root_devices, pf_names } = selector;
-    let pf_names: Vec<_> = pf_names.iter().map(ToString::to_string).collect();
-    let fields = [
-        ("vendor", vendor.map(|id| json!(id.to_string()))),
-        ("deviceID", device_id.map(|id| json!(id.to_string()))),
-        ("rootDevices", Some(json!(root_devices))),
-        ("pfNames", Some(json!(pf_names))),
-    ];
-    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(given.collect::<Map<_, _>>())
 }
 
 #[cfg(test)]
