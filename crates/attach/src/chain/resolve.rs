@@ -27,7 +27,10 @@ impl Chain {
         default_network: Option<&DefaultNetwork>,
     ) -> Result<Self, Error> {
         let text = pod.annotations.get(NETWORKS_ANNOTATION).map_or("", String::as_str);
-        let wrong = |reason| bad_annotation(&pod.key, reason);
+        let wrong = |reason: NetworksError| Error::Networks {
+            pod: pod.key.clone(),
+            reason: Box::new(reason),
+        };
         let selections = parse_networks(text).map_err(wrong)?;
         let mut attachments = Vec::new();
         if let Some(default) = default_network {
@@ -38,20 +41,17 @@ impl Chain {
                 default.configs.clone(),
             ));
         }
-        let mut names = InterfaceNames::default();
+        let mut names = BTreeMap::new();
         for (number, selection) in (1..).zip(&selections) {
             let nad = look_up(pod, selection, number, source)?;
             let ifname = match &selection.interface {
                 Some(name) => name.clone(),
                 None => interface_name(&format!("net{number}")).map_err(wrong)?,
             };
-            names.take(&ifname, number).map_err(|taken| Error::IfnameTaken {
-                pod: pod.key.clone(),
-                number,
-                nad: Box::new(nad.key.clone()),
-                ifname: ifname.clone(),
-                taken,
-            })?;
+            if let Some(taken) = taken_by(&ifname, names.insert(ifname.clone(), number)) {
+                let (pod, nad) = (pod.key.clone(), Box::new(nad.key));
+                return Err(Error::IfnameTaken { pod, number, nad, ifname, taken });
+            }
             attachments.push(attachment(nad, ifname, selection)?);
         }
         keep_bond_ports_down(&mut attachments);
@@ -59,30 +59,16 @@ impl Chain {
     }
 }
 
-/// The pod's interface names, each with the number of its element.
-#[derive(Default)]
-struct InterfaceNames(BTreeMap<LinkName, usize>);
-
-impl InterfaceNames {
-    /// Gives a name to an element. "If the requested interface name is already used by a previous network attachment, the
-    /// implementation must fail the current network attachment" (multi-net-spec 1.3, section
-    /// 4.1.2.1.5). eth0 is refused even without a default network: a pod that a cluster would
-    /// refuse is refused here.
-    fn take(&mut self, name: &LinkName, number: usize) -> Result<(), TakenBy> {
-        match name.as_str() {
-            "lo" => return Err(TakenBy::Loopback),
-            ETH0 => return Err(TakenBy::DefaultNetwork),
-            _ => {}
-        }
-        match self.0.insert(name.clone(), number) {
-            Some(first) => Err(TakenBy::Element(first)),
-            None => Ok(()),
-        }
+/// Returns what has an interface name already, where `earlier` is the element that it was given to before.
+/// "If the requested interface name is already used by a previous network attachment, the implementation
+/// must fail the current network attachment" (multi-net-spec 1.3, section 4.1.2.1.5). eth0 is refused even
+/// without a default network: a pod that a cluster would refuse is refused here.
+fn taken_by(name: &LinkName, earlier: Option<usize>) -> Option<TakenBy> {
+    match name.as_str() {
+        "lo" => Some(TakenBy::Loopback),
+        ETH0 => Some(TakenBy::DefaultNetwork),
+        _ => earlier.map(TakenBy::Element),
     }
-}
-
-fn bad_annotation(pod: &ObjectKey, reason: NetworksError) -> Error {
-    Error::Networks { pod: pod.clone(), reason: Box::new(reason) }
 }
 
 /// Returns the NAD of a selection.
