@@ -18,31 +18,38 @@ pub enum Error {
         problem: String,
     },
     /// A document is YAML, but not a Kubernetes object.
-    #[error("{origin}: document {document}: {path} {reason}")]
+    #[error("{origin}: document {document}: {error}")]
     Document {
         /// File or stream.
         origin: String,
         /// Position in the stream, from 1; empty documents count.
         document: usize,
-        /// Path of the field, as `items[0].kind`.
-        path: String,
-        /// What is wrong with it.
+        /// The field, as `items[0].kind`.
         #[source]
-        reason: Box<Reason>,
+        error: FieldError,
     },
     /// A field of an object is wrong.
-    #[error("{origin}: {object}: {path} {reason}")]
+    #[error("{origin}: {object}: {error}")]
     Field {
         /// File or stream.
         origin: String,
         /// Kind and name, as `SriovNetwork demo/sriovnet1`.
         object: String,
-        /// Path of the field, as `spec.nicSelector.pfNames[0]`.
-        path: String,
-        /// What is wrong with it.
+        /// The field.
         #[source]
-        reason: Box<Reason>,
+        error: FieldError,
     },
+}
+
+/// A field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {reason}")]
+pub struct FieldError {
+    /// Path of the field, as `spec.nicSelector.pfNames[0]`.
+    pub path: String,
+    /// What is wrong with it.
+    #[source]
+    pub reason: Box<Reason>,
 }
 
 /// What is wrong with a field. Reads on from the field's path.

@@ -1,4 +1,4 @@
-//! Reads the fields of a Kubernetes object; each error has the object's name and the field's path.
+//! Reads the fields of a Kubernetes object, or of JSON in one; each error has the field's path.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,43 +7,25 @@ use std::str::FromStr;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use serde_json::{Map, Value};
 
-use crate::{Error, Reason};
+use crate::{FieldError, Reason};
 
-/// Whose fields are read: what each error names first.
+/// The fields of one JSON object. Null counts as absent, as in a cluster, and so does an empty text.
 #[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) origin: String,
-    pub(crate) object: String,
-}
-
-impl Site {
-    pub(crate) fn error(&self, path: String, reason: Reason) -> Error {
-        Error::Field {
-            origin: self.origin.clone(),
-            object: self.object.clone(),
-            path,
-            reason: Box::new(reason),
-        }
-    }
-}
-
-/// The fields of one JSON object within a Kubernetes object. Null counts as absent, as in a
-/// cluster, and so does an empty text.
-#[derive(Debug)]
-pub(crate) struct Fields<'a> {
-    site: &'a Site,
+pub struct Fields<'a> {
+    /// Of this object within the whole; empty for the whole.
     path: String,
     map: Option<&'a Map<String, Value>>,
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn root(site: &'a Site, map: &'a Map<String, Value>) -> Self {
-        Self { site, path: String::new(), map: Some(map) }
+    /// Returns the fields of a whole object.
+    pub fn root(map: &'a Map<String, Value>) -> Self {
+        Self { path: String::new(), map: Some(map) }
     }
 
     /// Returns the error of field `name`.
-    pub(crate) fn error(&self, name: &str, reason: impl Into<Reason>) -> Error {
-        self.site.error(self.path_of(name), reason.into())
+    pub(crate) fn error(&self, name: &str, reason: impl Into<Reason>) -> FieldError {
+        FieldError { path: self.path_of(name), reason: Box::new(reason.into()) }
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -54,21 +36,26 @@ impl<'a> Fields<'a> {
         self.map?.get(name).filter(|value| !value.is_null())
     }
 
-    fn unexpected(&self, name: &str, value: &Value, expected: impl Into<String>) -> Error {
-        self.error(name, Reason::unexpected(show(value), expected))
+    fn unexpected(&self, name: &str, value: &Value, expected: impl Into<String>) -> FieldError {
+        self.error(name, Reason::unexpected(excerpt(value), expected))
+    }
+
+    /// Reads an object as it is; none where it is absent.
+    pub fn map(&self, name: &str) -> Result<Option<&'a Map<String, Value>>, FieldError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(map)),
+            Some(other) => Err(self.unexpected(name, other, "a map of fields")),
+        }
     }
 
     /// Returns the fields of the object in field `name`; no fields where it is absent.
-    pub(crate) fn object(&self, name: &str) -> Result<Self, Error> {
-        let map = match self.get(name) {
-            None => None,
-            Some(Value::Object(map)) => Some(map),
-            Some(other) => return Err(self.unexpected(name, other, "a map of fields")),
-        };
-        Ok(Self { site: self.site, path: self.path_of(name), map })
+    pub(crate) fn object(&self, name: &str) -> Result<Self, FieldError> {
+        Ok(Self { path: self.path_of(name), map: self.map(name)? })
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
+    /// Reads a text; none where it is absent or empty.
+    pub fn text(&self, name: &str) -> Result<Option<&'a str>, FieldError> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -79,26 +66,27 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(crate) fn required_text(&self, name: &str, expected: &str) -> Result<&'a str, Error> {
+    pub(crate) fn required_text(&self, name: &str, expected: &str) -> Result<&'a str, FieldError> {
         self.text(name)?.ok_or_else(|| self.error(name, Reason::missing(expected)))
     }
 
     /// Reads a text that is a `T`.
-    pub(crate) fn parsed<T>(&self, name: &str) -> Result<Option<T>, Error>
+    pub fn parsed<T>(&self, name: &str) -> Result<Option<T>, FieldError>
     where
         T: FromStr<Err: Into<Reason>>,
     {
         self.text(name)?.map(|text| self.parse(name, text)).transpose()
     }
 
-    pub(crate) fn required<T>(&self, name: &str, expected: &str) -> Result<T, Error>
+    /// Reads a text that is a `T` and must be there.
+    pub fn required<T>(&self, name: &str, expected: &str) -> Result<T, FieldError>
     where
         T: FromStr<Err: Into<Reason>>,
     {
         self.parse(name, self.required_text(name, expected)?)
     }
 
-    fn parse<T>(&self, name: &str, text: &str) -> Result<T, Error>
+    fn parse<T>(&self, name: &str, text: &str) -> Result<T, FieldError>
     where
         T: FromStr<Err: Into<Reason>>,
     {
@@ -110,7 +98,7 @@ impl<'a> Fields<'a> {
         &self,
         name: &str,
         range: RangeInclusive<u32>,
-    ) -> Result<Option<T>, Error>
+    ) -> Result<Option<T>, FieldError>
     where
         T: TryFrom<u32>,
     {
@@ -128,7 +116,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads `true` or `false`; absent is `false`.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Error> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, FieldError> {
         match self.get(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
@@ -138,7 +126,7 @@ impl<'a> Fields<'a> {
 
     /// Reads one of the words of an enum. A YAML 1.1 writer leaves `on` and `off` without quotes, which
     /// some readers take for booleans: these are read as the words.
-    pub(crate) fn choice<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+    pub(crate) fn choice<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, FieldError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let word = match value {
             Value::String(text) if text.is_empty() => return Ok(None),
@@ -157,30 +145,40 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a list of texts, each a `T`; absent is empty.
-    pub(crate) fn list<T>(&self, name: &str) -> Result<Vec<T>, Error>
+    pub(crate) fn list<T>(&self, name: &str) -> Result<Vec<T>, FieldError>
     where
         T: FromStr<Err: Into<Reason>>,
     {
+        let items = self.items(name, "a text in quotes", |item| item.as_str())?;
+        let items = items.into_iter().enumerate();
+        items.map(|(at, text)| self.parse(&format!("{name}[{at}]"), text)).collect()
+    }
+
+    /// Reads a list, each item as `read` returns it; absent is empty. An item of which that returns none is
+    /// an error, and `expected` says what to write.
+    pub fn items<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Vec<T>, FieldError> {
         let items = match self.get(name) {
             None => return Ok(Vec::new()),
-            Some(Value::Array(items)) => items,
-            Some(other) => return Err(self.unexpected(name, other, "a list of texts")),
+            Some(Value::Array(items)) => items.iter().enumerate(),
+            Some(other) => return Err(self.unexpected(name, other, "a list in brackets")),
         };
-        let mut list = Vec::with_capacity(items.len());
-        for (position, item) in items.iter().enumerate() {
-            let name = format!("{name}[{position}]");
-            let Value::String(text) = item else {
-                return Err(self.unexpected(&name, item, "a text in quotes"));
-            };
-            list.push(self.parse(&name, text)?);
-        }
-        Ok(list)
+        items
+            .map(|(at, item)| {
+                let unexpected = || self.unexpected(&format!("{name}[{at}]"), item, expected);
+                read(item).ok_or_else(unexpected)
+            })
+            .collect()
     }
 
     /// Reads a map of texts, as labels and annotations are; absent is empty.
-    pub(crate) fn text_map(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
+    pub(crate) fn text_map(&self, name: &str) -> Result<BTreeMap<String, String>, FieldError> {
         let mut texts = BTreeMap::new();
-        for (key, value) in self.object(name)?.map.into_iter().flatten() {
+        for (key, value) in self.map(name)?.into_iter().flatten() {
             let Value::String(text) = value else {
                 let expected = format!("it in quotes, as {:?}", value.to_string());
                 return Err(self.unexpected(&format!("{name}[{key:?}]"), value, expected));
@@ -191,8 +189,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Returns a value as an error shows it: JSON, cut where it becomes long.
-pub(crate) fn show(value: &Value) -> String {
+/// Returns a value as an error shows it: JSON, cut at 60 characters.
+pub fn excerpt(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();
     if text.chars().count() <= LONGEST {

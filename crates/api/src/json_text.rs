@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::Reason;
-use crate::fields::show;
+use crate::fields::excerpt;
 
 /// How much of the text is shown on each side of the place of an error, in characters.
 const NEAR: usize = 15;
@@ -13,7 +13,7 @@ const NEAR: usize = 15;
 pub(crate) fn object(text: &str) -> Result<Map<String, Value>, Reason> {
     match parse(text)? {
         Value::Object(map) => Ok(map),
-        other => Err(Reason::unexpected(show(&other), "a JSON object in braces")),
+        other => Err(Reason::unexpected(excerpt(&other), "a JSON object in braces")),
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn objects(text: &str) -> Result<Vec<Map<String, Value>>, Reason> {
         .map(|value| match value {
             Value::Object(map) => Ok(map),
             other => Err(Reason::unexpected(
-                format!("a list with {} in it", show(&other)),
+                format!("a list with {} in it", excerpt(&other)),
                 "JSON objects with a comma between them, without brackets around them",
             )),
         })

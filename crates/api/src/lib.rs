@@ -23,7 +23,8 @@ mod render;
 mod selector;
 mod write;
 
-pub use error::{Error, Reason};
+pub use error::{Error, FieldError, Reason};
+pub use fields::{Fields, excerpt};
 pub use manifest::{Object, read_manifests};
 pub use nad::{Nad, RESOURCE_NAME_ANNOTATION};
 pub use network::{LinkState, LogLevel, SriovNetwork, Switch, Vlan, VlanProto};

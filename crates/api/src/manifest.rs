@@ -3,8 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::fields::{Fields, Site, show};
-use crate::{Error, Nad, Namespace, ObjectKey, Pod, Reason, SriovNetwork, SriovNetworkNodePolicy};
+use crate::fields::{Fields, excerpt};
+use crate::{
+    Error, FieldError, Nad, Namespace, ObjectKey, Pod, Reason, SriovNetwork, SriovNetworkNodePolicy,
+};
 
 /// One object of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +138,7 @@ impl Place<'_> {
         Error::Document {
             origin: self.origin.to_owned(),
             document: self.document,
-            path,
-            reason: Box::new(reason),
+            error: FieldError { path, reason: Box::new(reason) },
         }
     }
 
@@ -149,7 +150,7 @@ impl Place<'_> {
     ) -> Result<(), Error> {
         let Value::Object(map) = value else {
             let expected = "a Kubernetes object with apiVersion, kind and metadata";
-            return Err(self.error("content", Reason::unexpected(show(value), expected)));
+            return Err(self.error("content", Reason::unexpected(excerpt(value), expected)));
         };
         let of_list = item_type.map(|item| item.kind);
         let kind = self.header(map, "kind", of_list, "the kind of object, as Pod")?;
@@ -196,10 +197,18 @@ impl Place<'_> {
         let Some(kind_of) = Kind::ALL.into_iter().find(|one| one.name() == kind) else {
             return Ok(Object::Other { kind: kind.to_owned(), name });
         };
-        let site = Site { origin: self.origin.to_owned(), object: format!("{kind} {name}") };
-        let root = Fields::root(&site, map);
-        if api_version != kind_of.api_version() {
-            let reason = Reason::unexpected(format!("{api_version:?}"), kind_of.api_version());
+        kind_of.read(&Fields::root(map), api_version).map_err(|error| Error::Field {
+            origin: self.origin.to_owned(),
+            object: format!("{kind} {name}"),
+            error,
+        })
+    }
+}
+
+impl Kind {
+    fn read(self, root: &Fields<'_>, api_version: &str) -> Result<Object, FieldError> {
+        if api_version != self.api_version() {
+            let reason = Reason::unexpected(format!("{api_version:?}"), self.api_version());
             return Err(root.error("apiVersion", reason));
         }
         let metadata = root.object("metadata")?;
@@ -207,15 +216,14 @@ impl Place<'_> {
             namespace: metadata.parsed::<Namespace>("namespace")?.unwrap_or_default(),
             name: metadata.required("name", "the object's name")?,
         };
-        Ok(match kind_of {
-            Kind::Nad => Object::Nad(Nad::read(key, &metadata, &root.object("spec")?)?),
-            Kind::Pod => Object::Pod(Pod::read(key, &metadata)?),
-            Kind::SriovNetworkNodePolicy => Object::SriovNetworkNodePolicy(
-                SriovNetworkNodePolicy::read(key, &root.object("spec")?)?,
-            ),
-            Kind::SriovNetwork => {
-                Object::SriovNetwork(SriovNetwork::read(key, &root.object("spec")?)?)
+        let spec = || root.object("spec");
+        Ok(match self {
+            Self::Nad => Object::Nad(Nad::read(key, &metadata, &spec()?)?),
+            Self::Pod => Object::Pod(Pod::read(key, &metadata)?),
+            Self::SriovNetworkNodePolicy => {
+                Object::SriovNetworkNodePolicy(SriovNetworkNodePolicy::read(key, &spec()?)?)
             }
+            Self::SriovNetwork => Object::SriovNetwork(SriovNetwork::read(key, &spec()?)?),
         })
     }
 }

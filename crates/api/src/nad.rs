@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fields::Fields;
-use crate::{Error, ObjectKey, Reason, ResourceName, json_text};
+use crate::{FieldError, ObjectKey, Reason, ResourceName, json_text};
 
 /// The annotation of a NAD that ties it to a device resource: `openshift.io/sriovnic1`.
 pub const RESOURCE_NAME_ANNOTATION: &str = "k8s.v1.cni.cncf.io/resourceName";
@@ -27,7 +27,7 @@ impl Nad {
         key: ObjectKey,
         metadata: &Fields<'_>,
         spec: &Fields<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, FieldError> {
         let annotations = metadata.text_map("annotations")?;
         let resource = resource(&annotations).map_err(|error| {
             metadata.error(&format!("annotations[{RESOURCE_NAME_ANNOTATION:?}]"), error)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::fields::Fields;
-use crate::{Error, Namespace, ObjectKey, Reason, ResourceName, json_text};
+use crate::{FieldError, Namespace, ObjectKey, Reason, ResourceName, json_text};
 
 /// A `SriovNetwork` (`sriovnetwork.openshift.io/v1`): a network over the VFs of one resource, from
 /// which [`render`](crate::render) makes the NAD.
@@ -97,7 +97,7 @@ pub enum LogLevel {
 }
 
 impl SriovNetwork {
-    pub(crate) fn read(key: ObjectKey, spec: &Fields<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(key: ObjectKey, spec: &Fields<'_>) -> Result<Self, FieldError> {
         let resource_name =
             spec.required("resourceName", "the resource whose VFs the network uses")?;
         let (min_tx_rate, max_tx_rate) = rates(spec)?;
@@ -122,7 +122,7 @@ impl SriovNetwork {
 
 /// Reads the VLAN. The sriov plugin refuses a priority or a service tag without one, and so does this,
 /// before a pod waits for it.
-fn vlan(spec: &Fields<'_>) -> Result<Vlan, Error> {
+fn vlan(spec: &Fields<'_>) -> Result<Vlan, FieldError> {
     let id = spec.integer("vlan", 0..=4094)?.unwrap_or(0);
     let qos = spec.integer("vlanQoS", 0..=7)?.unwrap_or(0);
     let proto = spec.choice("vlanProto")?;
@@ -135,7 +135,7 @@ fn vlan(spec: &Fields<'_>) -> Result<Vlan, Error> {
     Err(spec.error(field, Reason::conflict(given, "spec.vlan is 0", help)))
 }
 
-fn rates(spec: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Error> {
+fn rates(spec: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), FieldError> {
     let min: Option<u32> = spec.integer("minTxRate", 0..=u32::MAX)?;
     let max: Option<u32> = spec.integer("maxTxRate", 0..=u32::MAX)?;
     match (min, max) {
@@ -148,12 +148,12 @@ fn rates(spec: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Error> {
     }
 }
 
-fn json_object(spec: &Fields<'_>, name: &str) -> Result<Option<Map<String, Value>>, Error> {
+fn json_object(spec: &Fields<'_>, name: &str) -> Result<Option<Map<String, Value>>, FieldError> {
     let Some(text) = spec.text(name)? else { return Ok(None) };
     json_text::object(text).map(Some).map_err(|reason| spec.error(name, reason))
 }
 
-fn meta_plugins(spec: &Fields<'_>) -> Result<Vec<Map<String, Value>>, Error> {
+fn meta_plugins(spec: &Fields<'_>) -> Result<Vec<Map<String, Value>>, FieldError> {
     let Some(text) = spec.text("metaPlugins")? else { return Ok(Vec::new()) };
     let plugins = json_text::objects(text).map_err(|reason| spec.error("metaPlugins", reason))?;
     for (position, plugin) in plugins.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::fields::Fields;
-use crate::{Error, ObjectKey};
+use crate::{FieldError, ObjectKey};
 
 /// The annotation of a pod that lists the networks that it asks for.
 pub const NETWORKS_ANNOTATION: &str = "k8s.v1.cni.cncf.io/networks";
@@ -26,7 +26,7 @@ impl Pod {
         self.annotations.get(NETWORKS_ANNOTATION).map(String::as_str)
     }
 
-    pub(crate) fn read(key: ObjectKey, metadata: &Fields<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(key: ObjectKey, metadata: &Fields<'_>) -> Result<Self, FieldError> {
         Ok(Self {
             key,
             uid: metadata.text("uid")?.map(str::to_owned),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::Fields;
-use crate::{Error, NicSelector, ObjectKey, Reason, ResourceName};
+use crate::{FieldError, NicSelector, ObjectKey, Reason, ResourceName};
 
 /// A `SriovNetworkNodePolicy` (`sriovnetwork.openshift.io/v1`): how many VFs the selected PFs get,
 /// and the resource that they belong to.
@@ -72,7 +72,7 @@ pub enum Management {
 }
 
 impl SriovNetworkNodePolicy {
-    pub(crate) fn read(key: ObjectKey, spec: &Fields<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(key: ObjectKey, spec: &Fields<'_>) -> Result<Self, FieldError> {
         let resource_name =
             spec.required("resourceName", "the name of the pool that the VFs go into")?;
         refuse_switchdev(spec)?;
@@ -102,7 +102,7 @@ impl SriovNetworkNodePolicy {
         Ok(policy)
     }
 
-    fn check_ranges(&self, spec: &Fields<'_>) -> Result<(), Error> {
+    fn check_ranges(&self, spec: &Fields<'_>) -> Result<(), FieldError> {
         for (position, pf) in self.nic_selector.pf_names.iter().enumerate() {
             if pf.vfs.is_some_and(|vfs| vfs.last() >= self.num_vfs) {
                 let (num_vfs, last) = (self.num_vfs, self.num_vfs - 1);
@@ -117,7 +117,7 @@ impl SriovNetworkNodePolicy {
         Ok(())
     }
 
-    fn check_rdma(&self, spec: &Fields<'_>) -> Result<(), Error> {
+    fn check_rdma(&self, spec: &Fields<'_>) -> Result<(), FieldError> {
         if self.is_rdma && self.device_type == DeviceType::VfioPci {
             let help = "set spec.deviceType to netdevice, or leave isRdma out";
             let reason = Reason::conflict("true", "spec.deviceType is vfio-pci", help);
@@ -135,7 +135,7 @@ enum EswitchMode {
 }
 
 /// Refuses the modes that give VFs of another kind than podbond attaches.
-fn refuse_switchdev(spec: &Fields<'_>) -> Result<(), Error> {
+fn refuse_switchdev(spec: &Fields<'_>) -> Result<(), FieldError> {
     if let Some(EswitchMode::Switchdev) = spec.choice("eSwitchMode")? {
         let reason = Reason::unsupported("switchdev", "write legacy, or leave it out");
         return Err(spec.error("eSwitchMode", reason));

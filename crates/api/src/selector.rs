@@ -6,7 +6,7 @@ use std::str::FromStr;
 use podbond_names::{LinkName, PciAddress};
 
 use crate::fields::Fields;
-use crate::{Error, Reason};
+use crate::{FieldError, Reason};
 
 /// Which PFs a policy is for. Each field that is given must match; at least one is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct VfRange {
 }
 
 impl NicSelector {
-    pub(crate) fn read(spec: &Fields<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(spec: &Fields<'_>) -> Result<Self, FieldError> {
         let fields = spec.object("nicSelector")?;
         if let Some(filter) = fields.text("netFilter")? {
             let help = "select by vendor, deviceID, rootDevices or pfNames";

@@ -23,7 +23,6 @@ mod del;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod json;
 mod network_status;
 mod selections;
 mod status;
@@ -37,5 +36,5 @@ pub use chain::{Attachment, Chain, DefaultNetwork, DeviceRequest, default_networ
 pub use check::Checked;
 pub use error::{AttachmentId, ConfigError, ElementError, Error, NetworksError, TakenBy};
 pub use network_status::{DeviceInfo, NetworkStatus, annotation, statuses_of};
-pub use selections::{Bandwidth, PortMapping, Protocol, Selection, parse_networks};
+pub use selections::{Selection, parse_networks};
 pub use traits::{Device, Devices, Source};

@@ -25,10 +25,8 @@ impl Network {
         if text.trim().is_empty() {
             return Err(ConfigError::Empty);
         }
-        let mut object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-            let (line, column, problem) = crate::json::place(&error);
-            ConfigError::Json { line, column, problem }
-        })?;
+        let mut object: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| ConfigError::Json { problem: error.to_string() })?;
         if let Some(name) = default_name.filter(|_| is_blank(object.get("name"))) {
             object.insert("name".to_owned(), name.into());
         }
@@ -137,24 +135,18 @@ fn set_runtime_config(plugin: &mut Map<String, Value>, capability: &str, value: 
 }
 
 /// Returns what a selection asks of plugins: the annotation's key, the capability, and the value.
-fn capabilities_of(selection: &Selection) -> Vec<(&'static str, &'static str, Value)> {
-    let mut asked = Vec::new();
-    if !selection.ips.is_empty() {
-        asked.push(("ips", "ips", json!(selection.ips)));
-    }
-    if let Some(mac) = selection.mac {
-        asked.push(("mac", "mac", json!(mac)));
-    }
-    if let Some(guid) = &selection.infiniband_guid {
-        asked.push(("infiniband-guid", "infinibandGUID", json!(guid)));
-    }
-    if !selection.port_mappings.is_empty() {
-        asked.push(("portMappings", "portMappings", json!(selection.port_mappings)));
-    }
-    if let Some(bandwidth) = &selection.bandwidth {
-        asked.push(("bandwidth", "bandwidth", json!(bandwidth)));
-    }
-    asked
+fn capabilities_of(
+    selection: &Selection,
+) -> impl Iterator<Item = (&'static str, &'static str, Value)> {
+    let all = [
+        ("ips", "ips", json!(selection.ips)),
+        ("mac", "mac", json!(selection.mac)),
+        ("infiniband-guid", "infinibandGUID", json!(selection.infiniband_guid)),
+        ("portMappings", "portMappings", json!(selection.port_mappings)),
+        ("bandwidth", "bandwidth", json!(selection.bandwidth)),
+    ];
+    let is_asked = |value: &Value| !value.is_null() && *value != json!([]);
+    all.into_iter().filter(move |(_, _, value)| is_asked(value))
 }
 
 /// Returns the entries of `plugins`, each with the list's `name` and `cniVersion`: the runtime "must"
@@ -260,7 +252,7 @@ mod tests {
     fn malformed_configuration_is_refused() {
         for (text, start) in [
             (" ", "is empty"),
-            ("{\n \"type\" 1}", "is not JSON: expected `:` at line 2, column 9"),
+            ("{\n \"type\" 1}", "is not JSON: expected `:` at line 2 column 9"),
             ("[]", "is not JSON: invalid type: sequence, expected a map at line 1"),
             ("{}", "names no plugin"),
             (r#"{"plugins": []}"#, "names no plugin"),
@@ -293,7 +285,7 @@ mod tests {
         })));
         assert_eq!(ignored.unwrap(), ["mac", "infiniband-guid", "bandwidth"]);
         assert_eq!(network.plugins[0]["runtimeConfig"], json!({"ips": ["10.0.0.1"]}));
-        let mappings = json!([{"hostPort": 1, "containerPort": 2, "protocol": "tcp"}]);
+        let mappings = json!([{"hostPort": 1, "containerPort": 2}]);
         let expected = json!({"x": 1, "ips": ["10.0.0.1"], "portMappings": mappings});
         assert_eq!(network.plugins[1]["runtimeConfig"], expected);
     }

@@ -1,5 +1,6 @@
 //! Errors in networks annotations and in the CNI configurations of NADs.
 
+use podbond_api::FieldError;
 use podbond_cni::Failure;
 use podbond_names::NameError;
 
@@ -7,13 +8,9 @@ use podbond_names::NameError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworksError {
     /// It looks like JSON and is not.
-    #[error("is not JSON: {problem} at line {line}, column {column}; correct it there")]
+    #[error("is not JSON: {problem}; correct it there")]
     Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The parser's message.
+        /// The parser's message, with line and column.
         problem: String,
     },
     /// JSON, but no list.
@@ -66,49 +63,21 @@ pub enum ElementError {
         /// `/` or `@`.
         separator: char,
     },
-    /// A required field is absent or empty.
-    #[error("field {field} is missing: write {expected}")]
-    Missing {
-        /// The field.
-        field: &'static str,
-        /// What to write there.
-        expected: &'static str,
-    },
-    /// A field has a wrong value.
-    #[error("field {field} is {value}: write {expected}")]
-    Unexpected {
-        /// The field with its path, as `ips[0]`.
-        field: String,
-        /// The value in JSON.
-        value: String,
-        /// What to write there.
-        expected: &'static str,
-    },
     /// A default route has one next hop.
     #[error("field default-route has two gateways of one family: write one for IPv4, one for IPv6")]
     Gateways,
-    /// Not the name of an object or a namespace, an interface name, MAC or PCI address.
-    #[error("field {field}: {error}")]
-    Name {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        #[source]
-        error: NameError,
-    },
+    /// A part or a field is wrong.
+    #[error("field {0}")]
+    Field(#[from] FieldError),
 }
 
 /// What is wrong with a network's configuration, as the end of a sentence that begins with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// It does not parse.
-    #[error("is not JSON: {problem} at line {line}, column {column}; correct it there")]
+    #[error("is not JSON: {problem}; correct it there")]
     Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The parser's message.
+        /// The parser's message, with line and column.
         problem: String,
     },
     /// It is empty.

@@ -1,11 +1,13 @@
 //! The networks annotation in both of its forms, read into selections.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+use podbond_api::{FieldError, Fields, Reason, excerpt};
 use podbond_names::NameError;
 use serde_json::Value;
 
-use super::element::Element;
 use super::selection::Selection;
 use crate::error::{ElementError, NetworksError};
 
@@ -45,9 +47,9 @@ fn short_element(item: &str) -> Result<Selection, ElementError> {
         None => (None, first),
     };
     Ok(Selection {
-        namespace: parse_optional("namespace", namespace)?,
-        interface: parse_optional("interface", interface)?,
-        ..Selection::of(parse_name("name", name)?)
+        namespace: namespace.map(|text| part("namespace", text)).transpose()?,
+        interface: interface.map(|text| part("interface", text)).transpose()?,
+        ..Selection::of(part("name", name)?)
     })
 }
 
@@ -60,27 +62,17 @@ fn split_once_only(text: &str, separator: char) -> Result<(&str, Option<&str>), 
     Ok((left.trim(), Some(right.trim())))
 }
 
-/// Returns the name or address in a field of an element.
-fn parse_name<T: FromStr<Err = NameError>>(
-    field: &'static str,
-    text: &str,
-) -> Result<T, ElementError> {
-    text.parse().map_err(|error| ElementError::Name { field, error })
-}
-
-/// Returns the same of a field that may be absent.
-fn parse_optional<T: FromStr<Err = NameError>>(
-    field: &'static str,
-    text: Option<&str>,
-) -> Result<Option<T>, ElementError> {
-    text.map(|text| parse_name(field, text)).transpose()
+/// Returns a part of a short element.
+fn part<T: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<T, FieldError> {
+    text.parse().map_err(|error| {
+        let reason = Box::new(Reason::Name(error));
+        FieldError { path: field.to_owned(), reason }
+    })
 }
 
 fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
-    let value = serde_json::from_str(text).map_err(|error| {
-        let (line, column, problem) = crate::json::place(&error);
-        NetworksError::Json { line, column, problem }
-    })?;
+    let value = serde_json::from_str(text)
+        .map_err(|error| NetworksError::Json { problem: error.to_string() })?;
     let items = match value {
         Value::Array(items) => items,
         // As a Go program reads it: no list is an empty one.
@@ -92,7 +84,7 @@ fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
         .map(|(number, item)| {
             json_element(item).map_err(|reason| NetworksError::Element {
                 number,
-                text: crate::json::show(item),
+                text: excerpt(item),
                 reason,
             })
         })
@@ -107,27 +99,49 @@ fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
 }
 
 /// Returns the selection of an element in JSON. Unknown keys are ignored, as every reader of this
-/// annotation does.
+/// annotation does; what goes to a plugin as it is the plugin checks.
 fn json_element(item: &Value) -> Result<Selection, ElementError> {
-    let element = Element::new(item)?;
-    let expected = "the name of a NetworkAttachmentDefinition";
-    let name = element.text("name")?.ok_or(ElementError::Missing { field: "name", expected })?;
+    let element = Fields::root(item.as_object().ok_or(ElementError::NoObject)?);
+    let name = element.required("name", "the name of a NetworkAttachmentDefinition")?;
     // `interfaceRequest` is an older name, which some manifests still have.
-    let interface = match element.text("interface")? {
+    let interface = match element.parsed("interface")? {
         Some(name) => Some(name),
-        None => element.text("interfaceRequest")?,
+        None => element.parsed("interfaceRequest")?,
     };
     Ok(Selection {
-        namespace: parse_optional("namespace", element.text("namespace")?)?,
-        interface: parse_optional("interface", interface)?,
-        ips: element.ips()?,
-        mac: parse_optional("mac", element.text("mac")?)?,
-        infiniband_guid: element.infiniband_guid()?,
-        port_mappings: element.port_mappings()?,
-        bandwidth: element.bandwidth()?,
-        device: parse_optional("deviceID", element.text("deviceID")?)?,
-        cni_args: element.object("cni-args")?.cloned().unwrap_or_default(),
-        default_route: element.default_route()?,
-        ..Selection::of(parse_name("name", name)?)
+        namespace: element.parsed("namespace")?,
+        interface,
+        ips: ips(&element)?,
+        mac: element.parsed("mac")?,
+        infiniband_guid: element.text("infiniband-guid")?.map(str::to_owned),
+        port_mappings: element.items("portMappings", "an object in braces", |item| {
+            item.is_object().then(|| item.clone())
+        })?,
+        bandwidth: element.map("bandwidth")?.cloned(),
+        device: element.parsed("deviceID")?,
+        cni_args: element.map("cni-args")?.cloned().unwrap_or_default(),
+        default_route: default_route(&element)?,
+        ..Selection::of(name)
     })
+}
+
+/// Returns `ips`: addresses with or without a prefix length, as given.
+fn ips(element: &Fields<'_>) -> Result<Vec<String>, FieldError> {
+    let expected = "an address, as \"10.56.217.5\" or \"10.56.217.5/24\"";
+    element.items("ips", expected, |item| {
+        let text = item.as_str()?;
+        let is_address = text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok();
+        is_address.then(|| text.to_owned())
+    })
+}
+
+/// Returns the gateways of `default-route`, at most one of each family.
+fn default_route(element: &Fields<'_>) -> Result<Vec<IpAddr>, ElementError> {
+    let parse = |item: &Value| item.as_str()?.parse().ok();
+    let gateways: Vec<IpAddr> = element.items("default-route", "a gateway's address", parse)?;
+    let of_v4 = gateways.iter().filter(|gateway| gateway.is_ipv4()).count();
+    if of_v4 > 1 || gateways.len() - of_v4 > 1 {
+        return Err(ElementError::Gateways);
+    }
+    Ok(gateways)
 }

@@ -2,11 +2,10 @@
 //! form and in JSON.
 
 mod annotation;
-mod element;
 mod selection;
 
 pub use annotation::parse_networks;
-pub use selection::{Bandwidth, PortMapping, Protocol, Selection};
+pub use selection::Selection;
 
 #[cfg(test)]
 mod tests;
