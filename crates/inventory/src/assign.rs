@@ -1,5 +1,7 @@
 //! Which VFs belong to which resource, by the policies of the node: selectors, ranges and priorities.
 
+use std::collections::BTreeSet;
+
 use podbond_api::{
     DeviceType, LinkType, Management, NicSelector, ObjectKey, ResourceName, SriovNetworkNodePolicy,
     VfRange,
@@ -8,6 +10,7 @@ use podbond_names::PciAddress;
 
 use crate::cards::{Inventory, Pf, Vf};
 use crate::error::Error;
+use crate::holder::Occupant;
 
 /// Which PF gets how many VFs, and which VF belongs to which resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,26 +69,52 @@ impl Assignment {
         resource: &ResourceName,
         inventory: &'i Inventory,
     ) -> Vec<(&'i Pf, &'i Vf)> {
-        let mut pool = Vec::new();
-        for assigned in &self.pfs {
-            let Some(pf) = inventory.pf(assigned.pf) else { continue };
-            for group in assigned.groups.iter().filter(|group| group.resource == *resource) {
-                pool.extend(group.vfs.indices().filter_map(|index| Some((pf, pf.vf(index)?))));
+        let groups = self.groups(inventory).filter(|(_, group)| group.resource == *resource);
+        groups.flat_map(|(pf, group)| group.vfs_of(pf).map(move |vf| (pf, vf))).collect()
+    }
+
+    /// Returns the first VF of a resource that is free; `occupant` returns who holds one.
+    pub fn free_vf(
+        &self,
+        resource: &ResourceName,
+        inventory: &Inventory,
+        occupant: impl Fn(&Vf) -> Result<Option<Occupant>, Error>,
+    ) -> Result<PciAddress, Error> {
+        let present: BTreeSet<_> =
+            self.pfs.iter().flat_map(|pf| &pf.groups).map(|group| &group.resource).collect();
+        if !present.contains(resource) {
+            let present = present.into_iter().map(ToString::to_string).collect();
+            return Err(Error::UnknownResource { resource: resource.clone(), present });
+        }
+        let mut held = Vec::new();
+        for (_, vf) in self.pool(resource, inventory) {
+            match occupant(vf)? {
+                None => return Ok(vf.pci),
+                Some(occupant) => held.push((vf.pci, occupant)),
             }
         }
-        pool
+        let resource = resource.clone();
+        Err(if held.is_empty() {
+            Error::NoVfs { resource }
+        } else {
+            Error::NoFreeVf { resource, held }
+        })
     }
 
-    /// Returns the resources of all policies, in order and each once.
-    pub fn resources(&self) -> Vec<&ResourceName> {
-        let mut all: Vec<_> = self.groups().map(|(_, group)| &group.resource).collect();
-        all.sort();
-        all.dedup();
-        all
+    /// Returns the pools of each PF that there is.
+    pub(crate) fn groups<'a, 'i>(
+        &'a self,
+        inventory: &'i Inventory,
+    ) -> impl Iterator<Item = (&'i Pf, &'a VfGroup)> {
+        let groups = self.pfs.iter().flat_map(|pf| pf.groups.iter().map(move |group| (pf, group)));
+        groups.filter_map(|(assigned, group)| Some((inventory.pf(assigned.pf)?, group)))
     }
+}
 
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (PciAddress, &VfGroup)> {
-        self.pfs.iter().flat_map(|pf| pf.groups.iter().map(move |group| (pf.pf, group)))
+impl VfGroup {
+    /// Returns those of its VFs that exist.
+    pub(crate) fn vfs_of<'p>(&self, pf: &'p Pf) -> impl Iterator<Item = &'p Vf> + use<'p> {
+        self.vfs.indices().filter_map(|index| pf.vf(index))
     }
 }
 
@@ -156,15 +185,14 @@ fn check(policy: &SriovNetworkNodePolicy, pf: &Pf) -> Result<(), Error> {
         let total = pf.total_vfs;
         return Err(Error::TooManyVfs { policy: key, pf: pf.label(), asked, total });
     }
-    if policy.link_type.is_some() {
-        let is = pf.link.as_ref().and_then(|link| link.link_type);
-        if let (Some(wanted), true) = (policy.link_type, policy.link_type != is) {
-            let asked = match wanted {
-                LinkType::Ethernet => "eth",
-                LinkType::InfiniBand => "ib",
-            };
-            return Err(Error::LinkType { policy: key, pf: pf.label(), asked });
-        }
+    if let Some(wanted) = policy.link_type
+        && pf.link.as_ref().and_then(|link| link.link_type) != Some(wanted)
+    {
+        let asked = match wanted {
+            LinkType::Ethernet => "eth",
+            LinkType::InfiniBand => "ib",
+        };
+        return Err(Error::LinkType { policy: key, pf: pf.label(), asked });
     }
     if policy.management == Management::External {
         if asked > pf.num_vfs {

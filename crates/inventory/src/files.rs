@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_state::{Lock, names, read, remove, write_synced};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -13,21 +11,6 @@ const SUFFIX: &str = ".json";
 
 /// How long to wait for another process: creating VFs takes seconds.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// The version of the form of PF records.
-const VERSION: u32 = 1;
-
-#[derive(Serialize)]
-struct Versioned<'r, T> {
-    version: u32,
-    #[serde(flatten)]
-    record: &'r T,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
 
 /// A directory of JSON files. It need not exist: then it is empty.
 #[derive(Debug, Clone)]
@@ -83,19 +66,4 @@ impl Files {
 /// Takes the lock of a state directory, which is created if need be.
 pub(crate) fn lock(state: &Path) -> Result<Lock, Error> {
     Ok(Lock::take(&state.join("inventory.lock"), LOCK_TIMEOUT)?)
-}
-
-/// Returns a record as JSON, with the version of its form.
-pub(crate) fn to_bytes(record: &impl Serialize) -> Vec<u8> {
-    // Numbers, texts and maps of them only: serializing them cannot fail.
-    serde_json::to_vec(&Versioned { version: VERSION, record }).unwrap_or_default()
-}
-
-/// Returns the record that [`to_bytes`] wrote. The error is the file's problem.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let Version { version } = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if version != VERSION {
-        return Err(format!("it has version {version}, and this podbond reads {VERSION} alone"));
-    }
-    serde_json::from_str(text).map_err(|error| error.to_string())
 }

@@ -65,23 +65,7 @@ impl Holdings {
         let lock = lock(&self.state)?;
         let inventory = Inventory::read(sysfs)?;
         let assignment = self.assignment(&inventory)?;
-        if !assignment.groups().any(|(_, group)| group.resource == *resource) {
-            let present = assignment.resources().into_iter().map(ToString::to_string).collect();
-            return Err(Error::UnknownResource { resource: resource.clone(), present });
-        }
-        let mut held = Vec::new();
-        for (_, vf) in assignment.pool(resource, &inventory) {
-            match self.occupant(vf)? {
-                None => return Ok((vf.pci, lock)),
-                Some(occupant) => held.push((vf.pci, occupant)),
-            }
-        }
-        let resource = resource.clone();
-        Err(if held.is_empty() {
-            Error::NoVfs { resource }
-        } else {
-            Error::NoFreeVf { resource, held }
-        })
+        Ok((assignment.free_vf(resource, &inventory, |vf| self.occupant(vf))?, lock))
     }
 
     /// Returns the same lock for a VF that a NAD names by its address, in a pool or not, if it is free.

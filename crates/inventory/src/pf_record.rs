@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 
 use podbond_names::PciAddress;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::assign::PfAssignment;
 use crate::cards::Pf;
 
+/// The version of the record's form.
+const VERSION: u32 = 1;
+
 /// One PF that policies have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PfRecord {
+    version: u32,
     pub(crate) pf: PciAddress,
     /// As it was before the first policy.
     pub(crate) before: Before,
@@ -37,9 +42,28 @@ impl PfRecord {
             drivers: pf.vfs.iter().map(|vf| (vf.index, vf.driver.clone())).collect(),
         };
         Self {
+            version: VERSION,
             pf: pf.pci,
             before: earlier.map_or_else(now, |earlier| earlier.before.clone()),
             raised_mtu: assigned.mtu,
         }
+    }
+    /// Returns the record as JSON.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        // Numbers, texts and maps of them only: serializing them cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Returns the record that [`to_bytes`](Self::to_bytes) wrote. The error is the file's problem.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let problem = |error: serde_json::Error| error.to_string();
+        let value: Value = serde_json::from_str(text).map_err(problem)?;
+        let version = &value["version"];
+        if *version != VERSION {
+            return Err(format!(
+                "it has version {version}, and this podbond reads {VERSION} alone"
+            ));
+        }
+        serde_json::from_value(value).map_err(problem)
     }
 }

@@ -38,7 +38,7 @@ impl PfAssignment {
         {
             let policy = self.policy_of(Some(mtu));
             let what = format!("{policy}: spec.mtu: raising the MTU of {} to {mtu}", link.name);
-            require_free(pf, holders, what)?;
+            require_free(&pf.vfs, holders, what)?;
             steps.push(Step::SetMtu {
                 at: LinkRef::host(link.name.clone()),
                 from: link.mtu,
@@ -50,7 +50,7 @@ impl PfAssignment {
             let (from, to) = (pf.num_vfs, self.num_vfs);
             let pf_name = pf.label();
             let what = format!("{policy}: spec.numVfs: making {to} VFs of {pf_name} (now {from})");
-            require_free(pf, holders, what)?;
+            require_free(&pf.vfs, holders, what)?;
             steps.push(Step::SetNumVfs { pf: pf.pci, from, to });
         }
         if let Some(link) = pf.link.as_ref().filter(|link| link.state == LinkState::Down) {
@@ -69,8 +69,7 @@ impl PfAssignment {
     fn vf_steps(&self, pf: &Pf, holders: &Holders) -> Vec<Step> {
         let mut steps = Vec::new();
         for group in &self.groups {
-            let vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
-            for vf in vfs.filter(|vf| holders.of(vf.pci).is_none()) {
+            for vf in group.vfs_of(pf).filter(|vf| holders.of(vf.pci).is_none()) {
                 steps.extend(set_admin_mac(pf, vf));
                 steps.extend(set_mtu(group, vf));
                 steps.extend(bind_driver(group, pf, vf));
@@ -131,7 +130,7 @@ pub(crate) fn restore_pf(
     let before = &record.before;
     let mut steps = Vec::new();
     if pf.num_vfs != before.num_vfs && pf.num_vfs != 0 {
-        require_free(pf, holders, format!("restoring the number of VFs of {}", pf.label()))?;
+        require_free(&pf.vfs, holders, format!("restoring the number of VFs of {}", pf.label()))?;
         steps.push(Step::SetNumVfs { pf: pf.pci, from: pf.num_vfs, to: before.num_vfs });
     } else {
         for (index, driver) in &before.drivers {
@@ -146,15 +145,19 @@ pub(crate) fn restore_pf(
         && record.raised_mtu == Some(link.mtu)
         && link.mtu > mtu
     {
-        require_free(pf, holders, format!("lowering the MTU of {} to {mtu}", link.name))?;
+        require_free(&pf.vfs, holders, format!("lowering the MTU of {} to {mtu}", link.name))?;
         steps.push(Step::SetMtu { at: LinkRef::host(link.name.clone()), from: link.mtu, to: mtu });
     }
     Ok(steps)
 }
 
-/// Returns an error where a VF of the PF is held.
-fn require_free(pf: &Pf, holders: &Holders, what: String) -> Result<(), Error> {
-    for vf in &pf.vfs {
+/// Returns an error where one of these VFs is held.
+pub(crate) fn require_free<'v>(
+    vfs: impl IntoIterator<Item = &'v Vf>,
+    holders: &Holders,
+    what: String,
+) -> Result<(), Error> {
+    for vf in vfs {
         if let Some(occupant) = holders.of(vf.pci) {
             let occupant = Box::new(occupant.clone());
             return Err(Error::InUse { what, index: vf.index, vf: vf.pci, occupant });

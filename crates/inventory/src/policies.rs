@@ -2,7 +2,6 @@
 //! is deleted.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ use podbond_names::PciAddress;
 use crate::assign::{Assignment, assign, assign_matching};
 use crate::cards::{Cards, Inventory};
 use crate::error::Error;
-use crate::files::{Files, lock, parse, to_bytes};
+use crate::files::{Files, lock};
 use crate::holder::Holders;
 use crate::holdings::Holdings;
 use crate::pf_record::PfRecord;
-use crate::plan::restore_pf;
+use crate::plan::{require_free, restore_pf};
 use crate::policy_files::{StoredPolicies, file_name};
 
 /// VFs, then what they need, then nothing, and one more for a link that is renamed meanwhile. More rounds
@@ -28,9 +27,8 @@ const UDEV_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The policies of this node, on disk with what they have changed.
 #[derive(Debug)]
-pub struct Policies<'l> {
-    holdings: &'l Holdings,
-    state: PathBuf,
+pub struct Policies<'h> {
+    holdings: &'h Holdings,
     files: Files,
     pfs: Files,
 }
@@ -70,27 +68,19 @@ struct Target {
 impl Holdings {
     /// Returns the policies of the node.
     pub fn policies(&self) -> Policies<'_> {
-        Policies::new(self, &self.state)
+        let (files, pfs) = (self.policy_files(), Files::new(self.state.join("pfs")));
+        Policies { holdings: self, files, pfs }
     }
 }
 
-impl<'l> Policies<'l> {
-    fn new(holdings: &'l Holdings, state: &Path) -> Self {
-        Self {
-            holdings,
-            state: state.to_owned(),
-            files: holdings.policy_files(),
-            pfs: Files::new(state.join("pfs")),
-        }
-    }
-
+impl Policies<'_> {
     /// Returns the policies that can be read, in order of their keys, and an error for each policy and
     /// each PF's record that cannot.
     pub fn readable(&self) -> Result<(Vec<SriovNetworkNodePolicy>, Vec<Error>), Error> {
         let stored = StoredPolicies::read(&self.files)?;
         let mut errors = stored.errors(&self.files);
         for name in self.pfs.names()? {
-            if let Some(Err(problem)) = self.pfs.read(&name, parse::<PfRecord>)? {
+            if let Some(Err(problem)) = self.pfs.read(&name, PfRecord::parse)? {
                 errors.push(Error::Unreadable {
                     path: self.pfs.path(&name),
                     problem,
@@ -127,7 +117,7 @@ impl<'l> Policies<'l> {
         policies: &[SriovNetworkNodePolicy],
         labels: Option<&BTreeMap<String, String>>,
     ) -> Result<Applied, Error> {
-        let _lock = lock(&self.state)?;
+        let _lock = lock(&self.holdings.state)?;
         let inventory = cards.inventory()?;
         let (target, mut applied) = self.target(policies, labels, &inventory)?;
         if !policies.is_empty() {
@@ -139,7 +129,7 @@ impl<'l> Policies<'l> {
     /// Deletes policies and their VFs: each PF that no other policy selects gets the number of VFs and the
     /// MTU that it had before. Refused while a pod holds one of the VFs.
     pub fn delete(&self, cards: &mut impl Cards, keys: &[ObjectKey]) -> Result<Deleted, Error> {
-        let _lock = lock(&self.state)?;
+        let _lock = lock(&self.holdings.state)?;
         let inventory = cards.inventory()?;
         let stored = StoredPolicies::read(&self.files)?;
         stored.require_readable(keys, &self.files)?;
@@ -165,14 +155,10 @@ impl<'l> Policies<'l> {
     ) -> Result<(), Error> {
         let holders = self.holdings.holders(inventory)?;
         let assignment = assign_matching(stored, inventory)?;
-        for (pf, group) in assignment.groups().filter(|(_, group)| keys.contains(&group.policy)) {
-            let Some(pf) = inventory.pf(pf) else { continue };
-            for vf in group.vfs.indices().filter_map(|index| pf.vf(index)) {
-                if let Some(occupant) = holders.of(vf.pci) {
-                    let what = format!("deleting SriovNetworkNodePolicy {}", group.policy);
-                    let occupant = Box::new(occupant.clone());
-                    return Err(Error::InUse { what, index: vf.index, vf: vf.pci, occupant });
-                }
+        for (pf, group) in assignment.groups(inventory) {
+            if keys.contains(&group.policy) {
+                let what = format!("deleting SriovNetworkNodePolicy {}", group.policy);
+                require_free(group.vfs_of(pf), &holders, what)?;
             }
         }
         Ok(())
@@ -223,7 +209,7 @@ impl<'l> Policies<'l> {
     ) -> Result<Target, Error> {
         let mut stored: Vec<PfRecord> = Vec::new();
         for name in self.pfs.names()? {
-            stored.extend(self.pfs.read(&name, parse)?.and_then(Result::ok));
+            stored.extend(self.pfs.read(&name, PfRecord::parse)?.and_then(Result::ok));
         }
         let mut records = stored.clone();
         for assigned in assignment.pfs.iter().filter(|pf| pf.management == Management::Managed) {
@@ -239,7 +225,7 @@ impl<'l> Policies<'l> {
     /// that what a crash at any point leaves can be restored.
     fn apply_target(&self, target: &Target, cards: &mut impl Cards) -> Result<Vec<Step>, Error> {
         for record in &target.records {
-            self.pfs.write(&record.pf.to_string(), &to_bytes(record))?;
+            self.pfs.write(&record.pf.to_string(), &record.to_bytes())?;
         }
         let steps = match transact(cards, |transaction| self.apply_in_rounds(target, transaction)) {
             Ok(((), steps)) => steps,
@@ -267,7 +253,7 @@ impl<'l> Policies<'l> {
         for record in &target.records {
             let name = record.pf.to_string();
             match target.stored.iter().find(|stored| stored.pf == record.pf) {
-                Some(stored) => self.pfs.write(&name, &to_bytes(stored))?,
+                Some(stored) => self.pfs.write(&name, &stored.to_bytes())?,
                 None => self.pfs.remove(&name)?,
             }
         }
@@ -343,10 +329,9 @@ impl Target {
     /// Returns an error for a new VF without a link: the step that creates VFs waits for their links, so
     /// that one without has no driver.
     fn require_links(&self, resized: &[PciAddress], inventory: &Inventory) -> Result<(), Error> {
-        let groups = self.assignment.groups().filter(|(pf, _)| resized.contains(pf));
+        let groups = self.assignment.groups(inventory).filter(|(pf, _)| resized.contains(&pf.pci));
         for (pf, group) in groups.filter(|(_, g)| g.device_type == DeviceType::Netdevice) {
-            let Some(pf) = inventory.pf(pf) else { continue };
-            let mut vfs = group.vfs.indices().filter_map(|index| pf.vf(index));
+            let mut vfs = group.vfs_of(pf);
             if let Some(vf) = vfs.find(|vf| vf.link.is_none() && !vf.is_userspace()) {
                 return Err(Error::NoVfLink {
                     pf: pf.label(),

@@ -3,7 +3,7 @@
 //! cannot be attached is refused before its VFs are made.
 
 use podbond_attach::DeviceRequest;
-use podbond_inventory::{Assignment, Error, Holders, Inventory, Occupant, Pf};
+use podbond_inventory::{Assignment, Error, Holders, Inventory, Pf};
 use podbond_kernel::{Link, LinkState, Netns, Step, Sysfs, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 
@@ -59,29 +59,12 @@ impl PlannedVfs {
                 }
             },
             DeviceRequest::OneOf(resource) => {
-                let present = self.assignment.resources();
-                if !present.contains(&resource) {
-                    let present = present.into_iter().map(ToString::to_string).collect();
-                    return Err(Error::UnknownResource { resource: resource.clone(), present });
-                }
-                let pool = self.assignment.pool(resource, &self.inventory);
-                let pool: Vec<PciAddress> = pool.into_iter().map(|(_, vf)| vf.pci).collect();
-                let free = pool.iter().find(|vf| self.holders.of(**vf).is_none());
-                *free.ok_or_else(|| {
-                    let resource = resource.clone();
-                    match self.held(&pool) {
-                        held if held.is_empty() => Error::NoVfs { resource },
-                        held => Error::NoFreeVf { resource, held },
-                    }
-                })?
+                let occupant = |vf: &podbond_inventory::Vf| Ok(self.holders.of(vf.pci).cloned());
+                self.assignment.free_vf(resource, &self.inventory, occupant)?
             }
         };
         self.holders.plan(vf, holder);
         Ok(Some(vf))
-    }
-
-    fn held(&self, pool: &[PciAddress]) -> Vec<(PciAddress, Occupant)> {
-        pool.iter().filter_map(|vf| Some((*vf, self.holders.of(*vf)?.clone()))).collect()
     }
 }
 
