@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use podbond_api::{NETWORKS_ANNOTATION, ObjectKey};
 use podbond_cni::{Code, Command, ContainerId, Failure, PodRef};
-use podbond_names::LinkName;
+use podbond_names::{LinkName, NameError};
 use podbond_record::Record;
 
 mod input;
@@ -42,6 +42,13 @@ pub enum Error {
         number: usize,
         /// Whether the namespace is the pod's because the element names none.
         implied: bool,
+    },
+    /// More networks than there are names `net<n>`.
+    #[error("too many networks ({error}): remove some")]
+    TooManyNetworks {
+        /// What is wrong with the last one's name.
+        #[source]
+        error: NameError,
     },
     /// A NAD cannot be looked up.
     #[error("NetworkAttachmentDefinition {nad} of pod {pod} cannot be looked up: {failure}")]

@@ -54,8 +54,8 @@ mod tests {
     use crate::testing::{Fault, Node};
 
     fn chain(delegates: &Value) -> Chain {
-        let (pod, eth0) = ("demo/pod".parse().unwrap(), "eth0".parse().unwrap());
-        Chain::delegated(&pod, delegates.as_array().unwrap(), &eth0).unwrap()
+        let eth0 = "eth0".parse().unwrap();
+        Chain::delegated(delegates.as_array().unwrap(), &eth0).unwrap()
     }
 
     fn unready(node: &Node, delegates: &Value) -> Vec<String> {

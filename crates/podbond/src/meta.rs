@@ -6,9 +6,9 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use podbond_api::{ObjectKey, ResourceName};
+use podbond_api::ResourceName;
 use podbond_attach::{Attacher, AttachmentId, Chain, Checked, Device, Devices, Sandbox};
-use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, PodRef, Request};
+use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
 use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
 use serde_json::Value;
@@ -31,13 +31,7 @@ impl Plugin for Meta {
 
     /// Returns the result of the first network, which is the pod's default network.
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
-        let pod = pod(request)?;
-        let networks = networks(&request.config.raw)?;
-        let chain = Chain::delegated(&pod.key(), networks, &request.ifname)?.pass_on(request)?;
-        let netns = request.netns.clone().ok_or_else(|| {
-            Failure::new(Code::INVALID_ENVIRONMENT, "CNI_NETNS is missing from the environment")
-        })?;
-        let sandbox = Sandbox { pod, container_id: request.container_id.clone(), netns };
+        let (sandbox, chain) = asked(request)?;
         let added = self.attacher(delegates, &request.path).add(&sandbox, &chain)?;
         Ok(added.first.unwrap_or_default())
     }
@@ -47,7 +41,7 @@ impl Plugin for Meta {
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let errors = self
             .attacher(delegates, &request.path)
-            .delete(&request.container_id, || as_today(request));
+            .delete(&request.container_id, || asked(request).ok());
         all(errors.into_iter().map(Failure::from))
     }
 
@@ -68,10 +62,9 @@ impl Plugin for Meta {
     /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
     /// execute a STATUS request to that plugin" (section "STATUS").
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let pod = ObjectKey::new("default", "any").map_err(|e| Failure::new(Code::DEFECT, e))?;
         let networks = networks(&request.config.raw)?;
         let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
-        let chain = Chain::delegated(&pod, networks, &eth0)?;
+        let chain = Chain::delegated(networks, &eth0)?;
         let unready = self.attacher(delegates, &request.path).unready(&chain);
         podbond_ipam::readiness(unready, request, delegates)
     }
@@ -105,20 +98,23 @@ fn cannot_be_read(file: &Unreadable) -> Failure {
     Failure::new(Code::DECODE, msg)
 }
 
-/// Returns the pod and its networks as ADD would make them today; none where it would refuse.
-fn as_today(request: &Request) -> Option<(Sandbox, Chain)> {
-    let pod = pod(request).ok()?;
-    let networks = networks(&request.config.raw).ok()?;
-    let chain =
-        Chain::delegated(&pod.key(), networks, &request.ifname).ok()?.pass_on(request).ok()?;
-    let (container_id, netns) = (request.container_id.clone(), request.netns.clone());
-    Some((Sandbox { pod, container_id, netns: netns.unwrap_or_default() }, chain))
+/// Returns the sandbox and the networks that a request asks for.
+fn asked(request: &Request) -> Result<(Sandbox, Chain), Failure> {
+    let pod = request.pod().ok_or_else(|| {
+        let msg = "CNI_ARGS: K8S_POD_NAMESPACE and K8S_POD_NAME are missing or malformed: they name \
+                   the pod";
+        Failure::new(Code::INVALID_ENVIRONMENT, msg)
+    })?;
+    let networks = networks(&request.config.raw)?;
+    let chain = Chain::delegated(networks, &request.ifname)?.pass_on(request)?;
+    let netns = request.netns.clone().unwrap_or_default();
+    Ok((Sandbox { pod, container_id: request.container_id.clone(), netns }, chain))
 }
 
 /// Returns a failure for each network of the configuration of which the pod has no record: it was never
 /// attached, or its record is lost. Without networks in the configuration one record is enough.
 fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
-    let Some((sandbox, chain)) = as_today(request) else {
+    let Ok((sandbox, chain)) = asked(request) else {
         let container = format_args!("container {}", request.container_id);
         return if records.is_empty() { vec![not_recorded(container)] } else { Vec::new() };
     };
@@ -168,15 +164,6 @@ fn networks(raw: &serde_json::Map<String, Value>) -> Result<&[Value], Failure> {
             Err(Failure::new(Code::INVALID_CONFIG, msg))
         }
     }
-}
-
-/// Returns the pod, as a runtime of Kubernetes names it.
-fn pod(request: &Request) -> Result<PodRef, Failure> {
-    request.pod().ok_or_else(|| {
-        let msg = "CNI_ARGS: K8S_POD_NAMESPACE and K8S_POD_NAME are missing or malformed: they name \
-                   the pod";
-        Failure::new(Code::INVALID_ENVIRONMENT, msg)
-    })
 }
 
 /// Returns success without failures; else the first, with the others as its details.

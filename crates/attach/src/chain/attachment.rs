@@ -8,14 +8,12 @@ use podbond_cni::{Args, NetConf};
 use podbond_names::{LinkName, PciAddress};
 
 use super::nad::set_device;
-use crate::error::NetworksError;
+use crate::error::Error;
 
 /// A pod's attachments in the order of their ADDs. Plain data: no plugin has been called, and no device
 /// is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
-    /// The pod.
-    pub pod: ObjectKey,
     /// eth0 first, where there is a default network; then the annotation's, in its order.
     pub attachments: Vec<Attachment>,
 }
@@ -61,14 +59,9 @@ impl Chain {
 
 impl Attachment {
     /// Returns an attachment that no NAD describes.
-    pub(crate) fn of_configs(
-        network: String,
-        ifname: LinkName,
-        device: DeviceRequest,
-        configs: Vec<NetConf>,
-    ) -> Self {
-        let (nad, ignored, default_route) = (None, Vec::new(), Vec::new());
-        let args = Args::default();
+    pub(crate) fn of_configs(network: String, ifname: LinkName, configs: Vec<NetConf>) -> Self {
+        let (nad, device, args) = (None, DeviceRequest::None, Args::default());
+        let (ignored, default_route) = (Vec::new(), Vec::new());
         Self { nad, network, ifname, device, ignored, default_route, configs, args }
     }
 
@@ -92,7 +85,7 @@ impl Attachment {
 }
 
 /// Returns an interface name that podbond chooses. Up to a million networks it is well-formed; beyond
-/// that the annotation is too long.
-pub(crate) fn interface_name(text: &str) -> Result<LinkName, NetworksError> {
-    text.parse().map_err(|error| NetworksError::TooLong { error })
+/// that there are too many.
+pub(crate) fn interface_name(text: &str) -> Result<LinkName, Error> {
+    text.parse().map_err(|error| Error::TooManyNetworks { error })
 }

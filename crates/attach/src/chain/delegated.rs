@@ -1,11 +1,10 @@
 //! A chain from a meta-plugin's own configuration (`delegates`), without any NetworkAttachmentDefinition.
 
-use podbond_api::ObjectKey;
 use podbond_cni::{Args, Request};
 use podbond_names::LinkName;
 use serde_json::Value;
 
-use super::attachment::{Attachment, Chain, DeviceRequest, interface_name};
+use super::attachment::{Attachment, Chain, interface_name};
 use super::nad::Network;
 use super::ports::keep_bond_ports_down;
 use crate::cni_args::POD_ARGS;
@@ -18,18 +17,12 @@ impl Chain {
     /// Returns the chain of a meta-plugin's `delegates`, as Multus has it without a cluster: the first
     /// network is that of the sandbox's `ifname`, those that follow are net1, net2, … in order. Their
     /// devices are named in their configurations.
-    pub fn delegated(
-        pod: &ObjectKey,
-        delegates: &[Value],
-        ifname: &LinkName,
-    ) -> Result<Self, Error> {
+    pub fn delegated(delegates: &[Value], ifname: &LinkName) -> Result<Self, Error> {
         let mut attachments = Vec::new();
         for (position, delegate) in delegates.iter().enumerate() {
             let interface = match position {
                 0 => ifname.clone(),
-                _ => interface_name(&format!("net{position}")).map_err(|reason| {
-                    Error::Networks { pod: pod.clone(), reason: Box::new(reason) }
-                })?,
+                _ => interface_name(&format!("net{position}"))?,
             };
             if position > 0 && interface == *ifname {
                 return Err(Error::DelegateIfname { ifname: interface });
@@ -39,7 +32,7 @@ impl Chain {
             attachments.push(attachment);
         }
         keep_bond_ports_down(&mut attachments);
-        Ok(Self { pod: pod.clone(), attachments })
+        Ok(Self { attachments })
     }
 
     /// Returns the chain with what a runtime asks of the meta-plugin. The first network gets
@@ -68,7 +61,7 @@ impl Chain {
 fn attachment(delegate: &Value, ifname: LinkName) -> Result<Attachment, ConfigError> {
     let network = Network::parse(&delegate.to_string(), None)?;
     let configs = network.configs()?;
-    Ok(Attachment::of_configs(network.name, ifname, DeviceRequest::None, configs))
+    Ok(Attachment::of_configs(network.name, ifname, configs))
 }
 
 #[cfg(test)]
@@ -78,9 +71,8 @@ mod tests {
     use super::*;
 
     fn chain(delegates: &Value, ifname: &str) -> Result<Chain, String> {
-        let pod = ObjectKey::new("demo", "bondpod1").unwrap();
         let delegates = delegates.as_array().unwrap();
-        Chain::delegated(&pod, delegates, &ifname.parse().unwrap()).map_err(|e| e.to_string())
+        Chain::delegated(delegates, &ifname.parse().unwrap()).map_err(|e| e.to_string())
     }
 
     #[test]

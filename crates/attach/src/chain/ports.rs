@@ -44,7 +44,6 @@ fn ports_in_pod(config: &NetConf) -> Vec<LinkName> {
 
 #[cfg(test)]
 mod tests {
-    use podbond_api::ObjectKey;
     use serde_json::json;
 
     use super::*;
@@ -52,9 +51,8 @@ mod tests {
 
     /// Returns `adminState` of the attachments to these networks, in their order.
     fn admin_states(networks: &Value) -> Vec<Option<String>> {
-        let pod = ObjectKey::new("demo", "bondpod1").unwrap();
         let networks = networks.as_array().unwrap();
-        let chain = Chain::delegated(&pod, networks, &"eth0".parse().unwrap()).unwrap();
+        let chain = Chain::delegated(networks, &"eth0".parse().unwrap()).unwrap();
         let first = chain.attachments.iter().map(|attachment| &attachment.configs[0].raw);
         first.map(|raw| Some(raw.get("adminState")?.as_str()?.to_owned())).collect()
     }

@@ -11,7 +11,7 @@ use super::attachment::{Attachment, Chain, DeviceRequest, interface_name};
 use super::default_network::DefaultNetwork;
 use super::nad::Network;
 use super::ports::keep_bond_ports_down;
-use crate::error::{Error, NetworksError, TakenBy};
+use crate::error::{Error, TakenBy};
 use crate::selections::{Selection, parse_networks};
 use crate::traits::Source;
 
@@ -27,17 +27,13 @@ impl Chain {
         default_network: Option<&DefaultNetwork>,
     ) -> Result<Self, Error> {
         let text = pod.annotations.get(NETWORKS_ANNOTATION).map_or("", String::as_str);
-        let wrong = |reason: NetworksError| Error::Networks {
-            pod: pod.key.clone(),
-            reason: Box::new(reason),
-        };
-        let selections = parse_networks(text).map_err(wrong)?;
+        let selections = parse_networks(text)
+            .map_err(|reason| Error::Networks { pod: pod.key.clone(), reason: Box::new(reason) })?;
         let mut attachments = Vec::new();
         if let Some(default) = default_network {
             attachments.push(Attachment::of_configs(
                 default.name.clone(),
-                interface_name(ETH0).map_err(wrong)?,
-                DeviceRequest::None,
+                interface_name(ETH0)?,
                 default.configs.clone(),
             ));
         }
@@ -46,7 +42,7 @@ impl Chain {
             let nad = look_up(pod, selection, number, source)?;
             let ifname = match &selection.interface {
                 Some(name) => name.clone(),
-                None => interface_name(&format!("net{number}")).map_err(wrong)?,
+                None => interface_name(&format!("net{number}"))?,
             };
             if let Some(taken) = taken_by(&ifname, names.insert(ifname.clone(), number)) {
                 let (pod, nad) = (pod.key.clone(), Box::new(nad.key));
@@ -55,7 +51,7 @@ impl Chain {
             attachments.push(attachment(nad, ifname, selection)?);
         }
         keep_bond_ports_down(&mut attachments);
-        Ok(Self { pod: pod.key.clone(), attachments })
+        Ok(Self { attachments })
     }
 }
 

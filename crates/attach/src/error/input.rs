@@ -2,7 +2,6 @@
 
 use podbond_api::FieldError;
 use podbond_cni::Failure;
-use podbond_names::NameError;
 
 /// What is wrong with a networks annotation, as the end of a sentence that begins with its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,13 +15,6 @@ pub enum NetworksError {
     /// JSON, but no list.
     #[error("is JSON but not a list: write [{{\"name\": …}}, …]")]
     NoList,
-    /// More networks than there are names `net<n>`.
-    #[error("has too many elements ({error}): remove some")]
-    TooLong {
-        /// What is wrong with the last one's name.
-        #[source]
-        error: NameError,
-    },
     /// "Only one network attachment may specify the `default-route` key" (multi-net-spec 1.3,
     /// section 4.1.2.1.9).
     #[error(
