@@ -98,7 +98,11 @@ Examples:
 
 Exit status: 0 no finding is an error; 4 at least one is; 1 the node could
 not be read.")]
-    Doctor(DoctorArgs),
+    Doctor {
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Compare what pods have with what their ADD was asked for
     #[command(after_help = "\
 Calls CHECK of every plugin of every attachment that is recorded, with the
@@ -153,33 +157,21 @@ Examples:
 }
 
 #[derive(Args)]
-pub(crate) struct Manifests {
+pub(crate) struct ApplyArgs {
     /// Files or directories of YAML or JSON; `-` reads standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR", required = true, num_args = 1..)]
     pub(crate) files: Vec<PathBuf>,
-}
-
-#[derive(Args)]
-pub(crate) struct Labels {
     /// A label of this node, for the policies' nodeSelector; without any, selectors are ignored
     #[arg(long = "node-label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
 }
 
-impl Labels {
+impl ApplyArgs {
     /// Returns the labels of the node; none where none was given.
-    pub(crate) fn map(&self) -> Option<BTreeMap<String, String>> {
+    pub(crate) fn labels(&self) -> Option<BTreeMap<String, String>> {
         let map: BTreeMap<_, _> = self.labels.iter().cloned().collect();
         Some(map).filter(|map| !map.is_empty())
     }
-}
-
-#[derive(Args)]
-pub(crate) struct ApplyArgs {
-    #[command(flatten)]
-    pub(crate) manifests: Manifests,
-    #[command(flatten)]
-    pub(crate) labels: Labels,
 }
 
 #[derive(Args)]
@@ -243,13 +235,6 @@ pub(crate) enum Selection {
     Namespace(Namespace),
     /// One.
     Pod(ObjectKey),
-}
-
-#[derive(Args)]
-pub(crate) struct DoctorArgs {
-    /// How to print it
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
 }
 
 #[derive(Args)]

@@ -27,7 +27,7 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
         Command::Status(args) => commands::status(&node, &args),
         Command::Exec(args) => Err(commands::exec(&node, &args)),
         Command::Plan(args) => commands::plan(&node, &args),
-        Command::Doctor(args) => commands::doctor(&node, &args),
+        Command::Doctor { output } => commands::doctor(&node, output),
         Command::Check(args) => commands::check(&node, &args),
         Command::Gc(args) => commands::gc(&node, &args),
         Command::Install { dir } => commands::install(&dir),

@@ -131,9 +131,6 @@ pub(crate) enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// `podbond exec` without a command.
-    #[error("exec: no command was given")]
-    NoCommand,
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] podbond_kernel::Error),

@@ -17,9 +17,9 @@ use crate::output::{note, say};
 
 /// Makes what manifests ask for. All of it is checked before any of it is begun.
 pub(crate) fn apply(node: &Node<'_>, args: &ApplyArgs) -> Result<(), Error> {
-    let manifests = Manifests::read(&args.manifests.files)?;
+    let manifests = Manifests::read(&args.files)?;
     let _lock = node.lock("apply")?;
-    let labels = args.labels.map();
+    let labels = args.labels();
     let mut kernel = Kernel::host()?;
     let pods = resolve_pods(node, &manifests)?;
     for (pod, _) in &pods {

@@ -56,15 +56,19 @@ pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
 }
 
 fn check_attachment(node: &Node<'_>, pod: &Pod, record: &Record) -> Vec<Row> {
+    let row = |plugin, (outcome, detail)| Row {
+        pod: pod.name.clone(),
+        interface: record.ifname.to_string(),
+        network: record.network_name(),
+        plugin,
+        outcome,
+        detail,
+    };
     if let Some((outcome, detail)) = unfinished(record) {
-        return vec![row(pod, record, None, outcome, Some(detail))];
+        return vec![row(None, (outcome, Some(detail)))];
     }
-    let mut rows = Vec::new();
-    for (plugin, checked) in node.check(record) {
-        let (outcome, detail) = outcome_of(checked);
-        rows.push(row(pod, record, Some(plugin), outcome, detail));
-    }
-    rows
+    let checked = node.check(record).into_iter();
+    checked.map(|(plugin, checked)| row(Some(plugin), outcome_of(checked))).collect()
 }
 
 /// Returns the outcome for an attachment whose plugins need not be asked: it is gone, or its ADD or DEL
@@ -88,23 +92,6 @@ fn unfinished(record: &Record) -> Option<(Outcome, String)> {
         State::Active => return None,
     };
     Some((outcome, detail.to_owned()))
-}
-
-fn row(
-    pod: &Pod,
-    record: &Record,
-    plugin: Option<String>,
-    outcome: Outcome,
-    detail: Option<String>,
-) -> Row {
-    Row {
-        pod: pod.name.clone(),
-        interface: record.ifname.to_string(),
-        network: record.network_name(),
-        plugin,
-        outcome,
-        detail,
-    }
 }
 
 fn outcome_of(checked: Checked) -> (Outcome, Option<String>) {

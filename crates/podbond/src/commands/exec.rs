@@ -21,7 +21,7 @@ pub(crate) fn exec(node: &Node<'_>, args: &ExecArgs) -> Error {
         return error.into();
     }
     // clap requires one word at least.
-    let Some((program, rest)) = args.command.split_first() else { return Error::NoCommand };
+    let (program, rest) = (&args.command[0], &args.command[1..]);
     let source = Command::new(program).args(rest).exec();
     Error::Exec { program: program.clone(), source }
 }

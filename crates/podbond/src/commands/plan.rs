@@ -12,8 +12,8 @@ use crate::output::{finding_lines, note, say, say_json};
 
 /// Shows the steps that `apply` would take.
 pub(crate) fn plan(node: &Node<'_>, args: &PlanArgs) -> Result<(), Error> {
-    let manifests = Manifests::read(&args.apply.manifests.files)?;
-    let labels = args.apply.labels.map();
+    let manifests = Manifests::read(&args.apply.files)?;
+    let labels = args.apply.labels();
     let mut kernel = Kernel::host()?;
     let pods = resolve_pods(node, &manifests)?;
     let preview = preview(node, &mut kernel, &manifests, labels.as_ref(), &pods)?;

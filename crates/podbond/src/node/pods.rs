@@ -2,7 +2,7 @@
 //! runtime or Multus made, as the records of attachments name them.
 
 use std::cmp::Reverse;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use podbond_api::ObjectKey;
 use podbond_kernel::NamedNetns;
@@ -101,6 +101,12 @@ impl Pod {
             records: Vec::new(),
             applied: Some(applied),
         })
+    }
+
+    /// Returns a pod of which only its network namespace is known.
+    pub(crate) fn in_netns(path: &Path) -> Self {
+        let (name, netns) = (path.display().to_string(), Some(path.to_owned()));
+        Self { key: None, name, netns, records: Vec::new(), applied: None }
     }
 
     fn of(record: Record) -> Self {

@@ -29,16 +29,11 @@ pub(crate) fn unreadable_files(node: &Node<'_>, attachments: Vec<Unreadable>) ->
 
 /// Returns the finding for an error that is about a record that cannot be read.
 pub(crate) fn unreadable_file(error: &Error) -> Option<Finding> {
-    let (path, problem) = match error {
-        Error::Record { path, reason: problem }
-        | Error::Inventory(InventoryError::Unreadable { path, problem, .. }) => {
-            (path, problem.clone())
-        }
-        Error::Inventory(InventoryError::State(podbond_state::Error::TooLarge { path, max })) => {
-            (path, format!("it has more than {max} bytes"))
-        }
-        _ => return None,
+    let (Error::Record { path, reason: problem }
+    | Error::Inventory(InventoryError::Unreadable { path, problem, .. })) = error
+    else {
+        return None;
     };
     let file = Object::File(path.display().to_string());
-    Some(Finding::new(file, Reason::RecordDamaged { problem }))
+    Some(Finding::new(file, Reason::RecordDamaged { problem: problem.clone() }))
 }

@@ -1,5 +1,6 @@
 //! The bonds of the node and of its pods, and the findings about those of pods.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use podbond_bond::{
@@ -24,14 +25,6 @@ struct PodBond {
     around: Surroundings,
 }
 
-/// A network namespace of a pod.
-struct PodNetns<'p> {
-    path: &'p Path,
-    /// The pod's name, or the path.
-    name: String,
-    records: &'p [Record],
-}
-
 /// What is read so far.
 #[derive(Default)]
 struct Bonds {
@@ -53,56 +46,50 @@ pub(super) fn read(
     for bond in bonds_of(&node.host) {
         bonds.reports.push(report(None, bond, &node.host, sysfs)?);
     }
-    for netns in namespaces(pods, holders) {
-        if let Err(error) = bonds.read_pod(&netns, node) {
-            note(format_args!("podbond: pod {}: {error}", netns.name));
+    let unrecorded = unrecorded_pods(pods, holders);
+    for pod in pods.iter().chain(&unrecorded) {
+        let Some(netns) = &pod.netns else { continue };
+        if let Err(error) = bonds.read_pod(pod, netns, node) {
+            note(format_args!("podbond: pod {}: {error}", pod.name));
         }
     }
     bonds.compare_all();
     Ok((bonds.reports, bonds.findings))
 }
 
-/// Returns the network namespaces of pods that are alive.
-fn namespaces<'p>(pods: &'p [Pod], holders: &'p Holders) -> Vec<PodNetns<'p>> {
-    let mut namespaces = Vec::new();
-    for pod in pods {
-        let (name, records) = (&pod.name, &pod.records);
-        namespaces.extend(pod.netns.as_deref().map(|path| PodNetns {
-            path,
-            name: name.clone(),
-            records,
-        }));
-    }
+/// Returns the pods that are alive and have only a claim on a VF, by the paths of their network namespaces.
+fn unrecorded_pods(pods: &[Pod], holders: &Holders) -> Vec<Pod> {
+    let mut paths = BTreeSet::new();
     for (_, occupant) in holders.iter() {
         if let Occupant::Holder(Holder::Netns(path)) = occupant
             && NetnsState::of_path(path) == NetnsState::Alive
-            && !namespaces.iter().any(|known| known.path == path)
+            && !pods.iter().any(|pod| pod.netns.as_ref() == Some(path))
         {
-            namespaces.push(PodNetns { path, name: path.display().to_string(), records: &[] });
+            paths.insert(path);
         }
     }
-    namespaces
+    paths.into_iter().map(|path| Pod::in_netns(path)).collect()
 }
 
 impl Bonds {
-    fn read_pod(&mut self, netns: &PodNetns<'_>, node: &View) -> Result<(), Error> {
-        let mut kernel = Kernel::with_pod(netns.path)?;
+    fn read_pod(&mut self, pod: &Pod, netns: &Path, node: &View) -> Result<(), Error> {
+        let mut kernel = Kernel::with_pod(netns)?;
         let links = kernel.links(Netns::Pod)?;
         for bond in bonds_of(&links) {
-            let place = place(&netns.name, &bond.name);
+            let place = place(&pod.name, &bond.name);
             self.add_findings(&place, bond_findings(bond, &links));
-            self.reports.push(report(Some(&netns.name), bond, &links, kernel.sysfs())?);
-            let Some(config) = config_of(bond, &links, netns.records) else { continue };
+            self.reports.push(report(Some(&pod.name), bond, &links, kernel.sysfs())?);
+            let Some(config) = config_of(bond, &links, &pod.records) else { continue };
             let mut view = View { pod: links.clone(), ..node.clone() };
             let around = Bond::default().surroundings(&mut kernel, &config, &mut view)?;
             self.of_pods.push(PodBond { place, config, view, around });
         }
-        for (bond, conf) in recorded_bonds(netns.records) {
+        for (bond, conf) in recorded_bonds(&pod.records) {
             let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
             if !differences.is_empty() {
                 let reason = Reason::NotAsAskedFor { differences: differences.join("; ") };
                 let finding = Finding::new(Object::Bond(bond.clone()), reason);
-                self.add_findings(&place(&netns.name, bond), vec![finding]);
+                self.add_findings(&place(&pod.name, bond), vec![finding]);
             }
         }
         Ok(())

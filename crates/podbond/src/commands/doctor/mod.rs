@@ -8,15 +8,15 @@ mod text;
 
 use podbond_bond::Severity;
 
-use crate::arguments::{DoctorArgs, Output};
+use crate::arguments::Output;
 use crate::error::Error;
 use crate::node::Node;
 use crate::output::{say, say_json};
 
 /// Shows what the node has and what is wrong with it.
-pub(crate) fn doctor(node: &Node<'_>, args: &DoctorArgs) -> Result<(), Error> {
+pub(crate) fn doctor(node: &Node<'_>, output: Output) -> Result<(), Error> {
     let report = observe::read(node)?;
-    match args.output {
+    match output {
         Output::Json => say_json(&report),
         Output::Text => report.lines().iter().for_each(say),
     }

@@ -3,7 +3,7 @@
 mod orphans;
 mod text;
 
-use self::orphans::{Orphan, Orphans, Row};
+use self::orphans::{Orphan, Row};
 use crate::arguments::{GcArgs, Output};
 use crate::error::Error;
 use crate::node::{Node, require_root};
@@ -17,7 +17,7 @@ pub(crate) fn gc(node: &Node<'_>, args: &GcArgs) -> Result<(), Error> {
     } else {
         Some(node.lock("gc")?)
     };
-    let Orphans { orphans, mut errors } = Orphans::find(node);
+    let (orphans, mut errors) = orphans::find(node);
     let pods = orphans::pods_of(&orphans);
     let rows: Vec<Row> = if args.dry_run {
         orphans.iter().map(Orphan::dry_run).collect()

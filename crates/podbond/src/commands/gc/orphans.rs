@@ -15,13 +15,6 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::node::{Node, in_order_of_removal};
 
-/// The orphans, in the order in which they are removed.
-pub(super) struct Orphans {
-    pub(super) orphans: Vec<Orphan>,
-    /// Why more could not be found.
-    pub(super) errors: Vec<Error>,
-}
-
 /// One thing that belongs to no pod any more.
 pub(super) enum Orphan {
     /// An attachment, by its record.
@@ -55,41 +48,40 @@ pub(super) enum Done {
     Left,
 }
 
-impl Orphans {
-    /// Finds all orphans. Nothing is changed.
-    pub(super) fn find(node: &Node<'_>) -> Self {
-        let mut errors = Vec::new();
-        let (records, unreadable) = node.records.all().unwrap_or_else(|error| {
-            errors.push(error.into());
-            Default::default()
-        });
-        let recorded: BTreeSet<Attachment> = records.iter().map(Record::attachment).collect();
-        let (over, living): (Vec<Record>, Vec<Record>) =
-            records.into_iter().partition(Record::is_orphan);
-        let living: BTreeSet<ContainerId> =
-            living.into_iter().map(|record| record.container_id).collect();
-        let over = in_order_of_removal(over).into_iter();
-        let mut orphans: Vec<Orphan> =
-            over.map(|record| Orphan::Attachment(Box::new(record))).collect();
-        match Sriov::default().foreign_orphans() {
-            Ok(foreign) => orphans.extend(foreign.into_iter().map(Orphan::OfSriovCni)),
-            Err(error) => errors.push(Error::Failed(error.into_failure("sriov"))),
-        }
-        for file in unreadable {
-            // DEL of its pod removes it as long as the file shows that there was an attachment.
-            let of = file.attachment.as_ref().map(|attachment| &attachment.container_id);
-            let may_be_alive = of.is_some_and(|container| living.contains(container));
-            orphans.push(Orphan::Unreadable { file, may_be_alive });
-        }
-        let boot = boot_time();
-        let (leases, failures) = podbond_host_local::orphans(|lease| {
-            let holder = lease.holder.attachment();
-            lease.modified < boot && holder.is_some_and(|holder| !recorded.contains(holder))
-        });
-        orphans.extend(leases.into_iter().map(Orphan::Lease));
-        errors.extend(failures.into_iter().map(Error::Failed));
-        Self { orphans, errors }
+/// Returns all orphans in the order in which they are removed, and why more could not be found. Nothing is
+/// changed.
+pub(super) fn find(node: &Node<'_>) -> (Vec<Orphan>, Vec<Error>) {
+    let mut errors = Vec::new();
+    let (records, unreadable) = node.records.all().unwrap_or_else(|error| {
+        errors.push(error.into());
+        Default::default()
+    });
+    let recorded: BTreeSet<Attachment> = records.iter().map(Record::attachment).collect();
+    let (over, living): (Vec<Record>, Vec<Record>) =
+        records.into_iter().partition(Record::is_orphan);
+    let living: BTreeSet<ContainerId> =
+        living.into_iter().map(|record| record.container_id).collect();
+    let over = in_order_of_removal(over).into_iter();
+    let mut orphans: Vec<Orphan> =
+        over.map(|record| Orphan::Attachment(Box::new(record))).collect();
+    match Sriov::default().foreign_orphans() {
+        Ok(foreign) => orphans.extend(foreign.into_iter().map(Orphan::OfSriovCni)),
+        Err(error) => errors.push(Error::Failed(error.into_failure("sriov"))),
     }
+    for file in unreadable {
+        // DEL of its pod removes it as long as the file shows that there was an attachment.
+        let of = file.attachment.as_ref().map(|attachment| &attachment.container_id);
+        let may_be_alive = of.is_some_and(|container| living.contains(container));
+        orphans.push(Orphan::Unreadable { file, may_be_alive });
+    }
+    let boot = boot_time();
+    let (leases, failures) = podbond_host_local::orphans(|lease| {
+        let holder = lease.holder.attachment();
+        lease.modified < boot && holder.is_some_and(|holder| !recorded.contains(holder))
+    });
+    orphans.extend(leases.into_iter().map(Orphan::Lease));
+    errors.extend(failures.into_iter().map(Error::Failed));
+    (orphans, errors)
 }
 
 /// Returns the pods whose attachments are orphans.
