@@ -194,10 +194,7 @@ impl Attacher<'_> {
 }
 
 fn already_attached(record: &Record) -> Error {
-    Error::AlreadyAttached {
-        attachment: Box::new(AttachmentId::from(record)),
-        container_id: record.container_id.clone(),
-    }
+    Error::AlreadyAttached { attachment: Box::new(record.into()) }
 }
 
 #[cfg(test)]

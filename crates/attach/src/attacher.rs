@@ -106,7 +106,7 @@ impl Sandbox {
     }
 
     /// Returns which attachment of the sandbox an error is about.
-    pub(crate) fn attachment_id(&self, attachment: &Attachment) -> AttachmentId {
+    pub fn attachment_id(&self, attachment: &Attachment) -> AttachmentId {
         AttachmentId {
             pod: Some(self.pod.clone()),
             container_id: self.container_id.clone(),

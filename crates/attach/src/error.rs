@@ -126,12 +126,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// The sandbox has this attachment already.
-    #[error("{attachment}: container {container_id} has it already: delete the pod first")]
+    #[error(
+        "{attachment}: container {} has it already: delete the pod first", attachment.container_id
+    )]
     AlreadyAttached {
         /// The attachment.
         attachment: Box<AttachmentId>,
-        /// The sandbox.
-        container_id: ContainerId,
     },
     /// There is no device for an attachment.
     #[error("{attachment}: {failure}")]

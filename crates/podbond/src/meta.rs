@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use podbond_api::ResourceName;
-use podbond_attach::{Attacher, AttachmentId, Chain, Checked, Device, Devices, Sandbox};
+use podbond_attach::{Attacher, Chain, Checked, Device, Devices, Sandbox};
 use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
 use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
@@ -121,12 +121,7 @@ fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
     let mut failures = Vec::new();
     for attachment in chain.attachments {
         if !records.iter().any(|record| record.ifname == attachment.ifname) {
-            failures.push(not_recorded(AttachmentId {
-                pod: Some(sandbox.pod.clone()),
-                container_id: sandbox.container_id.clone(),
-                network: attachment.name(),
-                ifname: attachment.ifname,
-            }));
+            failures.push(not_recorded(sandbox.attachment_id(&attachment)));
         }
     }
     failures

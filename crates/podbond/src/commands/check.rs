@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::arguments::{Output, PodsArgs};
 use crate::error::Error;
-use crate::node::{Node, Pod, Pods, require_root};
+use crate::node::{Node, Pod, read_pods, require_root};
 use crate::output::{Table, say, say_json};
 
 /// The outcome of CHECK of a plugin of an attachment.
@@ -37,7 +37,7 @@ enum Outcome {
 /// Compares the attachments of pods with what their ADD was asked for.
 pub(crate) fn check(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     require_root("check")?;
-    let Pods { pods, unreadable } = Pods::read(node, &args.selection())?;
+    let (pods, unreadable) = read_pods(node, &args.selection())?;
     let mut rows = Vec::new();
     for pod in &pods {
         rows.extend(pod.records.iter().flat_map(|record| check_attachment(node, pod, record)));

@@ -1,6 +1,7 @@
 //! The NADs and pods that `podbond apply` was given, kept below `/var/lib/podbond/manifests`: a NAD as
 //! its manifest, a pod as the sandbox that was made for it.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use podbond_attach::NetworkStatus;
 use podbond_cni::ContainerId;
 use podbond_kernel::NamedNetns;
 use podbond_record::Record;
+use podbond_state::names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -70,7 +72,7 @@ impl AppliedPod {
     }
 }
 
-/// A pod by the path of its file, and its record, or why it cannot be read.
+/// A pod by the name of its file, and its record, or why it cannot be read.
 pub(crate) type Stored = (ObjectKey, Result<AppliedPod, Error>);
 
 /// The records below `manifests/` of the state directory, one file for each object.
@@ -85,17 +87,21 @@ impl Store {
 
     /// Returns a NAD, if it was applied.
     pub(crate) fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Error> {
-        read_nad(&self.path("nads", key))
+        let path = self.path("nads", key);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let objects = read_manifests(&text, "manifest").map_err(|error| wrong(&path, &error))?;
+        Ok(objects.into_iter().find_map(|object| match object {
+            Object::Nad(nad) => Some(nad),
+            _ => None,
+        }))
     }
 
     /// Returns the NADs that were rendered from a SriovNetwork, as far as their files can be read.
-    pub(crate) fn nads_of(&self, network: &ObjectKey) -> Result<Vec<ObjectKey>, Error> {
-        let mut nads = Vec::new();
-        for path in self.records("nads")? {
-            let nad = read_nad(&path).ok().flatten();
-            let nad = nad.filter(|nad| nad.owner().as_ref() == Some(network));
-            nads.extend(nad.map(|nad| nad.key));
-        }
+    pub(crate) fn nads_of(&self, network: &ObjectKey) -> Result<BTreeSet<ObjectKey>, Error> {
+        let mut nads = self.keys("nads")?;
+        nads.retain(|key| {
+            self.nad(key).is_ok_and(|nad| nad.and_then(|nad| nad.owner()).as_ref() == Some(network))
+        });
         Ok(nads)
     }
 
@@ -111,7 +117,16 @@ impl Store {
 
     /// Returns the record of a pod, if it was applied.
     pub(crate) fn pod(&self, key: &ObjectKey) -> Result<Option<AppliedPod>, Error> {
-        read_pod(&self.path("pods", key))
+        let path = self.path("pods", key);
+        let Some(text) = read(&path)? else { return Ok(None) };
+        let record: AppliedPod =
+            serde_json::from_str(&text).map_err(|error| wrong(&path, &error))?;
+        if record.version != VERSION {
+            let version = record.version;
+            let reason = format!("its version is {version}, this podbond reads {VERSION}");
+            return Err(wrong(&path, &reason));
+        }
+        Ok(Some(record))
     }
 
     /// Writes the record of a pod.
@@ -124,39 +139,35 @@ impl Store {
         remove(&self.path("pods", key))
     }
 
-    /// Returns all pods in order of their keys, also those whose records cannot be read.
+    /// Returns all pods in order of their keys, each with its record, or why that cannot be read.
     pub(crate) fn pods(&self) -> Result<Vec<Stored>, Error> {
         let mut pods = Vec::new();
-        for path in self.records("pods")? {
-            let Some(key) = key_of(&path) else { continue };
-            pods.extend(read_pod(&path).transpose().map(|record| (key, record)));
+        for key in self.keys("pods")? {
+            if let Some(record) = self.pod(&key).transpose() {
+                pods.push((key, record));
+            }
         }
-        pods.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(pods)
     }
 
     /// Returns an error for each record of a pod or NAD that cannot be read.
-    pub(crate) fn unreadable(&self) -> Vec<Error> {
-        let mut errors = self.unreadable_of("pods", read_pod);
-        errors.extend(self.unreadable_of("nads", read_nad));
-        errors
+    pub(crate) fn unreadable(&self) -> Result<Vec<Error>, Error> {
+        let (pods, nads) = (self.keys("pods")?, self.keys("nads")?);
+        let pods = pods.iter().filter_map(|key| self.pod(key).err());
+        Ok(pods.chain(nads.iter().filter_map(|key| self.nad(key).err())).collect())
     }
 
-    fn unreadable_of<T>(&self, kind: &str, read: impl Fn(&Path) -> Result<T, Error>) -> Vec<Error> {
-        match self.records(kind) {
-            Ok(paths) => paths.iter().filter_map(|path| read(path).err()).collect(),
-            Err(error) => vec![error],
+    /// Returns the objects of one kind by the names of their files.
+    fn keys(&self, kind: &str) -> Result<BTreeSet<ObjectKey>, Error> {
+        let directory = self.dir.join(kind);
+        let mut keys = BTreeSet::new();
+        for namespace in names(&directory)? {
+            for file in names(&directory.join(&namespace))? {
+                let name = file.strip_suffix(".json");
+                keys.extend(name.and_then(|name| ObjectKey::new(&namespace, name).ok()));
+            }
         }
-    }
-
-    /// Returns the files of one kind.
-    fn records(&self, kind: &str) -> Result<Vec<PathBuf>, Error> {
-        let mut records = Vec::new();
-        for namespace in entries(&self.dir.join(kind))? {
-            records.extend(entries(&namespace)?);
-        }
-        records.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
-        Ok(records)
+        Ok(keys)
     }
 
     /// Returns the file of an object. Both parts of a key are DNS-1123 names, so that the path stays in its directory.
@@ -186,42 +197,11 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-fn read_nad(path: &Path) -> Result<Option<Nad>, Error> {
-    let Some(text) = read(path)? else { return Ok(None) };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let objects = read_manifests(&text, &name).map_err(|error| wrong(path, &error))?;
-    Ok(objects.into_iter().find_map(|object| match object {
-        Object::Nad(nad) => Some(nad),
-        _ => None,
-    }))
-}
-
-fn read_pod(path: &Path) -> Result<Option<AppliedPod>, Error> {
-    let Some(text) = read(path)? else { return Ok(None) };
-    let record: AppliedPod = serde_json::from_str(&text).map_err(|error| wrong(path, &error))?;
-    if record.version == VERSION {
-        Ok(Some(record))
-    } else {
-        let version = record.version;
-        Err(wrong(path, &format!("its version is {version}, this podbond reads {VERSION}")))
-    }
-}
-
-/// Returns the pod whose record is in a file: `<namespace>/<name>.json`.
-fn key_of(path: &Path) -> Option<ObjectKey> {
-    let namespace = path.parent()?.file_name()?.to_str()?;
-    format!("{namespace}/{}", path.file_stem()?.to_str()?).parse().ok()
-}
-
 /// Removes a file; returns whether there was one.
 fn remove(path: &Path) -> Result<bool, Error> {
     let was_there = path.exists();
     podbond_state::remove(path)?;
     Ok(was_there)
-}
-
-fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    Ok(podbond_state::names(dir)?.into_iter().map(|name| dir.join(name)).collect())
 }
 
 #[cfg(test)]
@@ -250,13 +230,13 @@ mod tests {
         for pod in ["b/two", "a/one", "b/one"] {
             store.put_pod(&record(pod)).unwrap();
         }
-        assert_eq!(names(&store), ["a/one", "b/one", "b/two"]);
+        assert_eq!(listed(&store), ["a/one", "b/one", "b/two"]);
         assert!(store.remove_pod(&key("b/two")).unwrap());
         assert!(!store.remove_pod(&key("b/two")).unwrap());
-        assert_eq!(names(&store), ["a/one", "b/one"]);
+        assert_eq!(listed(&store), ["a/one", "b/one"]);
     }
 
-    fn names(store: &Store) -> Vec<String> {
+    fn listed(store: &Store) -> Vec<String> {
         store.pods().unwrap().iter().map(|(key, _)| key.to_string()).collect()
     }
 
@@ -287,7 +267,7 @@ mod tests {
         let are_read = pods.iter().map(|(key, record)| (key.to_string(), record.is_ok()));
         let expected = [("a/one", true), ("a/two", false), ("b/two", false)];
         assert_eq!(are_read.collect::<Vec<_>>(), expected.map(|(key, ok)| (key.to_owned(), ok)));
-        let unreadable = store.unreadable();
+        let unreadable = store.unreadable().unwrap();
         assert_eq!(unreadable.len(), 4);
         for error in unreadable {
             assert!(
@@ -318,7 +298,7 @@ mod tests {
             };
             store.put_nad(&nad).unwrap();
         }
-        assert_eq!(store.nads_of(&key("ops/n")).unwrap(), [key("demo/n")]);
+        assert_eq!(store.nads_of(&key("ops/n")).unwrap(), [key("demo/n")].into());
         assert!(store.nads_of(&key("demo/m")).unwrap().is_empty());
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_attach::{Attacher, Chain, Checked, Device, Devices, NetworkStatus, Sandbox, Source};
-use podbond_cni::{Code, ContainerId, Failure, NetConf, PodRef};
+use podbond_cni::{Code, ContainerId, Failure, PodRef};
 use podbond_kernel::NamedNetns;
 use podbond_names::PciAddress;
 use podbond_record::Record;
@@ -22,20 +22,14 @@ impl Node<'_> {
         sandbox: &Sandbox,
         chain: &Chain,
     ) -> Result<Vec<NetworkStatus>, Error> {
-        let added = self.attacher(&NodeDevices(self)).add(sandbox, chain);
+        let added = self.attacher().add(sandbox, chain);
         Ok(added.map_err(failed)?.statuses)
-    }
-
-    /// Refuses a configuration that names a plugin which is not installed.
-    pub(crate) fn check_installed(&self, config: &NetConf) -> Result<(), Failure> {
-        self.delegates.check_installed(config, &self.plugin_path)
     }
 
     /// Deletes a sandbox's attachments by their records. In place of a record that cannot be read the
     /// pod's networks are deleted as ADD would make them today.
     pub(crate) fn detach(&self, container_id: &ContainerId) -> Vec<Error> {
-        let devices = NodeDevices(self);
-        let errors = self.attacher(&devices).delete(container_id, || self.chain_of(container_id));
+        let errors = self.attacher().delete(container_id, || self.chain_of(container_id));
         errors.into_iter().map(failed).collect()
     }
 
@@ -80,19 +74,19 @@ impl Node<'_> {
 
     /// Deletes an attachment whose network namespace is gone, or of which only a lease is left.
     pub(crate) fn end_orphan(&self, record: &Record) -> Vec<Error> {
-        let errors = self.attacher(&NodeDevices(self)).end_orphan(record);
+        let errors = self.attacher().end_orphan(record);
         errors.into_iter().map(failed).collect()
     }
 
     /// Returns each plugin of an attachment with the outcome of its CHECK.
     pub(crate) fn check(&self, record: &Record) -> Vec<(String, Checked)> {
-        self.attacher(&NodeDevices(self)).check(record)
+        self.attacher().check(record)
     }
 
-    fn attacher<'n>(&'n self, devices: &'n NodeDevices<'n>) -> Attacher<'n> {
+    fn attacher(&self) -> Attacher<'_> {
         Attacher {
             delegates: self.delegates,
-            devices,
+            devices: self,
             records: &self.records,
             path: &self.plugin_path,
         }
@@ -119,17 +113,15 @@ impl Source for Nads<'_> {
 }
 
 /// Chooses devices from this node's cards by its policies.
-struct NodeDevices<'n>(&'n Node<'n>);
-
-impl Devices for NodeDevices<'_> {
+impl Devices for Node<'_> {
     fn choose(&self, resource: &ResourceName) -> Result<Device, Failure> {
-        let chosen = self.0.holdings.choose(&self.0.sysfs, resource);
+        let chosen = self.holdings.choose(&self.sysfs, resource);
         let (address, lock) = chosen.map_err(device_failure)?;
         Ok(Device { address, lock: Some(lock) })
     }
 
     fn choose_this(&self, address: PciAddress) -> Result<Device, Failure> {
-        let lock = self.0.holdings.choose_this(&self.0.sysfs, address).map_err(device_failure)?;
+        let lock = self.holdings.choose_this(&self.sysfs, address).map_err(device_failure)?;
         Ok(Device { address, lock: Some(lock) })
     }
 }

@@ -10,6 +10,6 @@ mod unreadable;
 pub(crate) use applied::AppliedPod;
 pub(crate) use attachments::{Nads, device_failure};
 pub(crate) use pending_lease::PendingLease;
-pub(crate) use pods::{Pod, Pods, in_order_of_removal};
+pub(crate) use pods::{Pod, in_order_of_removal, read_pods};
 pub(crate) use this_node::{Node, require_root};
 pub(crate) use unreadable::{unreadable_file, unreadable_files};

@@ -30,28 +30,22 @@ pub(crate) struct Pod {
     pub(crate) applied: Option<Result<AppliedPod, Error>>,
 }
 
-/// The pods of the node.
-pub(crate) struct Pods {
-    /// In order of their names.
-    pub(crate) pods: Vec<Pod>,
-    /// The records of attachments that cannot be read.
-    pub(crate) unreadable: Vec<Unreadable>,
-}
-
-impl Pods {
-    /// Returns the pods that are selected; an error where one that is named is not here.
-    pub(crate) fn read(node: &Node<'_>, selection: &Selection) -> Result<Self, Error> {
-        let (records, unreadable) = node.records.all()?;
-        let mut applied = Vec::new();
-        for stored in node.store.pods()? {
-            applied.push(Pod::applied(stored)?);
-        }
-        let mut pods = joined(applied, records);
-        pods.retain(|pod| pod.is_in(selection));
-        match selection {
-            Selection::Pod(key) if pods.is_empty() => Err(Error::NoSuchPod { key: key.clone() }),
-            _ => Ok(Self { pods, unreadable }),
-        }
+/// Returns the pods that are selected, in order of their names, and the records of attachments that cannot
+/// be read; an error where a pod that is named is not here.
+pub(crate) fn read_pods(
+    node: &Node<'_>,
+    selection: &Selection,
+) -> Result<(Vec<Pod>, Vec<Unreadable>), Error> {
+    let (records, unreadable) = node.records.all()?;
+    let mut applied = Vec::new();
+    for stored in node.store.pods()? {
+        applied.push(Pod::applied(stored)?);
+    }
+    let mut pods = joined(applied, records);
+    pods.retain(|pod| pod.is_in(selection));
+    match selection {
+        Selection::Pod(key) if pods.is_empty() => Err(Error::NoSuchPod { key: key.clone() }),
+        _ => Ok((pods, unreadable)),
     }
 }
 
@@ -92,14 +86,14 @@ impl Pod {
             && self.records.iter().all(|record| record.state == State::IpamPending)
     }
 
-    fn applied((key, applied): Stored) -> Result<Self, Error> {
+    fn applied((key, record): Stored) -> Result<Self, Error> {
         let netns = NamedNetns::find(&AppliedPod::netns_name(&key))?;
         Ok(Self {
             name: key.to_string(),
             netns: netns.map(|netns| netns.path().to_owned()),
             key: Some(key),
             records: Vec::new(),
-            applied: Some(applied),
+            applied: Some(record),
         })
     }
 

@@ -16,7 +16,10 @@ pub(crate) fn unreadable_files(node: &Node<'_>, attachments: Vec<Unreadable>) ->
         Ok((_, policies)) => errors.extend(policies.into_iter().map(Error::from)),
         Err(error) => errors.push(error.into()),
     }
-    errors.extend(node.store.unreadable());
+    match node.store.unreadable() {
+        Ok(manifests) => errors.extend(manifests),
+        Err(error) => errors.push(error),
+    }
     let mut findings = Vec::new();
     for error in errors {
         match unreadable_file(&error) {

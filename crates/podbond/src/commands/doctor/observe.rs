@@ -9,7 +9,7 @@ use super::report::{KernelReport, Located, PfReport, Report, VfReport};
 use crate::arguments::Selection;
 use crate::commands::links::name_at;
 use crate::error::Error;
-use crate::node::{Node, PendingLease, Pod, Pods, unreadable_files};
+use crate::node::{Node, PendingLease, Pod, read_pods, unreadable_files};
 
 /// Reads the node. A pod that cannot be read is named on standard error.
 pub(super) fn read(node: &Node<'_>) -> Result<Report, Error> {
@@ -23,7 +23,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Report, Error> {
     for pf in &inventory.pfs {
         pfs.push(pf_report(&kernel, pf, &links, &holders)?);
     }
-    let Pods { pods, unreadable } = Pods::read(node, &Selection::All)?;
+    let (pods, unreadable) = read_pods(node, &Selection::All)?;
     let pending_leases = PendingLease::of_all(&pods);
     let view = View { host: links, ..View::default() };
     let (bonds, bond_findings) = bonds::read(&pods, &holders, &view, kernel.sysfs())?;

@@ -205,7 +205,8 @@ impl Planner<'_> {
         attachment: &Attachment,
     ) -> Result<AttachmentPreview, Error> {
         for config in attachment.configs(None) {
-            self.node.check_installed(&config).map_err(Error::Refused)?;
+            let installed = self.node.delegates.check_installed(&config, &self.node.plugin_path);
+            installed.map_err(Error::Refused)?;
         }
         let holder = format!("{} of pod {pod}", attachment.ifname);
         let device = self.vfs.choose(&attachment.device, holder.clone());

@@ -13,14 +13,14 @@ use self::details::Details;
 use self::report::Status;
 use crate::arguments::{Output, PodsArgs, Selection};
 use crate::error::Error;
-use crate::node::{Node, PendingLease, Pod, Pods, unreadable_file, unreadable_files};
+use crate::node::{Node, PendingLease, Pod, read_pods, unreadable_file, unreadable_files};
 use crate::output::{say, say_json};
 
 /// Shows pods with their bonds, ports, VFs and addresses; of one pod each port of its bonds as well. A
 /// pod of which only pending leases are left is not shown, but its leases are.
 pub(crate) fn status(node: &Node<'_>, args: &PodsArgs) -> Result<(), Error> {
     let selection = args.selection();
-    let Pods { pods, unreadable } = Pods::read(node, &selection)?;
+    let (pods, unreadable) = read_pods(node, &selection)?;
     let (mut shown, mut errors) = (Vec::new(), Vec::new());
     for pod in pods.iter().filter(|pod| !pod.is_over()) {
         match observe::pod(pod) {
