@@ -76,6 +76,13 @@ impl VfRange {
         Some(Self { first: 0, last: count.checked_sub(1)? })
     }
 
+    /// Reads `first-last`.
+    fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-')?;
+        let (first, last) = (index(first)?, index(last)?);
+        (first <= last).then_some(Self { first, last })
+    }
+
     /// The indices, in order.
     pub fn indices(self) -> std::ops::RangeInclusive<u16> {
         self.first..=self.last
@@ -112,7 +119,7 @@ impl FromStr for PfSelector {
         let (name, vfs) = match text.split_once('#') {
             None => (text, None),
             Some((name, range)) => {
-                let vfs = range.parse().map_err(|()| {
+                let vfs = VfRange::parse(range).ok_or_else(|| {
                     let expected = "the PF's name, `#` and a range of VFs, as \"ens1f0#0-3\"";
                     Reason::unexpected(format!("{text:?}"), expected)
                 })?;
@@ -123,20 +130,10 @@ impl FromStr for PfSelector {
     }
 }
 
-impl FromStr for VfRange {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (first, last) = text.split_once('-').ok_or(())?;
-        let (first, last) = (index(first)?, index(last)?);
-        if first <= last { Ok(Self { first, last }) } else { Err(()) }
-    }
-}
-
 /// Reads a number of digits alone.
-fn index(text: &str) -> Result<u16, ()> {
+fn index(text: &str) -> Option<u16> {
     let is_number = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).ok_or(())
+    text.parse().ok().filter(|_| is_number)
 }
 
 impl fmt::Display for PciId {
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn ranges_overlap_when_they_share_an_index() {
-        let range = |text: &str| text.parse::<VfRange>().unwrap();
+        let range = |text: &str| VfRange::parse(text).unwrap();
         assert!(range("0-3").overlaps(range("3-5")));
         assert!(range("2-2").overlaps(range("0-7")));
         assert!(!range("0-3").overlaps(range("4-5")));
