@@ -28,30 +28,6 @@ pub enum Object {
     },
 }
 
-impl Object {
-    /// Returns the kind as manifests spell it.
-    pub fn kind(&self) -> &str {
-        match self {
-            Self::Nad(_) => Kind::Nad.name(),
-            Self::Pod(_) => Kind::Pod.name(),
-            Self::SriovNetworkNodePolicy(_) => Kind::SriovNetworkNodePolicy.name(),
-            Self::SriovNetwork(_) => Kind::SriovNetwork.name(),
-            Self::Other { kind, .. } => kind,
-        }
-    }
-
-    /// Returns namespace and name of an object that podbond reads.
-    pub fn key(&self) -> Option<&ObjectKey> {
-        match self {
-            Self::Nad(nad) => Some(&nad.key),
-            Self::Pod(pod) => Some(&pod.key),
-            Self::SriovNetworkNodePolicy(policy) => Some(&policy.key),
-            Self::SriovNetwork(network) => Some(&network.key),
-            Self::Other { .. } => None,
-        }
-    }
-}
-
 /// The kinds that podbond reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -95,7 +71,7 @@ pub fn read_manifests(text: &str, origin: &str) -> Result<Vec<Object>, Error> {
         .collect::<Result<_, _>>()?;
     let mut objects = Vec::new();
     for (position, value) in documents.iter().enumerate().filter(|(_, value)| !value.is_null()) {
-        place(position).read(value, None, &mut objects)?;
+        place(position).read(value, &mut objects)?;
     }
     Ok(objects)
 }
@@ -125,12 +101,6 @@ struct Place<'a> {
     path: String,
 }
 
-/// Kind and apiVersion of the items of a typed list (`PodList`), which such items leave out.
-struct ItemType<'a> {
-    kind: &'a str,
-    api_version: &'a str,
-}
-
 impl Place<'_> {
     fn error(&self, field: &str, reason: Reason) -> Error {
         let path =
@@ -142,27 +112,17 @@ impl Place<'_> {
         }
     }
 
-    fn read(
-        &self,
-        value: &Value,
-        item_type: Option<&ItemType<'_>>,
-        objects: &mut Vec<Object>,
-    ) -> Result<(), Error> {
+    fn read(&self, value: &Value, objects: &mut Vec<Object>) -> Result<(), Error> {
         let Value::Object(map) = value else {
             let expected = "a Kubernetes object with apiVersion, kind and metadata";
             return Err(self.error("content", Reason::unexpected(excerpt(value), expected)));
         };
-        let of_list = item_type.map(|item| item.kind);
-        let kind = self.header(map, "kind", of_list, "the kind of object, as Pod")?;
-        let of_list = item_type.map(|item| item.api_version);
-        let api_version = self.header(map, "apiVersion", of_list, "the kind's version, as v1")?;
-        match (kind.strip_suffix("List"), map.get("items")) {
-            (Some(item_kind), Some(Value::Array(items))) => {
-                let typed = ItemType { kind: item_kind, api_version };
-                let item_type = Some(&typed).filter(|typed| !typed.kind.is_empty());
+        let kind = self.header(map, "kind", "the kind of object, as Pod")?;
+        let api_version = self.header(map, "apiVersion", "the kind's version, as v1")?;
+        match map.get("items") {
+            Some(Value::Array(items)) if kind.ends_with("List") => {
                 for (position, item) in items.iter().enumerate() {
-                    let path = format!("items[{position}]");
-                    Place { path, ..*self }.read(item, item_type, objects)?;
+                    Place { path: format!("items[{position}]"), ..*self }.read(item, objects)?;
                 }
             }
             _ => objects.push(self.object(map, kind, api_version)?),
@@ -174,11 +134,10 @@ impl Place<'_> {
         &self,
         map: &'m Map<String, Value>,
         field: &str,
-        of_list: Option<&'m str>,
         expected: &str,
     ) -> Result<&'m str, Error> {
         let given = map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-        given.or(of_list).ok_or_else(|| self.error(field, Reason::missing(expected)))
+        given.ok_or_else(|| self.error(field, Reason::missing(expected)))
     }
 
     fn object(

@@ -48,7 +48,9 @@ items:
 - apiVersion: v1
   kind: PodList
   items:
-  - metadata: {name: b, namespace: demo}
+  - apiVersion: v1
+    kind: Pod
+    metadata: {name: b, namespace: demo}
 ---
 {"apiVersion": "apps/v1", "kind": "Deployment",
 	"metadata": {"name": "d", "namespace": "demo"}}
@@ -57,9 +59,10 @@ items:
     let names: Vec<_> = read_manifests(text, "test")
         .unwrap()
         .into_iter()
-        .map(|object| match &object {
+        .map(|object| match object {
             Object::Other { kind, name } => format!("not looked at: {kind} {name}"),
-            known => format!("{} {}", known.kind(), known.key().unwrap()),
+            Object::Pod(pod) => format!("Pod {}", pod.key),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(

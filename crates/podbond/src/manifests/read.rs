@@ -90,7 +90,11 @@ mod tests {
         fs::create_dir(dir.path().join("deeper")).unwrap();
         fs::write(dir.path().join("deeper/c.yaml"), pod("third")).unwrap();
         let objects = read(&[dir.path().to_owned()]).unwrap();
-        let names: Vec<_> = objects.iter().map(|o| o.key().unwrap().to_string()).collect();
+        let key = |object: &Object| match object {
+            Object::Pod(pod) => pod.key.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let names: Vec<_> = objects.iter().map(key).collect();
         assert_eq!(names, ["default/first", "default/second"]);
     }
 
