@@ -1,6 +1,6 @@
 //! The cluster's default network, which gives every pod its eth0: the first file of `/etc/cni/net.d`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use podbond_cni::NetConf;
 
@@ -13,8 +13,6 @@ const META_PLUGINS: [&str; 3] = ["multus", "multus-shim", "podbond"];
 /// The node's default network: what gives every pod its eth0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DefaultNetwork {
-    /// The file it was read from.
-    pub file: PathBuf,
     /// Its name.
     pub name: String,
     pub(crate) configs: Vec<NetConf>,
@@ -33,7 +31,7 @@ pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error>
         let network = Network::parse(&text, None).map_err(wrong)?;
         let configs = network.configs().map_err(wrong)?;
         if !configs.iter().any(|config| META_PLUGINS.contains(&config.plugin.as_str())) {
-            return Ok(Some(DefaultNetwork { file, name: network.name, configs }));
+            return Ok(Some(DefaultNetwork { name: network.name, configs }));
         }
     }
     Ok(None)
@@ -72,7 +70,6 @@ mod tests {
         ]);
         let network = default_network(directory.path()).unwrap().unwrap();
         assert_eq!(network.name, "first");
-        assert_eq!(network.file, directory.path().join("10-net.conflist"));
         assert_eq!(network.configs.len(), 2);
     }
 

@@ -158,7 +158,7 @@ fn plugins_of_list(list: &Map<String, Value>) -> Result<Vec<Map<String, Value>>,
     let mut plugins = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
         let Value::Object(mut plugin) = entry.clone() else {
-            return Err(ConfigError::NoObject { position });
+            return Err(ConfigError::Field { field: format!("plugins[{position}]") });
         };
         for (key, value) in [("name", list.get("name")), ("cniVersion", version.as_ref())] {
             if let Some(value) = value {
@@ -259,7 +259,7 @@ mod tests {
             (r#"{"plugins": "bond"}"#, "names no plugin"),
             (
                 r#"{"plugins": [{"type": "bond"}, 1]}"#,
-                "is wrong in plugins[1], which is not an object",
+                "is wrong in field plugins[1], which is not an object",
             ),
             (r#"{"plugins": [{"type": "bond"}, {}]}"#, "is invalid: network \"nad\": field type"),
             (r#"{"type": "../bond"}"#, "is invalid: network \"nad\": field type"),

@@ -78,12 +78,6 @@ pub enum ConfigError {
     /// Neither of one plugin nor of a list.
     #[error("names no plugin: give it `type`, or `plugins`, a list of objects with `type`")]
     NoPlugin,
-    /// An entry of `plugins` is not an object.
-    #[error("is wrong in plugins[{position}], which is not an object: write {{\"type\": …}}")]
-    NoObject {
-        /// Place in the list, from 0 as in JSON paths.
-        position: usize,
-    },
     /// A field that must be an object is not.
     #[error("is wrong in field {field}, which is not an object: write {{…}}")]
     Field {

@@ -73,7 +73,13 @@ fn interface(kernel: &mut Kernel, link: &Link, links: &[Link]) -> Result<Interfa
         bond: link.bond.as_ref().map(|bond| BondStatus {
             mode: bond.mode.name(),
             active_port: name_at(bond.active_port, links),
-            aggregator: link.aggregator.as_ref().map(AggregatorStatus::from),
+            aggregator: link.aggregator.as_ref().map(|aggregator| AggregatorStatus {
+                id: aggregator.id,
+                ports: aggregator.ports,
+                actor_key: aggregator.actor_key,
+                partner_key: aggregator.partner_key,
+                partner_mac: aggregator.partner,
+            }),
             findings: bond_findings(link, links),
         }),
         port: link.port.as_ref().map(|port| PortStatus {

@@ -1,7 +1,7 @@
 //! What `podbond status` shows of each pod: its interfaces, bonds, ports and VLANs.
 
 use podbond_bond::Finding;
-use podbond_kernel::{Aggregator, LacpPort, LinkState, VlanProtocol};
+use podbond_kernel::{LacpPort, LinkState, VlanProtocol};
 use podbond_names::{LinkName, Mac};
 use serde::Serialize;
 use serde_json::Value;
@@ -115,18 +115,6 @@ impl InterfaceStatus {
     /// Returns the bond that it is a port of.
     pub(super) fn bond_name(&self) -> Option<&LinkName> {
         self.port.as_ref()?.bond.as_ref()
-    }
-}
-
-impl From<&Aggregator> for AggregatorStatus {
-    fn from(aggregator: &Aggregator) -> Self {
-        Self {
-            id: aggregator.id,
-            ports: aggregator.ports,
-            actor_key: aggregator.actor_key,
-            partner_key: aggregator.partner_key,
-            partner_mac: aggregator.partner,
-        }
     }
 }
 
