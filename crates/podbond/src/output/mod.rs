@@ -6,9 +6,10 @@ mod table;
 mod words;
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
+use podbond_bond::Severity;
 use podbond_names::OneLine;
 use serde::Serialize;
 
@@ -21,9 +22,12 @@ pub(crate) use words::{count, link_state};
 /// The first error of standard output.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a line of the answer, escaped.
+/// Prints a line of the answer, escaped. The severity at the start of a finding has its colour where
+/// standard output is a terminal.
 pub(crate) fn say(line: impl Display) {
-    write(format!("{}\n", OneLine(line)).as_bytes());
+    let line = OneLine(line).to_string();
+    let line = if is_coloured() { coloured(&line) } else { line };
+    write(format!("{line}\n").as_bytes());
 }
 
 /// Prints the answer as JSON.
@@ -61,4 +65,32 @@ pub(crate) fn finish() -> Result<(), Error> {
 fn fail(error: io::Error) {
     // The first error has the cause.
     let _ = FAILED.set(error);
+}
+
+fn is_coloured() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Returns a line with the severity at its start, if there is one, in colour.
+fn coloured(line: &str) -> String {
+    let (severity, _) = line.trim_start().split_once(": ").unwrap_or_default();
+    let colours = [(Severity::Error, 31), (Severity::Warning, 33), (Severity::Note, 36)];
+    match colours.into_iter().find(|(known, _)| known.as_str() == severity) {
+        Some((_, colour)) => {
+            line.replacen(severity, &format!("\u{1b}[{colour}m{severity}\u{1b}[0m"), 1)
+        }
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severity_at_the_start_of_a_line_is_coloured() {
+        assert_eq!(coloured("  error: x: error: y"), "  \u{1b}[31merror\u{1b}[0m: x: error: y");
+        assert_eq!(coloured("pod a/b: warning: y"), "pod a/b: warning: y");
+        assert_eq!(coloured(""), "");
+    }
 }
