@@ -17,16 +17,8 @@ use crate::pod_links::{open_pod, read_pod_links};
 /// Compares the bond and the lease of an attachment with its ADD.
 pub(crate) fn check(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
     let mut kernel = open_pod(request)?;
-    let mut differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
-    match delegates.ipam_check(request) {
-        Err(failure) if differences.is_empty() => return Err(failure.into()),
-        Err(failure) => differences.push(failure.to_string()),
-        Ok(()) => {}
-    }
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Differs { ifname: request.ifname.clone(), differences })
+    let differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
+    Ok(podbond_ipam::check(request, delegates, differences)?)
 }
 
 /// Returns every difference between the bond `ifname` of the pod and what its ADD made of a

@@ -19,7 +19,6 @@ mod finding;
 mod findings;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod gc;
 mod plugin;
 mod pod_links;
 mod port_macs;

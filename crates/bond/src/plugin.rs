@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::findings::Surroundings;
 use crate::pod_links::open_pod;
 use crate::record::PLUGIN;
-use crate::{add, check, del, gc, status};
+use crate::{add, check, del, status};
 
 /// The bond plugin.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +81,8 @@ impl Plugin for Bond {
     }
 
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        gc::gc(request, delegates, &self.records)
+        let del = |stale: &Request| del::del(stale, delegates, &self.records);
+        Error::all(podbond_ipam::gc(request, delegates, &self.records, del))
             .map_err(|error| error.into_failure(&request.config.name))
     }
 }

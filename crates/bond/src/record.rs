@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use podbond_kernel::{BondMode, Link, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
-use podbond_record::{LinkPart, Record, Records};
+use podbond_record::{Error, LinkPart, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, LinksAre};
@@ -37,11 +37,6 @@ pub(crate) struct PortBefore {
     /// closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) permanent_mac: Option<Mac>,
-}
-
-/// Returns whether an attachment's record is of an ADD of this plugin.
-pub(crate) fn is_of_bond(record: &Record) -> bool {
-    record.add.as_ref().is_some_and(|add| add.config.plugin == PLUGIN)
 }
 
 impl PortBefore {
@@ -88,16 +83,8 @@ impl BondRecord {
     }
 
     /// Writes itself into an attachment's record, with the functions of its ports as devices.
-    pub(crate) fn put_into(
-        &self,
-        record: &mut Record,
-        records: &Records,
-    ) -> Result<(), podbond_record::Error> {
-        let link = LinkPart::new(PLUGIN, self).map_err(|error| {
-            let (path, problem) = (records.path(record), error.to_string());
-            podbond_record::Error::Unwritten { path, problem }
-        })?;
-        record.link = Some(link);
+    pub(crate) fn put_into(&self, record: &mut Record) -> Result<(), Error> {
+        record.link = Some(LinkPart::new(PLUGIN, self)?);
         let functions = self.ports.iter().filter_map(|port| port.function);
         let devices: BTreeSet<PciAddress> =
             record.devices.iter().copied().chain(functions).collect();
@@ -204,6 +191,7 @@ fn has_mac(link: &Link, mac: Option<Mac>) -> bool {
 mod tests {
     use podbond_cni::{Args, ContainerId, NetConf, Request};
     use podbond_kernel::NetnsIdentity;
+    use podbond_record::Records;
     use serde_json::json;
 
     use super::*;
@@ -235,12 +223,12 @@ mod tests {
                 permanent_mac: None,
             }],
         };
-        bond.put_into(&mut record, &records).unwrap();
+        bond.put_into(&mut record).unwrap();
         records.write(&record).unwrap();
         let (all, _) = records.all().unwrap();
         assert_eq!(BondRecord::read(&all[0]), Some(bond.clone()));
         assert_eq!(all[0].devices, [function]);
-        assert!(is_of_bond(&all[0]) && bond.was_up(&at));
+        assert!(all[0].is_of(PLUGIN) && bond.was_up(&at));
         record.link = Some(LinkPart::new("sriov", &bond).unwrap());
         assert_eq!(BondRecord::read(&record), None);
     }

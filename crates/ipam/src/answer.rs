@@ -1,8 +1,29 @@
 //! The CNI result of a plugin that creates one interface.
 
 use podbond_cni::{CniResult, Dns, Interface};
+use podbond_kernel::Link;
 
 use crate::configure::gateway;
+use crate::lease::Ipam;
+
+impl Ipam<'_> {
+    /// Returns the interface of the attachment as a result has it, with address and MTU of its link.
+    pub fn interface(&self, link: Option<&Link>) -> Interface {
+        Interface {
+            name: self.request.ifname.clone(),
+            mac: link.and_then(|link| link.mac),
+            mtu: link.map(|link| link.mtu),
+            sandbox: self.request.netns.as_ref().map(|path| path.display().to_string()),
+            socket_path: None,
+            pci_id: None,
+        }
+    }
+
+    /// Returns the result of a plugin that creates this one interface, after that of earlier plugins.
+    pub fn result(&self, lease: Option<CniResult>, interface: Interface) -> CniResult {
+        result(self.request.config.prev_result.as_ref(), lease, interface)
+    }
+}
 
 /// Returns the result of a plugin that creates one interface: the addresses, routes and DNS of the IPAM
 /// plugin's result, with all addresses on the interface.
@@ -10,7 +31,7 @@ use crate::configure::gateway;
 /// In a chain it follows the previous result: "Plugins provided a `prevResult` key as
 /// part of their request configuration must output it as their result, with any possible
 /// modifications made by that plugin included" (section "Success").
-pub fn result(
+fn result(
     previous: Option<&CniResult>,
     ipam: Option<CniResult>,
     interface: Interface,

@@ -1,11 +1,12 @@
 //! ADD of a link with its lease, all or nothing: link, then IPAM plugin, then addresses and routes.
 
-use podbond_cni::{CniResult, Code, Failure, NetConf, Request};
+use podbond_cni::{CniResult, Code, Failure, Request};
 use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
 
 use crate::configure::steps;
-use crate::lease::{Ipam, NotAttached};
-use crate::{dad, failure};
+use crate::dad::dad;
+use crate::failure;
+use crate::lease::{Ipam, NotAttached, lease_needs_link};
 
 /// Where the addresses and routes of a lease are configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Addresses {
 /// IPAM plugin.
 ///
 /// The link comes first, since an IPAM plugin like dhcp needs it. On failure the steps are undone before the
-/// lease is released, so that no address is leased again while it is in use; but see [`lease_needs_link`].
+/// lease is released, so that no address is leased again while it is in use, unless that needs the link.
 /// A failed ADD of our own IPAM plugin is not followed by its DEL: it has leased nothing, and an earlier ADD
 /// of the same attachment may have. Another one gets a DEL for its failed ADD, as the specification has
 /// it.
@@ -48,7 +49,7 @@ pub fn attach<K: Apply, T>(
         let finished = configure(transaction, addresses, request, dad, lease.as_ref())
             .and_then(|()| finish(transaction.kernel(), lease));
         if finished.is_err() && is_leased && lease_needs_link(&request.config) {
-            pending = ipam.release().into_problem();
+            pending = ipam.release();
             is_leased = false;
         }
         finished
@@ -58,17 +59,11 @@ pub fn attach<K: Apply, T>(
         Err(failed) => failed,
     };
     if is_leased {
-        pending = ipam.release().into_problem();
+        pending = ipam.release();
     }
     let not_undone =
         failed.not_undone.iter().map(ToString::to_string).chain(pending.clone()).collect();
     Err(NotAttached { cause: with_details(failed.cause, not_undone), pending })
-}
-
-/// Returns whether a lease can be released only while its link exists: dhcp releases it at its server through
-/// the link. The server keeps the address from being leased again too early.
-pub fn lease_needs_link(config: &NetConf) -> bool {
-    config.ipam.as_deref() == Some("dhcp")
 }
 
 /// Configures the addresses and routes of a lease on the link.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use podbond_cni::{CniResult, Command, Failure, NetConf};
-use podbond_kernel::{Dad, DadOutcome, Kernel, LinkRef};
-use podbond_names::LinkName;
+use podbond_kernel::{Dad, DadOutcome, Kernel, Link, LinkRef};
 use serde::Deserialize;
 
 use crate::configure::addresses;
@@ -14,12 +14,12 @@ use crate::{Ipam, failure};
 /// most with the kernel's default settings.
 const DAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long [`announce`] waits for the link's carrier.
+/// How long [`Ipam::settle`] waits after that for the link's carrier, to announce the addresses.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Returns whether the configuration asks for duplicate address detection by its key `ipv6Dad`. Off without
 /// it: an IPAM plugin leases an address to one pod alone, which shall be able to use it at once.
-pub fn dad(config: &NetConf) -> Result<Dad, Failure> {
+pub(crate) fn dad(config: &NetConf) -> Result<Dad, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Keys {
@@ -30,16 +30,39 @@ pub fn dad(config: &NetConf) -> Result<Dad, Failure> {
 }
 
 impl Ipam<'_> {
-    /// Waits for duplicate address detection of a result's addresses, where the configuration asks for it; a
-    /// duplicate is a failure. A link without carrier for 10 s gets a warning: a pod starts without its
-    /// network too, and the kernel looks for duplicates once the link has carrier.
-    pub fn settle(&self, kernel: &mut Kernel, result: &CniResult) -> Result<(), Failure> {
+    /// Makes the addresses of a lease known and returns the pod's link as it is then: a bond may take another
+    /// port's address while it waits for its carrier.
+    ///
+    /// Duplicates are waited for first. Then neighbours are told once the link has carrier, waiting 200 ms at
+    /// most; a failure of that is ignored, since they learn the addresses without it, later.
+    pub fn settle(
+        &self,
+        kernel: &mut Kernel,
+        lease: Option<&CniResult>,
+    ) -> Result<Option<Link>, Failure> {
+        let at = LinkRef::pod(self.request.ifname.clone());
+        if let Some(lease) = lease {
+            let addresses = addresses(lease);
+            self.wait_for_dad(kernel, &at, &addresses)?;
+            let _ = kernel.announce(&at, &addresses, ANNOUNCE_TIMEOUT);
+        }
+        kernel.link(&at).map_err(|error| failure(&self.request.config.name, &error))
+    }
+
+    /// Waits for duplicate address detection, where the configuration asks for it; a duplicate is a failure.
+    /// A link without carrier for 10 s gets a warning: a pod starts without its network too, and the kernel
+    /// looks for duplicates once the link has carrier.
+    fn wait_for_dad(
+        &self,
+        kernel: &mut Kernel,
+        at: &LinkRef,
+        addresses: &[IpNet],
+    ) -> Result<(), Failure> {
         let (config, ifname) = (&self.request.config, &self.request.ifname);
         if dad(config)? == Dad::Off {
             return Ok(());
         }
-        let at = LinkRef::pod(ifname.clone());
-        let settled = kernel.wait_for_dad(&at, &addresses(result), DAD_TIMEOUT);
+        let settled = kernel.wait_for_dad(at, addresses, DAD_TIMEOUT);
         if settled.map_err(|error| failure(&config.name, &error))? == DadOutcome::NoCarrier {
             let waiting = format_args!(
                 "ipv6Dad: {ifname} has had no carrier for {} s, so that duplicates of its addresses \
@@ -50,13 +73,6 @@ impl Ipam<'_> {
         }
         Ok(())
     }
-}
-
-/// Announces a result's addresses to neighbours once the link has carrier, waiting 200 ms at most. A failure
-/// is ignored: neighbours learn the addresses without it, later.
-pub fn announce(kernel: &mut Kernel, ifname: &LinkName, result: &CniResult) {
-    let at = LinkRef::pod(ifname.clone());
-    let _ = kernel.announce(&at, &addresses(result), ANNOUNCE_TIMEOUT);
 }
 
 #[cfg(test)]

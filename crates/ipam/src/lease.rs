@@ -1,7 +1,7 @@
 //! The lease of an attachment: ADD and DEL of its IPAM plugin. A lease whose release failed is pending in the
 //! attachment's record.
 
-use podbond_cni::{CniResult, Code, Command, Delegates, FailedAdd, Failure, Request};
+use podbond_cni::{CniResult, Command, Delegates, FailedAdd, Failure, NetConf, Request};
 use podbond_kernel::{Kernel, LinkRef, NetnsState};
 use podbond_record::{Record, Records};
 
@@ -23,25 +23,6 @@ pub struct NotAttached {
     pub pending: Option<String>,
 }
 
-/// The outcome of releasing a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Released {
-    /// It is released, or there was none.
-    Done,
-    /// The IPAM plugin has not taken it back, with this message.
-    Pending(String),
-}
-
-impl Released {
-    /// Returns the IPAM plugin's message where the lease is pending.
-    pub(crate) fn into_problem(self) -> Option<String> {
-        match self {
-            Self::Done => None,
-            Self::Pending(problem) => Some(problem),
-        }
-    }
-}
-
 impl Ipam<'_> {
     /// Returns the result of the IPAM plugin's ADD; none where the configuration names no IPAM plugin. After
     /// a failed ADD its DEL has been called; where that failed too, the lease is pending.
@@ -52,13 +33,21 @@ impl Ipam<'_> {
         })
     }
 
-    /// Returns the outcome of the IPAM plugin's DEL: to be called after the links are restored, or before that
-    /// where [`lease_needs_link`](crate::lease_needs_link).
-    pub fn release(&self) -> Released {
-        match self.delegates.ipam_del(self.request) {
-            Ok(()) => Released::Done,
-            Err(failure) => Released::Pending(failure.to_string()),
-        }
+    /// Calls the IPAM plugin's DEL. Returns its message where it has not taken back the lease.
+    pub(crate) fn release(&self) -> Option<String> {
+        self.delegates.ipam_del(self.request).err().map(|failure| failure.to_string())
+    }
+
+    /// Restores the links by `restore` and releases the lease: after them, so that no address is given out
+    /// while it is in use, unless that needs the link. Returns what `restore` does, and the IPAM plugin's
+    /// message where it has not taken back the lease.
+    pub fn release_after<T, E>(
+        &self,
+        restore: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(T, Option<String>), E> {
+        let early = lease_needs_link(&self.request.config).then(|| self.release());
+        let restored = restore()?;
+        Ok((restored, early.unwrap_or_else(|| self.release())))
     }
 
     /// Returns whether the attachment certainly never existed, by `prevResult` and the pod's links; to be
@@ -82,34 +71,33 @@ impl Ipam<'_> {
         &self,
         records: &Records,
         record: Option<Record>,
-        released: Released,
+        pending: Option<&str>,
     ) -> Result<(), Failure> {
-        let attachment = self.request.attachment();
-        let problem = match (&record, released) {
-            (None, Released::Done) => return records.remove(&attachment).map_err(io),
-            (Some(_), Released::Done) => None,
-            (_, Released::Pending(problem)) => Some(problem),
-        };
         let is_recorded = record.is_some();
+        if !is_recorded && pending.is_none() {
+            return Ok(records.remove(&self.request.attachment())?);
+        }
         let record = record.unwrap_or_else(|| Record::of_del(self.request));
-        if let Some(problem) = &problem {
+        if let Some(problem) = pending {
             let plugin = self.request.config.ipam.as_deref().unwrap_or_default();
-            let pending = format_args!(
+            let warning = format_args!(
                 "{record}: IPAM plugin {plugin:?} has not taken back its lease: {problem}; a later DEL, \
                  GC or `podbond gc` tries again"
             );
-            self.delegates.warn(Command::Del, self.request, "warning", &pending);
+            self.delegates.warn(Command::Del, self.request, "warning", &warning);
         }
-        match records.end_plugin(record, problem.as_deref()) {
+        match records.end_plugin(record, pending) {
             // The record on disk has the lease too.
-            Err(_) if is_recorded && problem.is_some() => Ok(()),
-            ended => ended.map_err(io),
+            Err(_) if is_recorded && pending.is_some() => Ok(()),
+            ended => Ok(ended?),
         }
     }
 }
 
-fn io(error: podbond_record::Error) -> Failure {
-    Failure::new(if error.is_locked() { Code::TRY_AGAIN } else { Code::IO }, error)
+/// Returns whether a lease can be released only while its link exists: dhcp releases it at its server through
+/// the link. The server keeps the address from being leased again too early.
+pub(crate) fn lease_needs_link(config: &NetConf) -> bool {
+    config.ipam.as_deref() == Some("dhcp")
 }
 
 #[cfg(test)]
@@ -135,7 +123,7 @@ mod tests {
         let request = request("asked", "c1");
         let delegates = Delegates::new(&builtins, Lookup::PathThenBuiltin);
         let ipam = Ipam { request: &request, delegates: &delegates };
-        let ended = ipam.end(records, record, ipam.release());
+        let ended = ipam.end(records, record, ipam.release().as_deref());
         (ended, records.read(&request.attachment()).unwrap())
     }
 

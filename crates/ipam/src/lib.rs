@@ -8,19 +8,21 @@
 
 mod answer;
 mod attach;
+mod check;
 mod configure;
 mod dad;
 mod error;
+mod gc;
 mod lease;
 mod observed;
 mod readiness;
 #[cfg(test)]
 mod testing;
 
-pub use answer::result;
-pub use attach::{Addresses, attach, lease_needs_link};
-pub use dad::{announce, dad};
+pub use attach::{Addresses, attach};
+pub use check::check;
 pub use error::failure;
-pub use lease::{Ipam, NotAttached, Released};
+pub use gc::gc;
+pub use lease::{Ipam, NotAttached};
 pub use observed::Observed;
 pub use readiness::readiness;

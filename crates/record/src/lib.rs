@@ -10,6 +10,7 @@
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod add;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -18,7 +19,8 @@ mod record;
 mod records;
 mod result;
 
+pub use add::Begun;
 pub use error::Error;
 pub use holder::Holder;
 pub use record::{Add, ChainPart, LinkPart, Record, State};
-pub use records::{Records, Room, Stored, Unreadable};
+pub use records::{Records, Stored, Unreadable, if_possible};

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Error;
+
 /// The version of the form of records. A record of another version is treated as unreadable.
 pub(crate) const VERSION: u32 = 1;
 
@@ -138,8 +140,10 @@ pub struct ChainPart {
 
 impl LinkPart {
     /// Returns the part of a plugin with this data; an error where it cannot be written as JSON.
-    pub fn new(plugin: &str, data: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self { plugin: plugin.to_owned(), data: serde_json::to_value(data)? })
+    pub fn new(plugin: &str, data: &impl Serialize) -> Result<Self, Error> {
+        let data =
+            serde_json::to_value(data).map_err(|error| Error::Unwritten(error.to_string()))?;
+        Ok(Self { plugin: plugin.to_owned(), data })
     }
 }
 
@@ -251,6 +255,21 @@ impl Record {
             path: path.iter().chain(&add.path).cloned().collect(),
             config,
         })
+    }
+
+    /// Returns the DEL of the recorded ADD, whose configuration today's may not be, for the DEL that a
+    /// runtime asks for: with the result that it passes on where it does.
+    pub fn del_for(&self, asked: &Request) -> Request {
+        let Some(mut del) = self.del(&asked.path) else { return asked.clone() };
+        if let Some(result) = &asked.config.prev_result {
+            del.config.set_prev_result(Some(result.clone()));
+        }
+        del
+    }
+
+    /// Returns whether it is of an ADD of this plugin.
+    pub fn is_of(&self, plugin: &str) -> bool {
+        self.add.as_ref().is_some_and(|add| add.config.plugin == plugin)
     }
 
     /// Records the message of an IPAM plugin that did not take back the lease. Without a chain, whose other

@@ -37,19 +37,6 @@ pub enum Stored {
     Unreadable(Unreadable),
 }
 
-/// Whether ADD of an attachment may begin, by its record.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Room {
-    /// It may: there is no record.
-    Free,
-    /// It may, as a part of the chain that has written this record.
-    InChain(Box<Record>),
-    /// It may after the DEL of this earlier attachment, whose namespace is over or whose lease is pending.
-    AfterDel(Box<Record>),
-    /// It may not: this attachment exists, or may exist.
-    Taken(Box<Record>),
-}
-
 /// A file in a record's place that is not a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
@@ -105,29 +92,27 @@ impl Records {
         }
     }
 
-    /// Returns whether ADD of an attachment may begin. What cannot be read counts as missing.
-    pub fn room(&self, attachment: &Attachment) -> Result<Room, Error> {
-        let Stored::Whole(record) = self.read(attachment)? else { return Ok(Room::Free) };
-        Ok(if record.chain.is_some() && record.add.is_none() {
-            Room::InChain(record)
-        } else if record.is_orphan() {
-            Room::AfterDel(record)
-        } else {
-            Room::Taken(record)
-        })
+    /// Fails where the lease of an attachment is pending after its DEL.
+    pub fn expect_lease_released(&self, attachment: &Attachment) -> Result<(), Error> {
+        let Stored::Whole(record) = self.read(attachment)? else { return Ok(()) };
+        match &record.ipam_problem {
+            Some(problem) => {
+                let (attachment, problem) = (record.to_string(), problem.clone());
+                Err(Error::LeasePending { attachment, problem })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes a record atomically, in the place of an earlier one of the attachment.
     pub fn write(&self, record: &Record) -> Result<(), Error> {
-        let path = self.path(record);
-        Ok(write(&path, &to_bytes(record, &path)?)?)
+        Ok(write(&self.path(record), &to_bytes(record)?)?)
     }
 
     /// Writes the first record of an attachment: of several processes one succeeds, the others get
     /// `EEXIST`.
     pub fn create(&self, record: &Record) -> Result<(), Error> {
-        let path = self.path(record);
-        Ok(create(&path, &to_bytes(record, &path)?)?)
+        Ok(create(&self.path(record), &to_bytes(record)?)?)
     }
 
     /// Ends the part of a plugin whose links are restored. The message of an IPAM plugin that did not take
@@ -245,6 +230,15 @@ impl Records {
     }
 }
 
+/// Returns a lock for DEL. One that cannot be made, as on a full disk, must not keep a pod from being
+/// deleted.
+pub fn if_possible(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
+    match lock {
+        Err(error) if !error.is_locked() => Ok(None),
+        lock => lock.map(Some),
+    }
+}
+
 /// Returns the name of a record's file. Both parts are validated names without `/`, so that the path stays in
 /// its directory, and without `:`, so that no two attachments have one name.
 fn file_name(attachment: &Attachment) -> String {
@@ -259,9 +253,9 @@ fn attachment_of(path: &Path) -> Option<Attachment> {
 }
 
 /// Returns a record as it is written to its file.
-pub(crate) fn to_bytes(record: &Record, path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn to_bytes(record: &Record) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(&Written { version: VERSION, record })
-        .map_err(|error| Error::Unwritten { path: path.to_owned(), problem: error.to_string() })
+        .map_err(|error| Error::Unwritten(error.to_string()))
 }
 
 fn load(path: &Path) -> Result<Stored, Error> {

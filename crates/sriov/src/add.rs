@@ -7,9 +7,9 @@ use std::path::Path;
 
 use podbond_cni::{CniResult, Delegates, Failure, Interface, Request};
 use podbond_ipam::{Addresses, Ipam, NotAttached, attach};
-use podbond_kernel::{Kernel, LinkRef, NetnsIdentity, Vf};
-use podbond_names::{LinkName, Mac, PciAddress};
-use podbond_record::{LinkPart, Record, Room, State};
+use podbond_kernel::{Kernel, NetnsIdentity, Vf};
+use podbond_names::{Mac, PciAddress};
+use podbond_record::{Begun, LinkPart, Record};
 
 use crate::del::restore;
 use crate::observe::{is_userspace, observe};
@@ -18,9 +18,6 @@ use crate::sriov_cni::SriovCniRecord;
 use crate::{Config, Error, Sriov};
 
 pub use plan::plan;
-
-/// The record of an attachment before its ADD: that of a chain's maker, or none.
-type Given = Option<Box<Record>>;
 
 impl Sriov {
     /// ADD: observes, plans, records and applies. One that fails leaves nothing, or a record with which
@@ -39,7 +36,7 @@ impl Sriov {
             return Err(Error::NotAVf { pci });
         }
         let _attachment = self.records.lock(&request.attachment())?;
-        let given = self.make_room(request, pci, delegates)?;
+        let mut begun = self.begin(request, identity, pci, delegates)?;
         let _vf = self.files.lock(pci)?;
         self.free_vf(&mut kernel, pci, request)?;
 
@@ -47,19 +44,20 @@ impl Sriov {
         let steps = plan(&config, &request.ifname, &view)?;
         let vf = view.vf(pci).ok_or(Error::NotAVf { pci })?;
         let before = VfBefore::observed(vf, &view);
-        let mut record = record_of(request, identity, given.as_deref(), &before, pci)?;
+        begun.record.link = Some(LinkPart::new(PLUGIN, &before)?);
+        if !begun.record.devices.contains(&pci) {
+            begun.record.devices.push(pci);
+        }
         let file = SriovCniRecord::of_add(&request.config, &config, vf, &before);
-        let written = self.write_files(&record, &file, netns);
-        written.inspect_err(|_| self.remove_files(&record, given.as_deref(), pci))?;
-        let (addresses, link) = if is_userspace(vf) {
-            (Addresses::InResultOnly, None)
-        } else {
-            (Addresses::OnLink, Some(&request.ifname))
-        };
+        if let Err(error) = self.write_files(&begun.record, &file, netns) {
+            self.end_failed_add(begun, pci, None);
+            return Err(error);
+        }
+        let addresses = if is_userspace(vf) { Addresses::InResultOnly } else { Addresses::OnLink };
         let ipam = Ipam { request, delegates };
-        let finish = |kernel: &mut Kernel, leased| {
-            let result = answer(kernel, ipam, &config, vf, link, leased)?;
-            self.write_result(&mut record, &result)?;
+        let finish = |kernel: &mut Kernel, lease| {
+            let result = answer(kernel, ipam, &config, vf, lease)?;
+            self.records.write_result(&begun.record, &result)?;
             Ok(result)
         };
         attach(&mut kernel, steps, addresses, ipam, finish).map_err(
@@ -67,43 +65,32 @@ impl Sriov {
                 // All is undone; this looks whether it is so. Where it is not, all files stay, for the DEL
                 // with which a runtime answers.
                 if restore(&mut kernel, pci, &before).is_ok() {
-                    self.end_failed_add(record, given, pci, pending.as_deref());
+                    self.end_failed_add(begun, pci, pending.as_deref());
                 }
                 cause.into()
             },
         )
     }
 
-    /// Makes sure that nothing is recorded of the attachment but by its chain's maker. An earlier one
-    /// whose namespace is over, or whose lease is pending, is deleted first.
-    fn make_room(
+    /// Returns the record with which an ADD begins, as [`Records::begin`](podbond_record::Records::begin)
+    /// has it. sriov-cni's record of another VF is an error too.
+    fn begin(
         &self,
         request: &Request,
+        netns: NetnsIdentity,
         pci: PciAddress,
         delegates: &Delegates<'_>,
-    ) -> Result<Given, Error> {
-        let attachment = request.attachment();
-        if let Room::AfterDel(record) = self.records.room(&attachment)? {
-            let del = record.del(&request.path).unwrap_or_else(|| request.clone());
-            self.del_locked(&del, delegates)?;
-        }
-        let given = match self.records.room(&attachment)? {
-            Room::Free => None,
-            Room::InChain(record) => Some(record),
-            Room::AfterDel(record) | Room::Taken(record) => {
-                let (attachment, path) = (record.to_string(), self.records.path(&record));
-                let added = Error::AlreadyAdded { attachment, path };
-                return Err(Error::pending(&record).unwrap_or(added));
-            }
-        };
-        // sriov-cni's record of the same VF is judged with the VF's holder.
-        match self.files.record(&attachment)? {
+    ) -> Result<Begun, Error> {
+        let del = |earlier: &Request| self.del_locked(earlier, delegates);
+        let begun = self.records.begin(request, netns, del)?;
+        // That of the same VF is judged with the VF's holder.
+        match self.files.record(&request.attachment())? {
             Some(file) if file.device != pci => {
-                let path = self.files.record_path(&attachment);
-                let attachment = format!("interface {} of this container", request.ifname);
-                Err(Error::AlreadyAdded { attachment, path })
+                let (attachment, path) =
+                    (begun.record.to_string(), self.files.record_path(&request.attachment()));
+                Err(podbond_record::Error::AlreadyAdded { attachment, path }.into())
             }
-            _ => Ok(given),
+            _ => Ok(begun),
         }
     }
 
@@ -119,102 +106,40 @@ impl Sriov {
         self.files.write_claim(file.device, netns)
     }
 
-    /// Removes the files of an ADD that has changed nothing, or undone it. One that cannot be removed
-    /// tells of a VF that is as it was, which is harmless.
-    fn remove_files(&self, record: &Record, given: Option<&Record>, pci: PciAddress) {
-        let attachment = record.attachment();
+    /// Ends an ADD that has changed nothing, or undone it; a lease that is pending stays recorded. A file
+    /// that cannot be removed tells of a VF that is as it was, which is harmless.
+    fn end_failed_add(&self, begun: Begun, pci: PciAddress, pending: Option<&str>) {
         let _ = self.files.remove_claim(pci);
-        let _ = self.files.remove_record(&attachment);
-        let _ = match given {
-            Some(given) => self.records.write(given),
-            None => self.records.remove(&attachment),
-        };
-    }
-
-    /// Records the answer. In a chain its maker records that all is done.
-    fn write_result(&self, record: &mut Record, result: &CniResult) -> Result<(), Failure> {
-        if let Some(add) = &mut record.add {
-            add.result = Some(result.clone());
-        }
-        if record.chain.is_none() {
-            record.state = State::Active;
-        }
-        let written = self.records.write(record);
-        written.map_err(|error| Error::from(error).into_failure(&record.network))
-    }
-
-    /// Ends an ADD that failed and whose VF is as before; a lease that is pending stays recorded.
-    fn end_failed_add(&self, record: Record, given: Given, pci: PciAddress, pending: Option<&str>) {
-        self.remove_files(&record, given.as_deref(), pci);
-        if pending.is_some() {
-            let devices = given.map(|given| given.devices).unwrap_or_default();
-            let record = Record { link: None, devices, ..record };
-            // Where it cannot be recorded, the failure's details tell of it.
-            let _ = self.records.end_plugin(record, pending);
-        }
+        let _ = self.files.remove_record(&begun.record.attachment());
+        self.records.end_failed_add(begun, pending);
     }
 }
 
-/// Returns the record of an ADD that begins, with what its chain's maker has recorded.
-fn record_of(
-    request: &Request,
-    netns: NetnsIdentity,
-    given: Option<&Record>,
-    before: &VfBefore,
-    pci: PciAddress,
-) -> Result<Record, Error> {
-    let mut record = Record::of_add(request, netns);
-    if let Some(given) = given.cloned() {
-        record.pod = given.pod.or(record.pod);
-        (record.chain, record.devices) = (given.chain, given.devices);
-        record.ipam_problem = given.ipam_problem;
-    }
-    if !record.devices.contains(&pci) {
-        record.devices.push(pci);
-    }
-    record.link = Some(LinkPart::new(PLUGIN, before).map_err(Error::Unwritten)?);
-    Ok(record)
-}
-
-/// Announces the addresses and returns the result: one interface, with its address and MTU as the
-/// kernel now shows them.
+/// Returns the result: one interface, with its address and MTU as the kernel now shows them, or of a VF
+/// without a link with the address that it is given.
 fn answer(
     kernel: &mut Kernel,
-    asked: Ipam<'_>,
+    ipam: Ipam<'_>,
     config: &Config,
     vf: &Vf,
-    link: Option<&LinkName>,
-    ipam: Option<CniResult>,
+    lease: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
-    let request = asked.request;
-    let refused =
-        |error: podbond_kernel::Error| podbond_ipam::failure(&request.config.name, &error);
-    let shown = match link {
-        Some(name) => kernel.link(&LinkRef::pod(name.clone())).map_err(refused)?,
-        None => None,
+    let Request { ifname, config: conf, .. } = ipam.request;
+    let mut interface = if is_userspace(vf) {
+        let given = config.mac.or(vf.settings.mac).filter(|mac| *mac != Mac::ZERO);
+        Interface { mac: given, ..ipam.interface(None) }
+    } else {
+        let link = ipam.settle(kernel, lease.as_ref())?;
+        ipam.interface(link.as_ref())
     };
-    let mac = match &shown {
-        Some(link) => link.mac,
-        None => config.mac.or(vf.settings.mac).filter(|mac| *mac != Mac::ZERO),
-    };
-    if let (Some(wanted), Some(shown)) = (config.mac, mac)
-        && wanted != shown
-    {
-        let object = format!("mac of {}", request.ifname);
-        let (wanted, shown) = (wanted.to_string(), shown.to_string());
-        return Err(refused(podbond_kernel::Error::NotTaken { object, wanted, shown }));
+    interface.pci_id = Some(vf.pci.to_string());
+    match (config.mac, interface.mac) {
+        (Some(wanted), Some(shown)) if wanted != shown => {
+            let object = format!("mac of {ifname}");
+            let (wanted, shown) = (wanted.to_string(), shown.to_string());
+            let error = podbond_kernel::Error::NotTaken { object, wanted, shown };
+            Err(podbond_ipam::failure(&conf.name, &error))
+        }
+        _ => Ok(ipam.result(lease, interface)),
     }
-    if let (Some(_), Some(result)) = (link, &ipam) {
-        asked.settle(kernel, result)?;
-        podbond_ipam::announce(kernel, &request.ifname, result);
-    }
-    let interface = Interface {
-        name: request.ifname.clone(),
-        mac,
-        mtu: shown.map(|link| link.mtu),
-        sandbox: request.netns.as_ref().map(|path| path.display().to_string()),
-        socket_path: None,
-        pci_id: Some(vf.pci.to_string()),
-    };
-    Ok(podbond_ipam::result(request.config.prev_result.as_ref(), ipam, interface))
 }

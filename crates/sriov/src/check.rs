@@ -27,17 +27,8 @@ impl Sriov {
         }
         let observed = Observed::on(&mut kernel, &LinkRef::pod(request.ifname.clone()))?;
         let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
-        let mut differences = differences(&config, &request.ifname, &view, expected, &observed);
-        match delegates.ipam_check(request) {
-            Err(failure) if differences.is_empty() => return Err(failure.into()),
-            Err(failure) => differences.push(failure.to_string()),
-            Ok(()) => {}
-        }
-        if differences.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Differs { ifname: request.ifname.clone(), differences })
-        }
+        let differences = differences(&config, &request.ifname, &view, expected, &observed);
+        Ok(podbond_ipam::check(request, delegates, differences)?)
     }
 
     /// Returns what the VF was before, by our record or else by sriov-cni's.

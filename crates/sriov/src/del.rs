@@ -7,11 +7,10 @@ mod restore;
 mod unrecorded;
 
 use podbond_cni::{Attachment, Command, Delegates, Request};
-use podbond_ipam::{Ipam, Released, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::Kernel;
 use podbond_names::PciAddress;
-use podbond_record::{Record, Stored};
-use podbond_state::Lock;
+use podbond_record::{Record, Stored, if_possible};
 
 use crate::ownership::others_with;
 use crate::{Config, Error, Sriov, record};
@@ -22,8 +21,7 @@ pub(crate) use restore::{look_for_link, restore};
 impl Sriov {
     /// DEL. It succeeds when nothing is left to remove.
     pub(crate) fn del_vf(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
-        let lock = self.records.lock(&request.attachment()).map_err(Error::from);
-        let _attachment = lock_if_any(lock)?;
+        let _attachment = if_possible(self.records.lock(&request.attachment()))?;
         self.del_locked(request, delegates)
     }
 
@@ -41,7 +39,7 @@ impl Sriov {
                 None => Config::device_of(&request.config),
             },
         };
-        let _vf = device.map_or(Ok(None), |pci| lock_if_any(self.files.lock(pci)))?;
+        let _vf = device.map_or(Ok(None), |pci| if_possible(self.files.lock(pci)))?;
         // Once more: the process that had the VF's lock may have restored it for us.
         match self.records.read(&attachment)? {
             Stored::Whole(record) => return self.del_recorded(*record, request, delegates),
@@ -61,9 +59,6 @@ impl Sriov {
     /// Restores the VF, gives the lease back and removes the files, the record last. `restore` returns the
     /// VF whose claim is to be removed. An attachment that was never made has no lease, whatever its IPAM
     /// plugin says.
-    ///
-    /// The lease is given back once the VF is out of the pod, so that no address is given out while it is
-    /// still in use, unless it can only be given back through the link.
     fn end(
         &self,
         ipam: Ipam<'_>,
@@ -71,13 +66,13 @@ impl Sriov {
         was_never_made: bool,
         restore: impl FnOnce() -> Result<Option<PciAddress>, Error>,
     ) -> Result<(), Error> {
-        let early = lease_needs_link(&ipam.request.config).then(|| ipam.release());
-        let claim = restore()?.map_or(Ok(()), |pci| self.files.remove_claim(pci));
-        let released = early.unwrap_or_else(|| ipam.release());
-        let released = if was_never_made { Released::Done } else { released };
+        let (claim, pending) = ipam.release_after(|| {
+            restore().map(|pci| pci.map_or(Ok(()), |pci| self.files.remove_claim(pci)))
+        })?;
+        let pending = pending.filter(|_| !was_never_made);
         let file = self.files.remove_record(&ipam.request.attachment());
         Error::all([claim, file].into_iter().filter_map(Result::err).collect())?;
-        Ok(ipam.end(&self.records, record, released)?)
+        Ok(ipam.end(&self.records, record, pending.as_deref())?)
     }
 
     /// Returns whether a VF is another attachment's by its record: its namespace is not over.
@@ -96,16 +91,6 @@ impl Sriov {
         let is_over = |other: &Attachment| over.iter().any(|record| record.attachment() == *other);
         let files = self.files.records_of(pci)?;
         Ok(files.iter().any(|(other, _)| other != own && !is_over(other)))
-    }
-}
-
-/// Returns a lock for DEL. One that cannot be made, as on a full disk, must not keep a pod from being
-/// deleted.
-fn lock_if_any(lock: Result<Lock, Error>) -> Result<Option<Lock>, Error> {
-    match lock {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error) if error.is_locked() => Err(error),
-        Err(_) => Ok(None),
     }
 }
 

@@ -1,10 +1,7 @@
 //! Why a VF cannot be given to a pod, checked or taken back.
 
-use std::path::PathBuf;
-
 use podbond_cni::{Code, Failure, MacError};
 use podbond_names::{LinkName, NameError, PciAddress};
-use podbond_record::Record;
 
 use crate::holder::Holder;
 
@@ -126,24 +123,6 @@ pub enum Error {
         /// The name.
         name: LinkName,
     },
-    /// There is a record of this attachment already.
-    #[error("{attachment} has been added already: delete it first; its record is {}", path.display())]
-    AlreadyAdded {
-        /// The attachment, as its record shows it.
-        attachment: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// An earlier attachment of the same container and interface has a lease still.
-    #[error(
-        "the lease of {attachment} is not given back yet: {problem}; repeat this, or run `podbond gc`, once its IPAM plugin works"
-    )]
-    LeasePending {
-        /// The attachment, as its record shows it.
-        attachment: String,
-        /// What the IPAM plugin said.
-        problem: String,
-    },
     /// The VF could not be restored.
     #[error("VF {pci} is not yet as it was before: {}", .problems.join("; "))]
     NotRestored {
@@ -152,27 +131,16 @@ pub enum Error {
         /// What is to be done, and why it was not done.
         problems: Vec<String>,
     },
-    /// What CHECK found.
-    #[error("interface {ifname} is not as ADD left it: {}", .differences.join("; "))]
-    Differs {
-        /// The interface.
-        ifname: LinkName,
-        /// One sentence for each difference.
-        differences: Vec<String>,
-    },
     /// CHECK without the result that it is about.
     #[error("prevResult is missing: CHECK needs the result of the ADD")]
     PrevResultMissing,
     /// What the IPAM plugin said, or what went wrong while the VF was given to the pod.
     #[error(transparent)]
     Attaching(#[from] Failure),
-    /// What is to be recorded cannot be written as JSON.
-    #[error("the attachment cannot be recorded: {0}")]
-    Unwritten(serde_json::Error),
-    /// The record, or its lock.
+    /// The record, or its lock; or the record does not let the attachment be added.
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
-    /// A file of sriov-cni, or the VF's lock.
+    /// A file of sriov-cni.
     #[error(transparent)]
     State(#[from] podbond_state::Error),
     /// Several things went wrong, all of them reported.
@@ -200,22 +168,6 @@ impl Error {
         Self::Held { pci, holder: Box::new(holder) }
     }
 
-    /// Returns what a record tells of a lease that is pending.
-    pub(crate) fn pending(record: &Record) -> Option<Self> {
-        let problem = record.ipam_problem.clone()?;
-        Some(Self::LeasePending { attachment: record.to_string(), problem })
-    }
-
-    /// Returns whether another process holds a lock.
-    pub(crate) fn is_locked(&self) -> bool {
-        match self {
-            Self::State(error) | Self::Record(podbond_record::Error::State(error)) => {
-                error.is_locked()
-            }
-            _ => false,
-        }
-    }
-
     /// Returns success when nothing went wrong, one error as it is, and several in one.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
@@ -233,13 +185,10 @@ impl Error {
             Self::NoLink { .. }
             | Self::Enslaved { .. }
             | Self::Held { .. }
-            | Self::NameTaken { .. }
-            | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::LeasePending { .. } => Code::TRY_AGAIN,
-            error if error.is_locked() => Code::TRY_AGAIN,
+            | Self::NameTaken { .. } => Code::CONFLICT,
             Self::NotRestored { .. } | Self::Several(_) => Code::KERNEL,
-            Self::Differs { .. } => Code::DIFFERS,
-            Self::State(_) | Self::Record(_) | Self::Unwritten(_) => Code::IO,
+            Self::State(_) => Code::IO,
+            Self::Record(error) => error.code(),
             Self::NetnsMissing => Code::INVALID_ENVIRONMENT,
             _ => Code::INVALID_CONFIG,
         };

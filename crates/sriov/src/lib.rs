@@ -22,7 +22,6 @@ mod del;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod gc;
 mod holder;
 mod igb;
 mod observe;

@@ -2,7 +2,7 @@
 
 use podbond_cni::{CniResult, Delegates, Failure, NodeRequest, Plugin, Request};
 
-use crate::Sriov;
+use crate::{Error, Sriov};
 
 impl Plugin for Sriov {
     fn name(&self) -> &'static str {
@@ -26,7 +26,8 @@ impl Plugin for Sriov {
     }
 
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let swept = self.delete_invalid(request, delegates);
-        swept.map_err(|error| error.into_failure(&request.config.name))
+        let del = |stale: &Request| self.del_vf(stale, delegates);
+        Error::all(podbond_ipam::gc(request, delegates, &self.records, del))
+            .map_err(|error| error.into_failure(&request.config.name))
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn has_vf(record: &Record) -> bool {
 
 /// Returns the VF of the ADD of this plugin that a record is about.
 pub(crate) fn device(record: &Record) -> Option<PciAddress> {
-    let add = record.add.as_ref().filter(|add| add.config.plugin == PLUGIN)?;
+    let add = record.add.as_ref().filter(|_| record.is_of(PLUGIN))?;
     Config::device_of(&add.config)
 }
 

@@ -42,7 +42,7 @@ impl Files {
 
     /// Waits until no other process works on the VF. An attachment's lock is taken before it, never
     /// after it.
-    pub(crate) fn lock(&self, pci: PciAddress) -> Result<Lock, Error> {
+    pub(crate) fn lock(&self, pci: PciAddress) -> Result<Lock, podbond_record::Error> {
         let path = self.dir.join("pci/vf_lock").join(format!("{pci}.lock"));
         Ok(Lock::take(&path, LOCK_TIMEOUT)?)
     }

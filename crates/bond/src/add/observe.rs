@@ -179,7 +179,7 @@ mod tests {
         let netns = NetnsIdentity::of(Path::new("/proc/self/ns/net")).unwrap();
         let netns = if is_alive { netns } else { moved(netns) };
         let mut record = Record::of_add(&request, netns);
-        bond.put_into(&mut record, records).unwrap();
+        bond.put_into(&mut record).unwrap();
         records.write(&record).unwrap();
     }
 

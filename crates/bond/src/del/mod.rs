@@ -8,13 +8,11 @@ mod teardown_plan;
 mod tests;
 mod wait_for_links;
 
-use std::path::PathBuf;
-
 use podbond_cni::{Code, Command, Delegates, Failure, Request};
-use podbond_ipam::{Ipam, Released, lease_needs_link};
+use podbond_ipam::Ipam;
 use podbond_kernel::{Kernel, LinkRef, Netns, NetnsState, Step, View, undo_all};
 use podbond_names::PciAddress;
-use podbond_record::{Record, Records, State, Stored};
+use podbond_record::{Record, Records, State, Stored, if_possible};
 
 use self::restore_ports::{may_be_refused, restore_ports};
 use self::teardown_plan::remove_bond;
@@ -22,7 +20,7 @@ use self::wait_for_links::read_host_links;
 use crate::config::{Links, LinksAre, bond_below_vlan};
 use crate::error::Error;
 use crate::pod_links::read_pod_links;
-use crate::record::{BondRecord, is_of_bond};
+use crate::record::{BondRecord, PLUGIN};
 
 /// Deletes an attachment. Success when there is nothing left to delete.
 pub(crate) fn del(
@@ -30,45 +28,15 @@ pub(crate) fn del(
     delegates: &Delegates<'_>,
     records: &Records,
 ) -> Result<(), Error> {
-    let _lock = match records.lock(&request.attachment()) {
-        // A lock that cannot be made, as on a full disk, must not keep a pod from being deleted.
-        Err(error) if !error.is_locked() => None,
-        lock => Some(lock?),
-    };
+    let _lock = if_possible(records.lock(&request.attachment()))?;
     del_locked(request, delegates, records)
-}
-
-/// Deletes an attachment by its record alone, whose lock is held. Fails where its lease is pending
-/// still.
-pub(crate) fn del_recorded(
-    record: &Record,
-    path: &[PathBuf],
-    delegates: &Delegates<'_>,
-    records: &Records,
-) -> Result<(), Error> {
-    let Some(request) = record.del(path) else { return Ok(()) };
-    del_locked(&request, delegates, records)?;
-    lease_is_released(record, records)
-}
-
-/// Fails where the lease of an attachment is pending after its DEL.
-pub(crate) fn lease_is_released(record: &Record, records: &Records) -> Result<(), Error> {
-    match records.read(&record.attachment())? {
-        Stored::Whole(left) => match &left.ipam_problem {
-            Some(problem) => {
-                Err(Error::LeasePending { problem: problem.clone(), record: left.to_string() })
-            }
-            None => Ok(()),
-        },
-        Stored::Missing | Stored::Unreadable(_) => Ok(()),
-    }
 }
 
 /// Deletes an attachment whose lock is held. The links go before the lease, so that no address is
 /// given out while it is in use, unless the lease needs the link. An error of the links does not
 /// keep the lease; nothing is changed and nothing freed where nobody can tell whether the pod's
 /// namespace is alive.
-fn del_locked(
+pub(crate) fn del_locked(
     request: &Request,
     delegates: &Delegates<'_>,
     records: &Records,
@@ -79,20 +47,20 @@ fn del_locked(
         errors.push(error.into());
         None
     });
-    if record.as_ref().is_some_and(|record| !is_of_bond(record)) {
+    if record.as_ref().is_some_and(|record| !record.is_of(PLUGIN)) {
         // Its ADD has changed nothing.
         return Ok(());
     }
     let request = &match &record {
-        Some(record) => recorded_request(record, request),
+        Some(record) => record.del_for(request),
         None => unrecorded_request(request, records),
     };
     let are_links_back = record.as_ref().is_some_and(|record| record.state == State::IpamPending);
     let pod = if are_links_back { None } else { Some(open(request, record.as_ref())?) };
     let ipam = Ipam { request, delegates };
     let was_never_made = record.is_none() && ipam.was_never_made();
-    let released = lease_needs_link(&request.config).then(|| ipam.release());
-    if let Some(mut kernel) = pod {
+    let ((), pending) = ipam.release_after(|| {
+        let Some(mut kernel) = pod else { return Ok(()) };
         if let Some(record) = &record {
             // For people; a DEL needs no state.
             let _ = records.write(&Record { state: State::Releasing, ..record.clone() });
@@ -101,13 +69,13 @@ fn del_locked(
         let is_anothers = |function| is_held(records, request, function);
         let restored = restore_links(&mut kernel, &bond, request, delegates, is_anothers);
         errors.extend(restored.unwrap_or_else(|error| vec![error.into()]));
-    }
-    let released = released.unwrap_or_else(|| ipam.release());
-    let released = if was_never_made { Released::Done } else { released };
+        Ok::<(), Error>(())
+    })?;
+    let pending = pending.filter(|_| !was_never_made);
     if errors.is_empty() {
-        return Ok(ipam.end(records, record, released)?);
+        return Ok(ipam.end(records, record, pending.as_deref())?);
     }
-    if let Released::Pending(problem) = released {
+    if let Some(problem) = pending {
         errors.push(Error::Config(Failure::new(Code::TRY_AGAIN, problem)));
     }
     Error::all(errors)
@@ -133,16 +101,6 @@ fn read_record(
             Ok(None)
         }
     }
-}
-
-/// Returns the DEL of a recorded ADD, whose configuration today's may not be, with the result that
-/// the runtime passes on where it does.
-fn recorded_request(record: &Record, request: &Request) -> Request {
-    let Some(mut del) = record.del(&request.path) else { return request.clone() };
-    if let Some(result) = &request.config.prev_result {
-        del.config.set_prev_result(Some(result.clone()));
-    }
-    del
 }
 
 /// Returns the DEL of an attachment of which nothing is recorded: without its namespace where

@@ -14,23 +14,16 @@ impl Error {
         }
     }
 
-    fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self {
             Self::Config(failure) => failure.code,
             Self::Kernel(error) => podbond_ipam::failure("", error).code,
             Self::NoSuchPort { .. }
             | Self::PortTaken { .. }
             | Self::NameTaken { .. }
-            | Self::BondNameTaken { .. }
-            | Self::AlreadyAdded { .. } => Code::CONFLICT,
-            Self::LeasePending { .. } => Code::TRY_AGAIN,
-            Self::Record(podbond_record::Error::State(error)) if error.is_locked() => {
-                Code::TRY_AGAIN
-            }
-            Self::Differs { .. } => Code::DIFFERS,
-            Self::Record(_) | Self::Rules(podbond_state::settings::Error::Unread { .. }) => {
-                Code::IO
-            }
+            | Self::BondNameTaken { .. } => Code::CONFLICT,
+            Self::Record(error) => error.code(),
+            Self::Rules(podbond_state::settings::Error::Unread { .. }) => Code::IO,
             Self::Rules(podbond_state::settings::Error::Malformed { .. }) => Code::DECODE,
             Self::Several(errors) => of_several(errors),
             _ => Code::INVALID_CONFIG,
@@ -55,20 +48,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn difference_names_interface_and_remedy() {
-        let (ifname, differences) =
-            ("bond0".parse().unwrap(), vec!["miimon is 50, not 100".into()]);
-        let failure = Error::Differs { ifname, differences }.into_failure("n");
-        let expected = "network n: interface bond0 is not as ADD left it: miimon is 50, not 100: put that \
-                    right in the pod, or make the pod anew";
-        assert_eq!((failure.code, failure.msg.as_str()), (Code::DIFFERS, expected));
-    }
-
-    #[test]
     fn several_errors_share_a_code() {
-        let unwritten =
-            || podbond_record::Error::Unwritten { path: "/f".into(), problem: "full".to_owned() };
-        let file = || Error::Record(unwritten());
+        let file = || Error::Record(podbond_record::Error::Unwritten("full".to_owned()));
         let of = |code| Error::Config(Failure::new(code, "no"));
         let code = |errors| Error::Several(errors).into_failure("n").code;
         assert_eq!(code(vec![file(), file()]), Code::IO);

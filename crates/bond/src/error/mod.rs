@@ -4,12 +4,10 @@ mod answer;
 mod host_link;
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
 
 use podbond_cni::{Failure, MacError, MacSource};
 use podbond_kernel::{BondMode, Netns};
 use podbond_names::{LinkName, NameError};
-use podbond_record::Record;
 use serde_json::Value;
 
 pub use host_link::Refusal;
@@ -212,37 +210,7 @@ pub enum Error {
         /// What was found.
         refused: Vec<Refused>,
     },
-    /// What CHECK found.
-    #[error(
-        "interface {ifname} is not as ADD left it: {}: put that right in the pod, or make the pod anew",
-        Joined(.differences)
-    )]
-    Differs {
-        /// The interface.
-        ifname: LinkName,
-        /// One sentence for each difference.
-        differences: Vec<String>,
-    },
-    /// There is a record of this attachment already.
-    #[error("{record} has been added already: delete it first; its record is {}", path.display())]
-    AlreadyAdded {
-        /// The attachment.
-        record: Box<Record>,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The IPAM plugin has not taken back the lease of an attachment that is deleted.
-    #[error(
-        "the lease of {record} is pending, since its IPAM plugin has not taken it back: {problem}: remedy \
-         that, then try again"
-    )]
-    LeasePending {
-        /// The attachment, for people.
-        record: String,
-        /// What the IPAM plugin said.
-        problem: String,
-    },
-    /// The attachment's record cannot be read, written or locked.
+    /// The attachment's record: it cannot be read, written or locked, or does not let it be added.
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
     /// Links of the node that the administrator's rules keep from bonds.

@@ -6,7 +6,7 @@ use podbond_kernel::{NetnsIdentity, Step, VfSettings};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{ChainPart, Holder, LinkPart};
+use crate::{Begun, ChainPart, Holder, LinkPart};
 
 /// Records as version 1 writes them: every later version reads them.
 const VERSION_1: [(&str, &str); 4] = [
@@ -78,7 +78,7 @@ fn records_of_version_1_are_read() {
     for (shown, text) in VERSION_1 {
         let record = parse(text.as_bytes()).unwrap();
         assert_eq!(record.to_string(), shown);
-        let again = to_bytes(&record, Path::new("r")).unwrap();
+        let again = to_bytes(&record).unwrap();
         let (again, expected): (Value, Value) =
             (serde_json::from_slice(&again).unwrap(), serde_json::from_str(text).unwrap());
         assert_eq!(again, expected);
@@ -158,30 +158,76 @@ fn unreadable_files_hide_no_record() {
     let torn = request("c3", &json!({}));
     let torn = Attachment { container_id: torn.container_id, ifname: torn.ifname };
     assert!(matches!(node.records.read(&torn).unwrap(), Stored::Unreadable(_)));
-    assert_eq!(node.records.room(&torn).unwrap(), Room::Free);
+    let begun: Result<Begun, Error> =
+        node.records.begin(&request("c3", &json!({})), node.netns(true), |_| panic!("no DEL"));
+    assert_eq!(begun.unwrap().of_chain, None);
 }
 
 /// Promise: added-again
 #[test]
-fn room_is_by_the_record() {
+fn add_begins_by_the_earlier_record() {
     let node = Node::new();
-    let ipam = json!({"type": "host-local"});
-    let alive = node.record("c1", &ipam);
+    let alive = node.record("c1", &json!({"type": "host-local"}));
     let over = Record { netns: Some(node.netns(false)), ..alive.clone() };
     let mut pending = alive.clone();
     pending.set_ipam_pending("down");
+    let mut of_another_plugin = over.clone();
+    let config = br#"{"cniVersion": "1.0.0", "name": "n", "type": "sriov"}"#;
+    of_another_plugin.add.as_mut().unwrap().config = NetConf::parse(config).unwrap();
     let in_chain = Record { add: None, chain: Some(chain()), ..alive.clone() };
-    for (record, expected) in [
-        (alive.clone(), Room::Taken(Box::new(alive.clone()))),
-        (over.clone(), Room::AfterDel(Box::new(over))),
-        (pending.clone(), Room::AfterDel(Box::new(pending))),
-        (in_chain.clone(), Room::InChain(Box::new(in_chain))),
-    ] {
-        node.records.write(&record).unwrap();
-        assert_eq!(node.records.room(&record.attachment()).unwrap(), expected);
-        node.records.remove(&record.attachment()).unwrap();
+    // Whether ADD begins, whether the earlier attachment is deleted first, and what the chain's maker wrote.
+    let cases = vec![
+        (None, true, false, None),
+        (Some(alive), false, false, None),
+        (Some(of_another_plugin), false, false, None),
+        (Some(over), true, true, None),
+        (Some(pending), true, true, None),
+        (Some(in_chain.clone()), true, false, Some(in_chain)),
+    ];
+    for (earlier, begins, is_deleted, of_chain) in cases {
+        let add = request("c1", &json!({"type": "host-local"}));
+        if let Some(earlier) = &earlier {
+            node.records.write(earlier).unwrap();
+        }
+        let mut deleted = false;
+        let begun: Result<Begun, Error> = node.records.begin(&add, node.netns(true), |del| {
+            deleted = true;
+            node.records.remove(&del.attachment())
+        });
+        assert_eq!(deleted, is_deleted, "{earlier:?}");
+        match begun {
+            Ok(begun) => assert_eq!((true, begun.of_chain), (begins, of_chain)),
+            Err(error) => assert!(!begins && matches!(error, Error::AlreadyAdded { .. })),
+        }
+        node.records.remove(&add.attachment()).unwrap();
     }
-    assert_eq!(node.records.room(&alive.attachment()).unwrap(), Room::Free);
+}
+
+/// Promise: failed-add-leaves-nothing
+#[test]
+fn failed_add_leaves_the_record_of_its_chain_or_a_pending_lease() {
+    let node = Node::new();
+    let add = request("c1", &json!({"type": "dhcp"}));
+    let attachment = add.attachment();
+    let add_to_fail = || {
+        let begun: Result<Begun, Error> = node.records.begin(&add, node.netns(true), |_| Ok(()));
+        let mut begun = begun.unwrap();
+        begun.record.link = Some(LinkPart::new("bond", &json!({"steps": []})).unwrap());
+        node.records.write(&begun.record).unwrap();
+        begun
+    };
+    node.records.end_failed_add(add_to_fail(), None);
+    assert_eq!(node.records.read(&attachment).unwrap(), Stored::Missing);
+    let chain = Some(ChainPart { configs: vec![add.config.clone()], ..chain() });
+    let in_chain = Record { add: None, chain, ..node.record("c1", &json!({})) };
+    node.records.write(&in_chain).unwrap();
+    node.records.end_failed_add(add_to_fail(), None);
+    let begun: Result<Begun, Error> = node.records.begin(&add, node.netns(true), |_| Ok(()));
+    assert_eq!(begun.unwrap().of_chain, Some(in_chain));
+    node.records.remove(&attachment).unwrap();
+    node.records.end_failed_add(add_to_fail(), Some("down"));
+    let error = node.records.expect_lease_released(&attachment).unwrap_err();
+    assert!(error.to_string().contains("the lease of net3 of container c1 is pending"), "{error}");
 }
 
 /// Promise: lease-pending

@@ -26,7 +26,7 @@ impl Sriov {
             // On a full disk too a pod is deleted.
             let _ = self.records.write(&record);
         }
-        let ipam = Ipam { request: &del_request(&record, request), delegates };
+        let ipam = Ipam { request: &record.del_for(request), delegates };
         self.end(ipam, Some(record.clone()), false, || self.restore_recorded(&record))
     }
 
@@ -63,13 +63,4 @@ impl Sriov {
         // Whatever else it says is wrong: the VF was here.
         Ok(Some(pci))
     }
-}
-
-/// Returns the DEL that undoes a record's ADD, with the runtime's `prevResult` where it gives one.
-fn del_request(record: &Record, request: &Request) -> Request {
-    let Some(mut del) = record.del(&request.path) else { return request.clone() };
-    if let Some(result) = &request.config.prev_result {
-        del.config.set_prev_result(Some(result.clone()));
-    }
-    del
 }
