@@ -9,7 +9,7 @@ use podbond_record::Records;
 use crate::add::{host_link_policy, observe};
 use crate::config::{Config, LinksAre};
 use crate::error::Error;
-use crate::findings::Surroundings;
+use crate::inspect::Surroundings;
 use crate::pod_links::open_pod;
 use crate::record::PLUGIN;
 use crate::{add, check, del, status};

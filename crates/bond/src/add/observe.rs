@@ -8,7 +8,7 @@ use podbond_record::Records;
 use crate::add::plan::{Plan, plan};
 use crate::config::{Config, LinksAre};
 use crate::error::Error;
-use crate::findings::{OtherBond, Surroundings, observe_surroundings};
+use crate::inspect::{OtherBond, Surroundings, observe_surroundings};
 use crate::pod_links::read_pod_links;
 use crate::record::BondRecord;
 
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::add::plan::tests::link;
-    use crate::findings::Surroundings;
+    use crate::inspect::Surroundings;
 
     fn records() -> (tempfile::TempDir, Records) {
         let dir = tempfile::tempdir().unwrap();

@@ -5,8 +5,8 @@ use podbond_names::LinkName;
 
 use crate::config::{Config, LinksAre};
 use crate::error::{Clash, Error};
-use crate::finding::{Finding, Object, Reason, Refused};
-use crate::findings::{Surroundings, findings};
+use crate::finding::{Finding, Object, Refused, kind};
+use crate::inspect::{Surroundings, findings};
 use crate::port_macs::{MacConflict, PortMac, mac_conflicts};
 
 /// What ADD will do to the links, and what it has to say about it.
@@ -50,8 +50,11 @@ pub fn plan(
 fn equal_macs(config: &Config, conflict: &MacConflict) -> Finding {
     let MacConflict { port, other, mac, replacement } = conflict.clone();
     let mode = config.options.mode;
-    let reason = Reason::EqualMacs { mode, other, mac, replacement };
-    Finding::new(Object::Ports(vec![port]), reason)
+    let reason = format!(
+        "it has the MAC address of {other}, {mac}, and mode {mode} needs ports that differ: it gets \
+         {replacement} for as long as the bond lives"
+    );
+    Finding::new(&kind::EQUAL_MACS, Object::Ports(vec![port]), reason)
 }
 
 fn names_are_free(config: &Config, ifname: &LinkName, view: &View) -> Result<(), Error> {

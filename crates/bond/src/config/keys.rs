@@ -3,7 +3,7 @@
 use podbond_kernel::bond::table::{self, Scope};
 use serde_json::{Map, Value};
 
-use crate::finding::{Finding, Object, Reason};
+use crate::finding::{Finding, Object, kind};
 
 /// A key of the plugin's own.
 pub struct Key {
@@ -206,8 +206,10 @@ fn unknown_of(
     });
     unknown
         .map(|key| {
-            let nearest = nearest(key, known).map(str::to_owned);
-            Finding::new(Object::Key(format!("{place}{key}")), Reason::UnknownKey { nearest })
+            let object = Object::Key(format!("{place}{key}"));
+            let meant = nearest(key, known).map(|known| format!(" (did you mean {known}?)"));
+            let reason = format!("an unknown key, without effect{}", meant.unwrap_or_default());
+            Finding::new(&kind::UNKNOWN_KEY, object, reason)
         })
         .collect()
 }

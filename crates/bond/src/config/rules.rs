@@ -5,7 +5,7 @@ use podbond_kernel::{BondMode, FailOverMac, OptionValue};
 
 use super::draft::{Draft, Given};
 use crate::error::Error;
-use crate::finding::{Finding, Object, Reason};
+use crate::finding::{Finding, Object, kind, listed};
 
 /// The delays that the driver keeps as multiples of miimon.
 const DELAYS: [&BondOption; 3] = [&table::UPDELAY, &table::DOWNDELAY, &table::PEER_NOTIF_DELAY];
@@ -42,7 +42,8 @@ fn other_mode(draft: &Draft, given: &Given, wrong: &mut Vec<Error>, found: &mut 
     match given.option.elsewhere {
         Elsewhere::Refused => wrong.push(Error::OtherMode { key, mode, modes }),
         Elsewhere::Ignored => {
-            found.push(Finding::new(Object::Key(key), Reason::NoEffect { mode, modes }));
+            let reason = format!("it has no effect in mode {mode}, only in {}", listed(modes));
+            found.push(Finding::new(&kind::NO_EFFECT, Object::Key(key), reason));
         }
     }
 }

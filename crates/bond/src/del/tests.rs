@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::add::plan::plan;
 use crate::config::Config;
-use crate::findings::Surroundings;
+use crate::inspect::Surroundings;
 
 fn name(text: &str) -> LinkName {
     text.parse().unwrap()

@@ -82,6 +82,6 @@ impl fmt::Display for Object {
 }
 
 /// Returns names in a sentence.
-pub(super) fn listed<T: ToString>(names: &[T]) -> String {
+pub(crate) fn listed<T: ToString>(names: &[T]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

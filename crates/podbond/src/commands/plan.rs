@@ -82,7 +82,7 @@ fn numbered(steps: &[Step]) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
-    use podbond_bond::{Finding, Object, Reason};
+    use podbond_bond::{Finding, Object, kind};
     use podbond_kernel::{LinkRef, LinkState};
 
     use super::*;
@@ -101,8 +101,10 @@ mod tests {
                     steps: Some(vec![Step::SetState { at, to: LinkState::Up }]),
                     ipam: Some("host-local".to_owned()),
                     findings: vec![Finding::new(
+                        &kind::NO_MONITORING,
                         Object::Key("miimon".to_owned()),
-                        Reason::NoMonitoring,
+                        "it is 0 and arpInterval is not given: the bond never learns that a port has \
+                         failed",
                     )],
                 },
                 Call { plugin: "tuning".to_owned(), steps: None, ipam: None, findings: Vec::new() },

@@ -1,6 +1,6 @@
 //! Pending leases: those that an IPAM plugin has not taken back at DEL.
 
-use podbond_bond::{Finding, Object, Reason};
+use podbond_bond::{Finding, Object, kind};
 use podbond_record::Record;
 use serde::Serialize;
 
@@ -42,14 +42,14 @@ impl PendingLease {
 
     /// Returns the finding for it.
     pub(crate) fn finding(&self) -> Finding {
-        let Self { network, interface, container, .. } = self;
+        let Self { network, interface, container, ipam, problem, .. } = self;
         let whose = match &self.pod {
             Some(pod) => format!("pod {pod}"),
             None => format!("container {container}"),
         };
         let object = Object::Lease(format!("{interface} of {whose} in network {network}"));
-        let (ipam, problem) = (self.ipam.clone(), self.problem.clone());
-        Finding::new(object, Reason::LeasePending { ipam, problem })
+        let reason = format!("IPAM plugin {ipam:?} has not taken it back: {problem}");
+        Finding::new(&kind::LEASE_PENDING, object, reason)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Findings about records that cannot be read: of attachments, of policies, of what was applied.
 
-use podbond_bond::{Finding, Object, Reason};
+use podbond_bond::{Finding, Object, kind};
 use podbond_inventory::Error as InventoryError;
 use podbond_record::Unreadable;
 
@@ -38,5 +38,6 @@ pub(crate) fn unreadable_file(error: &Error) -> Option<Finding> {
         return None;
     };
     let file = Object::File(path.display().to_string());
-    Some(Finding::new(file, Reason::RecordDamaged { problem: problem.clone() }))
+    let reason = format!("a record that cannot be read: {problem}");
+    Some(Finding::new(&kind::RECORD_DAMAGED, file, reason))
 }

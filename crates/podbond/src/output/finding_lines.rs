@@ -39,14 +39,16 @@ fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use podbond_bond::{Object, Reason};
+    use podbond_bond::{Object, kind};
 
     use super::*;
 
     #[test]
     fn finding_fits_a_terminal_and_begins_with_its_severity() {
-        let ports = (0..16).map(|n| format!("net{n}").parse().unwrap()).collect();
-        let finding = Finding::new(Object::Pf("pf0".to_owned()), Reason::PortsShareAPf { ports });
+        let ports: Vec<String> = (0..16).map(|n| format!("net{n}")).collect();
+        let reason = format!("{} all run over it, and fail when it fails", ports.join(", "));
+        let pf = Object::Pf("pf0".to_owned());
+        let finding = Finding::new(&kind::PORTS_SHARE_A_PF, pf, reason);
         let lines = finding_lines(&finding, Some("demo/bondpod1 net3"), 2);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
         assert!(lines[0].starts_with("  warning: demo/bondpod1 net3: PF pf0: net0, net1,"));

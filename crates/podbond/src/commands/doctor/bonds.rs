@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use podbond_bond::{
-    Bond, Config, Error, Finding, Object, OtherBond, Reason, Surroundings, bond_findings, findings,
+    Bond, Config, Error, Finding, Object, OtherBond, Surroundings, bond_findings, findings, kind,
 };
 use podbond_cni::{Args, NetConf};
 use podbond_inventory::{Holders, Occupant};
@@ -87,8 +87,8 @@ impl Bonds {
         for (bond, conf) in recorded_bonds(&pod.records) {
             let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
             if !differences.is_empty() {
-                let reason = Reason::NotAsAskedFor { differences: differences.join("; ") };
-                let finding = Finding::new(Object::Bond(bond.clone()), reason);
+                let object = Object::Bond(bond.clone());
+                let finding = Finding::new(&kind::NOT_AS_ASKED_FOR, object, differences.join("; "));
                 self.add_findings(&place(&pod.name, bond), vec![finding]);
             }
         }

@@ -1,6 +1,6 @@
 //! Reads the node's kernel, PFs, VFs and pods, and finds what is wrong with them.
 
-use podbond_bond::{Finding, Object, Reason};
+use podbond_bond::{Finding, Object, kind};
 use podbond_inventory::{Holders, Inventory, Occupant, Pf};
 use podbond_kernel::{Kernel, Link, Module, Netns, View, release};
 
@@ -41,12 +41,18 @@ pub(super) fn read(node: &Node<'_>) -> Result<Report, Error> {
 
 /// Returns a finding if the kernel has no bonding driver loaded.
 fn bonding_finding(kernel: &KernelReport) -> Option<Located> {
-    let reason = match kernel.bonding {
+    let (kind, reason) = match kernel.bonding {
         Module::BuiltIn | Module::Loaded | Module::Unknown => return None,
-        Module::Loadable => Reason::BondingNotLoaded,
-        Module::Missing => Reason::BondingMissing { release: kernel.release.clone() },
+        Module::Loadable => (
+            &kind::BONDING_NOT_LOADED,
+            "the bonding module is not loaded; the first bond loads it".to_owned(),
+        ),
+        Module::Missing => (
+            &kind::BONDING_MISSING,
+            format!("{} has no bonding driver, neither built in nor as a module", kernel.release),
+        ),
     };
-    Some(Finding::new(Object::Kernel, reason).into())
+    Some(Finding::new(kind, Object::Kernel, reason).into())
 }
 
 fn pf_report(
@@ -92,13 +98,18 @@ fn vf_reports(inventory: &Inventory, holders: &Holders) -> Vec<VfReport> {
 /// Returns a finding for each VF whose link is in a network namespace that no record names.
 fn unknown_holder_findings(holders: &Holders) -> Vec<Located> {
     let unknown = holders.iter().filter(|(_, occupant)| **occupant == Occupant::Unknown);
+    let reason = "its link is in a namespace that no record tells of";
     unknown
-        .map(|(vf, _)| Finding::new(Object::Vf(vf.to_string()), Reason::HeldByUnknown).into())
+        .map(|(vf, _)| Object::Vf(vf.to_string()))
+        .map(|vf| Finding::new(&kind::HELD_BY_UNKNOWN, vf, reason).into())
         .collect()
 }
 
 /// Returns a finding for each pod that is recorded and whose network namespace is gone.
 fn gone_pod_findings(pods: &[Pod]) -> Vec<Located> {
     let gone = pods.iter().filter(|pod| pod.netns.is_none() && !pod.is_over());
-    gone.map(|pod| Finding::new(Object::Pod(pod.name.clone()), Reason::PodGone).into()).collect()
+    let reason = "its network namespace is gone, its records are left";
+    gone.map(|pod| Object::Pod(pod.name.clone()))
+        .map(|pod| Finding::new(&kind::POD_GONE, pod, reason).into())
+        .collect()
 }

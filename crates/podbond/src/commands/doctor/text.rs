@@ -104,7 +104,7 @@ fn bond_lines(bonds: &[BondReport]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use podbond_bond::{Finding, Object, Reason};
+    use podbond_bond::{Finding, Object, kind};
     use podbond_kernel::{Duplex, LinkState, Speed};
 
     use super::super::report::{KernelReport, Located, Place, PortReport};
@@ -122,8 +122,9 @@ mod tests {
             }),
         };
         let place = Place { pod: "demo/bondpod1".to_owned(), bond: "net3".parse().unwrap() };
-        let ports = vec!["net1".parse().unwrap(), "net2".parse().unwrap()];
-        let finding = Finding::new(Object::Pf("ens1f0np0".into()), Reason::PortsShareAPf { ports });
+        let reason = "net1, net2 all run over it, and fail when it fails";
+        let pf = Object::Pf("ens1f0np0".into());
+        let finding = Finding::new(&kind::PORTS_SHARE_A_PF, pf, reason);
         Report {
             kernel: KernelReport { release: "6.12".to_owned(), bonding: Module::Loaded },
             pfs: vec![PfReport {

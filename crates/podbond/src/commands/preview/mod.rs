@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use podbond_api::{Nad, ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain};
-use podbond_bond::{Bond, Finding, Object, OtherBond, Reason};
+use podbond_bond::{Bond, Finding, Object, OtherBond, kind};
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
 use podbond_inventory::{Applied, Inventory};
@@ -316,8 +316,10 @@ fn makes_link(config: &NetConf) -> bool {
 fn no_veth(config: &NetConf, ifname: &LinkName) -> Option<Finding> {
     let shapes = config.plugin == "bandwidth"
         && (has_rate(config, "ingressRate") || has_rate(config, "egressRate"));
-    let reason = || Reason::NoVeth { ifname: ifname.clone() };
-    shapes.then(|| Finding::new(Object::Key("bandwidth".to_owned()), reason()))
+    let reason = format!(
+        "it will refuse its rates, since it shapes the node's end of a veth pair and {ifname} is none"
+    );
+    shapes.then(|| Finding::new(&kind::NO_VETH, Object::Key("bandwidth".to_owned()), reason))
 }
 
 /// Returns whether a rate is set by the runtime or, without it, by the network.

@@ -88,7 +88,7 @@ fn of_port(port: &InterfaceStatus, state: &PortStatus, bond: &InterfaceStatus) -
 
 #[cfg(test)]
 mod tests {
-    use podbond_bond::{LacpBond, Object, Reason};
+    use podbond_bond::{Object, kind};
     use podbond_kernel::{LacpPort, LacpState};
 
     use super::super::report::LacpStatus;
@@ -169,8 +169,10 @@ mod tests {
     #[test]
     fn findings_are_always_shown_and_fit_a_terminal() {
         let mut bond = bond("802.3ad", None);
-        let reason = Reason::LacpSilent { bond: LacpBond::WithoutPartner };
-        let finding = Finding::new(Object::Ports(vec!["net1".parse().unwrap()]), reason);
+        let ports = Object::Ports(vec!["net1".parse().unwrap()]);
+        let reason =
+            "no LACPDU is heard there: the bond has no LACP partner, and uses one port at most";
+        let finding = Finding::new(&kind::LACP_SILENT, ports, reason);
         bond.bond.as_mut().unwrap().findings.push(finding);
         let lines = lines(&[pod([bond])], Details::Findings);
         let first = "warning: demo/bondpod1 net3: port net1: no LACPDU is heard there";

@@ -4,7 +4,7 @@ use podbond_kernel::{BondMode, Link};
 use podbond_names::LinkName;
 
 use super::lacp::lacp_findings;
-use crate::finding::{Finding, Object, Reason};
+use crate::finding::{Finding, Object, kind};
 
 /// Returns what `bond`, a bond that is there, shows of what it does not do. `links` are those of
 /// its namespace, in any order. Pure.
@@ -28,8 +28,12 @@ fn equal_macs(bond: &Link, links: &[Link]) -> Option<Finding> {
     let mut shared: Vec<LinkName> =
         ports.iter().filter(|port| has_twin(port, &ports)).map(|port| port.name.clone()).collect();
     shared.sort_unstable();
+    let reason = format!(
+        "they have the same MAC address: in mode {mode} the answers to what one sends come in over it, \
+         and are dropped where it is not the active port"
+    );
     let some = !shared.is_empty();
-    some.then(|| Finding::new(Object::Ports(shared), Reason::PortsShareAMac { mode }))
+    some.then(|| Finding::new(&kind::PORTS_SHARE_A_MAC, Object::Ports(shared), reason))
 }
 
 fn has_twin(port: &Link, ports: &[&Link]) -> bool {
@@ -72,10 +76,12 @@ mod tests {
         for mode in [BondMode::BalanceTlb, BondMode::BalanceAlb] {
             let found = bond_findings(&bond(mode), &links("02:00:00:00:00:01"));
             let ports = ["net1", "net2"].map(|name| name.parse().unwrap()).to_vec();
+            let [found] = found.as_slice() else { panic!("{found:?}") };
             assert_eq!(
-                found,
-                [Finding::new(Object::Ports(ports), Reason::PortsShareAMac { mode })]
+                (found.kind, &found.object),
+                (&kind::PORTS_SHARE_A_MAC, &Object::Ports(ports))
             );
+            assert!(found.reason.contains(&format!("in mode {mode} ")), "{found}");
             assert_eq!(bond_findings(&bond(mode), &links("02:00:00:00:00:02")), []);
         }
     }

@@ -55,7 +55,7 @@ impl Case {
     fn reason(&self) -> String {
         let mut found = self.findings();
         assert_eq!(found.len(), 1, "{found:?}");
-        found.remove(0).reason.to_string()
+        found.remove(0).reason
     }
 }
 

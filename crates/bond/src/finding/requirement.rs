@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::finding::Finding;
+use super::kind::{FAIL_OVER_OVER_UNTRUSTED, SHARED_MAC_OVER_UNTRUSTED, SWAP_OVER_UNTRUSTED};
 use super::object::listed;
-use super::reason::Reason;
+use super::{Finding, Kind};
 
 /// A key of the configuration that turns findings into refusals: the pod is not made rather than
 /// made with a bond that will not survive.
@@ -65,12 +65,9 @@ impl Requirement {
 impl Finding {
     /// Returns whether it is refused where no key allows it.
     pub(crate) fn is_of_trust(&self) -> bool {
-        matches!(
-            self.reason,
-            Reason::SharedMacOverUntrusted { .. }
-                | Reason::FailOverOverUntrusted { .. }
-                | Reason::SwapOverUntrusted { .. }
-        )
+        const OF_TRUST: [&Kind; 3] =
+            [&SHARED_MAC_OVER_UNTRUSTED, &FAIL_OVER_OVER_UNTRUSTED, &SWAP_OVER_UNTRUSTED];
+        OF_TRUST.contains(&self.kind)
     }
 }
 

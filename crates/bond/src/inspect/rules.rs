@@ -9,11 +9,13 @@ use podbond_kernel::{
 use podbond_names::{LinkName, Mac, PciAddress};
 
 use crate::config::{Config, UntrustedPorts};
-use crate::finding::{Finding, Object, Reason, Severity};
+use crate::finding::{Finding, Object, Severity, kind, listed};
 
 /// The drivers of VFs whose cards check source addresses against those that the VF has by leave of
 /// its PF, and not against the one that the PF gave it: Intel's.
 const FOLLOWED: [&str; 3] = ["igbvf", "ixgbevf", "iavf"];
+
+const NO_CARRIER: &str = "it has no carrier, so that it carries nothing";
 
 /// What stands around a bond, beside the links and VFs of a view.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub fn findings(config: &Config, view: &View, around: &Surroundings) -> Vec<Find
         ports
             .iter()
             .filter(|port| is_dead(port, view))
-            .map(|port| Finding::new(port.object(), Reason::PortWithoutCarrier)),
+            .map(|port| Finding::new(&kind::PORT_WITHOUT_CARRIER, port.object(), NO_CARRIER)),
     );
     found
 }
@@ -106,7 +108,9 @@ fn watches_neighbours(config: &Config) -> bool {
 
 fn monitoring(config: &Config) -> Option<Finding> {
     let blind = number(config, &table::MIIMON) == 0 && !watches_neighbours(config);
-    blind.then(|| Finding::new(Object::Key("miimon".to_owned()), Reason::NoMonitoring))
+    let reason =
+        "it is 0 and arpInterval is not given: the bond never learns that a port has failed";
+    blind.then(|| Finding::new(&kind::NO_MONITORING, Object::Key("miimon".to_owned()), reason))
 }
 
 /// Returns findings about the ports that fail together: with a PF, or with a card.
@@ -121,12 +125,15 @@ fn shared(ports: &[Port<'_>], view: &View) -> Vec<Finding> {
         card.1.push(port.name());
     }
     let on_pf = by_pf.into_iter().filter(|(_, ports)| ports.len() > 1).map(|(pf, ports)| {
-        let ports = ports.into_iter().map(Port::name).collect();
-        Finding::new(Object::Pf(label(pf, view)), Reason::PortsShareAPf { ports })
+        let ports: Vec<LinkName> = ports.into_iter().map(Port::name).collect();
+        let reason = format!("{} all run over it, and fail when it fails", listed(&ports));
+        Finding::new(&kind::PORTS_SHARE_A_PF, Object::Pf(label(pf, view)), reason)
     });
     let on_card =
         by_card.into_iter().filter(|(_, (pfs, _))| pfs.len() > 1).map(|(slot, (_, ports))| {
-            Finding::new(Object::Card(slot), Reason::PortsShareACard { ports })
+            let ports = listed(&ports);
+            let reason = format!("{ports} run over PFs of this one card, and fail when it fails");
+            Finding::new(&kind::PORTS_SHARE_A_CARD, Object::Card(slot), reason)
         });
     on_pf.chain(on_card).collect()
 }
@@ -159,14 +166,25 @@ fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
     if untrusted.is_empty() {
         return None;
     }
-    let reason = match mode {
+    let (kind, changes) = match mode {
         BondMode::ActiveBackup => {
-            Reason::FailOverOverUntrusted { fail_over_mac: config.fail_over_mac() }
+            let whose = config.fail_over_mac();
+            let with = format!("with failOverMac {} ({whose})", whose.number());
+            (&kind::FAIL_OVER_OVER_UNTRUSTED, format!("{with} the address of ports changes"))
         }
-        BondMode::BalanceTlb | BondMode::BalanceAlb => Reason::SwapOverUntrusted { mode },
-        _ => Reason::SharedMacOverUntrusted { mode },
+        BondMode::BalanceTlb | BondMode::BalanceAlb => (
+            &kind::SWAP_OVER_UNTRUSTED,
+            format!(
+                "mode {mode} changes the addresses of ports when it takes them and at a fail-over"
+            ),
+        ),
+        _ => (
+            &kind::SHARED_MAC_OVER_UNTRUSTED,
+            format!("mode {mode} gives every port the same address"),
+        ),
     };
-    let found = Finding::new(Object::Ports(untrusted), reason);
+    let reason = format!("{changes}, and their VFs are not trusted to change theirs");
+    let found = Finding::new(kind, Object::Ports(untrusted), reason);
     let severity = match config.untrusted {
         UntrustedPorts::Allowed => found.severity.min(Severity::Warning),
         UntrustedPorts::Refused => found.severity,
@@ -210,21 +228,34 @@ fn checked(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
         .map(Port::name)
         .collect();
     let some = !checked.is_empty();
-    some.then(|| Finding::new(Object::Ports(checked), Reason::SpoofCheck))
+    let reason = "they are to send with an address that is not the one their VFs were given, and \
+                  spoofchk is on: their card may drop it";
+    some.then(|| Finding::new(&kind::SPOOF_CHECK, Object::Ports(checked), reason))
 }
 
 fn link_states(config: &Config, ports: &[Port<'_>]) -> Vec<Finding> {
     let found = ports.iter().filter_map(|port| {
         let vf = port.vf?;
-        let pf = vf.pf_link.to_string();
-        let reason = match vf.settings.link_state? {
+        let pf = &vf.pf_link;
+        let (kind, reason) = match vf.settings.link_state? {
             VfLinkState::Auto => return None,
             // Who asks neighbours does not go by carrier.
             VfLinkState::Enable if watches_neighbours(config) => return None,
-            VfLinkState::Enable => Reason::PfDeathUnseen { pf },
-            VfLinkState::Disable => Reason::VfLinkDisabled { pf },
+            VfLinkState::Enable => (
+                &kind::PF_DEATH_UNSEEN,
+                format!(
+                    "the link_state of its VF is enable: it has carrier also when PF {pf} has none, and \
+                     the bond goes on using it"
+                ),
+            ),
+            VfLinkState::Disable => (
+                &kind::VF_LINK_DISABLED,
+                format!(
+                    "the link_state of its VF is disable: it never has carrier, whatever PF {pf} has"
+                ),
+            ),
         };
-        Some(Finding::new(port.object(), reason))
+        Some(Finding::new(kind, port.object(), reason))
     });
     found.collect()
 }
@@ -245,21 +276,29 @@ fn by_pf_link<'p>(ports: &'p [Port<'p>]) -> Vec<(&'p LinkName, Vec<LinkName>)> {
 /// Returns findings about a PF itself.
 fn of_pf(pf: &LinkName, ports: &[LinkName], view: &View) -> Vec<Finding> {
     let Some(link) = view.link(Netns::Host, pf) else { return Vec::new() };
-    let ports = ports.to_vec();
-    let mut reasons = Vec::new();
+    let object = || Object::Pf(pf.to_string());
+    let mut found = Vec::new();
+    let then = format!("so that {} can carry nothing", listed(ports));
     if link.state == LinkState::Down {
-        reasons.push(Reason::PfDown { ports });
+        found.push(Finding::new(&kind::PF_DOWN, object(), format!("it is down, {then}")));
     } else if !link.carrier {
-        reasons.push(Reason::PfWithoutCarrier { ports });
+        let reason = format!("it has no carrier, {then}");
+        found.push(Finding::new(&kind::PF_WITHOUT_CARRIER, object(), reason));
     }
     if let Some(index) = link.master {
         let master = view.host.iter().find(|link| link.index == index);
-        reasons.push(Reason::PfHasAMaster {
-            master: master.map_or_else(|| format!("link {index}"), |link| link.name.to_string()),
-            kind: master.and_then(|link| link.kind.clone()).unwrap_or_else(|| "link".to_owned()),
-        });
+        let name = master.map_or_else(|| format!("link {index}"), |link| link.name.to_string());
+        let of_kind = master.and_then(|link| link.kind.as_deref()).unwrap_or("link");
+        let then = match of_kind {
+            "bond" => {
+                ": a switch that takes that bond for one link sends a VF's frames to either port of it"
+            }
+            _ => "",
+        };
+        let reason = format!("it is itself a port of the node's {of_kind} {name}{then}");
+        found.push(Finding::new(&kind::PF_HAS_A_MASTER, object(), reason));
     }
-    reasons.into_iter().map(|reason| Finding::new(Object::Pf(pf.to_string()), reason)).collect()
+    found
 }
 
 fn lacp_twice(
@@ -278,15 +317,18 @@ fn lacp_twice(
             .filter(|other| other.mode == BondMode::Lacp && other.pfs.contains(&pf))
             .map(|other| other.name.clone())
             .collect();
-        let some = !others.is_empty();
-        some.then(|| Finding::new(Object::Pf(label(pf, view)), Reason::LacpTwiceOnAPf { others }))
+        let reason = format!(
+            "{} runs LACP over it too, and a switch port has one LACP partner",
+            listed(&others)
+        );
+        let pf = Object::Pf(label(pf, view));
+        (!others.is_empty()).then(|| Finding::new(&kind::LACP_TWICE_ON_A_PF, pf, reason))
     });
     found.collect()
 }
 
 /// Finds differences between the speeds of ports, where the mode wants equal ones.
 fn unequal(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Finding> {
-    let mode = config.options.mode;
     if !config.needs_equal_speeds() {
         return Vec::new();
     }
@@ -294,16 +336,25 @@ fn unequal(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Fi
         .iter()
         .filter_map(|port| Some((port.name(), *around.speeds.get(&port.pf?)?)))
         .collect();
+    let effect = match config.options.mode {
+        BondMode::Lacp => {
+            "only ports with equal speed and duplex are aggregated, the others stand idle"
+        }
+        _ => "the slowest port slows the whole bond, and frames arrive out of order",
+    };
     let all = || Object::Ports(known.iter().map(|(name, _)| name.clone()).collect());
     let mut found = Vec::new();
     if known.iter().any(|(_, speed)| speed.mbits != known[0].1.mbits) {
-        let speeds = known.iter().map(|(name, speed)| (name.clone(), speed.mbits)).collect();
-        found.push(Finding::new(all(), Reason::UnequalSpeeds { mode, speeds }));
+        let each = known.iter().map(|(name, speed)| format!("{name} has {} Mbit/s", speed.mbits));
+        let reason = format!("{}: {effect}", listed(&each.collect::<Vec<_>>()));
+        found.push(Finding::new(&kind::UNEQUAL_SPEEDS, all(), reason));
     }
     if known.iter().any(|(_, speed)| speed.duplex != known[0].1.duplex) {
         let half = known.iter().filter(|(_, speed)| speed.duplex == Duplex::Half);
-        let half = half.map(|(name, _)| name.clone()).collect();
-        found.push(Finding::new(all(), Reason::UnequalDuplex { mode, half }));
+        let half: Vec<&LinkName> = half.map(|(name, _)| name).collect();
+        let are = if half.len() == 1 { "is" } else { "are" };
+        let reason = format!("{} {are} alone half-duplex: {effect}", listed(&half));
+        found.push(Finding::new(&kind::UNEQUAL_DUPLEX, all(), reason));
     }
     found
 }

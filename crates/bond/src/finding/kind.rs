@@ -1,4 +1,4 @@
-//! What is the same for all findings of one reason. `cargo xtask docs` makes docs/findings.md of
+//! The kinds of findings: code, severity, meaning and remedy. `cargo xtask docs` makes docs/findings.md of
 //! it.
 
 use super::severity::Severity;
@@ -18,7 +18,8 @@ pub struct Kind {
 
 macro_rules! kinds {
     ($($name:ident: $code:literal, $severity:ident, $what:literal, $remedy:literal;)*) => {
-        $(pub(super) static $name: Kind =
+        $(#[doc = concat!("`", $code, "`.")]
+        pub static $name: Kind =
             Kind { code: $code, severity: Severity::$severity, what: $what, remedy: $remedy };)*
 
         /// All kinds of findings, those about the ports of a bond first.

@@ -3,7 +3,7 @@
 use podbond_kernel::{BondMode, LacpPort, Link};
 use podbond_names::LinkName;
 
-use crate::finding::{Finding, LacpBond, Object, Reason};
+use crate::finding::{Finding, Object, kind};
 
 /// Returns what keeps `bond`, one of `links`, from aggregating those of them that are its ports: a
 /// partner that does not do its part. Nothing for a bond in another mode than 802.3ad, and of ports
@@ -36,17 +36,33 @@ pub(super) fn lacp_findings(bond: &Link, links: &[Link]) -> Vec<Finding> {
         };
         into.push((*name).clone());
     }
-    let becomes =
-        if silent.len() == ports.len() { LacpBond::WithoutPartner } else { LacpBond::GoesOn };
+    let then = if silent.len() == ports.len() {
+        "the bond has no LACP partner, and uses one port at most"
+    } else {
+        "the bond does without"
+    };
+    let no_lacpdu = format!(
+        "no LACPDU is heard there: {then} (the kernel does not tell since when; a partner with the slow \
+         rate sends one each 30 s)"
+    );
     let of_ports = [
-        (silent, Reason::LacpSilent { bond: becomes }),
-        (unheard, Reason::LacpUnheard),
-        (idle, Reason::LacpIdle),
+        (silent, &kind::LACP_SILENT, no_lacpdu.as_str()),
+        (
+            unheard,
+            &kind::LACP_UNHEARD,
+            "the LACP partner says that it does not hear their LACPDUs: it sends nothing there",
+        ),
+        (
+            idle,
+            &kind::LACP_IDLE,
+            "they negotiated LACP, but not for the aggregator in use, and stand idle: their partner, or \
+             their speed or duplex, is not that of the other ports",
+        ),
     ];
     of_ports
         .into_iter()
-        .filter(|(ports, _)| !ports.is_empty())
-        .map(|(ports, reason)| Finding::new(Object::Ports(ports), reason))
+        .filter(|(ports, ..)| !ports.is_empty())
+        .map(|(ports, kind, reason)| Finding::new(kind, Object::Ports(ports), reason))
         .collect()
 }
 
@@ -56,6 +72,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::finding::Kind;
 
     const SWITCH: &str = "52:54:00:73:77:00";
     const BOND: &str = "02:00:00:00:00:01";
@@ -89,9 +106,11 @@ mod tests {
         }}))
     }
 
-    fn of_ports<const N: usize>(names: [&str; N], reason: Reason) -> Finding {
+    fn expect_one<const N: usize>(found: &[Finding], names: [&str; N], kind: &Kind, reason: &str) {
         let names = names.iter().map(|name| name.parse().unwrap()).collect();
-        Finding::new(Object::Ports(names), reason)
+        let [found] = found else { panic!("{found:?}") };
+        assert_eq!((found.kind, &found.object), (kind, &Object::Ports(names)));
+        assert!(found.reason.contains(reason), "{found}");
     }
 
     #[test]
@@ -107,8 +126,8 @@ mod tests {
         let mut bond = bond(SWITCH);
         bond.aggregator.as_mut().unwrap().partner = None;
         let found = lacp_findings(&bond, &ports);
-        let all = of_ports(["net1", "net2"], Reason::LacpSilent { bond: LacpBond::WithoutPartner });
-        assert_eq!(found, std::slice::from_ref(&all));
+        let without_partner = "the bond has no LACP partner";
+        expect_one(&found, ["net1", "net2"], &kind::LACP_SILENT, without_partner);
         let text = found[0].to_string();
         let words = "ports net1, net2: no LACPDU is heard there: the bond has no LACP partner,";
         assert!(text.starts_with(words), "{text}");
@@ -118,15 +137,14 @@ mod tests {
             link.port.as_mut().unwrap().lacp = None;
             link
         });
-        assert_eq!(lacp_findings(&bond, &ports), [all]);
+        assert_eq!(lacp_findings(&bond, &ports), found);
     }
 
     #[test]
     fn one_silent_port_is_reported() {
         let ports = [port("net1", 1, WELL), port("net2", 2, [0x87, 1])];
         let found = lacp_findings(&bond(SWITCH), &ports);
-        let silent = of_ports(["net2"], Reason::LacpSilent { bond: LacpBond::GoesOn });
-        assert_eq!(found, [silent]);
+        expect_one(&found, ["net2"], &kind::LACP_SILENT, "the bond does without");
     }
 
     #[test]
@@ -142,14 +160,14 @@ mod tests {
     fn deaf_partner_is_distinguished_from_silent_one() {
         let ports = [port("net1", 1, WELL), port("net2", 1, [0x0d, 0x45])];
         let found = lacp_findings(&bond(SWITCH), &ports);
-        assert_eq!(found, [of_ports(["net2"], Reason::LacpUnheard)]);
+        expect_one(&found, ["net2"], &kind::LACP_UNHEARD, "it sends nothing there");
     }
 
     #[test]
     fn port_in_another_aggregator_is_reported() {
         let ports = [port("net1", 1, WELL), port("net2", 2, [13, 13])];
         let found = lacp_findings(&bond(SWITCH), &ports);
-        assert_eq!(found, [of_ports(["net2"], Reason::LacpIdle)]);
+        expect_one(&found, ["net2"], &kind::LACP_IDLE, "stand idle");
     }
 
     #[test]
