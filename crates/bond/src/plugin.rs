@@ -1,7 +1,5 @@
 //! The plugin `bond` as CNI calls it.
 
-use std::path::Path;
-
 use podbond_cni::{CniResult, Delegates, Failure, NodeRequest, Plugin, Request};
 use podbond_kernel::{Kernel, View};
 use podbond_record::Records;
@@ -30,11 +28,7 @@ impl Bond {
     /// and a link on which the node depends is not theirs.
     pub fn refuse_host_links(&self, kernel: &mut Kernel, config: &Config) -> Result<(), Error> {
         match config.links_are {
-            LinksAre::OnHost => host_link_policy::refuse(
-                kernel,
-                &config.ports,
-                Path::new(podbond_state::settings::PATH),
-            ),
+            LinksAre::OnHost => host_link_policy::refuse(kernel, &config.ports),
             LinksAre::InPod => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
-use podbond_cni::{Args, NetConf};
-use podbond_kernel::{Link, LinkState, VlanProtocol, VlanTag};
+use podbond_cni::{Args, ContainerId, NetConf};
+use podbond_kernel::{Link, LinkState, NetnsIdentity, VlanProtocol, VlanTag};
 use podbond_names::{LinkName, Mac};
 use serde_json::{Value, json};
 
@@ -417,4 +417,32 @@ fn vlan_interface_on_another_link_is_left_unchanged() {
     let vlan = Some(podbond_kernel::Vlan { tag, lower: 2 });
     view.pod.push(Link { vlan, ..link(4, "net3") });
     assert!(remove(LinksAre::InPod, &mut view, &BondRecord::default()).is_empty());
+}
+
+/// Promise: del-spares-others
+#[test]
+fn unrecorded_del_looks_into_no_namespace_where_another_container_has_the_interface() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::new(&dir.path().join("lib"), &dir.path().join("run"));
+    let path = dir.path().join("netns");
+    std::os::unix::fs::symlink("/proc/self/ns/net", &path).unwrap();
+    let config = json!({"cniVersion": "1.0.0", "name": "n", "type": "bond", "ipam": {"type": "i"}});
+    let request = |container: &str| Request {
+        container_id: ContainerId::try_from(container.to_owned()).unwrap(),
+        netns: Some(path.clone()),
+        ifname: name("net3"),
+        args: Args::default(),
+        path: Vec::new(),
+        config: NetConf::parse(config.to_string().as_bytes()).unwrap(),
+    };
+    let looked_into = || unrecorded_request(&request("c1"), &records).netns;
+    assert_eq!(looked_into(), Some(path.clone()));
+    let mut other = Record::of_add(&request("c2"), NetnsIdentity::of(&path).unwrap());
+    records.write(&other).unwrap();
+    assert_eq!(looked_into(), None);
+    // Of a pending lease alone nothing is in the namespace any more.
+    other.set_ipam_pending("down");
+    assert_eq!(other.state, State::IpamPending);
+    records.write(&other).unwrap();
+    assert_eq!(looked_into(), Some(path.clone()));
 }

@@ -1,10 +1,9 @@
 //! Why a bond may not take a link of the node.
 
-use std::path::{Path, PathBuf};
-
 use ipnet::IpNet;
 use podbond_kernel::Route;
 use podbond_names::{LinkName, PciAddress};
+use podbond_state::settings::PATH;
 
 /// Why a link of the node is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,40 +31,34 @@ pub enum Refusal {
         master: LinkName,
     },
     /// The node would lose an address.
-    #[error("links: {name} has the address {address} on the node: {}", remedy(name, file))]
+    #[error("links: {name} has the address {address} on the node: {}", remedy(name))]
     Address {
         /// The link.
         name: LinkName,
         /// The first of its addresses.
         address: IpNet,
-        /// The administrator's file.
-        file: PathBuf,
     },
     /// The node would lose a route.
-    #[error("links: {name} has the route {route} on the node: {}", remedy(name, file))]
+    #[error("links: {name} has the route {route} on the node: {}", remedy(name))]
     Route {
         /// The link.
         name: LinkName,
         /// The first of its routes.
         route: Route,
-        /// The administrator's file.
-        file: PathBuf,
     },
     /// A VLAN or the like would lose its carrier.
-    #[error("links: {name} carries the node's link {upper}: {}", remedy(name, file))]
+    #[error("links: {name} carries the node's link {upper}: {}", remedy(name))]
     Upper {
         /// The link.
         name: LinkName,
         /// The first link on top of it.
         upper: LinkName,
-        /// The administrator's file.
-        file: PathBuf,
     },
     /// The administrator allows others.
     #[error(
         "links: {name} ({}) matches no pattern of host-links.allow in {}: name a link that does, or \
          have the node's administrator add {{ name = \"{name}\" }} there",
-        described(driver.as_deref(), *pci), file.display()
+        described(driver.as_deref(), *pci), PATH
     )]
     Unlisted {
         /// The link.
@@ -74,17 +67,14 @@ pub enum Refusal {
         driver: Option<String>,
         /// The PCI address, as patterns see it.
         pci: Option<PciAddress>,
-        /// The administrator's file.
-        file: PathBuf,
     },
 }
 
 /// Returns how a link that carries something can be taken all the same.
-fn remedy(name: &LinkName, file: &Path) -> String {
+fn remedy(name: &LinkName) -> String {
     format!(
-        "name a link that carries nothing, or have the node's administrator allow this one in {}: \
-         below [host-links], allow = [{{ name = \"{name}\" }}]",
-        file.display()
+        "name a link that carries nothing, or have the node's administrator allow this one in {PATH}: \
+         below [host-links], allow = [{{ name = \"{name}\" }}]"
     )
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use podbond_kernel::{Kernel, LinkRef, Netns};
 use podbond_names::LinkName;
+use podbond_state::settings::PATH;
 
 use self::policy::{HostLink, Upper, refusals};
 pub(crate) use self::rules::Rules;
@@ -16,13 +17,13 @@ use crate::error::Error;
 
 /// Refuses links of the node that the administrator's rules keep from bonds, each with its reason.
 /// Names that no link has are left to the plan.
-pub(crate) fn refuse(kernel: &mut Kernel, names: &[LinkName], file: &Path) -> Result<(), Error> {
-    let rules = Rules::read(file)?;
+pub(crate) fn refuse(kernel: &mut Kernel, names: &[LinkName]) -> Result<(), Error> {
+    let rules = Rules::read(Path::new(PATH))?;
     let mut links = Vec::new();
     for name in names {
         links.extend(host_link(kernel, name)?);
     }
-    let refusals = refusals(&rules, &links, file);
+    let refusals = refusals(&rules, &links);
     if refusals.is_empty() { Ok(()) } else { Err(Error::HostLinks { refusals }) }
 }
 

@@ -1,7 +1,5 @@
 //! Decides which links of the node a bond may take. Pure.
 
-use std::path::Path;
-
 use ipnet::IpNet;
 use podbond_kernel::Route;
 use podbond_names::{LinkName, PciAddress};
@@ -32,12 +30,12 @@ pub(crate) struct Upper {
 }
 
 /// Returns why these links may not be taken, at most one reason for each; none where all may.
-pub(crate) fn refusals(rules: &Rules, links: &[HostLink], file: &Path) -> Vec<Refusal> {
-    links.iter().filter_map(|link| refusal(rules, link, file)).collect()
+pub(crate) fn refusals(rules: &Rules, links: &[HostLink]) -> Vec<Refusal> {
+    links.iter().filter_map(|link| refusal(rules, link)).collect()
 }
 
-fn refusal(rules: &Rules, link: &HostLink, file: &Path) -> Option<Refusal> {
-    let (name, file) = (link.name.clone(), file.to_owned());
+fn refusal(rules: &Rules, link: &HostLink) -> Option<Refusal> {
+    let name = link.name.clone();
     if link.routes.iter().any(is_default) {
         return Some(Refusal::DefaultRoute { name, through: None });
     }
@@ -51,18 +49,18 @@ fn refusal(rules: &Rules, link: &HostLink, file: &Path) -> Option<Refusal> {
         Rules::Listed(patterns) => {
             let listed = patterns.iter().any(|pattern| pattern.describes(link));
             let (driver, pci) = (link.driver.clone(), link.pci);
-            (!listed).then_some(Refusal::Unlisted { name, driver, pci, file })
+            (!listed).then_some(Refusal::Unlisted { name, driver, pci })
         }
         Rules::Unused => {
             let is_ours = |net: &&IpNet| !is_link_local(net);
             if let Some(&address) = link.addresses.iter().find(is_ours) {
-                Some(Refusal::Address { name, address, file })
+                Some(Refusal::Address { name, address })
             } else if let Some(route) = link.routes.iter().find(|r| !is_link_local(&r.destination))
             {
-                Some(Refusal::Route { name, route: route.clone(), file })
+                Some(Refusal::Route { name, route: route.clone() })
             } else {
                 let upper = link.uppers.first()?.name.clone();
-                Some(Refusal::Upper { name, upper, file })
+                Some(Refusal::Upper { name, upper })
             }
         }
     }

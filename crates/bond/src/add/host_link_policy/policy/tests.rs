@@ -1,6 +1,6 @@
-use super::*;
+use podbond_state::settings::PATH;
 
-const FILE: &str = "/etc/podbond/config.toml";
+use super::*;
 
 fn name(text: &str) -> LinkName {
     text.parse().unwrap()
@@ -36,8 +36,7 @@ fn with_route(destination: &str) -> HostLink {
 }
 
 fn refused(rules: &Rules, link: HostLink) -> String {
-    let texts: Vec<_> =
-        refusals(rules, &[link], Path::new(FILE)).iter().map(ToString::to_string).collect();
+    let texts: Vec<_> = refusals(rules, &[link]).iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
 
@@ -64,7 +63,7 @@ fn without_rules_only_unused_links_are_taken() {
         let text = refused(&Rules::Unused, link);
         assert!(text.starts_with(&format!("links: ens1f0v1 {expected}")), "{text}");
         assert!(text.contains(r#"allow = [{ name = "ens1f0v1" }]"#), "{text}");
-        assert!(text.contains(FILE), "{text}");
+        assert!(text.contains(PATH), "{text}");
     }
 }
 
@@ -122,7 +121,7 @@ fn default_route_and_ports_are_never_taken() {
         ] {
             let text = refused(rules, link);
             assert!(text.starts_with(&format!("links: ens1f0v1 {expected}")), "{text}");
-            assert!(!text.contains(FILE), "{text}");
+            assert!(!text.contains(PATH), "{text}");
         }
     }
 }
@@ -131,7 +130,7 @@ fn default_route_and_ports_are_never_taken() {
 fn each_link_is_reported() {
     let other = HostLink { name: name("ens1f1"), ..with_route("0.0.0.0/0") };
     let links = [with_address("192.0.2.7/24"), vf(), other];
-    let refused = refusals(&Rules::Unused, &links, Path::new(FILE));
+    let refused = refusals(&Rules::Unused, &links);
     assert!(
         matches!(refused[..], [Refusal::Address { .. }, Refusal::DefaultRoute { .. }]),
         "{refused:?}"
