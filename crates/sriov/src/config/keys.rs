@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use podbond_kernel::VfSettings;
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -12,9 +13,22 @@ use crate::Error;
 pub(crate) struct Keys<'a>(pub(crate) &'a Map<String, Value>);
 
 impl<'a> Keys<'a> {
-    /// Returns whether a key is there with a value.
-    pub(crate) fn is_given(self, key: &str) -> bool {
-        self.get(key).is_some()
+    /// Returns those of a VF's settings that an ADD with these keys changes, and its MAC address.
+    pub(crate) fn changed(self, all: &VfSettings) -> VfSettings {
+        let is_given = |key: &str| self.get(key).is_some();
+        let has_vlan = is_given("vlan");
+        let has_rate = is_given("min_tx_rate") || is_given("max_tx_rate");
+        VfSettings {
+            mac: all.mac,
+            vlan: all.vlan.filter(|_| has_vlan),
+            qos: all.qos.filter(|_| has_vlan),
+            vlan_proto: all.vlan_proto.filter(|_| has_vlan),
+            spoofchk: all.spoofchk.filter(|_| is_given("spoofchk")),
+            trust: all.trust.filter(|_| is_given("trust")),
+            link_state: all.link_state.filter(|_| is_given("link_state")),
+            min_tx_rate: all.min_tx_rate.filter(|_| has_rate),
+            max_tx_rate: all.max_tx_rate.filter(|_| has_rate),
+        }
     }
 
     /// Returns the value of a key.

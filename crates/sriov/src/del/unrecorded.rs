@@ -66,27 +66,30 @@ impl Sriov {
 /// Returns what a VF was before an ADD with this configuration, as far as that can be assumed: what the
 /// configuration sets was as a card makes its VFs.
 fn assumed(conf: &NetConf, link: Option<(&LinkRef, &Link)>) -> VfBefore {
-    let keys = Keys(&conf.raw);
-    let has_vlan = keys.is_given("vlan");
-    let has_rate = keys.is_given("min_tx_rate") || keys.is_given("max_tx_rate");
     let permanent = link.and_then(|(_, link)| link.permanent_mac);
     let has_other_mac = link.is_some_and(|(_, link)| link.mac != permanent);
-    let settings = VfSettings {
+    let of_card = VfSettings {
         mac: permanent.filter(|_| has_other_mac),
-        vlan: has_vlan.then_some(0),
-        qos: has_vlan.then_some(0),
-        vlan_proto: has_vlan.then_some(VlanProtocol::Dot1Q),
-        spoofchk: keys.is_given("spoofchk").then_some(true),
-        trust: keys.is_given("trust").then_some(false),
-        link_state: keys.is_given("link_state").then_some(VfLinkState::Auto),
-        min_tx_rate: has_rate.then_some(0),
-        max_tx_rate: has_rate.then_some(0),
+        vlan: Some(0),
+        qos: Some(0),
+        vlan_proto: Some(VlanProtocol::Dot1Q),
+        spoofchk: Some(true),
+        trust: Some(false),
+        link_state: Some(VfLinkState::Auto),
+        min_tx_rate: Some(0),
+        max_tx_rate: Some(0),
     };
     let name = link.and_then(|(at, link)| match at.netns {
         Netns::Host => Some(link.name.clone()),
         Netns::Pod => kernel_made_name(link),
     });
-    VfBefore { link: name, mac: permanent, mtu: None, state: None, settings }
+    VfBefore {
+        link: name,
+        mac: permanent,
+        mtu: None,
+        state: None,
+        settings: Keys(&conf.raw).changed(&of_card),
+    }
 }
 
 #[cfg(test)]

@@ -118,9 +118,6 @@ impl OrigVfState {
     /// Returns what sriov-cni would put back: the administrative MAC address always, every other setting
     /// only where the configuration had changed it.
     fn into_before(self, keys: &Map<String, Value>) -> VfBefore {
-        let keys = Keys(keys);
-        let has_vlan = keys.is_given("vlan");
-        let has_rate = keys.is_given("min_tx_rate") || keys.is_given("max_tx_rate");
         let vlan_proto = if self.vlan_proto == ether_type(VlanProtocol::Dot1Ad) {
             VlanProtocol::Dot1Ad
         } else {
@@ -136,17 +133,17 @@ impl OrigVfState {
             mac: self.effective_mac.parse().ok(),
             mtu: Some(self.mtu).filter(|mtu| *mtu != 0),
             state: None,
-            settings: VfSettings {
+            settings: Keys(keys).changed(&VfSettings {
                 mac: self.admin_mac.parse().ok(),
-                vlan: has_vlan.then_some(self.vlan),
-                qos: has_vlan.then_some(self.vlan_qos),
-                vlan_proto: has_vlan.then_some(vlan_proto),
-                spoofchk: keys.is_given("spoofchk").then_some(self.spoof_chk),
-                trust: keys.is_given("trust").then_some(self.trust),
-                link_state: keys.is_given("link_state").then_some(link_state),
-                min_tx_rate: has_rate.then_some(self.min_tx_rate),
-                max_tx_rate: has_rate.then_some(self.max_tx_rate),
-            },
+                vlan: Some(self.vlan),
+                qos: Some(self.vlan_qos),
+                vlan_proto: Some(vlan_proto),
+                spoofchk: Some(self.spoof_chk),
+                trust: Some(self.trust),
+                link_state: Some(link_state),
+                min_tx_rate: Some(self.min_tx_rate),
+                max_tx_rate: Some(self.max_tx_rate),
+            }),
         }
     }
 }
