@@ -29,29 +29,52 @@ impl fmt::Display for Holder {
     }
 }
 
-impl Records {
-    /// Returns who holds a VF with this claim, `pci/<address>` of sriov-cni. A namespace in state unknown
-    /// holds it.
+impl Holder {
+    /// Returns who of these records holds a VF with this claim, `pci/<address>` of sriov-cni. A namespace in
+    /// state unknown holds it.
     ///
     /// An attachment of the `sriov` plugin whose claim is gone or names another namespace was ended by
     /// sriov-cni: it holds nothing. One whose plugin has not been called has no claim.
-    pub fn holder(
-        &self,
+    pub fn among<'r>(
+        records: impl IntoIterator<Item = &'r Record>,
         device: PciAddress,
         claim: Option<&Path>,
-    ) -> Result<Option<Holder>, Error> {
+    ) -> Option<Self> {
         let mut claim_is_over = false;
-        for record in self.holding(device)? {
+        for record in records.into_iter().filter(|record| record.holds(device)) {
             let is_over = record.netns_state().is_over();
             let is_claimed = record.is_claimed_by(claim);
             if is_over {
                 claim_is_over |= is_claimed;
             } else if is_claimed || !record.claims_its_vf() {
-                return Ok(Some(Holder::Attachment(Box::new(record))));
+                return Some(Self::Attachment(Box::new(record.clone())));
             }
         }
         let claim = claim.filter(|path| !claim_is_over && !NetnsState::of_path(path).is_over());
-        Ok(claim.map(|path| Holder::Netns(path.to_owned())))
+        claim.map(|path| Self::Netns(path.to_owned()))
+    }
+
+    /// Returns it with the path of its network namespace, for people.
+    pub fn with_netns(&self) -> String {
+        match self {
+            Self::Attachment(record) => {
+                let netns = record.netns.as_ref();
+                let netns = netns.map(|it| format!(" (network namespace {})", it.path.display()));
+                format!("{self}{}", netns.unwrap_or_default())
+            }
+            Self::Netns(_) => self.to_string(),
+        }
+    }
+}
+
+impl Records {
+    /// Returns who holds a VF with this claim, as [`Holder::among`] all records.
+    pub fn holder(
+        &self,
+        device: PciAddress,
+        claim: Option<&Path>,
+    ) -> Result<Option<Holder>, Error> {
+        Ok(Holder::among(&self.holding(device)?, device, claim))
     }
 }
 

@@ -3,7 +3,7 @@
 use podbond_cni::{Code, Failure, MacError};
 use podbond_names::{LinkName, NameError, PciAddress};
 
-use crate::holder::Holder;
+use podbond_record::Holder;
 
 /// Why a VF cannot be given to a pod, checked or taken back.
 #[derive(Debug, thiserror::Error)]
@@ -110,12 +110,12 @@ pub enum Error {
         link: LinkName,
     },
     /// Another pod has the VF, or may have it.
-    #[error("deviceID: VF {pci} is held by {holder}: use another VF, or delete that pod")]
+    #[error("deviceID: VF {pci} is held by {}: use another VF, or delete that pod", .holder.with_netns())]
     Held {
         /// The VF.
         pci: PciAddress,
         /// That pod.
-        holder: Box<Holder>,
+        holder: Holder,
     },
     /// The name is in use in the pod.
     #[error("the pod has a link {name} already: choose another name for this attachment")]
@@ -164,10 +164,6 @@ fn missing_link(driver: Option<&str>) -> String {
 }
 
 impl Error {
-    pub(crate) fn held(pci: PciAddress, holder: Holder) -> Self {
-        Self::Held { pci, holder: Box::new(holder) }
-    }
-
     /// Returns success when nothing went wrong, one error as it is, and several in one.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {

@@ -22,7 +22,6 @@ mod del;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod holder;
 mod igb;
 mod observe;
 mod orphans;
@@ -39,7 +38,6 @@ mod vf_settings;
 pub use add::plan;
 pub use config::Config;
 pub use error::Error;
-pub use holder::Holder;
 pub use observe::observe;
 pub use orphans::ForeignOrphan;
 pub use sriov::Sriov;

@@ -9,8 +9,6 @@ use podbond_names::PciAddress;
 use podbond_record::{Record, Records};
 
 use crate::Error;
-use crate::holder::Holder;
-use crate::record::has_vf;
 
 /// What an ADD does with the record of an earlier holder of its VF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +52,8 @@ pub(crate) fn others_with(
     own: &Attachment,
 ) -> Result<Vec<Record>, Error> {
     let mut others = records.holding(pci)?;
-    others.retain(|record| has_vf(record) && record.attachment() != *own);
+    others.retain(|record| record.claims_its_vf() && record.attachment() != *own);
     Ok(others)
-}
-
-/// Returns who holds a VF by a record.
-pub(crate) fn holder_of(record: &Record) -> Option<Holder> {
-    let netns = record.netns.as_ref()?.path.clone();
-    Some(Holder { attachment: Some(record.to_string()), netns })
 }
 
 #[cfg(test)]

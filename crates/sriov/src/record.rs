@@ -49,11 +49,6 @@ impl VfBefore {
     }
 }
 
-/// Returns whether this plugin has given a VF to the record's pod, and has not taken it back.
-pub(crate) fn has_vf(record: &Record) -> bool {
-    record.link.as_ref().is_some_and(|link| link.plugin == PLUGIN)
-}
-
 /// Returns the VF of the ADD of this plugin that a record is about.
 pub(crate) fn device(record: &Record) -> Option<PciAddress> {
     let add = record.add.as_ref().filter(|_| record.is_of(PLUGIN))?;
@@ -72,7 +67,7 @@ mod tests {
         let record: Record = serde_json::from_str(text).unwrap();
         let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
         let record = Record { netns: Some(netns), ..record };
-        assert!(has_vf(&record) && device(&record) == "0000:02:10.0".parse().ok());
+        assert!(record.claims_its_vf() && device(&record) == "0000:02:10.0".parse().ok());
         let vf = VfBefore::recorded(&record).unwrap();
         assert_eq!(vf.link, "enp2s0v0".parse().ok());
         assert_eq!((vf.mac, vf.mtu), ("02:00:00:00:00:01".parse().ok(), Some(1500)));

@@ -4,15 +4,12 @@ use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest};
 use podbond_ipam::readiness;
 use podbond_kernel::{Sysfs, is_userspace_driver};
 use podbond_names::PciAddress;
-use podbond_record::Record;
+use podbond_record::Holder;
 
-use crate::holder::Holder;
-use crate::ownership::holder_of;
-use crate::record::has_vf;
 use crate::{Config, Error, Sriov};
 
 /// Why no VF can be given to a pod.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 enum Unready {
     #[error("this node has no VF: make some with a policy, or write sriov_numvfs of a PF")]
     NoVf,
@@ -25,11 +22,11 @@ enum Unready {
         "deviceID: {pci} is no VF of this node: bring its card or its PF's VFs back, or name another"
     )]
     NoSuchVf { pci: PciAddress },
-    #[error("deviceID: VF {pci} is held by {holder}: use another VF, or delete that pod")]
+    #[error("deviceID: VF {pci} is held by {}: use another VF, or delete that pod", .holder.with_netns())]
     Held { pci: PciAddress, holder: Holder },
     #[error(
-        "VF {pci} is gone, which was given to {holder}: bring its card or its PF's VFs back, or \
-         delete that pod"
+        "VF {pci} is gone, which was given to {}: bring its card or its PF's VFs back, or delete that pod",
+        .holder.with_netns()
     )]
     Gone { pci: PciAddress, holder: Holder },
     #[error(
@@ -110,33 +107,23 @@ impl Sriov {
                 let driver = sysfs.driver(pci)?;
                 let is_userspace = driver.as_deref().is_some_and(is_userspace_driver);
                 let on_node = is_userspace || !sysfs.links_of(pci)?.is_empty();
-                vfs.push(Function { pci, holder: self.holder_by(&records, pci)?, on_node });
+                let claim = self.files.claim(pci)?;
+                let holder = Holder::among(&records, pci, claim.as_deref());
+                vfs.push(Function { pci, holder, on_node });
             }
         }
         let of_network = records.iter().filter(|record| {
-            has_vf(record) && record.network == network && !record.netns_state().is_over()
+            record.claims_its_vf() && record.network == network && !record.netns_state().is_over()
         });
         let given = of_network
-            .filter_map(|record| Some((*record.devices.first()?, holder_of(record)?)))
+            .filter_map(|record| {
+                let holder = Holder::Attachment(Box::new(record.clone()));
+                Some((*record.devices.first()?, holder))
+            })
             .collect();
         let written = self.records.writable().map_err(Error::from);
         let unwritable = written.and_then(|()| self.files.writable()).err();
         Ok(NodeState { device, vfs, given, unwritable: unwritable.map(|it| it.to_string()) })
-    }
-
-    /// Returns who has a VF: by its claim, and by the record of that namespace.
-    fn holder_by(&self, records: &[Record], pci: PciAddress) -> Result<Option<Holder>, Error> {
-        let Some(netns) = self.files.claim(pci)? else { return Ok(None) };
-        let mut of_claim = records.iter().filter(|record| {
-            has_vf(record)
-                && record.holds(pci)
-                && record.netns.as_ref().is_some_and(|it| it.path == netns)
-        });
-        if let Some(record) = of_claim.next() {
-            return Ok(holder_of(record).filter(|_| !record.netns_state().is_over()));
-        }
-        let holder = self.holder(pci)?;
-        Ok(holder.map(|netns| Holder { attachment: None, netns }))
     }
 }
 
@@ -172,7 +159,7 @@ mod tests {
     }
 
     fn by_claim(netns: &str) -> Holder {
-        Holder { attachment: None, netns: netns.into() }
+        Holder::Netns(netns.into())
     }
 
     fn vf(function: u8, holder: Option<&str>, on_node: bool) -> Function {
@@ -202,7 +189,7 @@ mod tests {
                 of(Some(1), vec![free(), held()]),
                 &[(
                     50,
-                    "deviceID: VF 0000:02:10.1 is held by the pod whose network namespace is /run/netns/p: ",
+                    "deviceID: VF 0000:02:10.1 is held by the pod with network namespace /run/netns/p: ",
                 )],
             ),
             (NodeState { given: given(0), ..of(None, vec![free()]) }, &[]),
@@ -211,7 +198,7 @@ mod tests {
                 &[
                     (
                         51,
-                        "VF 0000:02:10.7 is gone, which was given to the pod whose network namespace is /run/netns/p: ",
+                        "VF 0000:02:10.7 is gone, which was given to the pod with network namespace /run/netns/p: ",
                     ),
                     (
                         50,

@@ -4,12 +4,11 @@
 use podbond_cni::Request;
 use podbond_kernel::{Kernel, NetnsState};
 use podbond_names::PciAddress;
-use podbond_record::Record;
+use podbond_record::{Holder, Record};
 
 use crate::del::{look_for_link, may_restore, restore};
-use crate::holder::Holder;
 use crate::observe::is_off_node;
-use crate::ownership::{EarlierHolder, earlier_holder, holder_of, others_with};
+use crate::ownership::{EarlierHolder, earlier_holder, others_with};
 use crate::record::VfBefore;
 use crate::{Error, Sriov};
 
@@ -28,11 +27,13 @@ impl Sriov {
         let mut is_claim_recorded = false;
         let mut ended = Vec::new();
         for record in others_with(&self.records, pci, &request.attachment())? {
-            let Some(holder) = holder_of(&record) else { continue };
-            let namespace = (holder.netns.as_path(), record.netns_state());
+            let Some(netns) = &record.netns else { continue };
+            let namespace = (netns.path.as_path(), netns.state());
             let claimed = (claim.as_deref(), is_claim_alive);
             match earlier_holder(namespace, claimed, is_off_node(kernel, pci)?) {
-                EarlierHolder::Holds => return Err(Error::held(pci, holder)),
+                EarlierHolder::Holds => {
+                    return Err(Error::Held { pci, holder: Holder::Attachment(Box::new(record)) });
+                }
                 EarlierHolder::IsOver => {
                     is_claim_recorded = true;
                     ended.push((record, true));
@@ -44,7 +45,7 @@ impl Sriov {
             && !is_claim_recorded
             && is_claim_alive
         {
-            return Err(Error::held(pci, Holder { attachment: None, netns: netns.clone() }));
+            return Err(Error::Held { pci, holder: Holder::Netns(netns.clone()) });
         }
         for (record, is_ours) in ended {
             self.end_earlier_holder(kernel, pci, record, is_ours)?;
