@@ -28,7 +28,6 @@ mod orphans;
 mod ownership;
 mod plugin;
 mod record;
-mod sriov;
 mod sriov_cni;
 mod status;
 #[cfg(test)]
@@ -40,5 +39,5 @@ pub use config::Config;
 pub use error::Error;
 pub use observe::observe;
 pub use orphans::ForeignOrphan;
-pub use sriov::Sriov;
+pub use plugin::Sriov;
 pub use sriov_cni::DIR;

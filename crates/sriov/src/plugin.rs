@@ -1,8 +1,35 @@
-//! The CNI operations of the `sriov` plugin.
+//! The `sriov` plugin as CNI calls it, with its state on disk: the records of attachments and the files of
+//! sriov-cni.
+
+use std::path::Path;
 
 use podbond_cni::{CniResult, Delegates, Failure, NodeRequest, Plugin, Request};
+use podbond_record::Records;
 
-use crate::{Error, Sriov};
+use crate::Error;
+use crate::sriov_cni::{DIR, Files};
+
+/// The `sriov` plugin with its files.
+#[derive(Debug, Clone)]
+pub struct Sriov {
+    pub(crate) records: Records,
+    pub(crate) files: Files,
+}
+
+impl Default for Sriov {
+    /// With its files where a node keeps them.
+    fn default() -> Self {
+        Self { records: Records::default(), files: Files::new(Path::new(DIR)) }
+    }
+}
+
+impl Sriov {
+    /// Returns the plugin with sriov-cni's files in `dir`, and records and locks below `dir/podbond`.
+    pub fn with_files_in(dir: impl AsRef<Path>) -> Self {
+        let (dir, own) = (dir.as_ref(), dir.as_ref().join("podbond"));
+        Self { records: Records::new(&own.join("lib"), &own.join("run")), files: Files::new(dir) }
+    }
+}
 
 impl Plugin for Sriov {
     fn name(&self) -> &'static str {

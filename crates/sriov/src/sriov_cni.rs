@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podbond_cni::{Attachment, ContainerId};
-use podbond_kernel::NetnsState;
 use podbond_names::PciAddress;
 use podbond_state::{Lock, names, read, remove, writable, write};
 
@@ -52,11 +51,6 @@ impl Files {
     pub(crate) fn claim(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
         let bytes = content(&self.claim_path(pci))?;
         Ok(bytes.map(|bytes| PathBuf::from(OsString::from_vec(bytes))))
-    }
-
-    /// Returns the path in the claim on a VF, unless its namespace is certainly over.
-    pub(crate) fn holder(&self, pci: PciAddress) -> Result<Option<PathBuf>, Error> {
-        Ok(self.claim(pci)?.filter(|netns| !NetnsState::of_path(netns).is_over()))
     }
 
     /// Returns all claims. Directories and files of another name are not looked at.
@@ -157,6 +151,8 @@ fn content(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 mod tests {
     use std::fs;
 
+    use podbond_kernel::NetnsState;
+    use podbond_record::Holder;
     use serde_json::json;
 
     use super::*;
@@ -166,6 +162,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = Files::new(&dir.path().join("sriov"));
         (dir, files)
+    }
+
+    /// Who holds the VF, where nothing but the claim tells of it.
+    fn holder(files: &Files) -> Option<Holder> {
+        Holder::among(&[], pci(), files.claim(pci()).unwrap().as_deref())
     }
 
     fn record() -> SriovCniRecord {
@@ -195,14 +196,14 @@ mod tests {
     #[test]
     fn claim_counts_until_its_namespace_is_over() {
         let (dir, files) = files();
-        assert_eq!(files.holder(pci()).unwrap(), None);
+        assert_eq!(holder(&files), None);
         let circle = dir.path().join("circle");
         std::os::unix::fs::symlink(&circle, &circle).unwrap();
         files.write_claim(pci(), &circle).unwrap();
-        assert_eq!(files.holder(pci()).unwrap(), Some(circle), "nobody can tell");
+        assert_eq!(holder(&files), Some(Holder::Netns(circle)), "nobody can tell");
         files.write_claim(pci(), Path::new("/proc/self/ns/net")).unwrap();
         let expected = NetnsState::of_path(Path::new("/proc/self/ns/net")).is_over();
-        assert_eq!(files.holder(pci()).unwrap().is_none(), expected);
+        assert_eq!(holder(&files).is_none(), expected);
         assert!(files.claim(pci()).unwrap().is_some());
     }
 
@@ -211,13 +212,13 @@ mod tests {
         let (dir, files) = files();
         let claim = dir.path().join("sriov/pci").join(PCI);
         fs::create_dir_all(&claim).unwrap();
-        assert_eq!(files.holder(pci()).unwrap(), None);
+        assert_eq!(holder(&files), None);
         fs::remove_dir(&claim).unwrap();
         fs::File::create(&claim).unwrap().set_len(podbond_state::MAX_SIZE + 1).unwrap();
-        assert_eq!(files.holder(pci()).unwrap(), None);
+        assert_eq!(holder(&files), None);
         for damaged in ["", "\0\0\0", "\0{]\0", "proc/self/ns/net"] {
             fs::write(&claim, damaged).unwrap();
-            assert_eq!(files.holder(pci()).unwrap(), None, "{damaged:?}");
+            assert_eq!(holder(&files), None, "{damaged:?}");
         }
     }
 

@@ -5,7 +5,6 @@
 mod card;
 
 use std::fs;
-use std::path::Path;
 
 use ipnet::IpNet;
 use podbond_cni::{Code, Delegates, Lookup, NetConf, NodeRequest, Plugin};
@@ -241,7 +240,8 @@ fn vf_is_held_by_one_pod_until_its_del() {
     assert_eq!(failure.code, Code::CONFLICT);
     let holder = pods[winner].path.to_str().unwrap();
     assert!(failure.msg.contains(holder), "{failure}");
-    assert_eq!(lab.sriov.holder(lab.pci).unwrap().as_deref(), Some(Path::new(holder)));
+    let claim = lab.files.path().join("pci").join(lab.pci.to_string());
+    assert_eq!(fs::read_to_string(claim).unwrap(), holder);
     // A runtime answers a failed ADD with a DEL, which must not touch the holder's VF.
     lab.del(&requests[1 - winner]).unwrap();
     assert!(pods[winner].kernel().link(&in_pod()).unwrap().is_some());
