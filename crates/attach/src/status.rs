@@ -10,13 +10,8 @@ impl Attacher<'_> {
     /// must be installed, and its STATUS is called: of our own whatever the version of its configuration,
     /// of another from 1.1.0 on, the first version that has STATUS.
     pub fn unready(&self, chain: &Chain) -> Vec<Failure> {
-        let records = self.records.writable().err().map(|error| {
-            let msg = format!(
-                "what ADD does cannot be recorded: {error}: make room, or mount the filesystem for \
-                 writing"
-            );
-            Failure::new(Code::NOT_AVAILABLE, msg)
-        });
+        let records = self.records.writable().err();
+        let records = records.map(|error| Failure::new(Code::NOT_AVAILABLE, error));
         let configs = chain.attachments.iter().flat_map(|attachment| attachment.configs(None));
         records.into_iter().chain(configs.filter_map(|config| self.status(config).err())).collect()
     }

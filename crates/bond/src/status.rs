@@ -7,20 +7,6 @@ use podbond_record::Records;
 
 use crate::config::Config;
 
-/// Why no bond can be made at this moment, whatever it is asked for.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Unready {
-    #[error(
-        "kernel {release} has no bonding driver, neither loaded nor as a module: install the modules \
-         of this kernel, or start one that has it (CONFIG_BONDING)"
-    )]
-    NoBonding { release: String },
-    #[error(
-        "what ADD does cannot be recorded: {0}: make room, or mount the filesystem for writing"
-    )]
-    Unrecorded(podbond_record::Error),
-}
-
 /// Reports why no ADD could succeed. A configuration that no ADD would take is refused as by ADD.
 pub(crate) fn status(
     request: &NodeRequest,
@@ -31,7 +17,7 @@ pub(crate) fn status(
         .map_err(|error| error.into_failure(&request.config.name))?;
     let release = release();
     let bonding = Module::find("bonding", &release, "/".as_ref());
-    let reasons = reasons(bonding, release, records.writable());
+    let reasons = reasons(bonding, &release, records.writable());
     let own = reasons.into_iter().map(|reason| Failure::new(Code::NOT_AVAILABLE, reason));
     readiness(own.collect(), request, delegates)
 }
@@ -39,15 +25,18 @@ pub(crate) fn status(
 /// Returns every reason against an ADD. Pure.
 fn reasons(
     bonding: Module,
-    release: String,
+    release: &str,
     records: Result<(), podbond_record::Error>,
-) -> Vec<Unready> {
-    let bonding = match bonding {
-        Module::Missing => Some(Unready::NoBonding { release }),
+) -> Vec<String> {
+    let no_bonding = match bonding {
+        Module::Missing => Some(format!(
+            "kernel {release} has no bonding driver, neither loaded nor as a module: install the modules of \
+             this kernel, or start one that has it (CONFIG_BONDING)"
+        )),
         // In a container the modules of the node may not be seen, and yet the kernel loads them.
         Module::BuiltIn | Module::Loaded | Module::Loadable | Module::Unknown => None,
     };
-    bonding.into_iter().chain(records.err().map(Unready::Unrecorded)).collect()
+    no_bonding.into_iter().chain(records.err().map(|error| error.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -74,10 +63,10 @@ mod tests {
             (Module::Missing, full(), &[no_bonding, unrecorded]),
         ];
         for (bonding, records, expected) in table {
-            let reasons = reasons(bonding, "6.12".to_owned(), records);
+            let reasons = reasons(bonding, "6.12", records);
             assert_eq!(reasons.len(), expected.len(), "{reasons:?}");
             for (reason, expected) in reasons.iter().zip(expected) {
-                assert!(reason.to_string().starts_with(expected), "{reason}");
+                assert!(reason.starts_with(expected), "{reason}");
             }
         }
     }

@@ -14,6 +14,11 @@ pub enum Error {
     /// A record cannot be written as JSON, as with a path that is not UTF-8.
     #[error("the attachment cannot be recorded: {0}")]
     Unwritten(String),
+    /// No record can be written at this moment, as on a full disk.
+    #[error(
+        "what ADD does cannot be recorded: {0}: make room, or mount the filesystem for writing"
+    )]
+    Unwritable(podbond_state::Error),
     /// There is a record of the attachment already.
     #[error("{attachment} has been added already: delete it first; its record is {}", path.display())]
     AlreadyAdded {
@@ -52,7 +57,7 @@ impl Error {
             Self::AlreadyAdded { .. } => Code::CONFLICT,
             Self::LeasePending { .. } => Code::TRY_AGAIN,
             error if error.is_locked() => Code::TRY_AGAIN,
-            Self::State(_) | Self::Unwritten(_) => Code::IO,
+            Self::State(_) | Self::Unwritten(_) | Self::Unwritable(_) => Code::IO,
         }
     }
 }

@@ -177,7 +177,7 @@ impl Records {
 
     /// Tries whether records can be written.
     pub fn writable(&self) -> Result<(), Error> {
-        Ok(writable(&self.persistent)?)
+        writable(&self.persistent).map_err(Error::Unwritable)
     }
 
     /// Removes the temporary files of killed processes.

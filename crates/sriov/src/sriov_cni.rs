@@ -118,8 +118,8 @@ impl Files {
     }
 
     /// Tries whether records and claims can be written.
-    pub(crate) fn writable(&self) -> Result<(), Error> {
-        Ok(writable(&self.dir)?)
+    pub(crate) fn writable(&self) -> Result<(), podbond_record::Error> {
+        writable(&self.dir).map_err(podbond_record::Error::Unwritable)
     }
 
     fn claim_path(&self, pci: PciAddress) -> PathBuf {

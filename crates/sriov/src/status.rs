@@ -29,10 +29,8 @@ enum Unready {
         .holder.with_netns()
     )]
     Gone { pci: PciAddress, holder: Holder },
-    #[error(
-        "what ADD does cannot be recorded: {0}: make room, or mount the filesystem for writing"
-    )]
-    Unrecorded(String),
+    #[error(transparent)]
+    Unrecorded(podbond_record::Error),
 }
 
 impl Unready {
@@ -56,7 +54,7 @@ struct NodeState {
     /// VFs of this network's pods that are alive.
     given: Vec<(PciAddress, Holder)>,
     /// Why what ADD does cannot be recorded.
-    unwritable: Option<String>,
+    unwritable: Option<podbond_record::Error>,
 }
 
 struct Function {
@@ -121,9 +119,8 @@ impl Sriov {
                 Some((*record.devices.first()?, holder))
             })
             .collect();
-        let written = self.records.writable().map_err(Error::from);
-        let unwritable = written.and_then(|()| self.files.writable()).err();
-        Ok(NodeState { device, vfs, given, unwritable: unwritable.map(|it| it.to_string()) })
+        let unwritable = self.records.writable().and_then(|()| self.files.writable()).err();
+        Ok(NodeState { device, vfs, given, unwritable })
     }
 }
 
@@ -173,7 +170,7 @@ mod tests {
         let elsewhere = || vf(2, None, false);
         let given = |function| vec![(pci(function), by_claim("/run/netns/p"))];
         let full = podbond_state::writable("/proc/none".as_ref()).err();
-        let full = full.map(|error| error.to_string());
+        let full = full.map(podbond_record::Error::Unwritable);
         let of = |device: Option<u8>, vfs| NodeState {
             device: device.map(pci),
             vfs,
