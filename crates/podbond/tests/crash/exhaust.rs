@@ -106,7 +106,7 @@ impl<'o> Run<'o> {
     fn kill_everywhere(&mut self) -> Tally {
         let mut tally = Tally::default();
         for verb in [Verb::Add, Verb::Del] {
-            for position in 1.. {
+            for position in self.operation.positions() {
                 progress(format_args!("{}: {verb:?} killed at {position}", self.operation.name));
                 let mut has_died = false;
                 for side in ["before", "after"] {
@@ -168,7 +168,7 @@ impl<'o> Run<'o> {
     fn refuse_everywhere(&mut self) -> Tally {
         let mut tally = Tally::default();
         for verb in [Verb::Add, Verb::Del] {
-            for position in 1.. {
+            for position in self.operation.positions() {
                 progress(format_args!("{}: {verb:?} refused at {position}", self.operation.name));
                 let errors =
                     if is_full() { &ERRORS[..] } else { &[ERRORS[position % ERRORS.len()]] };

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::io::Write;
+use std::iter::StepBy;
+use std::ops::RangeFrom;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::report::is_full;
 use crate::scene::{CreatedBy, Dummy, EXAMPLES, Networks, RECORDS, Scene};
 
 const SIGKILL: i32 = 9;
@@ -213,6 +217,17 @@ impl Operation {
         };
         let container = format!("crash-c{pod}");
         Self { name, scene, calls: Calls::Plugin { plugin, container, config } }
+    }
+
+    /// Returns the numbers of the changes at which it is killed or refused: all, until there is none of that
+    /// number. Of a chain, whose plugins have their own tests, each run takes every second one, whose turn
+    /// follows from the day.
+    pub(crate) fn positions(&self) -> StepBy<RangeFrom<usize>> {
+        if !self.is_pod() || is_full() {
+            return (1..).step_by(1);
+        }
+        let day = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / (24 * 60 * 60);
+        (1 + usize::from(day % 2 == 1)..).step_by(2)
     }
 
     /// What may follow a kill.
