@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{panicking, sleep};
 use std::time::{Duration, Instant};
 
@@ -237,17 +238,22 @@ const VFS: usize = 4;
 pub(crate) struct WithNetworks(Snapshot);
 
 impl WithNetworks {
-    /// Applies them on a node whose PFs have their VFs already, as after a reboot with an operator: to
-    /// make them and take them back would be most of a test's time.
+    /// Applies them on a node whose PFs have their VFs already, as an operator would have made them: to make
+    /// them and take them back would be most of a test's time. They are made anew once their PF has lost its
+    /// carrier, after which a VF of this card needs to be opened before it takes an address.
     pub(crate) fn new() -> Self {
+        static MADE_AT: Mutex<[Option<String>; PFS.len()]> =
+            Mutex::new([const { None }; PFS.len()]);
         sweep();
-        for pf in PFS {
-            if fs::read_to_string(num_vfs(pf)).unwrap().trim() != VFS.to_string() {
-                set_num_vfs(pf, 0);
-                set_num_vfs(pf, VFS);
+        let mut made_at = MADE_AT.lock().unwrap_or_else(PoisonError::into_inner);
+        for (pf, made_at) in PFS.iter().zip(&mut *made_at) {
+            let count = fs::read_to_string(num_vfs(pf)).unwrap();
+            if count.trim() != VFS.to_string() || *made_at != Some(carrier_changes(pf)) {
+                make_vfs(pf);
+                *made_at = Some(carrier_changes(pf));
             }
         }
-        wait_for("all VFs have a link", || PFS.iter().all(|pf| has_links(pf, VFS)));
+        drop(made_at);
         Self::apply()
     }
 
@@ -283,6 +289,28 @@ impl Drop for WithNetworks {
             }
         }
     }
+}
+
+/// Makes the VFs of a PF as a policy does: each gets its address from the PF.
+fn make_vfs(pf: &str) {
+    ip(&format!("link set {pf} up"));
+    set_num_vfs(pf, 0);
+    set_num_vfs(pf, VFS);
+    wait_for("all VFs have a link", || has_links(pf, VFS));
+    wait_for("the PF has carrier", || {
+        fs::read_to_string(format!("/sys/class/net/{pf}/carrier"))
+            .is_ok_and(|text| text.trim() == "1")
+    });
+    for number in 0..VFS {
+        let links = format!("/sys/class/net/{pf}/device/virtfn{number}/net");
+        let link = fs::read_dir(links).unwrap().next().unwrap().unwrap().path();
+        let mac = fs::read_to_string(link.join("address")).unwrap();
+        ip(&format!("link set {pf} vf {number} mac {mac}"));
+    }
+}
+
+fn carrier_changes(pf: &str) -> String {
+    fs::read_to_string(format!("/sys/class/net/{pf}/carrier_changes")).unwrap()
 }
 
 /// Removes all VFs of the node.
