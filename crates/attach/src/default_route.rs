@@ -143,14 +143,14 @@ mod tests {
             [
                 format!("remove route 0.0.0.0/0 via 10.88.0.1 through {}", at("eth0")),
                 format!("remove route 0.0.0.0/0 via 10.1.0.9 through {}", at("net1")),
-                format!("append route 0.0.0.0/0 via 10.1.0.1 through {}", at("net1")),
+                format!("add route 0.0.0.0/0 via 10.1.0.1 through {}", at("net1")),
             ]
         );
         assert_eq!(
             planned(&["fd01::1"], &shown),
             [
                 format!("remove route ::/0 via fd00::1 through {}", at("eth0")),
-                format!("append route ::/0 via fd01::1 through {}", at("net1")),
+                format!("add route ::/0 via fd01::1 through {}", at("net1")),
             ]
         );
     }

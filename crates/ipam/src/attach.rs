@@ -1,9 +1,9 @@
 //! ADD of a link with its lease, all or nothing: link, then IPAM plugin, then addresses and routes.
 
 use podbond_cni::{CniResult, Code, Failure, Request};
-use podbond_kernel::{Apply, Dad, Step, Transaction, transact};
+use podbond_kernel::{Apply, Dad, Route, Step, Transaction, transact};
 
-use crate::configure::steps;
+use crate::configure::{routes, steps};
 use crate::dad::dad;
 use crate::failure;
 use crate::lease::{Ipam, NotAttached, lease_needs_link};
@@ -78,6 +78,9 @@ fn configure<K: Apply>(
     if result.ips.is_empty() {
         return Err(no_address(request));
     }
+    if let Some(route) = routes(result).into_iter().find(has_no_address_as_gateway) {
+        return Err(unspecified_gateway(request, &route));
+    }
     match addresses {
         Addresses::OnLink => {
             apply(transaction, steps(&request.ifname, result, dad), &request.config.name)
@@ -99,6 +102,20 @@ fn no_address(request: &Request) -> Failure {
     let network = &request.config.name;
     let msg = format!(
         "network {network}: ipam: plugin {plugin:?} gave no address: check its part of the configuration"
+    );
+    Failure::new(Code::INVALID_CONFIG, msg)
+}
+
+/// Returns true for the gateway `::`, which the kernel refuses. It takes `0.0.0.0` for no gateway.
+fn has_no_address_as_gateway(route: &Route) -> bool {
+    route.gateway.is_some_and(|gateway| gateway.is_unspecified())
+}
+
+fn unspecified_gateway(request: &Request, route: &Route) -> Failure {
+    let msg = format!(
+        "network {}: ipam: route {route}: gateway :: is the address of no host: give the router's, or leave \
+         the gateway out for a route on the link itself",
+        request.config.name
     );
     Failure::new(Code::INVALID_CONFIG, msg)
 }

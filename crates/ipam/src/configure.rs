@@ -1,6 +1,6 @@
 //! From an IPAM result to the addresses and routes of a link.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use podbond_cni::{CniResult, IpConfig, Route as CniRoute};
@@ -34,7 +34,8 @@ pub(crate) fn addresses(result: &CniResult) -> Vec<IpNet> {
 pub(crate) fn routes(result: &CniResult) -> Vec<Route> {
     once_each(result.routes.iter().map(|route| Route {
         destination: route.dst.trunc(),
-        gateway: gateway(&result.ips, route),
+        // The kernel takes the IPv4 address 0.0.0.0 for none, and so do the reference plugins.
+        gateway: gateway(&result.ips, route).filter(|gw| *gw != Ipv4Addr::UNSPECIFIED),
         mtu: nonzero(route.mtu),
         advmss: nonzero(route.advmss),
         priority: nonzero(route.priority),
@@ -114,8 +115,8 @@ pub(crate) mod tests {
                 "add address 10.56.217.2/24 to net3 (pod)",
                 "add address fd00::2/64 to net3 (pod)",
                 "add address 10.56.218.2/24 to net3 (pod)",
-                "append route ::/0 via fd00::1 through net3 (pod)",
-                "append route 0.0.0.0/0 via 10.56.218.1 through net3 (pod)",
+                "add route ::/0 via fd00::1 through net3 (pod)",
+                "add route 0.0.0.0/0 via 10.56.218.1 through net3 (pod)",
             ]
         );
     }
@@ -128,8 +129,8 @@ pub(crate) mod tests {
         assert_eq!(
             planned(ips(), vec![with_gateway, on_link])[1..],
             [
-                "append route 10.1.0.0/16 via 10.0.0.9 through net3 (pod)",
-                "append route 10.2.0.0/16 scope link through net3 (pod)",
+                "add route 10.1.0.0/16 via 10.0.0.9 through net3 (pod)",
+                "add route 10.2.0.0/16 scope link through net3 (pod)",
             ]
         );
     }
@@ -139,7 +140,7 @@ pub(crate) mod tests {
         let ips = vec![ip("10.0.0.2/24", Some("10.0.0.1"))];
         assert_eq!(
             planned(ips, vec![route("fd00:1::/64", None)])[1..],
-            ["append route fd00:1::/64 through net3 (pod)"]
+            ["add route fd00:1::/64 through net3 (pod)"]
         );
     }
 
@@ -163,9 +164,9 @@ pub(crate) mod tests {
         assert_eq!(
             planned(Vec::new(), vec![all, zeros]),
             [
-                "append route 10.1.0.0/16 via 10.0.0.1 table 1000 scope global metric 50 mtu 1400 \
+                "add route 10.1.0.0/16 via 10.0.0.1 table 1000 scope global metric 50 mtu 1400 \
                  advmss 1360 through net3 (pod)",
-                "append route 10.2.0.0/16 via 10.0.0.1 through net3 (pod)",
+                "add route 10.2.0.0/16 via 10.0.0.1 through net3 (pod)",
             ]
         );
     }
@@ -178,7 +179,7 @@ pub(crate) mod tests {
             planned(ips, routes),
             [
                 "add address 10.0.0.2/24 to net3 (pod)",
-                "append route 10.1.0.0/16 via 10.0.0.1 through net3 (pod)",
+                "add route 10.1.0.0/16 via 10.0.0.1 through net3 (pod)",
             ]
         );
     }

@@ -144,9 +144,10 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Dad::is_off")]
         dad: Dad,
     },
-    /// Append a route through a link: it may stand beside one with the same destination. Without a
-    /// scope it has that of the link when it has no gateway, else the universe's. A route that is
-    /// there already, as it is wanted, is no error.
+    /// Add a route through a link, before an IPv4 route with the same destination and metric: the new
+    /// one is used. The kernel joins an IPv6 route with such a one. Without a scope it has that of
+    /// the link when it has no gateway, else the universe's. A route that is there already, as it is
+    /// wanted, is no error.
     AddRoute {
         /// The link.
         at: LinkRef,
@@ -311,7 +312,7 @@ impl fmt::Display for Step {
             Self::RemoveAddress { at, address, .. } => {
                 write!(f, "remove address {address} from {at}")
             }
-            Self::AddRoute { at, route } => write!(f, "append route {route} through {at}"),
+            Self::AddRoute { at, route } => write!(f, "add route {route} through {at}"),
             Self::RemoveRoute { at, route } => write!(f, "remove route {route} through {at}"),
         }
     }

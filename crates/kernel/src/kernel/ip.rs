@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use rustix::io::Errno;
 
 use super::Kernel;
-use crate::netlink::{self, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+use crate::netlink::{self, NLM_F_CREATE, NLM_F_EXCL};
 use crate::sysfs::write;
 use crate::{AddressState, Dad, DadOutcome, Error, LinkRef, Result, Route, Step, netns};
 
@@ -30,6 +30,12 @@ impl Kernel {
     /// the metric that the kernel gave them, 1024 where none was wanted.
     pub fn routes(&mut self, at: &LinkRef) -> Result<Vec<Route>> {
         self.handle(at.netns)?.routes(&at.name)
+    }
+
+    /// Returns the IPv6 routes through a link that the kernel has joined with routes of other links to the
+    /// same destination: traffic is shared between them.
+    pub fn shared_routes(&mut self, at: &LinkRef) -> Result<Vec<Route>> {
+        self.handle(at.netns)?.shared_routes(&at.name)
     }
 
     /// Waits until none of these addresses of a link is tentative, for at most `timeout` from when
@@ -91,9 +97,11 @@ impl Kernel {
 
     pub(super) fn add_route(&mut self, step: &Step, at: &LinkRef, route: &Route) -> Result<()> {
         let handle = self.handle(at.netns)?;
-        let message = netlink::append_route(handle.index(&at.name)?, route);
-        // Appended: it may stand beside one to the same destination.
-        let added = handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_APPEND);
+        let message = netlink::new_route(handle.index(&at.name)?, route);
+        // Without NLM_F_EXCL and NLM_F_APPEND, as the reference plugins do: it takes precedence over an
+        // IPv4 route to the same destination with the same metric. An IPv6 route is joined with it into
+        // one route with several next hops.
+        let added = handle.change(step, &at.name, &message, NLM_F_CREATE);
         added.or_else(|error| match (error.errno(), route.gateway) {
             // The very same is there: the kernel made it with an address, or a router advertised
             // it.

@@ -139,7 +139,7 @@ fn route(index: u32, route: &Route) -> RouteMessage {
 }
 
 /// Returns `RTM_NEWROUTE` of a route through a link.
-pub(crate) fn append_route(index: u32, wanted: &Route) -> Message {
+pub(crate) fn new_route(index: u32, wanted: &Route) -> Message {
     Message::NewRoute(route(index, wanted))
 }
 
@@ -218,6 +218,15 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     route.table = (table != MAIN_TABLE).then_some(table);
     route.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
     Some(route)
+}
+
+/// Reads what [`read_route`] does, if the route has a next hop through another link as well.
+pub(crate) fn read_shared_route(payload: &[u8], index: u32) -> Option<Route> {
+    let is_shared = RouteMessage::parse(payload).ok()?.attributes.iter().any(|attribute| {
+        let RouteAttribute::MultiPath(hops) = attribute else { return false };
+        hops.iter().any(|hop| hop.interface_index != index)
+    });
+    read_route(payload, index).filter(|_| is_shared)
 }
 
 fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {

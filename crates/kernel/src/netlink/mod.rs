@@ -18,7 +18,7 @@ mod vlan;
 
 pub(crate) use codec::{Attribute, Message};
 pub(crate) use ip::{
-    addresses_of, append_route, new_address, read_address, read_route, remove_address,
+    addresses_of, new_address, new_route, read_address, read_route, read_shared_route, remove_address,
     remove_route, routes_of,
 };
 pub(crate) use link::{
@@ -31,4 +31,4 @@ pub(crate) use socket::Socket;
 pub(crate) use vf::{read_vfs, set_vf};
 
 /// Flags of a change that creates something.
-pub(crate) use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
+pub(crate) use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};

@@ -233,7 +233,7 @@ fn gateway_outside_the_subnet_is_named_with_a_remedy() {
         let step = Step::AddRoute { at: pod("net3"), route: route(destination, Some(gateway)) };
         let error = node.refused(&step).to_string();
         let expected = format!(
-            "append route {destination} via {gateway} through net3 (pod): gateway {gateway} is in \
+            "add route {destination} via {gateway} through net3 (pod): gateway {gateway} is in \
              no subnet of the link"
         );
         assert!(error.starts_with(&expected), "{error}");

@@ -212,7 +212,7 @@ fn with_eth0(name: &str) -> Netns {
 }
 
 #[test]
-fn default_routes_of_both_families_coexist_with_eth0s() {
+fn default_route_takes_precedence_and_metrics_decide() {
     let netns = with_eth0("route-defaults");
     let defaults = || (netns.ip("-4 route show default"), netns.ip("-6 route show default"));
     let before = defaults();
@@ -226,12 +226,47 @@ fn default_routes_of_both_families_coexist_with_eth0s() {
         let shown = netns.ip(&format!("{family} route show default"));
         assert!(shown.contains(own) && shown.contains(bonds), "{shown}");
     }
-    // eth0's is the one that is used.
-    assert!(netns.ip("route get 192.0.2.1").contains("dev eth0"));
+    // As with the plugins replaced the newer one of one metric is used.
+    assert!(netns.ip("route get 192.0.2.1").contains("dev bond0"));
     assert!(netns.ip("route get 2001:db8::1").contains("dev eth0"));
     ipam.run("CHECK", &netns, &config).unwrap();
     ipam.run("DEL", &netns, &config).unwrap();
     assert_eq!(defaults(), before);
+}
+
+/// Promise: default-route-wins
+#[test]
+fn ipv6_default_routes_of_one_metric_share_traffic_and_are_reported() {
+    let netns = with_eth0("route-shared");
+    let before = netns.ip("-6 route show default");
+    let (ipam, config) = (Ipam::answering(&answer(&json!([{"dst": "::/0"}]))), fixed("1.1.0"));
+    let config = with_result(&config, ipam.run("ADD", &netns, &config).unwrap());
+    let shown = netns.ip("-6 route show default");
+    assert!(shown.contains("nexthop via fd00:88::1 dev eth0"), "{shown}");
+    assert!(shown.contains("nexthop via fd00:56::1 dev bond0"), "{shown}");
+    ipam.run("CHECK", &netns, &config).unwrap();
+    ipam.run("DEL", &netns, &config).unwrap();
+    assert_eq!(netns.ip("-6 route show default"), before);
+}
+
+/// `0.0.0.0` is how some write that a route has no gateway; `::` the kernel refuses.
+#[test]
+fn unspecified_gateway_is_none_in_ipv4_and_refused_in_ipv6() {
+    let netns = Netns::with_links("route-zero");
+    let routes = json!([{"dst": "10.9.0.0/16", "gw": "0.0.0.0"}]);
+    let (ipam, config) = (Ipam::answering(&answer(&routes)), fixed("1.1.0"));
+    let config = with_result(&config, ipam.run("ADD", &netns, &config).unwrap());
+    let shown = netns.ip("route show 10.9.0.0/16");
+    assert!(shown.starts_with("10.9.0.0/16 dev bond0 scope link"), "{shown}");
+    ipam.run("CHECK", &netns, &config).unwrap();
+    ipam.run("DEL", &netns, &config).unwrap();
+
+    let links = netns.links();
+    let ipam = Ipam::answering(&answer(&json!([{"dst": "fd00:9::/48", "gw": "::"}])));
+    let error = ipam.run("ADD", &netns, &fixed("1.1.0")).unwrap_err();
+    let msg = words(&error["msg"]);
+    assert!(msg.contains("route fd00:9::/48 via ::: gateway :: is the address of no host"), "{msg}");
+    assert_eq!(netns.links(), links);
 }
 
 #[test]
@@ -242,7 +277,7 @@ fn gateway_outside_the_subnets_is_refused_without_a_trace() {
         let ipam = Ipam::answering(&answer(&json!([{"dst": dst, "gw": gw}])));
         let error = ipam.run("ADD", &netns, &fixed("1.0.0")).unwrap_err();
         let msg = words(&error["msg"]);
-        assert!(msg.starts_with("network bond-net1: append route "), "{msg}");
+        assert!(msg.starts_with("network bond-net1: add route "), "{msg}");
         let expected = format!("{dst} via {gw} through bond0 (pod): gateway {gw} is in no subnet");
         assert!(msg.contains(&expected), "{msg}");
         assert_eq!(
