@@ -17,6 +17,7 @@ pub mod bond;
 mod error;
 mod kernel;
 mod link;
+mod link_sysctl;
 mod module;
 mod netlink;
 mod netns;
@@ -41,6 +42,7 @@ pub use bond::{
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{Link, LinkRef, LinkState, Netns};
+pub use link_sysctl::LinkSysctl;
 pub use module::{Module, release};
 #[cfg(feature = "fuzzing")]
 pub use netlink::fuzzing;

@@ -12,7 +12,8 @@ use podbond_names::LinkName;
 use rustix::io::Errno;
 
 use crate::netlink::{self, Attribute, Detail, LinkQuery, Message, Socket};
-use crate::{AddressState, Error, Link, Netns, Result, Route, VfSettings, netns};
+use crate::sysfs::write;
+use crate::{AddressState, Error, Link, LinkSysctl, Netns, Result, Route, VfSettings, netns};
 
 /// Room for what a PF shows of 256 VFs without their statistics.
 const VFS_BYTES: usize = 64 * 1024;
@@ -188,6 +189,15 @@ impl NetnsHandle {
         let request = netlink::routes_of(index, any);
         let shown = self.socket()?.dump(&action, &request, |payload| read(payload, index));
         shown.map_err(|error| self.forget_if_gone(name, error))
+    }
+
+    /// Turns settings of links on (true) or off, as far as there are such settings and they may be written.
+    pub(crate) fn try_sysctls(&self, settings: &[(&str, LinkSysctl, bool)]) {
+        let _ = netns::within(self.namespace(), || {
+            for (link, sysctl, on) in settings {
+                let _ = write(sysctl.path(link).into(), if *on { "1" } else { "0" });
+            }
+        });
     }
 
     /// Sends a change of the link of this name.

@@ -7,7 +7,8 @@ use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BondOptions, Dad, LinkRef, LinkState, PortOptions, PortRole, Route, VfSettings, VlanTag,
+    BondOptions, Dad, LinkRef, LinkState, LinkSysctl, PortOptions, PortRole, Route, VfSettings,
+    VlanTag,
 };
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
@@ -93,6 +94,16 @@ pub enum Step {
         at: LinkRef,
         /// What it becomes; it was the other one.
         to: LinkState,
+    },
+    /// Turn a kernel setting of a link on or off. Where the kernel has no such setting, as without IPv6, or
+    /// nobody may write it, nothing changes: these settings make things faster, no more.
+    SetSysctl {
+        /// The link.
+        at: LinkRef,
+        /// The setting.
+        sysctl: LinkSysctl,
+        /// Whether it is turned on; it was the other one.
+        on: bool,
     },
     /// Change settings of a VF on its PF. Both sides hold the same fields: those that change.
     SetVf {
@@ -229,6 +240,7 @@ impl Step {
                     LinkState::Down => LinkState::Up,
                 },
             },
+            Self::SetSysctl { at, sysctl, on } => Self::SetSysctl { at, sysctl, on: !on },
             Self::SetVf { pf, vf, from, to } => Self::SetVf { pf, vf, from: to, to: from },
             Self::SetNumVfs { pf, from, to } => Self::SetNumVfs { pf, from: to, to: from },
             Self::BindDriver { pci, from, to } => Self::BindDriver { pci, from: to, to: from },
@@ -254,6 +266,7 @@ impl Step {
             Self::SetMtu { .. } => "set-mtu",
             Self::SetMac { .. } => "set-mac",
             Self::SetState { .. } => "set-state",
+            Self::SetSysctl { .. } => "set-sysctl",
             Self::SetVf { .. } => "set-vf",
             Self::SetNumVfs { .. } => "set-num-vfs",
             Self::BindDriver { .. } => "bind-driver",
@@ -296,6 +309,9 @@ impl fmt::Display for Step {
             Self::SetMtu { at, from, to } => write!(f, "set mtu of {at} to {to} (was {from})"),
             Self::SetMac { at, from, to } => write!(f, "set mac of {at} to {to} (was {from})"),
             Self::SetState { at, to } => write!(f, "bring {at} {to}"),
+            Self::SetSysctl { at, sysctl, on } => {
+                write!(f, "turn {sysctl} of {at} {}", if *on { "on" } else { "off" })
+            }
             Self::SetVf { pf, vf, from, to } => {
                 write!(f, "set VF {vf} of {pf} to {to} (was {from})")
             }

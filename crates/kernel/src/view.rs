@@ -107,7 +107,8 @@ impl View {
                     }
                 }
             }
-            Step::SetNumVfs { .. }
+            Step::SetSysctl { .. }
+            | Step::SetNumVfs { .. }
             | Step::BindDriver { .. }
             | Step::AddAddress { .. }
             | Step::RemoveAddress { .. }

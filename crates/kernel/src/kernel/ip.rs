@@ -8,8 +8,7 @@ use rustix::io::Errno;
 
 use super::Kernel;
 use crate::netlink::{self, NLM_F_CREATE, NLM_F_EXCL};
-use crate::sysfs::write;
-use crate::{AddressState, Dad, DadOutcome, Error, LinkRef, Result, Route, Step, netns};
+use crate::{AddressState, Dad, DadOutcome, Error, LinkRef, LinkSysctl, Result, Route, Step};
 
 /// How often addresses are looked at that are tentative.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -78,21 +77,17 @@ impl Kernel {
     ) -> Result<()> {
         let handle = self.handle(at.netns)?;
         let message = netlink::new_address(handle.index(&at.name)?, address, dad);
-        let flags = NLM_F_CREATE | NLM_F_EXCL;
-        match handle.change(step, &at.name, &message, flags) {
-            // IPv6 is switched off for the link, as some runtimes do for a whole pod. An address
-            // that IPAM gave is a wish to have it, so it is switched on, as the reference plugins
-            // do.
-            Err(error) if error.errno() == Some(Errno::ACCESS) && address.addr().is_ipv6() => {
-                let switch = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", at.name);
-                match netns::within(handle.namespace(), || write(switch.into(), "0")) {
-                    Ok(Ok(())) => handle.change(step, &at.name, &message, flags),
-                    // The kernel's refusal says more than that there is no such switch.
-                    _ => Err(error),
-                }
-            }
-            result => result,
+        if address.addr().is_ipv6() {
+            // As the reference plugins do: some runtimes switch IPv6 off for a whole pod, and an address
+            // that IPAM gave is a wish to have it; and it stays when somebody brings the link down. What
+            // cannot be written is shown by the kernel's refusal of the address.
+            handle.try_sysctls(&[
+                ("lo", LinkSysctl::DisableIpv6, false),
+                (at.name.as_str(), LinkSysctl::DisableIpv6, false),
+                (at.name.as_str(), LinkSysctl::KeepAddrOnDown, true),
+            ]);
         }
+        handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     pub(super) fn add_route(&mut self, step: &Step, at: &LinkRef, route: &Route) -> Result<()> {

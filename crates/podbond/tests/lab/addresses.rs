@@ -265,7 +265,10 @@ fn unspecified_gateway_is_none_in_ipv4_and_refused_in_ipv6() {
     let ipam = Ipam::answering(&answer(&json!([{"dst": "fd00:9::/48", "gw": "::"}])));
     let error = ipam.run("ADD", &netns, &fixed("1.1.0")).unwrap_err();
     let msg = words(&error["msg"]);
-    assert!(msg.contains("route fd00:9::/48 via ::: gateway :: is the address of no host"), "{msg}");
+    assert!(
+        msg.contains("route fd00:9::/48 via ::: gateway :: is the address of no host"),
+        "{msg}"
+    );
     assert_eq!(netns.links(), links);
 }
 
