@@ -10,7 +10,6 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         | Error::NotTaken { .. }
         | Error::UnknownOptions { .. }
         | Error::LaterValue { .. }
-        | Error::TentativeAddress { .. }
         | Error::NoDriver { .. }
         | Error::NoQueue { .. } => Code::KERNEL,
         Error::NoSuchLink { .. } | Error::HasMaster { .. } | Error::DuplicateAddress { .. } => {

@@ -10,7 +10,8 @@ pub enum Dad {
     /// `IFA_F_NODAD`: the address is usable at once.
     #[default]
     Off,
-    /// The address is tentative until nobody has answered.
+    /// The address is tentative until nobody has answered. `IFA_F_OPTIMISTIC`: it is used meanwhile
+    /// where the link has [`LinkSysctl::OptimisticDad`](crate::LinkSysctl::OptimisticDad).
     On,
 }
 
@@ -37,7 +38,6 @@ pub enum AddressState {
 pub enum DadOutcome {
     /// All addresses can be used.
     Usable,
-    /// The link has no carrier, so that the network cannot be asked. The kernel does it as soon as
-    /// there is one.
-    NoCarrier,
+    /// Some are tentative still, as without carrier, when the network cannot be asked. The kernel goes on.
+    Tentative,
 }

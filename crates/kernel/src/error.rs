@@ -161,19 +161,6 @@ pub enum Error {
         /// The link that has it.
         at: crate::LinkRef,
     },
-    /// Duplicate address detection did not come to its end.
-    #[error(
-        "address {address} of {at} is still tentative after {} s: duplicate address detection did not end",
-        .timeout.as_secs()
-    )]
-    TentativeAddress {
-        /// The address.
-        address: ipnet::IpNet,
-        /// The link that has it.
-        at: crate::LinkRef,
-        /// How long it was waited for.
-        timeout: std::time::Duration,
-    },
     /// A route's gateway is not behind the link.
     #[error(
         "{action}: gateway {gateway} is in no subnet of the link: correct it, or give a route to it before, with dst {gateway}/{} and scope 253",

@@ -83,7 +83,8 @@ impl Sysfs {
     }
 
     /// Binds a function to a driver, whatever the driver's own list of devices says; without one it
-    /// is left unbound. When the driver does not bind, the one before it is bound again.
+    /// is left unbound. When the driver does not bind, the one before it is bound again. A link that the
+    /// driver makes is waited for, at most 10 s; running out of time is no error.
     pub(crate) fn bind_driver(&self, pci: PciAddress, to: Option<&str>) -> Result<()> {
         let before = self.driver(pci)?;
         if before.is_some() {
@@ -93,7 +94,10 @@ impl Sysfs {
         self.probe(pci, to).inspect_err(|_| {
             // The error that is reported is the first one.
             let _ = before.map(|before| self.probe(pci, &before));
-        })
+        })?;
+        // Some drivers (iavf) make it when the probe is over.
+        poll(VFS_TIMEOUT, POLL_INTERVAL, || Ok(self.is_ready(pci)?.then_some(())))?;
+        Ok(())
     }
 
     fn probe(&self, pci: PciAddress, driver: &str) -> Result<()> {

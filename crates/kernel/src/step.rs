@@ -95,14 +95,14 @@ pub enum Step {
         /// What it becomes; it was the other one.
         to: LinkState,
     },
-    /// Turn a kernel setting of a link on or off. Where the kernel has no such setting, as without IPv6, or
+    /// Turn kernel settings of a link on or off. Where the kernel has no such setting, as without IPv6, or
     /// nobody may write it, nothing changes: these settings make things faster, no more.
-    SetSysctl {
+    SetSysctls {
         /// The link.
         at: LinkRef,
-        /// The setting.
-        sysctl: LinkSysctl,
-        /// Whether it is turned on; it was the other one.
+        /// The settings.
+        sysctls: Vec<LinkSysctl>,
+        /// Whether they are turned on; they were the other one.
         on: bool,
     },
     /// Change settings of a VF on its PF. Both sides hold the same fields: those that change.
@@ -240,7 +240,7 @@ impl Step {
                     LinkState::Down => LinkState::Up,
                 },
             },
-            Self::SetSysctl { at, sysctl, on } => Self::SetSysctl { at, sysctl, on: !on },
+            Self::SetSysctls { at, sysctls, on } => Self::SetSysctls { at, sysctls, on: !on },
             Self::SetVf { pf, vf, from, to } => Self::SetVf { pf, vf, from: to, to: from },
             Self::SetNumVfs { pf, from, to } => Self::SetNumVfs { pf, from: to, to: from },
             Self::BindDriver { pci, from, to } => Self::BindDriver { pci, from: to, to: from },
@@ -266,7 +266,7 @@ impl Step {
             Self::SetMtu { .. } => "set-mtu",
             Self::SetMac { .. } => "set-mac",
             Self::SetState { .. } => "set-state",
-            Self::SetSysctl { .. } => "set-sysctl",
+            Self::SetSysctls { .. } => "set-sysctls",
             Self::SetVf { .. } => "set-vf",
             Self::SetNumVfs { .. } => "set-num-vfs",
             Self::BindDriver { .. } => "bind-driver",
@@ -309,8 +309,10 @@ impl fmt::Display for Step {
             Self::SetMtu { at, from, to } => write!(f, "set mtu of {at} to {to} (was {from})"),
             Self::SetMac { at, from, to } => write!(f, "set mac of {at} to {to} (was {from})"),
             Self::SetState { at, to } => write!(f, "bring {at} {to}"),
-            Self::SetSysctl { at, sysctl, on } => {
-                write!(f, "turn {sysctl} of {at} {}", if *on { "on" } else { "off" })
+            Self::SetSysctls { at, sysctls, on } => {
+                let names: Vec<String> = sysctls.iter().map(ToString::to_string).collect();
+                let state = if *on { "on" } else { "off" };
+                write!(f, "turn {state} {} of {at}", names.join(", "))
             }
             Self::SetVf { pf, vf, from, to } => {
                 write!(f, "set VF {vf} of {pf} to {to} (was {from})")

@@ -107,7 +107,7 @@ impl View {
                     }
                 }
             }
-            Step::SetSysctl { .. }
+            Step::SetSysctls { .. }
             | Step::SetNumVfs { .. }
             | Step::BindDriver { .. }
             | Step::AddAddress { .. }

@@ -17,6 +17,9 @@ pub(crate) struct VfBefore {
     /// The name of its link on the node; none where it had no link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) link: Option<LinkName>,
+    /// The driver that made its link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) driver: Option<String>,
     /// The link's own address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mac: Option<Mac>,
@@ -36,6 +39,7 @@ impl VfBefore {
         let link = view.host.iter().find(|link| link.parent == Some(vf.pci));
         Self {
             link: link.map(|link| link.name.clone()),
+            driver: vf.driver.clone().filter(|_| link.is_some()),
             mac: link.and_then(|link| link.mac),
             mtu: link.map(|link| link.mtu),
             state: link.map(|link| link.state),

@@ -88,11 +88,11 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "ipv6Dad",
         schema: r#"{"type": "boolean"}"#,
-        default: "false",
-        example: "true",
+        default: "true",
+        example: "false",
         what: "Whether the kernel makes sure that no other host has an IPv6 address before the bond \
-               uses it (duplicate address detection). ADD then waits for it, a second or two, and \
-               fails for a duplicate.",
+               uses it (duplicate address detection). With an IPv6 gateway ADD waits for it, a second \
+               or two, at most 5, and fails for a duplicate.",
     },
     Key {
         name: "allowUntrusted",

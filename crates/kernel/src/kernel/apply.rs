@@ -46,8 +46,10 @@ impl Kernel {
                 let message = |index| netlink::set_state(index, *to);
                 self.handle(at.netns)?.change_link(step, &at.name, message)
             }
-            Step::SetSysctl { at, sysctl, on } => {
-                self.handle(at.netns)?.try_sysctls(&[(at.name.as_str(), *sysctl, *on)]);
+            Step::SetSysctls { at, sysctls, on } => {
+                let settings: Vec<_> =
+                    sysctls.iter().map(|sysctl| (at.name.as_str(), *sysctl, *on)).collect();
+                self.handle(at.netns)?.try_sysctls(&settings);
                 Ok(())
             }
             Step::SetVf { pf, vf, from, to } => self.set_vf(step, pf, *vf, from, to),

@@ -49,8 +49,12 @@ pub(crate) fn new_address(index: u32, net: IpNet, dad: Dad) -> Message {
         IpNet::V4(net) => {
             message.attributes.extend(broadcast(net).map(AddressAttribute::Broadcast));
         }
-        IpNet::V6(_) if dad == Dad::Off => message.header.flags |= AddressHeaderFlags::Nodad,
-        IpNet::V6(_) => {}
+        IpNet::V6(_) => {
+            message.header.flags |= match dad {
+                Dad::Off => AddressHeaderFlags::Nodad,
+                Dad::On => AddressHeaderFlags::Optimistic,
+            };
+        }
     }
     Message::NewAddress(message)
 }

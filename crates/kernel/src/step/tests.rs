@@ -79,6 +79,7 @@ pub(crate) fn one_of_each() -> Vec<Step> {
         Step::SetMtu { at: host.clone(), from: 1500, to: 9000 },
         Step::SetMac { at: host.clone(), from: Mac::new([2, 0, 0, 0, 0, 1]), to: Mac::ZERO },
         Step::SetState { at: host.clone(), to: LinkState::Up },
+        Step::SetSysctls { at: pod.clone(), sysctls: vec![LinkSysctl::ArpNotify], on: true },
         Step::SetVf { pf: name("pf0"), vf: 0, from: vlan(0), to: vlan(9) },
         Step::SetNumVfs { pf: pci, from: 0, to: 4 },
         Step::BindDriver { pci, from: None, to: Some("vfio-pci".to_owned()) },
@@ -125,7 +126,7 @@ fn step_is_shown_in_words() {
     assert_eq!(lines[6], "set primary of bond0 (pod) to port");
     assert_eq!(lines[7], "move vf0 (host) to net1 (pod)");
     assert_eq!(lines[8], "rename vf0 (host) to other");
-    assert_eq!(lines[12], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
+    assert_eq!(lines[13], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
 }
 
 #[test]

@@ -14,9 +14,10 @@ const FAILING: usize = 2;
 
 /// Changes whose leaving out nobody can notice, since another change does the same: by whom, which,
 /// and why.
-const IMPLIED: [(By, &str, &str); 8] = [
+const IMPLIED: [(By, &str, &str); 9] = [
     (By::FailedAdd, "remove-address", "addresses go with the link, or when it leaves the pod"),
     (By::FailedAdd, "remove-route", "routes go with their link, or when it leaves the pod"),
+    (By::FailedAdd, "set-sysctls", "the kernel makes them anew when the link leaves the pod"),
     (By::FailedAdd, "set-port", AS_PORT),
     (By::FailedAdd, "set-port-role", AS_PORT),
     (By::Del, "remove-vlan", WITH_BOND),

@@ -1,11 +1,16 @@
 //! The plan of ADD: the steps that give a pod its VF.
 
-use podbond_kernel::{LinkRef, LinkState, Netns, Step, Vf, VfSettings, View};
+use podbond_kernel::{LinkRef, LinkState, LinkSysctl, Netns, Step, Vf, VfSettings, View};
 use podbond_names::LinkName;
 
 use crate::observe::{has_name, is_userspace, link_of};
 use crate::vf_settings::{NotShown, plan_settings};
 use crate::{Config, Error};
+
+/// What sriov-cni turns on for a VF: neighbours learn at once that its address is here now, and an IPv6
+/// address is used while duplicates of it are looked for.
+const SYSCTLS: [LinkSysctl; 3] =
+    [LinkSysctl::ArpNotify, LinkSysctl::NdiscNotify, LinkSysctl::OptimisticDad];
 
 /// Returns the steps that give a pod its VF under the name `ifname`, set as `config` asks. What is so
 /// already makes no step, so that the plan of an attachment that is as it should be is empty. Pure.
@@ -46,6 +51,7 @@ pub fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Vec<Step>
     steps.extend(set.map_err(|setting| not_kept(vf, setting))?);
     if at != target {
         steps.push(Step::Move { from: at, to: target.clone() });
+        steps.push(Step::SetSysctls { at: target.clone(), sysctls: SYSCTLS.into(), on: true });
     }
     if state == LinkState::Down && config.state == LinkState::Up {
         steps.push(Step::SetState { at: target, to: LinkState::Up });
@@ -65,6 +71,8 @@ mod tests {
     use super::*;
     use crate::testing::{config, in_pod, link, name, on_host, stranger};
 
+    const SYSCTLS_ON: &str = "turn on arp_notify, ndisc_notify, optimistic_dad of net1 (pod)";
+
     fn planned(keys: &Value, view: &View) -> Result<Vec<Step>, Error> {
         plan(&config(keys), &name("net1"), view)
     }
@@ -81,7 +89,7 @@ mod tests {
     fn vf_is_moved_and_brought_up() {
         assert_eq!(
             texts(&json!({"vlan": 0, "vlanQoS": 0, "trust": "off", "spoofchk": "on"}), &on_host()),
-            ["move pf0v2 (host) to net1 (pod)", "bring net1 (pod) up"]
+            ["move pf0v2 (host) to net1 (pod)", SYSCTLS_ON, "bring net1 (pod) up"]
         );
     }
 
@@ -97,7 +105,10 @@ mod tests {
         let (keys, mut view) = (json!({"adminState": "down"}), on_host());
         view.host[0].state = LinkState::Up;
         let steps = texts(&keys, &view);
-        assert_eq!(steps, ["bring pf0v2 (host) down", "move pf0v2 (host) to net1 (pod)"]);
+        assert_eq!(
+            steps,
+            ["bring pf0v2 (host) down", "move pf0v2 (host) to net1 (pod)", SYSCTLS_ON]
+        );
         view = in_pod();
         view.pod[0].state = LinkState::Up;
         assert_eq!(texts(&keys, &view), Vec::<String>::new());
@@ -127,6 +138,7 @@ mod tests {
                 "set VF 2 of pf0 to mac 02:00:00:00:00:cc spoofchk off trust off \
                  (was mac 02:00:00:00:00:aa spoofchk on trust on)",
                 "move pf0v2 (host) to net1 (pod)",
+                SYSCTLS_ON,
                 "bring net1 (pod) up",
             ]
         );

@@ -3,12 +3,14 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_kernel::{Apply, Kernel, Link, LinkRef, LinkState, Netns, Step, Vf, View};
+use podbond_kernel::{
+    Apply, Kernel, Link, LinkRef, LinkState, Netns, Step, Vf, View, is_userspace_driver,
+};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::Error;
 use crate::igb;
-use crate::observe::{has_link, has_name, link_of, look};
+use crate::observe::{has_link, has_name, is_userspace, link_of, look};
 use crate::record::VfBefore;
 use crate::vf_settings::{limit, plan_settings};
 
@@ -22,13 +24,54 @@ const RESTORE_INTERVAL: Duration = Duration::from_millis(50);
 /// Why a VF whose link is not to be seen is not restored.
 const ELSEWHERE: &str = "its network interface is in another network namespace";
 
-/// Restores a VF: takes steps until none is left. An error counts only while something is left to do: a
-/// driver that is busy is asked again.
+/// Restores a VF: has its driver make its link anew, on the node, and sets it as it was before.
+///
+/// A link that is moved back keeps much of what a pod did to it: links stacked on it (VLAN, macvlan), in
+/// whatever namespace they are by now, flags like PROMISC, XDP programs, altnames, the alias and settings of
+/// the driver. All of that ends with the link, and a new one comes in about the time that a move takes. It
+/// comes also from a namespace that nobody finds any more.
 pub(crate) fn restore(
     kernel: &mut Kernel,
     pci: PciAddress,
     before: &VfBefore,
 ) -> Result<(), Error> {
+    let renewed = renew(kernel, pci, before);
+    // By a move, where the driver does not do it: the VF is on the node then, and DEL is repeated.
+    restore_settings(kernel, pci, before)?;
+    renewed.map_err(|error| Error::NotRestored { pci, problems: vec![error.to_string()] })
+}
+
+/// Takes the driver from a VF and gives it back. A VF that a process has gets no link, and is left unchanged.
+fn renew(kernel: &mut Kernel, pci: PciAddress, before: &VfBefore) -> podbond_kernel::Result<()> {
+    let Some(vf) = kernel.vf(pci)?.filter(|vf| !is_userspace(vf)) else { return Ok(()) };
+    // One that was killed in between has left it without.
+    let driver = match vf.driver.clone().or_else(|| before.driver.clone()) {
+        Some(driver) => driver,
+        None => match driver_of_siblings(kernel, &vf)? {
+            Some(driver) => driver,
+            None => return Ok(()),
+        },
+    };
+    if vf.driver.is_some() {
+        kernel.apply(&Step::BindDriver { pci, from: vf.driver, to: None })?;
+    }
+    kernel.apply(&Step::BindDriver { pci, from: None, to: Some(driver) })
+}
+
+/// Returns the driver that makes links of the other VFs of the same PF.
+fn driver_of_siblings(kernel: &Kernel, vf: &Vf) -> podbond_kernel::Result<Option<String>> {
+    for (_, sibling) in kernel.sysfs().vfs_of(vf.pf)? {
+        let driver = kernel.sysfs().driver(sibling)?;
+        if let Some(driver) = driver.filter(|driver| !is_userspace_driver(driver)) {
+            return Ok(Some(driver));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes steps until the VF is as it was. An error counts only while something is left to do: a driver that
+/// is busy is asked again.
+fn restore_settings(kernel: &mut Kernel, pci: PciAddress, before: &VfBefore) -> Result<(), Error> {
     let names: Vec<LinkRef> = before.link.clone().map(LinkRef::host).into_iter().collect();
     let start = Instant::now();
     let mut last = Vec::new();
@@ -98,28 +141,29 @@ enum RestorePlan {
 /// set as it was. Pure.
 fn restore_plan(pci: PciAddress, before: &VfBefore, view: &View) -> RestorePlan {
     let Some(vf) = view.vf(pci) else { return RestorePlan::Done };
-    let steps = match (link_of(view, pci), &before.link) {
-        (Some((at, link)), Some(name)) => {
-            let target = place_on_node(&at, link, name, view);
+    let steps = match link_of(view, pci) {
+        Some((at, link)) => {
+            let target = place_on_node(&at, link, before.link.as_ref(), view);
             if at == target { resetting(vf, &at, link, before) } else { moving(at, target, link) }
         }
-        (_, Some(_)) if has_link(vf) => return RestorePlan::LinkElsewhere,
-        _ => settings(vf, None, before),
+        None if has_link(vf) => return RestorePlan::LinkElsewhere,
+        None => settings(vf, None, before),
     };
     if steps.is_empty() { RestorePlan::Done } else { RestorePlan::Steps(steps) }
 }
 
 /// Returns a name on the node as the kernel gives it to a link whose own is taken there.
-pub(super) fn kernel_made_name(link: &Link) -> Option<LinkName> {
+fn kernel_made_name(link: &Link) -> Option<LinkName> {
     format!("dev{}", link.index).parse().ok()
 }
 
-/// Returns where the link belongs. When its name on the node was taken in the meantime it gets one as
-/// the kernel would choose, since a VF under another name is better than one that is lost.
-fn place_on_node(at: &LinkRef, link: &Link, before: &LinkName, view: &View) -> LinkRef {
-    let is_taken = view.host.iter().any(|other| other != link && has_name(other, before));
-    if !is_taken {
-        return LinkRef::host(before.clone());
+/// Returns where the link belongs. When its name on the node is not known, or was taken in the meantime, it
+/// keeps the one that it has there, since a VF under another name is better than one that is lost.
+fn place_on_node(at: &LinkRef, link: &Link, before: Option<&LinkName>, view: &View) -> LinkRef {
+    let is_taken =
+        |name: &LinkName| view.host.iter().any(|other| other != link && has_name(other, name));
+    if let Some(name) = before.filter(|name| !is_taken(name)) {
+        return LinkRef::host(name.clone());
     }
     match at.netns {
         Netns::Host => at.clone(),

@@ -2,11 +2,11 @@
 
 use podbond_cni::{Command, Delegates, NetConf, Request};
 use podbond_ipam::Ipam;
-use podbond_kernel::{Link, LinkRef, Netns, VfLinkState, VfSettings, VlanProtocol};
+use podbond_kernel::{Link, LinkRef, VfLinkState, VfSettings, VlanProtocol};
 use podbond_names::PciAddress;
 
 use super::kernel_of;
-use super::restore::{kernel_made_name, look_for_link, restore};
+use super::restore::{look_for_link, restore};
 use crate::config::keys::Keys;
 use crate::observe::link_of;
 use crate::record::VfBefore;
@@ -49,7 +49,7 @@ impl Sriov {
         if !is_claimed && link.as_ref().is_none_or(|(at, _)| *at != target) {
             return Ok(None);
         }
-        let before = assumed(&request.config, link.as_ref().map(|(at, link)| (at, *link)));
+        let before = assumed(&request.config, link.map(|(_, link)| link));
         let warning = format_args!(
             "nothing is recorded of {}: VF {pci} is reset as its card makes it, perhaps under another \
              name and with another MTU than before; where its driver shows no permanent MAC address it \
@@ -65,9 +65,9 @@ impl Sriov {
 
 /// Returns what a VF was before an ADD with this configuration, as far as that can be assumed: what the
 /// configuration sets was as a card makes its VFs.
-fn assumed(conf: &NetConf, link: Option<(&LinkRef, &Link)>) -> VfBefore {
-    let permanent = link.and_then(|(_, link)| link.permanent_mac);
-    let has_other_mac = link.is_some_and(|(_, link)| link.mac != permanent);
+fn assumed(conf: &NetConf, link: Option<&Link>) -> VfBefore {
+    let permanent = link.and_then(|link| link.permanent_mac);
+    let has_other_mac = link.is_some_and(|link| link.mac != permanent);
     let of_card = VfSettings {
         mac: permanent.filter(|_| has_other_mac),
         vlan: Some(0),
@@ -79,21 +79,12 @@ fn assumed(conf: &NetConf, link: Option<(&LinkRef, &Link)>) -> VfBefore {
         min_tx_rate: Some(0),
         max_tx_rate: Some(0),
     };
-    let name = link.and_then(|(at, link)| match at.netns {
-        Netns::Host => Some(link.name.clone()),
-        Netns::Pod => kernel_made_name(link),
-    });
-    VfBefore {
-        link: name,
-        mac: permanent,
-        mtu: None,
-        state: None,
-        settings: Keys(&conf.raw).changed(&of_card),
-    }
+    VfBefore { mac: permanent, settings: Keys(&conf.raw).changed(&of_card), ..VfBefore::default() }
 }
 
 #[cfg(test)]
 mod tests {
+    use podbond_kernel::Netns;
     use serde_json::json;
 
     use super::*;
@@ -111,8 +102,7 @@ mod tests {
         view.apply(&steps);
         let at = LinkRef::pod(name("net1"));
         let link = view.link(Netns::Pod, &at.name).unwrap();
-        let assumed = assumed(&net_conf(&keys), Some((&at, link)));
-        assert_eq!(assumed.link, Some(name(&format!("dev{}", link.index))));
+        let assumed = assumed(&net_conf(&keys), Some(link));
         assert_eq!(view.vfs[0].settings.with(&assumed.settings), before);
         assert_eq!((assumed.settings.spoofchk, assumed.settings.mac), (None, None));
     }

@@ -130,6 +130,7 @@ impl OrigVfState {
         };
         VfBefore {
             link: self.host_if_name.parse().ok(),
+            driver: None,
             mac: self.effective_mac.parse().ok(),
             mtu: Some(self.mtu).filter(|mtu| *mtu != 0),
             state: None,
