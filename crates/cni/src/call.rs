@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{MAX_BYTES, PREV_RESULT, decode};
 use crate::delegate::Call;
+use crate::go_json::{field, is_key};
 use crate::{Args, Code, Command, ContainerId, Failure, NetConf, NodeRequest, Request, Version};
 
 /// The keys that a DEL can do without.
@@ -136,10 +137,12 @@ fn best_effort(mut raw: Map<String, Value>) -> Result<NetConf, Failure> {
     if let Ok(config) = NetConf::from_map(raw.clone()) {
         return Ok(config);
     }
+    let is_optional = |key: &str| OPTIONAL.iter().any(|optional| is_key(key, optional));
+    let optional: Vec<String> = raw.keys().filter(|key| is_optional(key)).cloned().collect();
     let mut required = raw.clone();
-    required.retain(|key, _| !OPTIONAL.contains(&key.as_str()));
-    for key in OPTIONAL {
-        let Some((key, value)) = raw.remove_entry(key) else { continue };
+    required.retain(|key, _| !is_optional(key));
+    for key in optional {
+        let Some(value) = raw.shift_remove(&key) else { continue };
         let mut alone = required.clone();
         alone.insert(key.clone(), value.clone());
         if NetConf::from_map(alone).is_ok() {
@@ -151,7 +154,7 @@ fn best_effort(mut raw: Map<String, Value>) -> Result<NetConf, Failure> {
 
 /// Returns the version of a configuration that is otherwise unchecked, if podbond speaks it.
 pub(crate) fn version_of(raw: &Map<String, Value>) -> Option<Version> {
-    Version::parse(raw.get("cniVersion")?.as_str()?)
+    Version::parse(field(raw, "cniVersion")?.as_str()?)
 }
 
 #[cfg(test)]

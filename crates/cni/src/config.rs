@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::go_json::{Document, field, merge_spellings, set_field};
 use crate::json_fields::fields;
 use crate::{CniResult, Code, Failure, Version};
 
@@ -70,7 +71,8 @@ impl NetConf {
     }
 
     /// Reads a configuration that is JSON already.
-    pub fn from_map(raw: Map<String, Value>) -> Result<Self, Failure> {
+    pub fn from_map(mut raw: Map<String, Value>) -> Result<Self, Failure> {
+        merge_spellings(&mut raw);
         if let Some((key, _)) = raw.iter().find(|(_, value)| nests_deeper(value, MAX_DEPTH - 1)) {
             let msg = format!(
                 "the network configuration: field {key} nests more than {MAX_DEPTH} levels deep: \
@@ -78,7 +80,7 @@ impl NetConf {
             );
             return Err(Failure::new(Code::INVALID_CONFIG, msg));
         }
-        let version = match raw.get("cniVersion") {
+        let version = match field(&raw, "cniVersion") {
             None | Some(Value::Null) => Version::V0_1_0,
             Some(Value::String(text)) if text.is_empty() => Version::V0_1_0,
             Some(Value::String(text)) => Version::parse(text).ok_or_else(|| unknown(text))?,
@@ -92,7 +94,7 @@ impl NetConf {
         let plugin = file_name(&name, "type", keys.plugin)?
             .ok_or_else(|| invalid(&name, "type", "is missing: name the plugin, like \"bond\""))?;
         let ipam = file_name(&name, "ipam.type", keys.ipam.and_then(|ipam| ipam.plugin))?;
-        let prev_result = match raw.get(PREV_RESULT) {
+        let prev_result = match field(&raw, PREV_RESULT) {
             None | Some(Value::Null) => None,
             Some(value) => Some(CniResult::from_value(value, version).map_err(|failure| {
                 invalid(&name, PREV_RESULT, format_args!("does not parse: {}", failure.msg))
@@ -102,6 +104,11 @@ impl NetConf {
         let from_args = keys.args.and_then(|args| args.cni).unwrap_or_default().ips;
         runtime.ips.splice(..0, from_args);
         Ok(Self { version, name, plugin, ipam, prev_result, runtime, raw })
+    }
+
+    /// Returns the value of a key, found as Go's encoding/json finds it; null counts as absent.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        field(&self.raw, key)
     }
 
     /// Reads the plugin's own keys. An error names the field, with the path to it.
@@ -116,14 +123,8 @@ impl NetConf {
 
     /// Sets or removes `prevResult`, here and in [`raw`](Self::raw).
     pub fn set_prev_result(&mut self, result: Option<CniResult>) {
-        match &result {
-            Some(result) => {
-                self.raw.insert(PREV_RESULT.to_owned(), result.to_value(self.version));
-            }
-            None => {
-                self.raw.remove(PREV_RESULT);
-            }
-        }
+        let value = result.as_ref().map(|result| result.to_value(self.version));
+        set_field(&mut self.raw, PREV_RESULT, value);
         self.prev_result = result;
     }
 }
@@ -149,10 +150,10 @@ pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
     } else if json.iter().all(u8::is_ascii_whitespace) {
         "is empty: write {…}".to_owned()
     } else {
-        match serde_json::from_slice(json) {
-            Ok(object) => return Ok(object),
-            // serde_json would show what is there instead: nobody knows what it is.
-            Err(error) if error.is_data() => "is no JSON object: write {…}".to_owned(),
+        match serde_json::from_slice::<Document>(json) {
+            Ok(Document(Value::Object(object))) => return Ok(object),
+            // What is there instead nobody knows: it is not shown.
+            Ok(_) => "is no JSON object: write {…}".to_owned(),
             Err(error) => format!("is no JSON object: {error}"),
         }
     };

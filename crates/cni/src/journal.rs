@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::decode;
+use crate::go_json::field;
 use crate::{Args, Command, Failure, NetConf, Request};
 
 /// An operation log. Its failures never affect the operations.
@@ -71,7 +72,7 @@ impl Subject {
             network: Some(config.name.clone()),
             interface: attachment.map(|request| request.ifname.to_string()),
             netns: netns.map(|path| path.display().to_string()),
-            device: config.raw.get("deviceID").and_then(Value::as_str).map(str::to_owned),
+            device: config.get("deviceID").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -83,7 +84,7 @@ impl Subject {
     ) -> Self {
         let args = Args::readable(&env("CNI_ARGS").unwrap_or_default());
         let network = decode(stdin).ok();
-        let network = network.and_then(|raw| raw.get("name")?.as_str().map(str::to_owned));
+        let network = network.and_then(|raw| field(&raw, "name")?.as_str().map(str::to_owned));
         Self {
             plugin: plugin.to_owned(),
             command: env("CNI_COMMAND").unwrap_or_default(),

@@ -116,6 +116,20 @@ pub struct Dns {
     pub options: Vec<String>,
 }
 
+impl Dns {
+    /// Returns these settings, with those of `other` in each field that is empty.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let first = |own: Vec<String>, other| if own.is_empty() { other } else { own };
+        Self {
+            nameservers: first(self.nameservers, other.nameservers),
+            domain: self.domain.or(other.domain),
+            search: first(self.search, other.search),
+            options: first(self.options, other.options),
+        }
+    }
+}
+
 impl CniResult {
     /// Returns the result as this version of the specification writes it, `cniVersion` included. What the
     /// version cannot say is left out: interfaces, second addresses of a family and routes of a

@@ -1,6 +1,6 @@
 //! STATUS: whether a VF can be given to a pod, with every reason against it.
 
-use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest};
+use podbond_cni::{Args, Code, Delegates, Failure, NetConf, NodeRequest, set_field};
 use podbond_ipam::readiness;
 use podbond_kernel::{Sysfs, is_userspace_driver};
 use podbond_names::PciAddress;
@@ -129,7 +129,7 @@ fn device(config: &NetConf) -> Result<Option<PciAddress>, Error> {
     match Config::parse(config, &Args::default()) {
         Err(Error::DeviceMissing) => {
             let mut config = config.clone();
-            config.raw.insert("deviceID".to_owned(), "0000:00:00.0".into());
+            set_field(&mut config.raw, "deviceID", Some("0000:00:00.0".into()));
             Config::parse(&config, &Args::default()).map(|_| None)
         }
         parsed => parsed.map(|config| Some(config.device)),

@@ -1,7 +1,7 @@
 //! The CNI configuration in a NetworkAttachmentDefinition's `spec.config`: from its text to the
 //! configuration of each plugin, with what the pod asks for.
 
-use podbond_cni::{NetConf, Version};
+use podbond_cni::{NetConf, Version, field, set_field};
 use podbond_names::PciAddress;
 use serde_json::{Map, Value, json};
 
@@ -115,8 +115,8 @@ impl Network {
 /// some the other.
 pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: PciAddress) {
     let text = Value::from(device.to_string());
-    plugin.insert("deviceID".to_owned(), text.clone());
-    plugin.insert("pciBusID".to_owned(), text.clone());
+    set_field(plugin, "deviceID", Some(text.clone()));
+    set_field(plugin, "pciBusID", Some(text.clone()));
     set_runtime_config(plugin, "deviceID", &text);
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: PciAddress) {
 /// whether it does. A plugin must only get what it declares (CNI conventions, "Dynamic Plugin specific
 /// Fields").
 fn set_runtime_config(plugin: &mut Map<String, Value>, capability: &str, value: &Value) -> bool {
-    let declared = plugin.get("capabilities").and_then(|all| all.get(capability));
+    let declared = field(plugin, "capabilities").and_then(|all| all.get(capability));
     if declared != Some(&Value::Bool(true)) {
         return false;
     }

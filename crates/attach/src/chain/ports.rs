@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use podbond_cni::NetConf;
+use podbond_cni::{NetConf, field};
 use podbond_names::LinkName;
 use serde_json::Value;
 
@@ -33,13 +33,13 @@ pub(crate) fn keep_bond_ports_down(attachments: &mut [Attachment]) {
 
 /// Returns the links of the pod that a configuration makes ports of a bond.
 fn ports_in_pod(config: &NetConf) -> Vec<LinkName> {
-    let in_pod = config.raw.get("linksInContainer").is_some_and(|value| *value == true);
-    let has_vlan = config.raw.contains_key("vlan");
+    let in_pod = config.get("linksInContainer").is_some_and(|value| *value == true);
+    let has_vlan = config.get("vlan").is_some();
     if config.plugin != "bond" || !in_pod || has_vlan {
         return Vec::new();
     }
-    let links = config.raw.get("links").and_then(Value::as_array).into_iter().flatten();
-    links.filter_map(|link| link.get("name")?.as_str()?.parse().ok()).collect()
+    let links = config.get("links").and_then(Value::as_array).into_iter().flatten();
+    links.filter_map(|link| field(link.as_object()?, "name")?.as_str()?.parse().ok()).collect()
 }
 
 #[cfg(test)]

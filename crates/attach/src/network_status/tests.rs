@@ -52,9 +52,9 @@ fn annotation_of_the_documented_pod() {
         r#""default":true,"dns":{"nameservers":["10.96.0.10"],"search":["cluster.local"]},"#,
         r#""gateway":["10.88.0.1"]},"#,
         r#"{"name":"demo/sriovnet1","interface":"net1","mac":"02:00:00:00:01:01","dns":{},"#,
-        r#""device-info":{"pci":{"pci-address":"0000:01:10.1"},"type":"pci","version":"1.1.0"}},"#,
+        r#""device-info":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:01:10.1"}}},"#,
         r#"{"name":"demo/sriovnet2","interface":"net2","mac":"02:00:00:00:02:01","dns":{},"#,
-        r#""device-info":{"pci":{"pci-address":"0000:02:10.1"},"type":"pci","version":"1.1.0"}},"#,
+        r#""device-info":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:02:10.1"}}},"#,
         r#"{"name":"demo/bond-net1","interface":"net3","ips":["10.56.217.2"],"#,
         r#""mac":"02:00:00:00:01:01","dns":{},"gateway":["10.56.217.1"]}]"#,
     );

@@ -37,7 +37,7 @@ pub(crate) fn add(
     records.write(&begun.record)?;
     let ipam = Ipam { request, delegates };
     let finish = |kernel: &mut Kernel, lease| {
-        let result = answer(kernel, ipam, lease)?;
+        let result = answer(kernel, config, ipam, lease)?;
         records.write_result(&begun.record, &result)?;
         Ok(result)
     };
@@ -56,11 +56,14 @@ pub(crate) fn add(
 /// or the VLAN's on it, since a meta-plugin writes one status entry for each interface that has a sandbox.
 fn answer(
     kernel: &mut Kernel,
+    config: &Config,
     ipam: Ipam<'_>,
     lease: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
     let link = ipam.settle(kernel, lease.as_ref())?;
-    Ok(ipam.result(lease, ipam.interface(link.as_ref())))
+    let mut own = lease.unwrap_or_default();
+    own.dns = config.dns.clone().or(own.dns);
+    Ok(ipam.result(Some(own), ipam.interface(link.as_ref())))
 }
 
 #[cfg(test)]

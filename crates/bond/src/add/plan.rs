@@ -9,6 +9,9 @@ use crate::finding::{Finding, Object, Refused, kind};
 use crate::inspect::{Surroundings, findings};
 use crate::port_macs::{MacConflict, PortMac, mac_conflicts};
 
+/// The MTU of a bond whose configuration gives none: the kernel's, which bond-cni leaves as it is, bytes.
+const DEFAULT_MTU: u32 = 1500;
+
 /// What ADD will do to the links, and what it has to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -39,6 +42,7 @@ pub fn plan(
     let mut findings = findings(config, view, around);
     let conflicts = conflicts_of(config, &ports);
     findings.extend(conflicts.iter().map(|conflict| equal_macs(config, conflict)));
+    findings.extend(mtu_below_ports(config, mtu, &ports));
     let refused: Vec<Refused> =
         findings.iter().filter_map(|finding| config.refusal(finding)).collect();
     if !refused.is_empty() {
@@ -108,15 +112,27 @@ fn free_port<'v>(config: &Config, name: &LinkName, view: &'v View) -> Result<&'v
     Ok(port)
 }
 
+/// Returns the bond's MTU in bytes; one that not all ports have is refused.
 fn mtu(config: &Config, ports: &[&Link]) -> Result<u32, Error> {
-    let smallest = ports.iter().map(|port| port.mtu).min().unwrap_or_default();
-    let Some(wanted) = config.mtu else { return Ok(smallest) };
+    let Some(wanted) = config.mtu else { return Ok(smallest_mtu(ports).min(DEFAULT_MTU)) };
     match ports.iter().find(|port| port.mtu < wanted) {
         Some(port) => {
             Err(Error::MtuAbovePort { wanted, port: port.name.clone(), port_mtu: port.mtu })
         }
         None => Ok(wanted),
     }
+}
+
+fn mtu_below_ports(config: &Config, mtu: u32, ports: &[&Link]) -> Option<Finding> {
+    let smallest = smallest_mtu(ports);
+    (config.mtu.is_none() && mtu < smallest).then(|| {
+        let reason = format!("it has an MTU of {mtu} bytes, and every port could carry {smallest}");
+        Finding::new(&kind::MTU_BELOW_PORTS, Object::Key("mtu".to_owned()), reason)
+    })
+}
+
+fn smallest_mtu(ports: &[&Link]) -> u32 {
+    ports.iter().map(|port| port.mtu).min().unwrap_or_default()
 }
 
 fn steps(

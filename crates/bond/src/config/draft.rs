@@ -1,6 +1,6 @@
 //! A configuration while it is read, and the readers of its JSON values.
 
-use podbond_cni::MacSource;
+use podbond_cni::{MacSource, field};
 use podbond_kernel::bond::table::{self, BondOption};
 use podbond_kernel::{BondMode, OptionValue, WrittenValue};
 use podbond_names::{LinkName, Mac};
@@ -68,7 +68,7 @@ pub(super) fn keep<T>(result: Result<T, Error>, wrong: &mut Vec<Error>) -> Optio
 
 /// Returns a key's value; null counts as absent.
 pub(super) fn present<'r>(object: &'r Map<String, Value>, key: &str) -> Option<&'r Value> {
-    object.get(key).filter(|value| !value.is_null())
+    field(object, key)
 }
 
 /// Returns the value in the form in which the kernel's table reads it. What has none of its forms

@@ -1,5 +1,6 @@
 //! Which keys a configuration may have, beside the options of the driver.
 
+use podbond_cni::{field, is_key};
 use podbond_kernel::bond::table::{self, Scope};
 use serde_json::{Map, Value};
 
@@ -47,7 +48,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "mtu",
         schema: r#"{"anyOf": [{"const": 0}, {"type": "integer", "minimum": 68, "maximum": 65535}, {"type": "string", "pattern": "^[0-9]{1,5}$"}]}"#,
-        default: "the smallest MTU of the links",
+        default: "1500, or the smallest MTU of the links if that is smaller",
         example: "1500",
         what: "The MTU of the bond, its ports and the VLAN interface on it, in bytes: 68 to 65535, and \
                no more than each port has. 0 counts as absent. After DEL each port has the MTU that \
@@ -181,7 +182,7 @@ pub(super) fn unknown(raw: &Map<String, Value>) -> Vec<Finding> {
     let mut known: Vec<&str> = own.chain(of_options(Scope::Bond)).collect();
     let mut found = unknown_of(raw, "", &known, OTHERS);
     known = of_options(Scope::Port).chain(["name"]).collect();
-    let entries = raw.get("links").and_then(Value::as_array);
+    let entries = field(raw, "links").and_then(Value::as_array);
     for (position, entry) in entries.into_iter().flatten().enumerate() {
         if let Some(entry) = entry.as_object() {
             found.extend(unknown_of(entry, &format!("links[{position}]."), &known, &[]));
@@ -202,7 +203,7 @@ fn unknown_of(
     others: &[&str],
 ) -> Vec<Finding> {
     let unknown = object.keys().filter(|key| {
-        !known.contains(&key.as_str()) && !others.contains(&key.as_str()) && !key.contains('/')
+        !known.iter().chain(others).any(|known| is_key(key, known)) && !key.contains('/')
     });
     unknown
         .map(|key| {

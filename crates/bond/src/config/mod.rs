@@ -9,7 +9,7 @@ mod vlan;
 
 use std::collections::BTreeMap;
 
-use podbond_cni::NetConf;
+use podbond_cni::{Dns, NetConf, field};
 use podbond_kernel::{BondMode, BondOptions, FailOverMac, Netns, PortOptions, VlanTag};
 use podbond_names::{LinkName, Mac};
 use serde_json::Value;
@@ -57,8 +57,10 @@ pub struct Config {
     pub mac: Option<Mac>,
     /// `vlan` and `vlanProto`: the tag of the VLAN interface that stands on the bond.
     pub vlan: Option<VlanTag>,
-    /// `mtu` in bytes; none takes the smallest of the ports'.
+    /// `mtu` in bytes; none takes 1500, or the smallest of the ports' if that is smaller.
     pub mtu: Option<u32>,
+    /// `dns`: goes into the result, each field before that of the IPAM plugin.
+    pub dns: Dns,
     /// `links`: two or more, no name twice.
     pub ports: Vec<LinkName>,
     /// The options of those ports that are given some.
@@ -90,9 +92,9 @@ pub(crate) struct Links {
 impl Links {
     /// Reads the links of any configuration.
     pub(crate) fn of(conf: &NetConf) -> Self {
-        let links = conf.raw.get("links").and_then(Value::as_array);
-        let name = |link: &Value| link.get("name")?.as_str()?.parse().ok();
-        let are = match conf.raw.get("linksInContainer") {
+        let links = conf.get("links").and_then(Value::as_array);
+        let name = |link: &Value| field(link.as_object()?, "name")?.as_str()?.parse().ok();
+        let are = match conf.get("linksInContainer") {
             Some(Value::Bool(true)) => LinksAre::InPod,
             _ => LinksAre::OnHost,
         };
@@ -119,6 +121,7 @@ impl Config {
         Self {
             options,
             mtu: None,
+            dns: Dns::default(),
             mac: None,
             vlan: None,
             ports,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use podbond_cni::{Args, MacSource, NetConf};
+use podbond_cni::{Args, Dns, MacSource, NetConf};
 use podbond_kernel::bond::table::{self, BondOption, Kind, Scope};
 use podbond_kernel::{BondMode, BondOptions, PortOptions, WrongValue};
 use podbond_names::{LinkName, Mac};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, Given, keep, present, written};
@@ -38,6 +39,7 @@ impl Config {
         draft.mac = keep(mac(conf, args), &mut wrong).flatten();
         let vlan = vlan::tag(raw, &mut wrong);
         links(present(raw, "links"), &mut draft, &mut wrong);
+        let dns = keep(dns(conf), &mut wrong);
         let in_container = switch("linksInContainer", raw, &mut wrong);
         let allow_untrusted = switch("allowUntrusted", raw, &mut wrong);
         let strict = switch("strict", raw, &mut wrong);
@@ -57,6 +59,7 @@ impl Config {
                 mac: draft.mac.map(|(_, mac)| mac),
                 vlan,
                 mtu,
+                dns: dns.unwrap_or_default(),
                 port_options: port_options(&draft),
                 primary: draft.role(&table::PRIMARY),
                 active: draft.role(&table::ACTIVE_SLAVE),
@@ -141,12 +144,21 @@ fn mtu(given: Option<&Value>) -> Result<Option<u32>, Error> {
         Some(bytes) if (MIN_MTU..=MAX_MTU).contains(&bytes) => Ok(Some(bytes)),
         _ => {
             let problem = format_args!(
-                "is no MTU: give bytes from {MIN_MTU} to {MAX_MTU}, or leave it out to take the smallest \
-                 port's"
+                "is no MTU: give bytes from {MIN_MTU} to {MAX_MTU}, or leave it out to take 1500, or \
+                 the smallest port's"
             );
             Err(Error::value("mtu", given, problem))
         }
     }
+}
+
+fn dns(conf: &NetConf) -> Result<Dns, Error> {
+    #[derive(Deserialize)]
+    struct Keys {
+        dns: Option<Dns>,
+    }
+    let keys: Keys = conf.keys()?;
+    Ok(keys.dns.unwrap_or_default())
 }
 
 /// Returns whether a key is true; absent it is false.
@@ -173,7 +185,7 @@ fn links(given: Option<&Value>, draft: &mut Draft, wrong: &mut Vec<Error>) {
     };
     for (position, entry) in entries.iter().enumerate() {
         let Some((object, name)) =
-            entry.as_object().and_then(|object| Some((object, object.get("name")?.as_str()?)))
+            entry.as_object().and_then(|object| Some((object, present(object, "name")?.as_str()?)))
         else {
             let problem = r#"is no object with a name: write it like {"name": "net1"}"#;
             wrong.push(Error::value(&format!("links[{position}]"), entry, problem));

@@ -241,11 +241,11 @@ fn arp_monitoring_replaces_miimon() {
 
 #[test]
 fn strict_refuses_keys_without_effect() {
-    let changes = json!({"strict": true, "failoverMac": 1, "cni.dev/x": 1, "lpInterval": 2});
+    let changes = json!({"strict": true, "failOverMak": 1, "cni.dev/x": 1, "lpInterval": 2});
     assert_eq!(
         errors(changes),
         [
-            "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct the \
+            "failOverMak: an unknown key, without effect (did you mean failOverMac?): correct the \
              key, or leave it out (unknown-key), which strict forbids",
             "lpInterval: it has no effect in mode active-backup, only in balance-tlb, balance-alb: \
              leave it out, or change the mode (option-without-effect), which strict forbids",

@@ -52,6 +52,10 @@ kinds! {
         "balance-tlb and balance-alb need ports whose MAC addresses differ, and the driver refuses \
          others. The later port gets a locally administered address for as long as the bond lives.",
         "give the port an address of its own in its network";
+    MTU_BELOW_PORTS: "mtu-below-ports", Note,
+        "The configuration gives no mtu, so that the bond has 1500 bytes, as with bond-cni, and all its \
+         ports could carry more.",
+        "give the bond an mtu, if the network carries larger packets";
     SPOOF_CHECK: "spoof-check", Warning,
         "The mode makes ports send with another MAC address than their VFs were given, and spoofchk \
          is on. Cards that compare with the address given by the PF (most but Intel's, which follow \

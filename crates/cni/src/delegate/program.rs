@@ -9,8 +9,10 @@ use podbond_names::OneLine;
 use serde_json::Value;
 
 use super::{Call, FailedAdd};
+use crate::config::PREV_RESULT;
 use crate::error::WireError;
 use crate::exec;
+use crate::go_json::set_field;
 use crate::{CniResult, Code, Failure, NetConf, Request, Version};
 
 /// ADD by a program.
@@ -100,9 +102,10 @@ fn result(name: &str, version: Version, output: &exec::Output) -> Result<CniResu
 /// were set.
 fn stdin(config: &NetConf) -> Value {
     let mut raw = config.raw.clone();
-    raw.insert("cniVersion".to_owned(), config.version.as_str().into());
-    if let Some(result) = &config.prev_result {
-        raw.entry("prevResult").or_insert_with(|| result.to_value(config.version));
+    set_field(&mut raw, "cniVersion", Some(config.version.as_str().into()));
+    if let Some(result) = config.prev_result.as_ref().filter(|_| config.get(PREV_RESULT).is_none())
+    {
+        set_field(&mut raw, PREV_RESULT, Some(result.to_value(config.version)));
     }
     Value::Object(raw)
 }

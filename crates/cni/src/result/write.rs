@@ -28,8 +28,9 @@ pub(super) fn result(result: &CniResult, version: Version) -> Value {
             value["dns"] = json!({});
         }
     }
-    value["cniVersion"] = version.as_str().into();
-    value
+    let mut object = Map::from_iter([("cniVersion".to_owned(), version.as_str().into())]);
+    object.extend(value.as_object_mut().map(std::mem::take).unwrap_or_default());
+    Value::Object(object)
 }
 
 /// Returns what 0.1.0 and 0.2.0 can say: one address of each family, with the family's routes under it.

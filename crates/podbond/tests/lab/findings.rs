@@ -185,7 +185,7 @@ fn pf_that_is_down_or_a_port_of_the_node_is_reported() {
 fn all_findings_of_vfs_and_options_are_reported_at_once() {
     let networks = networks();
     let changes = json!({
-        "mode": "balance-rr", "failOverMac": null, "failoverMac": 1, "miimon": 0,
+        "mode": "balance-rr", "failOverMac": null, "failOverMak": 1, "miimon": 0,
         "lpInterval": 2, "allowUntrusted": true,
     });
     let found = planned(&manifest("many", "demo/sriovnet1, demo/sriovnet1", &changes));

@@ -179,7 +179,7 @@ fn all_violations_among_options_are_reported_at_once() {
         assert!(text.contains(words), "{text}");
     }
     assert_eq!(netns.links(), links);
-    let strict = bond_config(&json!({"failoverMac": 1, "strict": true}));
+    let strict = bond_config(&json!({"failOverMak": 1, "strict": true}));
     let error = call("ADD", &path).run(&strict).unwrap_err();
     assert!(words(&error["msg"]).contains("did you mean failOverMac?"), "{error}");
     assert_eq!(netns.links(), links);

@@ -2,13 +2,13 @@
 
 use std::ops::RangeInclusive;
 
+use podbond_cni::field;
 use podbond_kernel::VfSettings;
 use serde_json::{Map, Value};
 
 use crate::Error;
 
-/// The configuration's keys, found without regard to case, the exact spelling first. Null and empty
-/// text are absent.
+/// The configuration's keys, found as Go's encoding/json finds them. Null and empty text are absent.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys<'a>(pub(crate) &'a Map<String, Value>);
 
@@ -33,11 +33,7 @@ impl<'a> Keys<'a> {
 
     /// Returns the value of a key.
     pub(crate) fn get(self, key: &str) -> Option<&'a Value> {
-        let folded = || {
-            let mut entries = self.0.iter();
-            entries.find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-        };
-        self.0.get(key).or_else(folded).filter(|value| !value.is_null() && *value != "")
+        field(self.0, key).filter(|value| *value != "")
     }
 
     /// Returns the text of a key.

@@ -128,12 +128,22 @@ fn undoing_the_plan_restores_the_view() {
 }
 
 #[test]
-fn absent_mtu_is_the_smallest_ports() {
-    let mut view = two_vfs(false);
-    view.pod[1].mtu = 1400;
-    let config = config(&json!({"mtu": 0}));
-    let plan = plan(&config, &name("net3"), &view).unwrap();
-    assert!(matches!(plan.steps[0], Step::AddBond(NewBond { mtu: 1400, .. })));
+fn absent_mtu_is_1500_or_the_smallest_ports() {
+    for (mtus, wanted, found) in [
+        ([1500, 1400], 1400, 0),
+        ([1500, 1500], 1500, 0),
+        ([9000, 1500], 1500, 0),
+        ([9000, 4000], 1500, 1),
+    ] {
+        let mut view = two_vfs(false);
+        for (port, mtu) in view.pod.iter_mut().zip(mtus) {
+            port.mtu = mtu;
+        }
+        let config = config(&json!({"mtu": 0}));
+        let plan = plan(&config, &name("net3"), &view).unwrap();
+        assert!(matches!(&plan.steps[0], Step::AddBond(bond) if bond.mtu == wanted), "{mtus:?}");
+        assert_eq!(plan.findings.len(), found, "{mtus:?}");
+    }
 }
 
 #[test]
@@ -236,13 +246,13 @@ fn ports_get_options_and_roles() {
 
 #[test]
 fn keys_without_effect_are_warnings() {
-    let config = config(&json!({"failoverMac": 1, "xmitHashPolicy": "layer2"}));
+    let config = config(&json!({"failOverMak": 1, "xmitHashPolicy": "layer2"}));
     let plan = plan(&config, &name("net3"), &two_vfs(false)).unwrap();
     let texts: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
         [
-            "failoverMac: an unknown key, without effect (did you mean failOverMac?): correct \
+            "failOverMak: an unknown key, without effect (did you mean failOverMac?): correct \
              the key, or leave it out (unknown-key)",
             "xmitHashPolicy: it has no effect in mode active-backup, only in balance-xor, 802.3ad, \
              balance-tlb, balance-alb: leave it out, or change the mode (option-without-effect)",

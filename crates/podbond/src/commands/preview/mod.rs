@@ -324,8 +324,8 @@ fn no_veth(config: &NetConf, ifname: &LinkName) -> Option<Finding> {
 
 /// Returns whether a rate is set by the runtime or, without it, by the network.
 fn has_rate(config: &NetConf, key: &str) -> bool {
-    let by_runtime = config.raw.get("runtimeConfig").and_then(|runtime| runtime.get("bandwidth"));
-    let rate = by_runtime.and_then(|rates| rates.get(key)).or_else(|| config.raw.get(key));
+    let by_runtime = config.get("runtimeConfig").and_then(|runtime| runtime.get("bandwidth"));
+    let rate = by_runtime.and_then(|rates| rates.get(key)).or_else(|| config.get(key));
     rate.and_then(serde_json::Value::as_u64).is_some_and(|rate| rate > 0)
 }
 
