@@ -235,6 +235,7 @@ mod tests {
     }
 
     // The values are what encoding/json of Go 1.26 gives for these texts and structures.
+    /// Promise: keys-as-go-reads-them
     #[test]
     fn key_is_found_in_any_case_and_the_last_wins() {
         assert_eq!(read(r#"{"MTU": 1}"#).mtu, Some(1));

@@ -211,6 +211,7 @@ fn with_eth0(name: &str) -> Netns {
     netns
 }
 
+/// Promise: default-route-wins
 #[test]
 fn default_route_takes_precedence_and_metrics_decide() {
     let netns = with_eth0("route-defaults");
@@ -298,6 +299,23 @@ fn gateway_outside_the_subnets_is_refused_without_a_trace() {
     ipam.run("DEL", &netns, &config).unwrap();
 }
 
+/// Promise: dns-of-the-nad, keys-as-go-reads-them
+#[test]
+fn dns_of_the_nad_is_before_that_of_the_ipam_plugin() {
+    let netns = Netns::with_links("dns");
+    let mut answer = answer(&json!([]));
+    answer["dns"] = json!({"nameservers": ["10.0.0.53"], "search": ["ipam.example"]});
+    let ipam = Ipam::answering(&answer);
+    let mut config = fixed("1.0.0");
+    config["DNS"] = json!({"Nameservers": ["10.0.0.54"], "options": ["ndots:2"]});
+    let result = ipam.run("ADD", &netns, &config).unwrap();
+    let wanted = json!({
+        "nameservers": ["10.0.0.54"], "search": ["ipam.example"], "options": ["ndots:2"],
+    });
+    assert_eq!(result["dns"], wanted);
+    ipam.run("DEL", &netns, &config).unwrap();
+}
+
 /// A pod whose ports reach the bridge br0 of another namespace.
 pub(crate) struct Wired {
     pub(crate) pod: Netns,
@@ -321,11 +339,10 @@ impl Wired {
 }
 
 #[test]
-fn dad_is_waited_for_when_it_is_enabled() {
+fn dad_is_waited_for_unless_it_is_disabled() {
     let Wired { pod, wire } = Wired::new("dad", "dad-wire");
     let ipam = Ipam::answering(&answer(&json!([{"dst": "::/0"}])));
     let mut config = fixed("1.0.0");
-    config["ipv6Dad"] = json!(true);
     let result = ipam.run("ADD", &pod, &config).unwrap();
     let shown = pod.ip("-6 addr show dev bond0 scope global");
     assert!(shown.contains("fd00:56::7/64") && !shown.contains("tentative"), "{shown}");
@@ -342,9 +359,9 @@ fn dad_is_waited_for_when_it_is_enabled() {
     assert_eq!(pod.links(), links);
     assert_eq!(ipam.calls().last().unwrap(), "DEL bond0", "the lease is given back");
 
-    // Without the key nobody looks.
-    ipam.run("ADD", &pod, &fixed("1.0.0")).unwrap();
-    ipam.run("DEL", &pod, &fixed("1.0.0")).unwrap();
+    config["ipv6Dad"] = json!(false);
+    ipam.run("ADD", &pod, &config).unwrap();
+    ipam.run("DEL", &pod, &config).unwrap();
 }
 
 #[test]
@@ -354,8 +371,7 @@ fn check_reports_a_duplicate_found_after_carrier() {
         wire.ip(&format!("link set {link} down"));
     }
     wire.ip("addr add fd00:57::7/64 dev br0 nodad");
-    let (ipam, mut config) = (Ipam::answering(&answer(&json!([]))), fixed("1.0.0"));
-    config["ipv6Dad"] = json!(true);
+    let (ipam, config) = (Ipam::answering(&answer(&json!([]))), fixed("1.0.0"));
     let config = with_result(&config, ipam.run("ADD", &pod, &config).unwrap());
     for link in ["to-net1", "to-net2"] {
         wire.ip(&format!("link set {link} up"));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -356,5 +357,91 @@ fn next_pod_gets_the_vf_without_the_last_ones_settings() {
         drop(next);
         assert_eq!(Snapshot::take(), before, "{damage:?}");
     }
+    networks.end();
+}
+
+/// What `ip` shows of a VF's link on the node that a pod could have changed.
+fn leftovers(vf: &str) -> Value {
+    let shown = ip(&format!("-j -d link show dev {}", link_of(vf)));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let keys = ["flags", "promiscuity", "allmulti", "group", "txqlen", "ifalias", "altnames"];
+    keys.iter().map(|key| ((*key).to_owned(), shown[0][*key].clone())).collect()
+}
+
+/// Promise: vf-comes-back-new
+#[test]
+fn vf_comes_back_without_what_the_pod_did_to_it() {
+    let networks = networks();
+    let vf = vf(0);
+    let config = config(&vf);
+    let (netns, third) = (Netns::with_links("del-vfs"), Netns::with_links("del-vfs-third"));
+    let (before, new) = (Snapshot::take(), leftovers(&vf));
+    call("ADD", &netns.path()).run(&config).unwrap();
+    for change in [
+        "link add link net7 name stacked type vlan id 100",
+        "link add link net7 name moved type vlan id 200",
+        "link set moved netns del-vfs-third",
+        "link add link net7 name macvlan0 type macvlan mode bridge",
+        "link set net7 promisc on allmulticast on multicast off",
+        "link set net7 txqueuelen 77 alias pod group 9",
+        "link property add dev net7 altname of-the-pod",
+    ] {
+        netns.ip(change);
+    }
+    third.ip("link set moved up");
+    call("DEL", &netns.path()).run(&config).unwrap();
+    assert_eq!(leftovers(&vf), new);
+    assert_eq!(Snapshot::take(), before);
+    assert_eq!((netns.links().len(), third.links().len()), (3, 3), "a link stands on the VF still");
+    networks.end();
+}
+
+/// Promise: vf-comes-back-new, del-namespace-gone
+#[test]
+fn vf_is_fetched_from_a_namespace_that_a_process_keeps() {
+    let networks = networks();
+    let config = config(&vf(0));
+    let before = Snapshot::take();
+    let netns = Netns::with_links("del-vfs");
+    let path = netns.path();
+    call("ADD", &path).run(&config).unwrap();
+    let keeper = format!("--net={path}");
+    let mut keeper = Command::new("nsenter").args([&keeper, "sleep", "60"]).spawn().unwrap();
+    wait_for("the process is there", || {
+        let own = fs::read_link("/proc/self/ns/net").unwrap();
+        fs::read_link(format!("/proc/{}/ns/net", keeper.id())).is_ok_and(|netns| netns != own)
+    });
+    drop(netns);
+    call("DEL", &path).run(&config).unwrap();
+    assert_eq!(Snapshot::take(), before);
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    networks.end();
+}
+
+/// As sriov-cni has it.
+///
+/// Promise: sysctls-of-replaced-plugins
+#[test]
+fn vf_in_a_pod_tells_its_neighbours_and_uses_addresses_at_once() {
+    let networks = networks();
+    let mut config = config(&vf(0));
+    config["ipam"] = json!({"type": "host-local", "ranges": [[{"subnet": "fd00:78::/64"}]]});
+    let netns = Netns::with_links("del-vfs");
+    call("ADD", &netns.path()).run(&config).unwrap();
+    for (sysctl, value) in [
+        ("net.ipv4.conf.net7.arp_notify", "1"),
+        ("net.ipv6.conf.net7.ndisc_notify", "1"),
+        ("net.ipv6.conf.net7.optimistic_dad", "1"),
+        ("net.ipv6.conf.net7.keep_addr_on_down", "1"),
+        ("net.ipv6.conf.net7.disable_ipv6", "0"),
+        ("net.ipv6.conf.lo.disable_ipv6", "0"),
+    ] {
+        assert_eq!(ip(&format!("netns exec del-vfs sysctl -n {sysctl}")).trim(), value, "{sysctl}");
+    }
+    netns.ip("link set net7 down");
+    assert!(netns.ip("addr show dev net7").contains("fd00:78::"));
+    call("DEL", &netns.path()).run(&config).unwrap();
+    drop(netns);
     networks.end();
 }
