@@ -47,9 +47,6 @@ const NOTHING: &str = "/usr/local/bin/nothing";
 /// podbond as the plugin whose start is measured in the lab.
 const PODBOND: &str = "/opt/cni/bin/bond";
 
-/// Where peers are in the lab: under their plugins' names, as they look for each other.
-const PEERS: &str = "/opt/peers";
-
 /// The PFs of the lab: growth is measured with up to 21 VFs.
 const PFS: u8 = 3;
 
@@ -162,21 +159,11 @@ impl Arguments {
     }
 
     /// Returns the arguments of the program that measures, with executables where it finds them.
-    fn words(
-        &self,
-        what: &str,
-        nothing: &Path,
-        podbond: &Path,
-        peers: impl IntoIterator<Item = (String, PathBuf)>,
-    ) -> Vec<OsString> {
+    fn words(&self, what: &str, nothing: &Path, podbond: &Path, peers: &[Peer]) -> Vec<OsString> {
         let runs = self.runs.unwrap_or(if self.quick { QUICK_RUNS } else { RUNS }).to_string();
         let mut words = vec![what.into(), "--runs".into(), runs.into()];
         words.extend(["--nothing".into(), nothing.into(), "--podbond".into(), podbond.into()]);
-        for (plugin, path) in peers {
-            let mut peer = OsString::from(plugin + "=");
-            peer.push(path);
-            words.extend(["--peer".into(), peer]);
-        }
+        words.extend(peers.iter().flat_map(Peer::words));
         words
     }
 }
@@ -186,10 +173,11 @@ fn measure_natively(arguments: &Arguments, programs: &Programs) -> Result<Docume
     eprintln!("xtask: measuring outside the lab");
     let mut peers = Vec::new();
     for Peer { plugin, path } in &arguments.peer {
-        peers.push((plugin.clone(), path.canonicalize().file("find", path)?));
+        let path = path.canonicalize().file("find", path)?;
+        peers.push(Peer { plugin: plugin.clone(), path });
     }
     let mut command = Command::new(&programs.measuring);
-    command.args(arguments.words("native", &programs.nothing, &programs.podbond, peers));
+    command.args(arguments.words("native", &programs.nothing, &programs.podbond, &peers));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|source| Error::Start { program: PROGRAM.0.into(), source })?;
     if !output.status.success() {
@@ -207,17 +195,12 @@ fn measure_in_lab(
     let mut builder = lab::bare(programs.podbond.clone()).pfs(PFS).vfs(1).kernel(arguments.kernel);
     builder = builder.accel(arguments.accel).add(&programs.measuring, PROGRAM.1);
     builder = builder.add(&programs.nothing, NOTHING);
-    let mut peers = Vec::new();
-    for Peer { plugin, path } in &arguments.peer {
-        let place = Path::new(PEERS).join(plugin);
-        builder = builder.add(path, &place);
-        peers.push((plugin.clone(), place));
-    }
+    let (builder, peers) = lab::add_peers(builder, &arguments.peer);
     let progress = Progress::on_stderr();
     let lab = builder.prepare(&progress)?;
     progress.begin(format_args!("booting the lab under {}", lab.accel()));
     let mut command: Vec<OsString> = vec![PROGRAM.1.into()];
-    command.extend(arguments.words(what, Path::new(NOTHING), Path::new(PODBOND), peers));
+    command.extend(arguments.words(what, Path::new(NOTHING), Path::new(PODBOND), &peers));
     let (mut output, mut errors) = (Vec::new(), io::stderr());
     let status = lab.run(&command, Stdin::Empty, &mut output, &mut errors, Some(LIMIT))?;
     if status != 0 {

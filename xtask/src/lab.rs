@@ -1,8 +1,15 @@
 //! `cargo xtask lab`: a shell or a command in the lab.
 
-use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand, value_parser};
+use podbond_bench::Peer;
 use podbond_lab::{Accel, Builder, Console, Kernel, Lab, PFS, Progress, Stdin, Switch, VFS};
 
 use crate::{build, error::Error, workspace::root};
@@ -17,6 +24,10 @@ Examples:
         one command; only its output on standard output, its exit status returned
   cargo xtask lab run --add examples:/root/examples -- podbond apply -f examples/
         with a directory of this machine";
+
+/// Where other programs' plugins are in the lab: under their plugins' names, as they look for each
+/// other.
+const PEERS: &str = "/opt/peers";
 
 /// A node with SR-IOV cards in a virtual machine: a shell in it, or one command
 #[derive(Debug, Args)]
@@ -97,6 +108,17 @@ impl Machine {
 /// A lab with podbond and the repository's examples.
 pub(crate) fn bare(podbond: PathBuf) -> Builder {
     Lab::builder().podbond(podbond).add(root().join("examples"), "/root/examples")
+}
+
+/// Puts peers into the lab, and returns them with their places there.
+pub(crate) fn add_peers(mut builder: Builder, peers: &[Peer]) -> (Builder, Vec<Peer>) {
+    let mut placed = Vec::new();
+    for Peer { plugin, path } in peers {
+        let place = Path::new(PEERS).join(plugin);
+        builder = builder.add(path, &place);
+        placed.push(Peer { plugin: plugin.clone(), path: place });
+    }
+    (builder, placed)
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {

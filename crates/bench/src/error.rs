@@ -1,20 +1,37 @@
-//! Why nothing was measured.
+//! Why nothing was measured, or compared.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why nothing was measured.
+/// Why nothing was measured, or compared.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// A process failed, so that its time says nothing.
     #[error("{what} failed: {why}")]
-    Failed { what: String, why: String },
+    Failed {
+        /// The process, or what was waited for.
+        what: String,
+        /// How it ended, and what it printed.
+        why: String,
+    },
     /// A program could not be started.
     #[error("cannot start {}: {source}", program.display())]
-    Start { program: PathBuf, source: io::Error },
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// A file could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    File {
+        /// The verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// A temporary file or directory could not be used.
     #[error("cannot use a temporary file: {0}")]
     Temporary(#[from] io::Error),
@@ -25,7 +42,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Returns what turns an `io::Error` into [`Error::File`].
-    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
     }

@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::thread::{scope, sleep};
+use std::thread::scope;
 use std::time::{Duration, Instant};
 
-use podbond_bench::{Point, median_ms};
+use podbond_bench::{
+    Error, PODBOND, Plugin, Point, ip, ip_batch, median_ms, vf_pci, wait_for_link,
+};
 use serde_json::json;
 
-use crate::error::Error;
-use crate::operation::{Operation, PODBOND, Subject, run_in_turn};
-use crate::operations::{self, BOND_NETNS, bond_config, bond_pod, vf_pci};
-use crate::programs::{Plugin, ip, ip_batch};
+use crate::operation::{Operation, Subject, run_in_turn};
+use crate::operations::{self, BOND_NETNS, bond_config, bond_pod};
 
 const LEASES: [u32; 3] = [10, 100, 1000];
 
@@ -29,9 +29,6 @@ const FIRST_LEASE: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
 
 /// The pod of the VFs that are not measured.
 const OTHERS_NETNS: &str = "bench-others";
-
-/// How long a VF may take to get its link.
-const LINK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Measures everything. The links come last, as they stay on the node.
 pub(crate) fn all(runs: u32) -> Result<Vec<Point>, Error> {
@@ -81,7 +78,8 @@ fn leases(runs: u32) -> Result<Vec<Point>, Error> {
             let config =
                 json!({"type": "bond", "cniVersion": "1.0.0", "name": network, "ipam": ipam});
             let plugin = Plugin::podbond("host-local");
-            let subject = plugin.attachment(BOND_NETNS, "net1", &config, directory.path())?;
+            let subject =
+                Subject::attachment(&plugin, BOND_NETNS, "net1", &config, directory.path())?;
             points.extend(measure(operation, size, &[subject], runs)?);
         }
     }
@@ -118,7 +116,7 @@ fn pods_at_once(runs: u32) -> Result<Vec<Point>, Error> {
             let netns = format!("bench-at-once-{}", pods.len());
             bond_pod(&netns)?;
             let plugin = Plugin::podbond("bond");
-            pods.push(plugin.attachment(&netns, "net3", &config, directory.path())?);
+            pods.push(Subject::attachment(&plugin, &netns, "net3", &config, directory.path())?);
         }
         let operation = "bond ADD with IPAM, pods at once";
         eprintln!("measuring: {operation}: {size}");
@@ -166,7 +164,13 @@ fn vfs(runs: u32) -> Result<Vec<Point>, Error> {
                 });
                 let ifname = format!("{pf}net{vf}");
                 let plugin = Plugin::podbond("sriov");
-                others.push(plugin.attachment(OTHERS_NETNS, &ifname, &config, directory.path())?);
+                others.push(Subject::attachment(
+                    &plugin,
+                    OTHERS_NETNS,
+                    &ifname,
+                    &config,
+                    directory.path(),
+                )?);
             }
         }
         others.iter().try_for_each(|other| other.add().map(drop))?;
@@ -187,21 +191,6 @@ fn make_vfs(pf: &str, count: u32) -> Result<(), Error> {
     let link = wait_for_link(&device.join("virtfn0/net"))?;
     let wanted = format!("{pf}v0");
     if link == wanted { Ok(()) } else { ip(&format!("link set {link} name {wanted}")) }
-}
-
-/// Waits for a VF's link and returns its name, from the `net` directory of its device.
-fn wait_for_link(directory: &Path) -> Result<String, Error> {
-    let end = Instant::now() + LINK_TIMEOUT;
-    loop {
-        match fs::read_dir(directory).ok().and_then(|mut links| links.next()) {
-            Some(Ok(link)) => return Ok(link.file_name().to_string_lossy().into_owned()),
-            _ if Instant::now() < end => sleep(Duration::from_millis(50)),
-            _ => {
-                let what = format!("waiting for a link in {}", directory.display());
-                return Err(Error::Failed { what, why: "there is none".to_owned() });
-            }
-        }
-    }
 }
 
 /// A bond in a pod, and a VF that leaves the node, with dummy links on the node.

@@ -1,21 +1,16 @@
 //! Measures podbond's operations, on this machine or on the node of the lab, and prints the results
 //! as JSON. `cargo xtask bench` runs it.
 
-mod error;
 mod growth;
 mod operation;
 mod operations;
-mod process;
-mod programs;
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use podbond_bench::{Document, Peer};
-
-use crate::error::Error;
+use podbond_bench::{Document, Error, Peer, process};
 
 /// Measure podbond
 #[derive(Debug, Parser)]

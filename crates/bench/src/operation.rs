@@ -1,17 +1,14 @@
 //! One operation, done by each of its subjects in turn: ratios to the floor, and peak memory.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use podbond_bench::{Row, median, median_ms};
-
-use crate::error::Error;
-use crate::process::Process;
+use podbond_bench::{Error, Plugin, Process, Row, median, median_ms};
+use serde_json::Value;
 
 /// The subject with which the others are compared.
 pub(crate) const FLOOR: &str = "floor";
-
-/// The subject that is measured.
-pub(crate) const PODBOND: &str = "podbond";
 
 /// An operation that leaves everything as it was before.
 pub(crate) struct Operation {
@@ -96,6 +93,21 @@ impl Subject {
     /// Returns a subject that needs one process for ADD and one for DEL.
     pub(crate) fn new(name: &str, add: Process, del: Process) -> Self {
         Self { name: name.to_owned(), add: vec![add], del: vec![del] }
+    }
+
+    /// Returns the ADD and DEL of an attachment with this configuration, which is kept as a file in
+    /// `directory`.
+    pub(crate) fn attachment(
+        plugin: &Plugin,
+        netns: &str,
+        ifname: &str,
+        config: &Value,
+        directory: &Path,
+    ) -> Result<Self, Error> {
+        let input = directory.join(format!("{}-{netns}-{ifname}.json", plugin.subject));
+        fs::write(&input, config.to_string()).map_err(Error::file("write", &input))?;
+        let call = |command| plugin.call(command, netns, ifname, &input);
+        Ok(Self::new(&plugin.subject, call("ADD"), call("DEL")))
     }
 
     /// Does ADD and returns its wall time.

@@ -4,13 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use podbond_bench::Peer;
+use podbond_bench::{Error, PODBOND, Peer, Plugin, Process, ip, ip_batch, vf_pci};
 use serde_json::{Value, json};
 
-use crate::error::Error;
-use crate::operation::{FLOOR, Operation, PODBOND, Subject};
-use crate::process::Process;
-use crate::programs::{Plugin, ip, ip_batch};
+use crate::operation::{FLOOR, Operation, Subject};
 
 /// The pod in which bonds over two dummy links are made.
 pub(crate) const BOND_NETNS: &str = "bench-bond";
@@ -100,7 +97,7 @@ pub(crate) fn bond(ipam: bool, peers: &[Peer], directory: &Path) -> Result<Opera
     let mut subjects = vec![Subject::new(FLOOR, add, del)];
     let config = bond_config(["net1", "net2"], ipam);
     for plugin in Plugin::with_peer("bond", peers) {
-        subjects.push(plugin.attachment(BOND_NETNS, "net3", &config, directory)?);
+        subjects.push(Subject::attachment(&plugin, BOND_NETNS, "net3", &config, directory)?);
     }
     let name = if ipam { "bond ADD+DEL with IPAM" } else { "bond ADD+DEL" };
     Ok(Operation { name: name.to_owned(), subjects })
@@ -142,16 +139,9 @@ pub(crate) fn sriov(peers: &[Peer], directory: &Path) -> Result<Operation, Error
     });
     let mut subjects = vec![floor];
     for plugin in Plugin::with_peer("sriov", peers) {
-        subjects.push(plugin.attachment(SRIOV_NETNS, "net1", &config, directory)?);
+        subjects.push(Subject::attachment(&plugin, SRIOV_NETNS, "net1", &config, directory)?);
     }
     Ok(Operation { name: "sriov ADD+DEL".to_owned(), subjects })
-}
-
-/// Returns the PCI address of a PF's VF.
-pub(crate) fn vf_pci(pf: &str, vf: u32) -> Result<String, Error> {
-    let link = PathBuf::from(format!("/sys/class/net/{pf}/device/virtfn{vf}"));
-    let target = fs::read_link(&link).map_err(Error::file("read", &link))?;
-    Ok(target.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// Where the floor writes its lease: beside those of the plugins, on the same file system.
@@ -173,7 +163,7 @@ pub(crate) fn host_local(peers: &[Peer], directory: &Path) -> Result<Operation, 
     });
     let mut subjects = vec![Subject::new(FLOOR, add, del)];
     for plugin in Plugin::with_peer("host-local", peers) {
-        subjects.push(plugin.attachment(BOND_NETNS, "net1", &config, directory)?);
+        subjects.push(Subject::attachment(&plugin, BOND_NETNS, "net1", &config, directory)?);
     }
     Ok(Operation { name: "host-local ADD+DEL".to_owned(), subjects })
 }
@@ -225,7 +215,7 @@ pub(crate) fn chain(peers: &[Peer], directory: &Path) -> Result<Operation, Error
             "type": "multus", "cniVersion": "0.3.1", "name": "multus-cni-network",
             "binDir": plugin.path.split(':').next(), "delegates": delegates,
         });
-        subjects.push(plugin.attachment(CHAIN_NETNS, "net0", &config, directory)?);
+        subjects.push(Subject::attachment(&plugin, CHAIN_NETNS, "net0", &config, directory)?);
     }
     Ok(Operation { name: "chain ADD+DEL".to_owned(), subjects })
 }

@@ -1,5 +1,6 @@
-//! `PLUGIN=PATH`: another program that is measured as one of the plugins.
+//! `PLUGIN=PATH`: another program that is measured, or compared, as one of the plugins.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,6 +14,15 @@ pub struct Peer {
     pub plugin: String,
     /// Its executable. Plugins that delegate to it find it by its file name.
     pub path: PathBuf,
+}
+
+impl Peer {
+    /// Returns the words of a command line that name it.
+    pub fn words(&self) -> [OsString; 2] {
+        let mut value = OsString::from(format!("{}=", self.plugin));
+        value.push(&self.path);
+        ["--peer".into(), value]
+    }
 }
 
 impl FromStr for Peer {
@@ -36,6 +46,7 @@ mod tests {
     fn peer_is_a_plugin_and_a_path() {
         let peer: Peer = "host-local=bin/a=b".parse().unwrap();
         assert_eq!(peer, Peer { plugin: "host-local".into(), path: "bin/a=b".into() });
+        assert_eq!(peer.words(), ["--peer", "host-local=bin/a=b"]);
         for wrong in ["bond", "bond=", "bridge=/bin/bridge"] {
             assert!(wrong.parse::<Peer>().is_err(), "{wrong}");
         }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,12 @@ use wait4::Wait4;
 use crate::error::Error;
 
 /// The first argument that makes this program print the peak memory of the command that follows.
-pub(crate) const PEAK_MEMORY: &str = "peak-memory-of";
+pub const PEAK_MEMORY: &str = "peak-memory-of";
 
 /// A process to start.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Process {
+#[must_use]
+pub struct Process {
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
@@ -28,41 +29,51 @@ pub(crate) struct Process {
     netns: Option<PathBuf>,
 }
 
+/// How a process ended, and what it printed.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Its wall time.
+    pub time: Duration,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
 impl Process {
     /// Returns a process without arguments, environment and input, in this one's namespace.
-    pub(crate) fn new(program: impl Into<PathBuf>) -> Self {
+    pub fn new(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), ..Self::default() }
     }
 
     /// Adds arguments.
-    pub(crate) fn arguments<T: Into<OsString>>(
-        mut self,
-        words: impl IntoIterator<Item = T>,
-    ) -> Self {
+    pub fn arguments<T: Into<OsString>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
         self.arguments.extend(words.into_iter().map(Into::into));
         self
     }
 
     /// Sets a variable of its environment.
-    pub(crate) fn variable(mut self, key: &'static str, value: impl Into<OsString>) -> Self {
+    pub fn variable(mut self, key: &'static str, value: impl Into<OsString>) -> Self {
         self.environment.push((key, value.into()));
         self
     }
 
     /// Sets the file that it reads as standard input.
-    pub(crate) fn input(mut self, file: impl Into<PathBuf>) -> Self {
+    pub fn input(mut self, file: impl Into<PathBuf>) -> Self {
         self.input = Some(file.into());
         self
     }
 
     /// Sets the network namespace in which it begins.
-    pub(crate) fn in_netns(mut self, netns: impl Into<PathBuf>) -> Self {
+    pub fn in_netns(mut self, netns: impl Into<PathBuf>) -> Self {
         self.netns = Some(netns.into());
         self
     }
 
     /// Runs it to its end and returns its wall time; an exit status other than 0 is an error.
-    pub(crate) fn run(&self) -> Result<Duration, Error> {
+    pub fn run(&self) -> Result<Duration, Error> {
         self.run_and_read().map(|(time, _)| time)
     }
 
@@ -71,7 +82,7 @@ impl Process {
     /// Between fork and exec a process has its parent's memory, and the kernel counts the peak of
     /// that as its own (`exec_mmap` keeps it). So it is started by a process that has hardly any:
     /// this program, before it does anything else.
-    pub(crate) fn peak_kb(&self) -> Result<u64, Error> {
+    pub fn peak_kb(&self) -> Result<u64, Error> {
         let mut words = vec![PEAK_MEMORY.into(), self.program.clone().into_os_string()];
         words.extend(self.arguments.iter().cloned());
         let small = Self { program: std::env::current_exe()?, arguments: words, ..self.clone() };
@@ -80,18 +91,28 @@ impl Process {
     }
 
     fn run_and_read(&self) -> Result<(Duration, String), Error> {
-        let Some(netns) = &self.netns else { return self.run_here() };
+        let Ended { status, time, stdout, stderr } = self.end()?;
+        if status.success() {
+            Ok((time, stdout))
+        } else {
+            Err(self.failed(format!("{status}: {stdout}{stderr}")))
+        }
+    }
+
+    /// Runs it to its end, whatever its exit status is.
+    pub fn end(&self) -> Result<Ended, Error> {
+        let Some(netns) = &self.netns else { return self.end_here() };
         // In a thread of its own, which ends in the namespace that it entered.
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
                 enter(netns)?;
-                self.run_here()
+                self.end_here()
             });
             inside.join().unwrap_or_else(|_| Err(self.failed("its thread panicked".to_owned())))
         })
     }
 
-    fn run_here(&self) -> Result<(Duration, String), Error> {
+    fn end_here(&self) -> Result<Ended, Error> {
         let input = match &self.input {
             Some(path) => Stdio::from(File::open(path).map_err(Error::file("read", path))?),
             None => Stdio::null(),
@@ -106,12 +127,7 @@ impl Process {
         let time = begun.elapsed();
         let status =
             ended.map_err(|source| Error::Start { program: self.program.clone(), source })?;
-        let printed = read_back(stdout)?;
-        if status.success() {
-            Ok((time, printed))
-        } else {
-            Err(self.failed(format!("{status}: {printed}{}", read_back(stderr)?)))
-        }
+        Ok(Ended { status, time, stdout: read_back(stdout)?, stderr: read_back(stderr)? })
     }
 
     fn failed(&self, why: String) -> Error {
@@ -124,7 +140,7 @@ impl Process {
 }
 
 /// Runs a command with this process's input and prints its largest resident set in kB.
-pub(crate) fn print_peak_memory(mut command: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn print_peak_memory(mut command: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(program) = command.next() else { return ExitCode::FAILURE };
     let mut process = Command::new(program);
     process.args(command).stdout(Stdio::null());

@@ -1,15 +1,15 @@
-//! The programs that are measured: podbond's plugins and their peers as a runtime calls them, and
+//! The programs that are measured and compared: podbond's plugins and their peers as a runtime calls them, and
 //! iproute2, by which the floor is measured.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use podbond_bench::Peer;
-use serde_json::Value;
-
 use crate::error::Error;
-use crate::operation::{PODBOND, Subject};
+use crate::peer::Peer;
 use crate::process::Process;
+
+/// What podbond is called beside its peers.
+pub const PODBOND: &str = "podbond";
 
 /// Where the lab has podbond under its plugins' names.
 const CNI_BIN: &str = "/opt/cni/bin";
@@ -23,21 +23,22 @@ const DEBIAN_CNI_BIN: &str = "/usr/lib/cni";
 const IP: &str = "/usr/bin/ip";
 
 /// `CNI_ARGS` as Kubernetes' runtimes set them.
-const ARGS: &str = "IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=bondpod1";
+pub const ARGS: &str = "IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=bondpod1";
 
 /// A plugin's executable, and where it finds the plugins that it delegates to.
 #[derive(Debug, Clone)]
-pub(crate) struct Plugin {
-    /// The subject's name in the rows.
-    pub(crate) subject: String,
-    pub(crate) program: PathBuf,
+pub struct Plugin {
+    /// Its name in tables.
+    pub subject: String,
+    /// The executable.
+    pub program: PathBuf,
     /// `CNI_PATH`
-    pub(crate) path: String,
+    pub path: String,
 }
 
 impl Plugin {
     /// Returns podbond as the plugin of this name, `multus` being the meta-plugin.
-    pub(crate) fn podbond(name: &str) -> Self {
+    pub fn podbond(name: &str) -> Self {
         let program = match name {
             "multus" => META_PLUGIN.into(),
             name => Path::new(CNI_BIN).join(name),
@@ -47,7 +48,7 @@ impl Plugin {
 
     /// Returns podbond's plugin and, where there is one, its peer. Debian's host-local is one unless
     /// another is named.
-    pub(crate) fn with_peer(name: &str, peers: &[Peer]) -> Vec<Self> {
+    pub fn with_peer(name: &str, peers: &[Peer]) -> Vec<Self> {
         let named = peers.iter().find(|peer| peer.plugin == name).map(|peer| peer.path.clone());
         let debian = (name == "host-local").then(|| Path::new(DEBIAN_CNI_BIN).join(name));
         let peer = named.or(debian).map(|program| Self {
@@ -58,28 +59,16 @@ impl Plugin {
         [Self::podbond(name)].into_iter().chain(peer).collect()
     }
 
-    /// Returns the ADD and DEL of an attachment with this configuration, which is kept as a file in
-    /// `directory`.
-    pub(crate) fn attachment(
-        &self,
-        netns: &str,
-        ifname: &str,
-        config: &Value,
-        directory: &Path,
-    ) -> Result<Subject, Error> {
-        let input = directory.join(format!("{}-{netns}-{ifname}.json", self.subject));
-        fs::write(&input, config.to_string()).map_err(Error::file("write", &input))?;
-        let call = |command| {
-            Process::new(&self.program)
-                .variable("CNI_COMMAND", command)
-                .variable("CNI_CONTAINERID", netns)
-                .variable("CNI_NETNS", netns_path(netns))
-                .variable("CNI_IFNAME", ifname)
-                .variable("CNI_ARGS", ARGS)
-                .variable("CNI_PATH", &self.path)
-                .input(&input)
-        };
-        Ok(Subject::new(&self.subject, call("ADD"), call("DEL")))
+    /// Returns a call of the plugin, whose configuration is in a file.
+    pub fn call(&self, command: &str, netns: &str, ifname: &str, config: &Path) -> Process {
+        Process::new(&self.program)
+            .variable("CNI_COMMAND", command)
+            .variable("CNI_CONTAINERID", netns)
+            .variable("CNI_NETNS", netns_path(netns))
+            .variable("CNI_IFNAME", ifname)
+            .variable("CNI_ARGS", ARGS)
+            .variable("CNI_PATH", &self.path)
+            .input(config)
     }
 }
 
@@ -99,7 +88,7 @@ fn peer_path(peers: &[Peer]) -> String {
 /// are kept in `directory` under a name that no other batch may have.
 ///
 /// It begins in its namespace: `ip -n` would mount a sysfs of the namespace's own.
-pub(crate) fn ip_batch(
+pub fn ip_batch(
     name: &str,
     netns: Option<&str>,
     commands: &str,
@@ -115,11 +104,12 @@ pub(crate) fn ip_batch(
 }
 
 /// Runs one command of iproute2 on the node.
-pub(crate) fn ip(command: &str) -> Result<(), Error> {
+pub fn ip(command: &str) -> Result<(), Error> {
     Process::new(IP).arguments(command.split_whitespace()).run().map(drop)
 }
 
-fn netns_path(netns: &str) -> PathBuf {
+/// Returns the path of a named network namespace.
+pub fn netns_path(netns: &str) -> PathBuf {
     Path::new("/run/netns").join(netns)
 }
 
