@@ -7,8 +7,15 @@ use clap::Args;
 use crate::{error::Error, metadata, source, workspace::root};
 
 /// The packages that are no part of what is given to others.
-const TOOLS: [&str; 6] =
-    ["podbond-bench", "podbond-demo", "podbond-fuzz", "podbond-lab", "podbond-traffic", "xtask"];
+const TOOLS: [&str; 7] = [
+    "podbond-bench",
+    "podbond-compare",
+    "podbond-demo",
+    "podbond-fuzz",
+    "podbond-lab",
+    "podbond-traffic",
+    "xtask",
+];
 
 /// Count lines of code in src folders: not blank, no comment, no test
 #[derive(Debug, Args)]

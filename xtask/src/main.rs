@@ -1,8 +1,9 @@
-//! `cargo xtask`: lints, tests, the lab's virtual machine, the demo, measuring, the executable for
+//! `cargo xtask`: lints, tests, the lab's virtual machine, the demo, measuring, comparing, the executable for
 //! distribution, and the pages that are made from code.
 
 mod bench;
 mod build;
+mod compare;
 mod crash;
 mod demo;
 mod dist;
@@ -40,6 +41,7 @@ enum Task {
     Crash(crash::Arguments),
     Fuzz(fuzz::Arguments),
     Bench(bench::Arguments),
+    Compare(compare::Arguments),
     Dist(dist::Arguments),
     Docs(docs::Arguments),
     Lint(lint::Arguments),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Compare(arguments) => compare::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
         Task::Lint(arguments) => lint::run(&arguments),
