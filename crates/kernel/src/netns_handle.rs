@@ -13,7 +13,9 @@ use rustix::io::Errno;
 
 use crate::netlink::{self, Attribute, Detail, LinkQuery, Message, Socket};
 use crate::sysfs::write;
-use crate::{AddressState, Error, Link, LinkSysctl, Netns, Result, Route, VfSettings, netns};
+use crate::{
+    AddressState, Error, Link, LinkState, LinkSysctl, Netns, Result, Route, VfSettings, netns,
+};
 
 /// Room for what a PF shows of 256 VFs without their statistics.
 const VFS_BYTES: usize = 64 * 1024;
@@ -232,6 +234,28 @@ impl NetnsHandle {
         attributes: Vec<Attribute>,
     ) -> Result<()> {
         self.change_link(action, name, |index| netlink::set_link(index, attributes))
+    }
+
+    /// Sets attributes among which is the link's address. When a VF's PF was reset while the VF was closed, as
+    /// by `ip link set PF down`, some drivers (igbvf) refuse any address until the VF has been opened: it is
+    /// opened and closed, and takes it then.
+    pub(crate) fn set_once_opened(
+        &mut self,
+        action: &dyn Display,
+        name: &LinkName,
+        attributes: Vec<Attribute>,
+    ) -> Result<()> {
+        let refused = match self.set(action, name, attributes.clone()) {
+            Err(error) if error.errno() == Some(Errno::ADDRNOTAVAIL) => error,
+            done => return done,
+        };
+        if self.must_have(name)?.state == LinkState::Up {
+            return Err(refused);
+        }
+        for state in [LinkState::Up, LinkState::Down] {
+            self.change_link(action, name, |index| netlink::set_state(index, state))?;
+        }
+        self.set(action, name, attributes)
     }
 
     /// Drops the index of a name once the kernel does not know it.

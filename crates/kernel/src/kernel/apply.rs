@@ -40,7 +40,7 @@ impl Kernel {
             }
             Step::SetMac { at, to, .. } => {
                 let address = Attribute::Address(to.bytes().to_vec());
-                self.handle(at.netns)?.set(step, &at.name, vec![address])
+                self.handle(at.netns)?.set_once_opened(step, &at.name, vec![address])
             }
             Step::SetState { at, to } => {
                 let message = |index| netlink::set_state(index, *to);

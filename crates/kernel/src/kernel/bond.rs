@@ -47,7 +47,7 @@ impl Kernel {
         // Asked for now: the kernel would move a port from one bond to another without a word, and
         // nothing could tell how to undo it.
         match handle.must_have(&port.name)?.master {
-            None => handle.set(step, &port.name, vec![Attribute::Controller(bond)]),
+            None => handle.set_once_opened(step, &port.name, vec![Attribute::Controller(bond)]),
             Some(master) if master == bond => Ok(()),
             Some(master) => {
                 let name = handle.link_by_index(master)?.map(|link| link.name.to_string());

@@ -289,3 +289,42 @@ fn pod_with_untrusted_vfs_of_one_mac_is_deleted() {
     assert_eq!(Snapshot::take(), before);
     networks.end();
 }
+
+/// igb takes no address for a VF that was closed while its PF was reset, until it has been opened.
+///
+/// Promise: bond-after-pf-reset
+#[test]
+fn vfs_whose_pf_was_down_take_the_bonds_address() {
+    let networks = WithNetworks::new();
+    for pf in PFS {
+        ip(&format!("link set {pf} down"));
+        ip(&format!("link set {pf} up"));
+    }
+    let netns = Netns::with_links("mac-reset");
+    for (number, pf) in PFS.iter().enumerate() {
+        let vf = fs::read_link(format!("/sys/class/net/{pf}/device/virtfn0")).unwrap();
+        let vf = vf.file_name().unwrap().to_str().unwrap();
+        let config = json!({
+            "cniVersion": "1.0.0", "name": "mac-reset", "type": "sriov", "deviceID": vf, "trust": "on",
+            "spoofchk": "off", "adminState": "down",
+        });
+        let ifname = format!("port{number}");
+        let path = netns.path();
+        let call = Call {
+            plugin: "sriov",
+            command: "ADD",
+            container: "c1",
+            netns: &path,
+            ifname: &ifname,
+        };
+        call.run(&config).unwrap();
+    }
+    let bond =
+        config(&json!({"mode": "balance-rr", "links": [{"name": "port0"}, {"name": "port1"}]}));
+    call("ADD", &netns.path()).run(&bond).unwrap();
+    assert_eq!(mac(&netns, "port1"), mac(&netns, "bond0"));
+    call("DEL", &netns.path()).run(&bond).unwrap();
+    drop(netns);
+    crate::node::podbond(&["gc"]);
+    networks.end();
+}
