@@ -96,7 +96,7 @@ impl Ran {
 impl Operation {
     pub(crate) fn host_local(pod: u8) -> Self {
         let config = json!({
-            "cniVersion": "1.1.0", "name": "crash-net", "type": "host-local", "ipam": ipam(),
+            "cniVersion": "1.1.0", "name": "crash-net", "type": "host-local", "ipam": ipam(), "ipv6Dad": false,
         });
         Self::plugin("host-local", pod, "host-local", config, Vec::new())
     }
@@ -160,7 +160,7 @@ impl Operation {
         let config = json!({
             "cniVersion": "1.1.0", "name": "crash-net", "type": "sriov", "vlan": 100,
             "spoofchk": "off", "trust": "on", "max_tx_rate": 100, "mac": "02:00:00:00:07:07",
-            "ipam": ipam(),
+            "ipam": ipam(), "ipv6Dad": false,
         });
         let mut operation = Self::plugin("sriov", pod, "sriov", config, Vec::new());
         operation.scene.networks = Networks::Documented;
@@ -192,7 +192,7 @@ impl Operation {
         let links = [0, 1].map(link);
         let mut config = json!({
             "cniVersion": "1.1.0", "name": "crash-net", "type": "bond", "mode": "active-backup",
-            "failOverMac": 0, "linksInContainer": true, "ipam": ipam(),
+            "failOverMac": 0, "linksInContainer": true, "ipam": ipam(), "ipv6Dad": false,
             "links": links.each_ref().map(|link| json!({"name": link.name})),
         });
         for (key, value) in changes.as_object().unwrap() {
@@ -399,6 +399,7 @@ fn run(mut command: Command, input: &str, fault: &str) -> Ran {
     Ran { output, changes: changes.map(|(_pid, change)| change.to_owned()).collect() }
 }
 
+/// With `ipv6Dad` false beside it: an ADD would wait a second or two for duplicate address detection.
 fn ipam() -> Value {
     json!({"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}], [{"subnet": "fd77::/64"}]],
         "routes": [{"dst": "0.0.0.0/0"}, {"dst": "192.0.2.0/24"}]})
