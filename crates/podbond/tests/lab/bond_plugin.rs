@@ -54,9 +54,10 @@ fn default_route_of_another_network_stays() {
     netns.ip("route add default via 10.88.0.1");
     call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
     let routes = netns.ip("route show default");
-    assert!(routes.starts_with("default via 10.88.0.1 dev eth0"), "{routes}");
-    assert!(routes.contains("default via 10.56.217.1 dev bond0"), "{routes}");
+    assert!(routes.starts_with("default via 10.56.217.1 dev bond0"), "{routes}");
+    assert!(routes.contains("default via 10.88.0.1 dev eth0"), "{routes}");
     call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
+    assert!(netns.ip("route show default").starts_with("default via 10.88.0.1 dev eth0"));
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn foreign_ipam_plugin_is_called_by_exec() {
     let netns = Netns::with_links("static");
     let ipam = json!({"type": "static", "addresses": [
         {"address": "10.56.217.77/24", "gateway": "10.56.217.1"}, {"address": "fd00:56::77/64"}]});
-    let config = bond_config(&json!({"cniVersion": "1.0.0", "ipam": ipam}));
+    let config = bond_config(&json!({"cniVersion": "1.0.0", "ipam": ipam, "ipv6Dad": false}));
     let result = call("ADD", &netns.path()).run(&config).unwrap();
     let addresses: Vec<String> =
         result["ips"].as_array().unwrap().iter().map(|ip| words(&ip["address"])).collect();
