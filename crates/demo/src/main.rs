@@ -114,7 +114,8 @@ fn check_interfaces(bond: &str) -> Result<(), Error> {
     claim(bonded, &format!("{bond} is UP with 10.56.217.x/24"), &seen)?;
     let routes = run(in_pod(["ip", "route", "show", "default"]))?;
     let first = routes.lines().next().unwrap_or_default();
-    claim(first.contains("dev eth0"), "eth0 of the default network has the default route", &routes)
+    let what = format!("{bond} has the default route, before that of eth0");
+    claim(first.contains(&format!("dev {bond}")), &what, &routes)
 }
 
 fn find_link<'l>(links: &'l Value, name: &str) -> Option<&'l Value> {

@@ -47,7 +47,7 @@ fn documented_manifests_give_the_documented_pod() {
     }
     assert!(words(&interface(&pod, "eth0")["addresses"][0]).starts_with("10.88.0."), "{pod}");
     let default = in_pod("bondpod1", &["ip", "route", "show", "default"]);
-    assert!(default.starts_with("default via 10.88.0.1 dev eth0"), "{default}");
+    assert!(default.starts_with("default via 10.56.217.1 dev net3"), "{default}");
     wait_for_ports("bondpod1");
     in_pod("bondpod1", &["ping", "-c", "2", "-i", "0.2", "-W", "5", "-I", "net3", "10.56.217.1"]);
 
