@@ -1,6 +1,6 @@
 //! What `status` and `doctor` show of links: the PCI function behind one, its ports, its master.
 
-use podbond_kernel::{Link, Sysfs};
+use podbond_kernel::{Kernel, Link, Netns, Sysfs};
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
@@ -37,6 +37,18 @@ impl Function {
         let vf = function.and_then(|function| function.vf).map(|vf| vf.to_string());
         [pf.unwrap_or_default(), vf.unwrap_or_default()]
     }
+}
+
+/// Returns the links of a pod in the order of their names: the kernel's depends on which VF was made last.
+pub(super) fn links_of_pod(kernel: &mut Kernel) -> podbond_kernel::Result<Vec<Link>> {
+    let mut links = kernel.links(Netns::Pod)?;
+    links.sort_by(|a, b| prefix_and_number(&a.name).cmp(&prefix_and_number(&b.name)));
+    Ok(links)
+}
+
+fn prefix_and_number(name: &LinkName) -> (&str, u64) {
+    let prefix = name.as_str().trim_end_matches(|letter: char| letter.is_ascii_digit());
+    (prefix, name.as_str()[prefix.len()..].parse().unwrap_or_default())
 }
 
 /// Returns the ports of a bond.

@@ -393,6 +393,7 @@ fn vf_comes_back_without_what_the_pod_did_to_it() {
     assert_eq!(leftovers(&vf), new);
     assert_eq!(Snapshot::take(), before);
     assert_eq!((netns.links().len(), third.links().len()), (3, 3), "a link stands on the VF still");
+    drop((netns, third));
     networks.end();
 }
 

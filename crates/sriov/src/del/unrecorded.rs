@@ -66,10 +66,10 @@ impl Sriov {
 /// Returns what a VF was before an ADD with this configuration, as far as that can be assumed: what the
 /// configuration sets was as a card makes its VFs.
 fn assumed(conf: &NetConf, link: Option<&Link>) -> VfBefore {
-    let permanent = link.and_then(|link| link.permanent_mac);
-    let has_other_mac = link.is_some_and(|link| link.mac != permanent);
+    let permanent =
+        link.and_then(|link| link.permanent_mac.filter(|_| link.mac != link.permanent_mac));
     let of_card = VfSettings {
-        mac: permanent.filter(|_| has_other_mac),
+        mac: permanent,
         vlan: Some(0),
         qos: Some(0),
         vlan_proto: Some(VlanProtocol::Dot1Q),
@@ -79,7 +79,9 @@ fn assumed(conf: &NetConf, link: Option<&Link>) -> VfBefore {
         min_tx_rate: Some(0),
         max_tx_rate: Some(0),
     };
-    VfBefore { mac: permanent, settings: Keys(&conf.raw).changed(&of_card), ..VfBefore::default() }
+    let settings = Keys(&conf.raw).changed(&of_card);
+    // An address that the configuration did not set is the one that the driver gives to the new link.
+    VfBefore { mac: settings.mac, settings, ..VfBefore::default() }
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use podbond_bond::{
 };
 use podbond_cni::{Args, NetConf};
 use podbond_inventory::{Holders, Occupant};
-use podbond_kernel::{Kernel, Link, Netns, NetnsState, Sysfs, View};
+use podbond_kernel::{Kernel, Link, NetnsState, Sysfs, View};
 use podbond_names::LinkName;
 use podbond_record::{Holder, Record, State};
 
 use super::report::{BondReport, Located, Place, PortReport};
-use crate::commands::links::{Function, ports_of};
+use crate::commands::links::{Function, links_of_pod, ports_of};
 use crate::node::Pod;
 use crate::output::note;
 
@@ -74,7 +74,7 @@ fn unrecorded_pods(pods: &[Pod], holders: &Holders) -> Vec<Pod> {
 impl Bonds {
     fn read_pod(&mut self, pod: &Pod, netns: &Path, node: &View) -> Result<(), Error> {
         let mut kernel = Kernel::with_pod(netns)?;
-        let links = kernel.links(Netns::Pod)?;
+        let links = links_of_pod(&mut kernel)?;
         for bond in bonds_of(&links) {
             let place = place(&pod.name, &bond.name);
             self.add_findings(&place, bond_findings(bond, &links));

@@ -2,13 +2,13 @@
 
 use podbond_attach::statuses_of;
 use podbond_bond::bond_findings;
-use podbond_kernel::{Kernel, Link, LinkRef, Netns};
+use podbond_kernel::{Kernel, Link, LinkRef};
 use serde_json::Value;
 
 use super::report::{
     AggregatorStatus, BondStatus, InterfaceStatus, LacpStatus, PodStatus, PortStatus, VlanStatus,
 };
-use crate::commands::links::{Function, name_at};
+use crate::commands::links::{Function, links_of_pod, name_at};
 use crate::error::Error;
 use crate::node::Pod;
 
@@ -47,7 +47,7 @@ fn network_status(pod: &Pod) -> Value {
 }
 
 fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
-    let links = kernel.links(Netns::Pod)?;
+    let links = links_of_pod(kernel)?;
     let mut interfaces = Vec::new();
     for link in links.iter().filter(|link| link.name.as_str() != "lo") {
         interfaces.push(interface(kernel, link, &links)?);
