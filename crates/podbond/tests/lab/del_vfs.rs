@@ -104,7 +104,9 @@ fn vf_is_restored_by_our_record_when_sriov_cnis_is_damaged() {
 fn vf_without_any_record_is_restored_but_for_its_name() {
     let networks = with_carrier(WithNetworks::with_new_vfs());
     let vf = vf(0);
-    // Which address igbvf made up for it at first nobody else tells.
+    // An address that only igbvf made up is another one whenever the VF is reset.
+    let mac = fs::read_to_string(format!("/sys/class/net/{}/address", link_of(&vf))).unwrap();
+    ip(&format!("link set pf0 vf 0 mac {mac}"));
     let mut config = config(&vf);
     config.as_object_mut().unwrap().remove("mac");
     for damage in [Damage::Empty, Damage::Removed] {
