@@ -12,7 +12,11 @@ use serde_json::{Map, Value};
 /// Returns true for the same key of a structure. As Go folds letters: the Kelvin sign is a k, and the long s
 /// an s.
 pub fn is_key(written: &str, name: &str) -> bool {
-    written == name || written.chars().map(fold).eq(name.chars().map(fold))
+    if written.len() == name.len() && written.eq_ignore_ascii_case(name) {
+        return true;
+    }
+    // These two letters take more bytes than those that they stand for.
+    written.len() > name.len() && written.chars().map(fold).eq(name.chars().map(fold))
 }
 
 fn fold(letter: char) -> char {
@@ -135,23 +139,32 @@ impl<'de> Visitor<'de> for DocumentVisitor {
     }
 }
 
-/// A value from which structures take their fields by [`field`].
+/// What structures take their fields from by [`field`].
 #[derive(Clone, Copy)]
-pub(crate) struct Fields<'a>(pub(crate) &'a Value);
+pub(crate) enum Fields<'a> {
+    Object(&'a Map<String, Value>),
+    Value(&'a Value),
+}
+
+impl<'a> Fields<'a> {
+    fn of(value: &'a Value) -> Self {
+        value.as_object().map_or(Self::Value(value), Self::Object)
+    }
+}
 
 impl<'de> Deserializer<'de> for Fields<'de> {
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        match self.0 {
-            Value::Array(items) => {
-                visitor.visit_seq(SeqDeserializer::new(items.iter().map(Fields)))
+        match self {
+            Self::Value(Value::Array(items)) => {
+                visitor.visit_seq(SeqDeserializer::new(items.iter().map(Fields::of)))
             }
-            Value::Object(map) => {
-                let entries = map.iter().map(|(key, value)| (key.as_str(), Fields(value)));
+            Self::Value(value) => value.deserialize_any(visitor),
+            Self::Object(map) => {
+                let entries = map.iter().map(|(key, value)| (key.as_str(), Fields::of(value)));
                 visitor.visit_map(MapDeserializer::new(entries))
             }
-            other => other.deserialize_any(visitor),
         }
     }
 
@@ -161,15 +174,21 @@ impl<'de> Deserializer<'de> for Fields<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        let Value::Object(object) = self.0 else {
-            return self.0.deserialize_struct(name, fields, visitor);
-        };
-        let given = fields.iter().filter_map(|name| Some((*name, Fields(field(object, name)?))));
-        visitor.visit_map(MapDeserializer::new(given))
+        match self {
+            Self::Value(value) => value.deserialize_struct(name, fields, visitor),
+            Self::Object(object) => {
+                let value = |name| Some((name, Fields::of(field(object, name)?)));
+                let given = fields.iter().copied().filter_map(value);
+                visitor.visit_map(MapDeserializer::new(given))
+            }
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        match self {
+            Self::Value(Value::Null) => visitor.visit_none(),
+            other => visitor.visit_some(other),
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -186,7 +205,10 @@ impl<'de> Deserializer<'de> for Fields<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+        match self {
+            Self::Value(value) => value.deserialize_enum(name, variants, visitor),
+            Self::Object(object) => object.deserialize_enum(name, variants, visitor),
+        }
     }
 
     forward_to_deserialize_any! {
@@ -231,7 +253,7 @@ mod tests {
     fn read(text: &str) -> Outer {
         let Document(mut value) = serde_json::from_str(text).unwrap();
         merge_spellings(value.as_object_mut().unwrap());
-        Outer::deserialize(Fields(&value)).unwrap()
+        Outer::deserialize(Fields::of(&value)).unwrap()
     }
 
     // The values are what encoding/json of Go 1.26 gives for these texts and structures.

@@ -13,8 +13,7 @@ pub(crate) fn fields<T: DeserializeOwned>(
     whose: impl fmt::Display,
     object: &Map<String, Value>,
 ) -> Result<T, Failure> {
-    let object = Value::Object(object.clone());
-    serde_path_to_error::deserialize(Fields(&object)).map_err(|error| {
+    serde_path_to_error::deserialize(Fields::Object(object)).map_err(|error| {
         let path = error.path().to_string();
         let msg = match path.as_str() {
             "." => format!("{whose}: {}", error.inner()),
