@@ -12,24 +12,40 @@ const EBUSY: i32 = 16;
 /// At how many changes an ADD is made to fail, from the last on: there it has the most to undo.
 const FAILING: usize = 2;
 
-/// Changes whose leaving out nobody can notice, since another change does the same: by whom, which,
-/// and why.
-const IMPLIED: [(By, &str, &str); 9] = [
-    (By::FailedAdd, "remove-address", "addresses go with the link, or when it leaves the pod"),
-    (By::FailedAdd, "remove-route", "routes go with their link, or when it leaves the pod"),
-    (By::FailedAdd, "set-sysctls", "the kernel makes them anew when the link leaves the pod"),
-    (By::FailedAdd, "set-port", AS_PORT),
-    (By::FailedAdd, "set-port-role", AS_PORT),
-    (By::Del, "remove-vlan", WITH_BOND),
-    (By::FailedAdd, "remove-vlan", WITH_BOND),
-    (By::Del, "write", STATE),
-    (By::Del, "rename", STATE),
+/// Changes whose leaving out nobody can notice, since another change does the same: of which plugin (any where
+/// none is named), by whom, which, and why.
+const IMPLIED: [(Option<&str>, By, &str, &str); 12] = [
+    (
+        None,
+        By::FailedAdd,
+        "remove-address",
+        "addresses go with the link, or when it leaves the pod",
+    ),
+    (None, By::FailedAdd, "remove-route", "routes go with their link, or when it leaves the pod"),
+    (None, By::FailedAdd, "set-sysctls", "the kernel makes them anew when the link leaves the pod"),
+    (None, By::FailedAdd, "set-port", AS_PORT),
+    (None, By::FailedAdd, "set-port-role", AS_PORT),
+    (None, By::Del, "remove-vlan", WITH_BOND),
+    (None, By::FailedAdd, "remove-vlan", WITH_BOND),
+    (None, By::Del, "write", STATE),
+    (None, By::Del, "rename", STATE),
+    (
+        Some("sriov"),
+        By::FailedAdd,
+        "set-mac",
+        "the VF's driver makes its link anew, with the address",
+    ),
+    (Some("sriov"), By::Del, "bind-driver", MOVED),
+    (Some("sriov"), By::FailedAdd, "bind-driver", MOVED),
 ];
 
 const STATE: &str = "it tells people that a DEL has begun";
 
 const AS_PORT: &str = "it ends when the link is no port any more";
 const WITH_BOND: &str = "it goes with its bond";
+
+/// What a pod did to it stays on it then: `vf_comes_back_without_what_the_pod_did_to_it` notices that.
+const MOVED: &str = "the link is moved back instead, and nobody has changed it";
 
 /// Who undoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,7 +140,9 @@ fn judge(
         return;
     }
     progress(format_args!("{}: without {kind} in {}", operation.name, by.text()));
-    let implied = IMPLIED.iter().find(|(who, what, _)| *who == by && *what == kind);
+    let implied = IMPLIED.iter().find(|(plugin, who, what, _)| {
+        plugin.is_none_or(|plugin| plugin == operation.by()) && *who == by && *what == kind
+    });
     if let Some((.., reason)) = implied {
         return undo_row(operation.name, by.text(), kind, &format!("nobody: {reason}"));
     }
