@@ -15,7 +15,7 @@ pub fn failure(network: &str, error: &Error) -> Failure {
         Error::NoSuchLink { .. } | Error::HasMaster { .. } | Error::DuplicateAddress { .. } => {
             Code::CONFLICT
         }
-        Error::GatewayUnreachable { .. } => Code::INVALID_CONFIG,
+        Error::GatewayUnreachable { .. } | Error::MtuBelowIpv6 { .. } => Code::INVALID_CONFIG,
         Error::UnknownNamespace { .. } => Code::TRY_AGAIN,
         Error::NoPodNamespace | Error::Namespace { .. } | Error::OwnNamespace { .. } => {
             Code::CONTAINER_UNKNOWN

@@ -161,6 +161,18 @@ pub enum Error {
         /// The link that has it.
         at: crate::LinkRef,
     },
+    /// The kernel has no IPv6 on a link of so small an MTU.
+    #[error(
+        "{action}: IPv6 needs an MTU of 1280 bytes at least, and {at} has {mtu}: give it a larger mtu, or no IPv6 address"
+    )]
+    MtuBelowIpv6 {
+        /// What was asked.
+        action: String,
+        /// The link.
+        at: crate::LinkRef,
+        /// Its MTU in bytes.
+        mtu: u32,
+    },
     /// A route's gateway is not behind the link.
     #[error(
         "{action}: gateway {gateway} is in no subnet of the link: correct it, or give a route to it before, with dst {gateway}/{} and scope 253",

@@ -15,6 +15,9 @@ use crate::exec;
 use crate::go_json::set_field;
 use crate::{CniResult, Code, Failure, NetConf, Request, Version};
 
+/// How much of what a program printed instead of an answer goes into an error, in characters.
+const MAX_PRINTED: usize = 1000;
+
 /// ADD by a program.
 pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, FailedAdd> {
     let NetConf { plugin, version, .. } = &request.config;
@@ -94,7 +97,7 @@ fn result(name: &str, version: Version, output: &exec::Output) -> Result<CniResu
     };
     read.map_err(|problem| {
         Failure::new(Code::DECODE, format!("plugin {name:?} gave no result: {problem}"))
-            .with_details(output.stderr.clone())
+            .with_details(printed(stdout, output))
     })
 }
 
@@ -126,5 +129,14 @@ fn success<'o>(name: &str, output: &'o exec::Output) -> Result<&'o [u8], Failure
     }
     // "exit status: 3" or "signal: 9 (SIGKILL)".
     let msg = format!("plugin {name:?} failed without a reason ({})", output.status);
-    Err(Failure::new(Code::IO, msg).with_details(output.stderr.clone()))
+    Err(Failure::new(Code::IO, msg).with_details(printed(stdout, output)))
+}
+
+/// Returns what a program in trouble printed on either stream: nobody knows on which it says why.
+fn printed(stdout: &[u8], output: &exec::Output) -> String {
+    let stdout = String::from_utf8_lossy(stdout);
+    let stdout: String = stdout.trim().chars().take(MAX_PRINTED).collect();
+    let streams = [output.stderr.trim(), &stdout];
+    let printed: Vec<&str> = streams.into_iter().filter(|text| !text.is_empty()).collect();
+    printed.join("; ")
 }

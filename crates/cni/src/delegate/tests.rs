@@ -104,11 +104,17 @@ fn error_of_a_program_is_passed_on_with_its_name() {
 }
 
 #[test]
-fn stderr_is_the_details_of_a_failure_without_error_object() {
-    let dir = directory("foreign", "echo panic: nil >&2; exit 3");
-    let failure = delegates().check(&request("foreign", &[dir.path()])).unwrap_err();
-    assert_eq!(failure.msg, "plugin \"foreign\" failed without a reason (exit status: 3)");
-    assert_eq!(failure.details, "panic: nil");
+fn what_was_printed_is_the_details_of_a_failure_without_error_object() {
+    for (script, printed) in [
+        ("echo panic: nil >&2; exit 3", "panic: nil"),
+        ("echo panic: nil; exit 3", "panic: nil"),
+        ("echo on stdout; echo on stderr >&2; exit 3", "on stderr; on stdout"),
+    ] {
+        let dir = directory("foreign", script);
+        let failure = delegates().check(&request("foreign", &[dir.path()])).unwrap_err();
+        assert_eq!(failure.msg, "plugin \"foreign\" failed without a reason (exit status: 3)");
+        assert_eq!(failure.details, printed);
+    }
 }
 
 #[test]

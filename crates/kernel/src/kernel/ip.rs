@@ -10,6 +10,9 @@ use super::Kernel;
 use crate::netlink::{self, NLM_F_CREATE, NLM_F_EXCL};
 use crate::{AddressState, Dad, DadOutcome, Error, LinkRef, LinkSysctl, Result, Route, Step};
 
+/// The smallest MTU of a link that carries IPv6, in bytes (RFC 8200, section 5).
+const IPV6_MIN_MTU: u32 = 1280;
+
 /// How often addresses are looked at that are tentative.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -81,7 +84,15 @@ impl Kernel {
                 (at.name.as_str(), LinkSysctl::KeepAddrOnDown, true),
             ]);
         }
-        handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL)
+        handle.change(step, &at.name, &message, NLM_F_CREATE | NLM_F_EXCL).map_err(|error| {
+            let is_ipv6 = address.addr().is_ipv6();
+            match handle.must_have(&at.name) {
+                Ok(link) if is_ipv6 && link.mtu < IPV6_MIN_MTU => {
+                    Error::MtuBelowIpv6 { action: step.to_string(), at: at.clone(), mtu: link.mtu }
+                }
+                _ => error,
+            }
+        })
     }
 
     pub(super) fn add_route(&mut self, step: &Step, at: &LinkRef, route: &Route) -> Result<()> {

@@ -299,6 +299,25 @@ fn gateway_outside_the_subnets_is_refused_without_a_trace() {
     ipam.run("DEL", &netns, &config).unwrap();
 }
 
+#[test]
+fn ipv6_below_its_smallest_mtu_is_refused() {
+    let netns = Netns::with_links("mtu-ipv6");
+    let links = netns.links();
+    let ipam = Ipam::answering(&answer(&json!([])));
+    let mut config = fixed("1.0.0");
+    config["mtu"] = json!(1000);
+    let error = ipam.run("ADD", &netns, &config).unwrap_err();
+    let msg = words(&error["msg"]);
+    assert!(
+        msg.contains("IPv6 needs an MTU of 1280 bytes at least, and bond0 (pod) has 1000"),
+        "{msg}"
+    );
+    assert_eq!(netns.links(), links);
+    config["mtu"] = json!(1280);
+    ipam.run("ADD", &netns, &config).unwrap();
+    ipam.run("DEL", &netns, &config).unwrap();
+}
+
 /// Promise: dns-of-the-nad, keys-as-go-reads-them
 #[test]
 fn dns_of_the_nad_is_before_that_of_the_ipam_plugin() {
