@@ -121,14 +121,14 @@ fn ipv6_is_enabled_for_an_ipv6_address() {
 }
 
 #[test]
-fn default_route_is_added_beside_another() {
+fn default_route_is_added_before_another() {
     let mut node = two_links("kernel-route");
     node.must(&add("10.56.217.7/24"));
     let step = Step::AddRoute { at: pod("net3"), route: route("0.0.0.0/0", Some("10.56.217.1")) };
     node.must(&step);
     let shown = node.ip("route show default");
     let lines: Vec<&str> = shown.lines().map(str::trim).collect();
-    assert_eq!(lines, ["default via 10.244.0.1 dev eth0", "default via 10.56.217.1 dev net3"]);
+    assert_eq!(lines, ["default via 10.56.217.1 dev net3", "default via 10.244.0.1 dev eth0"]);
     let routes = node.routes(&pod("net3")).unwrap();
     let found = routes.iter().find(|route| route.destination.prefix_len() == 0).unwrap();
     assert_eq!(found.gateway, Some("10.56.217.1".parse().unwrap()));
