@@ -167,30 +167,16 @@ impl NetnsHandle {
     }
 
     pub(crate) fn routes(&mut self, name: &LinkName) -> Result<Vec<Route>> {
-        let mut routes = Vec::new();
-        for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
-            routes.extend(self.routes_of_family(name, any, netlink::read_route)?);
-        }
-        Ok(routes)
-    }
-
-    /// Returns the IPv6 routes through a link that have next hops through other links too.
-    pub(crate) fn shared_routes(&mut self, name: &LinkName) -> Result<Vec<Route>> {
-        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        self.routes_of_family(name, any, netlink::read_shared_route)
-    }
-
-    fn routes_of_family(
-        &mut self,
-        name: &LinkName,
-        any: IpAddr,
-        read: fn(&[u8], u32) -> Option<Route>,
-    ) -> Result<Vec<Route>> {
         let index = self.index(name)?;
         let action = format_args!("list the routes through {name}");
-        let request = netlink::routes_of(index, any);
-        let shown = self.socket()?.dump(&action, &request, |payload| read(payload, index));
-        shown.map_err(|error| self.forget_if_gone(name, error))
+        let read = |payload: &[u8]| netlink::read_route(payload, index);
+        let mut routes = Vec::new();
+        for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+            let request = netlink::routes_of(index, any);
+            let shown = self.socket()?.dump(&action, &request, read);
+            routes.extend(shown.map_err(|error| self.forget_if_gone(name, error))?);
+        }
+        Ok(routes)
     }
 
     /// Turns settings of links on (true) or off, as far as there are such settings and they may be written.

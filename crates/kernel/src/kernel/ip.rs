@@ -34,12 +34,6 @@ impl Kernel {
         self.handle(at.netns)?.routes(&at.name)
     }
 
-    /// Returns the IPv6 routes through a link that the kernel has joined with routes of other links to the
-    /// same destination: traffic is shared between them.
-    pub fn shared_routes(&mut self, at: &LinkRef) -> Result<Vec<Route>> {
-        self.handle(at.netns)?.shared_routes(&at.name)
-    }
-
     /// Waits until none of these addresses of a link is tentative, for at most `timeout`. An address that
     /// another host has is an error.
     pub fn wait_for_dad(

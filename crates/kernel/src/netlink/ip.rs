@@ -224,15 +224,6 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     Some(route)
 }
 
-/// Reads what [`read_route`] does, if the route has a next hop through another link as well.
-pub(crate) fn read_shared_route(payload: &[u8], index: u32) -> Option<Route> {
-    let is_shared = RouteMessage::parse(payload).ok()?.attributes.iter().any(|attribute| {
-        let RouteAttribute::MultiPath(hops) = attribute else { return false };
-        hops.iter().any(|hop| hop.interface_index != index)
-    });
-    read_route(payload, index).filter(|_| is_shared)
-}
-
 fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
     match attribute {
         RouteAttribute::Gateway(address) => ip(address),

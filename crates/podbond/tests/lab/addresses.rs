@@ -237,7 +237,7 @@ fn default_route_takes_precedence_and_metrics_decide() {
 
 /// Promise: default-route-wins
 #[test]
-fn ipv6_default_routes_of_one_metric_share_traffic_and_are_reported() {
+fn ipv6_default_routes_of_one_metric_share_traffic() {
     let netns = with_eth0("route-shared");
     let before = netns.ip("-6 route show default");
     let (ipam, config) = (Ipam::answering(&answer(&json!([{"dst": "::/0"}]))), fixed("1.1.0"));
