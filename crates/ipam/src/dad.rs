@@ -33,8 +33,8 @@ impl Ipam<'_> {
     /// Makes the addresses of a lease known and returns the pod's link as it is then: a bond may take another
     /// port's address while it waits for its carrier.
     ///
-    /// Detection of duplicates is waited for first. Then neighbours are told once the link has carrier, waiting 200 ms at
-    /// most; a failure of that is ignored, since they learn the addresses without it, later.
+    /// Detection of duplicates is waited for first. Then neighbours are told once the link has carrier,
+    /// waiting 200 ms at most; a failure of that is ignored, since they learn the addresses without it, later.
     pub fn settle(
         &self,
         kernel: &mut Kernel,
