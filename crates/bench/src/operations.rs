@@ -79,7 +79,7 @@ link set net3 up
 
 const BOND_ADD_ADDRESS: &str = "\
 address add 10.56.217.2/24 broadcast + dev net3
-route append default via 10.56.217.1 dev net3
+route prepend default via 10.56.217.1 dev net3
 ";
 
 /// The ports of a bond that is deleted are closed by that.
@@ -111,30 +111,36 @@ link set pf0v0 netns bench-sriov name net1
 
 const SRIOV_ADD_POD: &str = "link set net1 up\n";
 
-/// `1` is the process whose namespace is the node's.
-const SRIOV_DEL_POD: &str = "\
-link set net1 down
-link set net1 netns 1 name pf0v0
-";
+const SRIOV_DEL: &str = "link set pf0 vf 0 vlan 0 spoofchk on trust off\n";
 
-const SRIOV_DEL_NODE: &str = "link set pf0 vf 0 vlan 0 spoofchk on trust off\n";
+/// Returns a shell that has the driver make the links of VFs anew, on the node, gives each its name there,
+/// then runs commands of iproute2. A link that is moved back would keep what a pod has done to it.
+fn renew_vfs(vfs: &[(&str, &str)], commands: &str) -> Process {
+    let renew = |(pci, name): &(&str, &str)| {
+        format!(
+            "echo {pci} >/sys/bus/pci/drivers/igbvf/unbind; \
+             echo {pci} >/sys/bus/pci/drivers/igbvf/bind; \
+             set -- /sys/bus/pci/devices/{pci}/net/*; echo link set ${{1##*/}} name {name};"
+        )
+    };
+    let renewed = vfs.iter().map(renew).collect::<Vec<_>>().join(" ");
+    let script = format!("{{ {renewed} printf '{commands}'; }} | ip -batch -");
+    Process::new("/usr/bin/dash").arguments(["-c", &script])
+}
 
-/// Moves a VF into a pod, with a VLAN, trusted and without spoof checking, and back.
+/// Moves a VF into a pod, with a VLAN, trusted and without spoof checking, and takes it back as new.
 pub(crate) fn sriov(peers: &[Peer], directory: &Path) -> Result<Operation, Error> {
-    let pod = Some(SRIOV_NETNS);
+    let (pod, vf) = (Some(SRIOV_NETNS), vf_pci("pf0", 0)?);
     let floor = Subject {
         name: FLOOR.to_owned(),
         add: vec![
             ip_batch("sriov-add-node", None, SRIOV_ADD_NODE, directory)?,
             ip_batch("sriov-add-pod", pod, SRIOV_ADD_POD, directory)?,
         ],
-        del: vec![
-            ip_batch("sriov-del-pod", pod, SRIOV_DEL_POD, directory)?,
-            ip_batch("sriov-del-node", None, SRIOV_DEL_NODE, directory)?,
-        ],
+        del: vec![renew_vfs(&[(&vf, "pf0v0")], SRIOV_DEL)],
     };
     let config = json!({
-        "type": "sriov", "cniVersion": "1.0.0", "name": "sriovnet1", "deviceID": vf_pci("pf0", 0)?,
+        "type": "sriov", "cniVersion": "1.0.0", "name": "sriovnet1", "deviceID": vf,
         "vlan": 100, "spoofchk": "off", "trust": "on",
     });
     let mut subjects = vec![floor];
@@ -180,28 +186,28 @@ link set net0 master net2
 link set net1 master net2
 link set net2 up
 address add 10.56.217.2/24 broadcast + dev net2
-route append default via 10.56.217.1 dev net2
+route prepend default via 10.56.217.1 dev net2
 ";
 
-const CHAIN_DEL: &str = "\
-link del net2
-link set net0 netns 1 name pf0v0
-link set net1 netns 1 name pf1v0
-";
+const CHAIN_DEL: &str = "link del net2\n";
 
 /// Attaches the documented pod, two VFs of two PFs and a bond with an address, by one call of a
 /// meta-plugin. The first network gets the interface name of the call, the others net1 and net2.
 pub(crate) fn chain(peers: &[Peer], directory: &Path) -> Result<Operation, Error> {
     let pod = Some(CHAIN_NETNS);
+    let (vf0, vf1) = (vf_pci("pf0", 0)?, vf_pci("pf1", 0)?);
     let floor = Subject {
         name: FLOOR.to_owned(),
         add: vec![
             ip_batch("chain-add-node", None, CHAIN_ADD_NODE, directory)?,
             ip_batch("chain-add-pod", pod, CHAIN_ADD_POD, directory)?,
         ],
-        del: vec![ip_batch("chain-del-pod", pod, CHAIN_DEL, directory)?],
+        del: vec![
+            ip_batch("chain-del-pod", pod, CHAIN_DEL, directory)?,
+            renew_vfs(&[(&vf0, "pf0v0"), (&vf1, "pf1v0")], ""),
+        ],
     };
-    let vfs = [("sriovnet1", vf_pci("pf0", 0)?), ("sriovnet2", vf_pci("pf1", 0)?)];
+    let vfs = [("sriovnet1", vf0), ("sriovnet2", vf1)];
     let [first, second] = vfs.map(|(name, pci)| {
         json!({
             "type": "sriov", "cniVersion": "0.3.1", "name": name,
