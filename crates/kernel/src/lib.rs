@@ -51,7 +51,7 @@ pub use netlink::measuring;
 pub use netns::{NamedNetns, enter};
 pub use netns_identity::{NetnsIdentity, NetnsState};
 pub use pci::{USERSPACE_DRIVERS, is_userspace_driver};
-pub use route::Route;
+pub use route::{JoinedRoute, Route};
 pub use speed::{Duplex, Speed};
 pub use step::{NewBond, NewVlan, Step};
 pub use sysfs::Sysfs;

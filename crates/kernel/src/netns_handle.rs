@@ -179,6 +179,16 @@ impl NetnsHandle {
         Ok(routes)
     }
 
+    /// Returns the IPv6 routes through a link that leave through other links too, with those links' indices.
+    pub(crate) fn joined_routes(&mut self, name: &LinkName) -> Result<Vec<(Route, Vec<u32>)>> {
+        let index = self.index(name)?;
+        let action = format_args!("list the routes through {name}");
+        let read = |payload: &[u8]| netlink::read_joined_route(payload, index);
+        let request = netlink::routes_of(index, IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let shown = self.socket()?.dump(&action, &request, read);
+        shown.map_err(|error| self.forget_if_gone(name, error))
+    }
+
     /// Turns settings of links on (true) or off, as far as there are such settings and they may be written.
     pub(crate) fn try_sysctls(&self, settings: &[(&str, LinkSysctl, bool)]) {
         let _ = netns::within(self.namespace(), || {

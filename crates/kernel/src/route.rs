@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use podbond_names::LinkName;
 use serde::{Deserialize, Serialize};
 
 /// One route of a CNI result, as `RTM_NEWROUTE` takes it.
@@ -33,6 +34,15 @@ pub struct Route {
     /// route has that is added by hand. No result asks for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<u8>,
+}
+
+/// An IPv6 route through a link that the kernel has joined with others into one with several next hops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedRoute {
+    /// The part of it that leaves through the link.
+    pub route: Route,
+    /// The other links that it leaves through.
+    pub others: Vec<LinkName>,
 }
 
 /// `RT_TABLE_MAIN`

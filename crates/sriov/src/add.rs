@@ -5,8 +5,10 @@ mod previous_holder;
 
 use std::path::Path;
 
-use podbond_cni::{CniResult, Delegates, Failure, Interface, Request};
-use podbond_ipam::{Addresses, Ipam, NotAttached, attach};
+use podbond_cni::{CniResult, Command, Delegates, Failure, Interface, Request};
+use podbond_ipam::{
+    Addresses, Ipam, NotAttached, ROUTE_JOINED, ROUTE_JOINED_REMEDY, attach, joined_routes_of_lease,
+};
 use podbond_kernel::{Kernel, NetnsIdentity, Vf};
 use podbond_names::{Mac, PciAddress};
 use podbond_record::{Begun, LinkPart, Record};
@@ -130,6 +132,13 @@ fn answer(
         Interface { mac: given, ..ipam.interface(None) }
     } else {
         let link = ipam.settle(kernel, lease.as_ref())?;
+        let joined = joined_routes_of_lease(kernel, ifname, lease.as_ref())
+            .map_err(|error| podbond_ipam::failure(&conf.name, &error))?;
+        for reason in joined {
+            let what =
+                format!("interface {ifname}: {reason}: {ROUTE_JOINED_REMEDY} ({ROUTE_JOINED})");
+            ipam.delegates.warn(Command::Add, ipam.request, "warning", &what);
+        }
         ipam.interface(link.as_ref())
     };
     interface.pci_id = Some(vf.pci.to_string());

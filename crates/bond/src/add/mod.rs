@@ -6,7 +6,7 @@ pub(crate) mod observe;
 pub(crate) mod plan;
 
 use podbond_cni::{CniResult, Command, Delegates, Failure, Request};
-use podbond_ipam::{Addresses, Ipam, NotAttached, attach};
+use podbond_ipam::{Addresses, Ipam, NotAttached, attach, joined_routes_of_lease};
 use podbond_kernel::{Error as KernelError, Kernel};
 use podbond_record::Records;
 
@@ -14,6 +14,7 @@ use self::observe::{Prepared, observe_and_plan};
 use crate::config::Config;
 use crate::del;
 use crate::error::Error;
+use crate::finding::{Finding, Object, kind};
 
 /// Makes the bond of a configuration in the pod that `kernel` has open, and asks for its lease.
 /// When anything fails, all is as it was, or the record tells DEL what is not.
@@ -61,6 +62,14 @@ fn answer(
     lease: Option<CniResult>,
 ) -> Result<CniResult, Failure> {
     let link = ipam.settle(kernel, lease.as_ref())?;
+    let Ipam { request, delegates } = ipam;
+    let joined = joined_routes_of_lease(kernel, &request.ifname, lease.as_ref())
+        .map_err(|error| podbond_ipam::failure(&request.config.name, &error))?;
+    for reason in joined {
+        let object = Object::Interface(request.ifname.clone());
+        let finding = Finding::new(&kind::ROUTE_JOINED, object, reason);
+        delegates.warn(Command::Add, request, finding.severity.as_str(), &finding);
+    }
     let mut own = lease.unwrap_or_default();
     own.dns = config.dns.clone().or(own.dns);
     Ok(ipam.result(Some(own), ipam.interface(link.as_ref())))

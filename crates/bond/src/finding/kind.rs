@@ -1,6 +1,8 @@
 //! The kinds of findings: code, severity, meaning and remedy. `cargo xtask docs` makes docs/findings.md of
 //! it.
 
+use podbond_ipam::ROUTE_JOINED_REMEDY;
+
 use super::severity::Severity;
 
 /// A kind of finding.
@@ -17,7 +19,7 @@ pub struct Kind {
 }
 
 macro_rules! kinds {
-    ($($name:ident: $code:literal, $severity:ident, $what:literal, $remedy:literal;)*) => {
+    ($($name:ident: $code:literal, $severity:ident, $what:literal, $remedy:expr;)*) => {
         $(#[doc = concat!("`", $code, "`.")]
         pub static $name: Kind =
             Kind { code: $code, severity: Severity::$severity, what: $what, remedy: $remedy };)*
@@ -127,6 +129,12 @@ kinds! {
         "The driver takes this option in any mode and does not use it in this one. `\"strict\": true` \
          refuses it.",
         "leave it out, or change the mode";
+    ROUTE_JOINED: "route-joined", Warning,
+        "An IPv6 route of a bond or VF has the destination and metric of a route through another link, as \
+         `::/0` beside eth0's. The kernel makes one route of them, with several next hops, and sends \
+         each flow through one of the links; it does so with the plugins replaced too. An IPv4 route \
+         takes precedence over the older one instead.",
+        ROUTE_JOINED_REMEDY;
     NO_VETH: "bandwidth-without-veth", Error,
         "The reference plugin bandwidth stands with rates behind a bond or a VF. It shapes the node's \
          end of a veth pair, finds none, and refuses.",
@@ -171,6 +179,11 @@ mod tests {
             assert!(TABLE[..place].iter().all(|other| other.code != kind.code), "{}", kind.code);
             assert!(kind.code.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", kind.code);
         }
+    }
+
+    #[test]
+    fn vf_and_bond_report_joined_routes_alike() {
+        assert_eq!(ROUTE_JOINED.code, podbond_ipam::ROUTE_JOINED);
     }
 
     #[test]

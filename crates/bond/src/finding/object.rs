@@ -17,6 +17,8 @@ pub enum Object {
     Card(String),
     /// The bond.
     Bond(LinkName),
+    /// An attachment's interface in its pod.
+    Interface(LinkName),
     /// A pod.
     Pod(String),
     /// A VF, by its PCI address.
@@ -38,6 +40,7 @@ impl Object {
             Self::Pf(_) => "pf",
             Self::Card(_) => "card",
             Self::Bond(_) => "bond",
+            Self::Interface(_) => "interface",
             Self::Pod(_) => "pod",
             Self::Vf(_) => "vf",
             Self::Lease(_) => "lease",
@@ -57,7 +60,7 @@ impl Object {
             | Self::Vf(name)
             | Self::Lease(name)
             | Self::File(name) => vec![name.clone()],
-            Self::Bond(name) => vec![name.to_string()],
+            Self::Bond(name) | Self::Interface(name) => vec![name.to_string()],
             Self::Kernel => Vec::new(),
         }
     }
@@ -72,6 +75,7 @@ impl fmt::Display for Object {
             Self::Pf(name) => write!(f, "PF {name}"),
             Self::Card(slot) => write!(f, "card {slot}"),
             Self::Bond(name) => write!(f, "bond {name}"),
+            Self::Interface(name) => write!(f, "interface {name}"),
             Self::Pod(name) => write!(f, "pod {name}"),
             Self::Vf(pci) => write!(f, "VF {pci}"),
             Self::Lease(whose) => write!(f, "lease of {whose}"),

@@ -8,7 +8,9 @@ use rustix::io::Errno;
 
 use super::Kernel;
 use crate::netlink::{self, NLM_F_CREATE, NLM_F_EXCL};
-use crate::{AddressState, Dad, DadOutcome, Error, LinkRef, LinkSysctl, Result, Route, Step};
+use crate::{
+    AddressState, Dad, DadOutcome, Error, JoinedRoute, LinkRef, LinkSysctl, Result, Route, Step,
+};
 
 /// The smallest MTU of a link that carries IPv6, in bytes (RFC 8200, section 5).
 const IPV6_MIN_MTU: u32 = 1280;
@@ -32,6 +34,20 @@ impl Kernel {
     /// the metric that the kernel gave them, 1024 where none was wanted.
     pub fn routes(&mut self, at: &LinkRef) -> Result<Vec<Route>> {
         self.handle(at.netns)?.routes(&at.name)
+    }
+
+    /// Returns the IPv6 routes through a link that the kernel has joined with routes through others: of one
+    /// destination and metric it makes one route, and sends each flow through one of its links.
+    pub fn joined_routes(&mut self, at: &LinkRef) -> Result<Vec<JoinedRoute>> {
+        let mut joined = Vec::new();
+        for (route, indices) in self.handle(at.netns)?.joined_routes(&at.name)? {
+            let mut others = Vec::new();
+            for index in indices {
+                others.extend(self.link_by_index(at.netns, index)?.map(|link| link.name));
+            }
+            joined.push(JoinedRoute { route, others });
+        }
+        Ok(joined)
     }
 
     /// Waits until none of these addresses of a link is tentative, for at most `timeout`. An address that

@@ -3,7 +3,7 @@
 use netlink_packet_core::{Emitable, NetlinkBuffer};
 
 use super::response::{Exchange, HEADER_BYTES};
-use super::{Message, read_address, read_link, read_route, read_vfs, set_vf};
+use super::{Message, read_address, read_joined_route, read_link, read_route, read_vfs, set_vf};
 use crate::VfSettings;
 
 /// The index of the link that the questions are about.
@@ -34,6 +34,7 @@ fn object(payload: &[u8]) {
     let _ = read_link(payload);
     let _ = read_address(payload, INDEX);
     let _ = read_route(payload, INDEX);
+    let _ = read_joined_route(payload, INDEX);
     for (index, settings) in read_vfs(payload, |_| true) {
         check_round_trip(index, &settings);
     }

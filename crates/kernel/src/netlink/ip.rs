@@ -224,6 +224,20 @@ pub(crate) fn read_route(payload: &[u8], index: u32) -> Option<Route> {
     Some(route)
 }
 
+/// Reads an `RTM_NEWROUTE` as [`read_route`] does, if the route leaves through other links too. Returns it
+/// with the indices of those.
+pub(crate) fn read_joined_route(payload: &[u8], index: u32) -> Option<(Route, Vec<u32>)> {
+    let route = read_route(payload, index)?;
+    let message = RouteMessage::parse(payload).ok()?;
+    let hops = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops.iter().map(|hop| hop.interface_index)),
+        _ => None,
+    });
+    let mut others: Vec<u32> = hops.flatten().filter(|other| *other != index).collect();
+    others.dedup();
+    (!others.is_empty()).then_some((route, others))
+}
+
 fn gateway(attribute: &RouteAttribute) -> Option<IpAddr> {
     match attribute {
         RouteAttribute::Gateway(address) => ip(address),
@@ -243,6 +257,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use netlink_packet_core::Emitable;
+    use netlink_packet_route::route::RouteNextHop;
 
     use super::*;
 
@@ -328,6 +343,38 @@ mod tests {
         assert_eq!(by(&format!(r#"{v4},"protocol":4,"priority":7}}"#)), RouteProtocol::Static);
         assert_eq!(by(&format!("{v6}}}")), RouteProtocol::Boot);
         assert_eq!(by(&format!(r#"{v6},"protocol":9,"priority":7}}"#)), RouteProtocol::Unspec);
+    }
+
+    #[test]
+    fn route_of_several_links_is_joined() {
+        let wanted = Route {
+            destination: "::/0".parse().unwrap(),
+            gateway: "fd00::1".parse().ok(),
+            priority: Some(1024),
+            ..serde_json::from_str(r#"{"destination":"::/0"}"#).unwrap()
+        };
+        let mut message = route(4, &wanted);
+        assert_eq!(read_joined_route(&emit(&message), 4), None);
+        message.attributes.retain(|attribute| {
+            !matches!(attribute, RouteAttribute::Oif(_) | RouteAttribute::Gateway(_))
+        });
+        let hop = |index, gateway: &str| {
+            let mut hop = RouteNextHop::default();
+            hop.interface_index = index;
+            let gateway: IpAddr = gateway.parse().unwrap();
+            hop.attributes = vec![RouteAttribute::Gateway(gateway.into())];
+            hop
+        };
+        let hops = vec![hop(9, "fd01::1"), hop(4, "fd00::1"), hop(4, "fd00::2")];
+        message.attributes.push(RouteAttribute::MultiPath(hops));
+        let payload = emit(&message);
+        let (route, others) = read_joined_route(&payload, 4).unwrap();
+        assert_eq!(
+            (route.destination, route.gateway, others),
+            (wanted.destination, wanted.gateway, vec![9])
+        );
+        assert_eq!(read_joined_route(&payload, 9).unwrap().1, [4]);
+        assert_eq!(read_joined_route(&payload, 5), None);
     }
 
     #[test]

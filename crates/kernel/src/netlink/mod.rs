@@ -18,8 +18,8 @@ mod vlan;
 
 pub(crate) use codec::{Attribute, Message};
 pub(crate) use ip::{
-    addresses_of, new_address, new_route, read_address, read_route, remove_address, remove_route,
-    routes_of,
+    addresses_of, new_address, new_route, read_address, read_joined_route, read_route,
+    remove_address, remove_route, routes_of,
 };
 pub(crate) use link::{
     Detail, LinkQuery, add_altname, add_bond, add_vlan, all_links, drop_altname, get_link,

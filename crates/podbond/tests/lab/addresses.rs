@@ -235,7 +235,7 @@ fn default_route_takes_precedence_and_metrics_decide() {
     assert_eq!(defaults(), before);
 }
 
-/// Promise: default-route-wins
+/// Promise: default-route-wins, joined-route-reported
 #[test]
 fn ipv6_default_routes_of_one_metric_share_traffic() {
     let netns = with_eth0("route-shared");
@@ -245,9 +245,17 @@ fn ipv6_default_routes_of_one_metric_share_traffic() {
     let shown = netns.ip("-6 route show default");
     assert!(shown.contains("nexthop via fd00:88::1 dev eth0"), "{shown}");
     assert!(shown.contains("nexthop via fd00:56::1 dev bond0"), "{shown}");
+    let doctor = || {
+        let printed = String::from_utf8(crate::node::podbond(&["doctor"]).stdout).unwrap();
+        printed.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let text = doctor();
+    let reason = "its route to ::/0 has the metric of that through eth0";
+    assert!(text.contains(reason) && text.contains("(route-joined)"), "{text}");
     ipam.run("CHECK", &netns, &config).unwrap();
     ipam.run("DEL", &netns, &config).unwrap();
     assert_eq!(netns.ip("-6 route show default"), before);
+    assert!(!doctor().contains("route-joined"));
 }
 
 /// `0.0.0.0` is how some write that a route has no gateway; `::` the kernel refuses.

@@ -8,6 +8,7 @@ use podbond_bond::{
 };
 use podbond_cni::{Args, NetConf};
 use podbond_inventory::{Holders, Occupant};
+use podbond_ipam::joined_routes;
 use podbond_kernel::{Kernel, Link, NetnsState, Sysfs, View};
 use podbond_names::LinkName;
 use podbond_record::{Holder, Record, State};
@@ -83,6 +84,15 @@ impl Bonds {
             let mut view = View { pod: links.clone(), ..node.clone() };
             let around = Bond::default().surroundings(&mut kernel, &config, &mut view)?;
             self.of_pods.push(PodBond { place, config, view, around });
+        }
+        for record in pod.records.iter().filter(|record| record.state == State::Active) {
+            let of_ours = ["bond", "sriov"].iter().any(|plugin| record.is_of(plugin));
+            if of_ours {
+                let joined = joined_routes(&mut kernel, &record.ifname)?.into_iter();
+                let object = || Object::Interface(record.ifname.clone());
+                let found = joined.map(|why| Finding::new(&kind::ROUTE_JOINED, object(), why));
+                self.add_findings(&place(&pod.name, &record.ifname), found.collect());
+            }
         }
         for (bond, conf) in recorded_bonds(&pod.records) {
             let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
