@@ -1,56 +1,141 @@
 //! CHECK: every difference between a bond and what its ADD made, and the IPAM plugin's CHECK.
 
+use std::collections::BTreeMap;
 use std::iter::once;
 
 use podbond_cni::{Args, CniResult, Delegates, NetConf, Request};
 use podbond_ipam::Observed;
 use podbond_kernel::bond::OptionMismatch;
 use podbond_kernel::{
-    BondMode, BondOptions, FailOverMac, Kernel, Link, LinkRef, LinkState, Netns, View, VlanTag,
+    BondMode, BondOptions, FailOverMac, Kernel, Link, LinkRef, LinkState, Netns, PortOptions,
+    PortRole, Step, View, VlanTag,
 };
-use podbond_names::LinkName;
+use podbond_names::{LinkName, Mac};
+use podbond_record::{Record, Records, Stored};
 
 use crate::Error;
 use crate::config::Config;
 use crate::pod_links::{open_pod, read_pod_links};
+use crate::record::BondRecord;
 
 /// Compares the bond and the lease of an attachment with its ADD.
-pub(crate) fn check(request: &Request, delegates: &Delegates<'_>) -> Result<(), Error> {
+pub(crate) fn check(
+    request: &Request,
+    delegates: &Delegates<'_>,
+    records: &Records,
+) -> Result<(), Error> {
     let mut kernel = open_pod(request)?;
-    let differences = compare(&mut kernel, &request.config, &request.args, &request.ifname)?;
+    let record = match records.read(&request.attachment())? {
+        Stored::Whole(record) => Some(record),
+        Stored::Missing | Stored::Unreadable(_) => None,
+    };
+    let (conf, args) = (&request.config, &request.args);
+    let differences = compare(&mut kernel, conf, args, &request.ifname, record.as_deref())?;
     Ok(podbond_ipam::check(request, delegates, differences)?)
 }
 
-/// Returns every difference between the bond `ifname` of the pod and what its ADD made of a
-/// configuration, whose result is its `prevResult`; none when all is well.
+/// Returns every difference between the bond `ifname` of the pod and what its ADD made, whose result is
+/// the configuration's `prevResult`; none when all is well. What ADD made is in the record: the defaults
+/// may have been others then. Without one, the configuration tells.
 pub fn compare(
     kernel: &mut Kernel,
     conf: &NetConf,
     args: &Args,
     ifname: &LinkName,
+    record: Option<&Record>,
 ) -> Result<Vec<String>, Error> {
-    let config = Config::parse(conf, args)?;
-    let view = observe(kernel, &config, ifname)?;
+    let made = match record.and_then(BondRecord::read).and_then(|bond| Made::recorded(&bond)) {
+        Some(made) => made,
+        None => Made::configured(Config::parse(conf, args)?, ifname),
+    };
+    let view = observe(kernel, &made, ifname)?;
     let observed = Observed::on(kernel, &LinkRef::pod(ifname.clone()))?;
     let expected = conf.prev_result.clone().unwrap_or_default();
-    Ok(differences(&config, ifname, &view, &expected, &observed))
+    Ok(differences(&made, ifname, &view, &expected, &observed))
+}
+
+/// What ADD has made.
+#[derive(Debug, Clone, PartialEq)]
+struct Made {
+    /// The bond's name.
+    bond: LinkName,
+    options: BondOptions,
+    /// The bond's own address; none where the driver chose it.
+    mac: Option<Mac>,
+    /// Bytes; none where the configuration alone is known, and gives none.
+    mtu: Option<u32>,
+    /// The tag of the VLAN interface on the bond.
+    vlan: Option<VlanTag>,
+    ports: Vec<LinkName>,
+    port_options: BTreeMap<LinkName, PortOptions>,
+    primary: Option<LinkName>,
+}
+
+impl Made {
+    /// Returns what the steps of an ADD have made; none where they make no bond.
+    fn recorded(record: &BondRecord) -> Option<Self> {
+        let new = record.steps.iter().find_map(|step| match step {
+            Step::AddBond(new) => Some(new.clone()),
+            _ => None,
+        })?;
+        let mut made = Self {
+            bond: new.at.name,
+            options: new.options,
+            mac: new.mac,
+            mtu: Some(new.mtu),
+            vlan: None,
+            ports: Vec::new(),
+            port_options: BTreeMap::new(),
+            primary: None,
+        };
+        for step in &record.steps {
+            match step {
+                Step::Enslave { port, .. } => made.ports.push(port.name.clone()),
+                Step::SetPort { port, to, .. } => {
+                    made.port_options.insert(port.name.clone(), to.clone());
+                }
+                Step::SetPortRole { role: PortRole::Primary, to, .. } => {
+                    made.primary.clone_from(to);
+                }
+                Step::AddVlan(vlan) => made.vlan = Some(vlan.tag),
+                _ => {}
+            }
+        }
+        Some(made)
+    }
+
+    /// Returns what an ADD of today makes of a configuration.
+    fn configured(config: Config, ifname: &LinkName) -> Self {
+        Self {
+            bond: config.bond_name(ifname),
+            options: config.options,
+            mac: config.mac,
+            mtu: config.mtu,
+            vlan: config.vlan,
+            ports: config.ports,
+            port_options: config.port_options,
+            primary: config.primary,
+        }
+    }
+
+    /// Returns whether the bond has its active port's address, which changes.
+    fn follows_active_port(&self) -> bool {
+        self.options.mode == BondMode::ActiveBackup
+            && self.options.fail_over_mac() == Some(FailOverMac::Active)
+    }
 }
 
 /// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were
 /// asked for, and all that the bond has, which may have any name.
-fn observe(
-    kernel: &mut Kernel,
-    config: &Config,
-    ifname: &LinkName,
-) -> podbond_kernel::Result<View> {
-    let bond = config.bond_name(ifname);
+fn observe(kernel: &mut Kernel, made: &Made, ifname: &LinkName) -> podbond_kernel::Result<View> {
     let mut view = View::default();
-    read_pod_links(kernel, config.interfaces(ifname), &mut view)?;
-    if let Some(bond) = view.link(Netns::Pod, &bond) {
+    let below = Some(made.bond.clone()).filter(|bond| bond != ifname);
+    read_pod_links(kernel, once(ifname.clone()).chain(below), &mut view)?;
+    if let Some(bond) = view.link(Netns::Pod, &made.bond) {
         let ports = kernel.ports(Netns::Pod, bond.index)?;
         view.pod.extend(ports);
     }
-    for name in &config.ports {
+    for name in &made.ports {
         if view.link(Netns::Pod, name).is_none() {
             read_pod_links(kernel, [name.clone()], &mut view)?;
         }
@@ -58,48 +143,70 @@ fn observe(
     Ok(view)
 }
 
-/// Returns every difference between the bond that the configuration and the result of its ADD
-/// describe, and what is there. Pure.
+/// Returns every difference between the bond that ADD has made, or that a later plugin of the chain has
+/// left by its result, and what is there. Pure.
 ///
 /// Carrier is not compared: a bond that is waiting for its links is as it was asked to be.
 fn differences(
-    config: &Config,
+    made: &Made,
     ifname: &LinkName,
     view: &View,
     expected: &CniResult,
     observed: &Observed,
 ) -> Vec<String> {
-    let bond = config.bond_name(ifname);
-    let Some(link) = view.link(Netns::Pod, &bond) else {
-        return once(format!("{bond} is gone")).chain(ports_gone(config, view)).collect();
+    let bond = &made.bond;
+    let Some(link) = view.link(Netns::Pod, bond) else {
+        return once(format!("{bond} is gone")).chain(ports_gone(made, view)).collect();
     };
     let Some(options) = &link.bond else {
-        return once(format!("{bond} is no bond")).chain(ports_gone(config, view)).collect();
+        return once(format!("{bond} is no bond")).chain(ports_gone(made, view)).collect();
     };
-    let mut differences = option_differences(&config.options, options);
-    differences.extend(primary_difference(config, options, view));
-    differences.extend(link_differences(config, link, expected));
-    differences.extend(mac_difference(config, ifname, view, link, expected));
-    if let Some(tag) = config.vlan {
-        differences.extend(vlan_differences(config, ifname, tag, link, view, expected));
-    }
-    for name in &config.ports {
-        differences.extend(port_differences(config, name, link, view));
+    let mut differences = option_differences(&made.options, options);
+    differences.extend(primary_difference(made, options, view));
+    differences.extend(match made.vlan {
+        Some(tag) => {
+            let below = Changeable { mac: made.mac, mtu: made.mtu };
+            let mut differences = link_differences(link, &below);
+            let answered = Changeable::answered(ifname, made, expected);
+            differences.extend(vlan_differences(ifname, tag, link, view, &answered));
+            differences
+        }
+        None => link_differences(link, &Changeable::answered(ifname, made, expected)),
+    });
+    for name in &made.ports {
+        differences.extend(port_differences(made, name, link, view));
     }
     let others = view.pod.iter().filter(|other| other.master == Some(link.index));
-    let others = others.filter(|other| !config.ports.contains(&other.name));
+    let others = others.filter(|other| !made.ports.contains(&other.name));
     differences
         .extend(others.map(|other| format!("{} is a port of {bond}, not asked for", other.name)));
     differences.extend(observed.differences(ifname, expected));
     differences
 }
 
-fn ports_gone(config: &Config, view: &View) -> impl Iterator<Item = String> {
-    let gone = config.ports.iter().filter(|name| view.link(Netns::Pod, name).is_none());
+/// What a plugin that follows in a chain may change of a link, and says in its result; what is absent is
+/// not compared.
+struct Changeable {
+    mac: Option<Mac>,
+    mtu: Option<u32>,
+}
+
+impl Changeable {
+    /// Returns what a result tells of the attachment's interface. Before version 1.1.0 it tells no MTU, so
+    /// that a later plugin's cannot be distinguished.
+    fn answered(ifname: &LinkName, made: &Made, expected: &CniResult) -> Self {
+        let answered = expected.interfaces.iter().find(|it| it.name == *ifname);
+        let mac = answered.and_then(|it| it.mac).filter(|_| !made.follows_active_port());
+        Self { mac, mtu: answered.and_then(|it| it.mtu) }
+    }
+}
+
+fn ports_gone(made: &Made, view: &View) -> impl Iterator<Item = String> {
+    let gone = made.ports.iter().filter(|name| view.link(Netns::Pod, name).is_none());
     gone.map(|name| format!("port {name} is gone"))
 }
 
-fn port_differences(config: &Config, name: &LinkName, bond: &Link, view: &View) -> Vec<String> {
+fn port_differences(made: &Made, name: &LinkName, bond: &Link, view: &View) -> Vec<String> {
     let Some(port) = view.link(Netns::Pod, name) else {
         return vec![format!("port {name} is gone")];
     };
@@ -111,54 +218,30 @@ fn port_differences(config: &Config, name: &LinkName, bond: &Link, view: &View) 
     let mtu = (port.mtu != bond.mtu)
         .then(|| format!("mtu of port {name} is {}, not {} as the bond's", port.mtu, bond.mtu));
     let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
-    let wanted = config.port_options.get(name);
+    let wanted = made.port_options.get(name);
     let unlike = wanted.map(|wanted| wanted.mismatches(&shown)).unwrap_or_default();
     down.into_iter().chain(mtu).chain(option_texts(&format!("{name} "), unlike)).collect()
 }
 
-/// Compares the address that was asked for, or else the one that ADD answered with. A bond with
-/// `fail_over_mac` active has its active port's, which changes.
-fn mac_difference(
-    config: &Config,
-    ifname: &LinkName,
-    view: &View,
-    bond: &Link,
-    expected: &CniResult,
-) -> Option<String> {
-    let link = view.link(Netns::Pod, ifname).unwrap_or(bond);
-    let answered = || expected.interfaces.iter().find(|it| it.name == *ifname)?.mac;
-    let changes = config.options.mode == BondMode::ActiveBackup
-        && config.fail_over_mac() == FailOverMac::Active;
-    let (object, wanted, shown) = match config.mac {
-        Some(wanted) => (&bond.name, wanted, bond.mac),
-        None if changes => return None,
-        None => (&link.name, answered()?, link.mac),
-    };
-    let shown = shown.filter(|shown| *shown != wanted)?;
-    Some(format!("mac of {object} is {shown}, not {wanted}"))
-}
-
 /// Compares what the bond and the VLAN interface on it have in common.
-fn link_differences(
-    config: &Config,
-    link: &Link,
-    expected: &CniResult,
-) -> impl Iterator<Item = String> {
-    let (name, is) = (&link.name, link.mtu);
+fn link_differences(link: &Link, wanted: &Changeable) -> Vec<String> {
+    let name = &link.name;
     let down = (link.state == LinkState::Down).then(|| format!("{name} is down"));
-    // A plugin that follows in the chain may have changed it, and says so in its result.
-    let answered = expected.interfaces.iter().find(|it| it.name == *name).and_then(|it| it.mtu);
-    let mtu = answered.or(config.mtu).filter(|mtu| *mtu != is);
-    down.into_iter().chain(mtu.map(|mtu| format!("mtu of {name} is {is}, not {mtu}")))
+    let mtu = wanted.mtu.filter(|mtu| *mtu != link.mtu);
+    let mtu = mtu.map(|mtu| format!("mtu of {name} is {}, not {mtu}", link.mtu));
+    let mac = wanted.mac.and_then(|wanted| {
+        let shown = link.mac.filter(|shown| *shown != wanted)?;
+        Some(format!("mac of {name} is {shown}, not {wanted}"))
+    });
+    down.into_iter().chain(mtu).chain(mac).collect()
 }
 
 fn vlan_differences(
-    config: &Config,
     ifname: &LinkName,
     tag: VlanTag,
     bond: &Link,
     view: &View,
-    expected: &CniResult,
+    wanted: &Changeable,
 ) -> Vec<String> {
     let Some(link) = view.link(Netns::Pod, ifname) else {
         return vec![format!("{ifname} is gone")];
@@ -168,7 +251,7 @@ fn vlan_differences(
     };
     let tag = (vlan.tag != tag).then(|| format!("{ifname} is {}, not {tag}", vlan.tag));
     let moved = (vlan.lower != bond.index).then(|| format!("{ifname} is not on {}", bond.name));
-    tag.into_iter().chain(moved).chain(link_differences(config, link, expected)).collect()
+    tag.into_iter().chain(moved).chain(link_differences(link, wanted)).collect()
 }
 
 fn option_differences(wanted: &BondOptions, shown: &BondOptions) -> Vec<String> {
@@ -186,8 +269,8 @@ fn option_texts(whose: &str, unlike: Vec<OptionMismatch>) -> impl Iterator<Item 
 }
 
 /// Compares the primary port; the active one is the driver's to choose after each fail-over.
-fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Option<String> {
-    let wanted = config.primary.as_ref()?;
+fn primary_difference(made: &Made, shown: &BondOptions, view: &View) -> Option<String> {
+    let wanted = made.primary.as_ref()?;
     let primary = view.pod.iter().find(|link| Some(link.index) == shown.primary_port);
     let primary = primary.map_or("none", |link| link.name.as_str());
     (primary != wanted.as_str()).then(|| format!("primary is {primary}, not {wanted}"))
@@ -197,7 +280,8 @@ fn primary_difference(config: &Config, shown: &BondOptions, view: &View) -> Opti
 mod tests {
     use podbond_cni::{Args, Interface, NetConf};
     use podbond_kernel::bond::table;
-    use podbond_kernel::{Vlan, VlanProtocol};
+    use podbond_kernel::{NewBond, Vlan, VlanProtocol};
+    use serde_json::json;
 
     use super::*;
 
@@ -234,9 +318,26 @@ mod tests {
         View { pod: ports.into_iter().chain([bond]).collect(), ..View::default() }
     }
 
+    fn made() -> Made {
+        Made::configured(config(), &"net3".parse().unwrap())
+    }
+
+    /// The result of the last plugin of a chain.
+    fn answered(mac: &str, mtu: Option<u32>) -> CniResult {
+        let interface = Interface {
+            name: "net3".parse().unwrap(),
+            mac: mac.parse().ok(),
+            mtu,
+            sandbox: Some("/run/netns/p".to_owned()),
+            socket_path: None,
+            pci_id: None,
+        };
+        CniResult { interfaces: vec![interface], ..CniResult::default() }
+    }
+
     fn differences_of(view: &View) -> Vec<String> {
-        let name = "net3".parse().unwrap();
-        differences(&config(), &name, view, &CniResult::default(), &Observed::default())
+        let (name, answered) = ("net3".parse().unwrap(), answered("", Some(1500)));
+        differences(&made(), &name, view, &answered, &Observed::default())
     }
 
     #[test]
@@ -282,34 +383,104 @@ mod tests {
         );
     }
 
+    /// The bond of a record that another version has made: its defaults were others.
+    ///
+    /// Promise: check-after-upgrade
     #[test]
-    fn mac_of_the_result_is_compared_unless_it_follows_the_active_port() {
-        let answered: CniResult = CniResult {
-            interfaces: vec![Interface {
-                name: "net3".parse().unwrap(),
-                mac: "02:00:00:00:00:01".parse().ok(),
-                mtu: None,
-                sandbox: Some("/run/netns/p".to_owned()),
-                socket_path: None,
-                pci_id: None,
-            }],
-            ..CniResult::default()
+    fn record_is_compared_whatever_the_defaults_are_today() {
+        let step = |value| serde_json::from_value::<Step>(value).unwrap();
+        let at = |name: &str| json!({"netns": "pod", "name": name});
+        let options = BondOptions::new(BondMode::BalanceXor)
+            .with(&table::MIIMON, 250)
+            .with(&table::UPDELAY, 500);
+        let new =
+            NewBond { at: LinkRef::pod("net3".parse().unwrap()), options, mtu: 9000, mac: None };
+        let mut steps = vec![Step::AddBond(new)];
+        steps.extend(
+            ["net1", "net2", "net4"]
+                .map(|port| step(json!({"step": "enslave", "port": at(port), "bond": "net3"}))),
+        );
+        let recorded = Made::recorded(&BondRecord { steps, ports: Vec::new() }).unwrap();
+        let mut view = as_made();
+        view.pod.push(link(5, "net4", Some(4), None));
+        for link in &mut view.pod {
+            link.mtu = 9000;
+        }
+        view.pod[2].bond = Some(recorded.options.clone());
+        let of = |made: &Made, view: &View| {
+            let (name, observed) = ("net3".parse().unwrap(), Observed::default());
+            differences(made, &name, view, &answered("", Some(9000)), &observed)
         };
+        assert_eq!(of(&recorded, &view), [""; 0]);
+        let expected = ["miimon is 250, not 100", "net4 is a port of net3, not asked for"];
+        assert_eq!(of(&made(), &view), expected);
+        view.pod[2].bond = Some(config().options);
+        let of_record = of(&recorded, &view);
+        assert_eq!(of_record[0], "miimon is 100, not 250", "{of_record:?}");
+    }
+
+    #[test]
+    fn all_that_a_record_tells_is_compared() {
+        let text = include_str!("../../record/v1/bond.json");
+        let record: Record = serde_json::from_str(text).unwrap();
+        let data: BondRecord =
+            serde_json::from_value(serde_json::to_value(record.link).unwrap()["data"].clone())
+                .unwrap();
+        let made = Made::recorded(&data).unwrap();
+        assert_eq!((made.mtu, made.vlan, made.follows_active_port()), (Some(1500), None, true));
+        assert_eq!(made.ports, ["net1".parse().unwrap()]);
+        assert_eq!(Made::recorded(&BondRecord::default()), None);
+
+        let conf =
+            br#"{"type": "bond", "cniVersion": "1.0.0", "name": "n", "mode": "active-backup",
+            "linksInContainer": true, "primary": "net2", "vlan": 100, "mac": "02:00:00:00:00:77",
+            "links": [{"name": "net1"}, {"name": "net2", "queueId": 2}]}"#;
+        let config = Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap();
+        let name: LinkName = "net3".parse().unwrap();
+        let ports = View {
+            pod: vec![link(2, "net1", None, None), link(3, "net2", None, None)],
+            ..View::default()
+        };
+        let around = crate::Surroundings::default();
+        let steps = crate::plan(&config, &name, &ports, &around).unwrap().steps;
+        let recorded = Made::recorded(&BondRecord { steps, ports: Vec::new() }).unwrap();
+        let configured = Made::configured(config, &name);
+        assert_eq!(recorded, Made { mtu: Some(1500), ..configured });
+    }
+
+    /// A later plugin of the chain, like tuning, may have changed both, and says so in its result.
+    ///
+    /// Promise: check-after-upgrade
+    #[test]
+    fn mac_and_mtu_are_those_of_the_last_result() {
         let mut view = as_made();
         view.pod[2].mac = "02:00:00:00:00:02".parse().ok();
-        let of = |config: &Config, view: &View| {
+        let of = |made: &Made, view: &View, answered: &CniResult| {
             let name = "net3".parse().unwrap();
-            differences(config, &name, view, &answered, &Observed::default())
+            differences(made, &name, view, answered, &Observed::default())
         };
+        let mine = answered("02:00:00:00:00:01", Some(1500));
         let expected = ["mac of net3 is 02:00:00:00:00:02, not 02:00:00:00:00:01"];
-        assert_eq!(of(&config(), &view), expected);
+        assert_eq!(of(&made(), &view, &mine), expected);
+        // Nobody else can tell whether a later plugin has changed the configured one.
+        let tuned = Made { mac: "02:00:00:00:00:01".parse().ok(), ..made() };
+        assert_eq!(of(&tuned, &view, &answered("02:00:00:00:00:02", None)), [""; 0]);
+        for link in &mut view.pod {
+            link.mtu = 1400;
+        }
+        assert_eq!(of(&made(), &view, &answered("", Some(1400))), [""; 0]);
+        assert_eq!(
+            of(&made(), &view, &answered("", Some(1500))),
+            ["mtu of net3 is 1400, not 1500"]
+        );
+        // Before version 1.1.0 a result tells no MTU.
+        assert_eq!(of(&made(), &view, &answered("", None)), [""; 0]);
+
         let options = BondOptions::new(BondMode::ActiveBackup)
             .with(&table::FAIL_OVER_MAC, FailOverMac::Active);
         view.pod[2].bond = Some(options.clone());
-        assert_eq!(of(&Config { options, ..config() }, &view), [""; 0]);
-        view.pod[2].bond = Some(config().options);
-        view.pod[2].mac = "02:00:00:00:00:01".parse().ok();
-        assert_eq!(of(&config(), &view), [""; 0]);
+        let follows = Made { options, ..made() };
+        assert_eq!(of(&follows, &view, &answered("02:00:00:00:00:01", None)), [""; 0]);
     }
 
     #[test]
@@ -329,9 +500,10 @@ mod tests {
             "mac": "02:00:00:00:00:01", "vlan": 100, "mtu": 1500, "linksInContainer": true,
             "links": [{"name": "net1"}, {"name": "net2"}]}"#;
         let config = Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap();
+        let made = Made::configured(config.clone(), &"net3".parse().unwrap());
         let of = |view: &View| {
             let (name, observed) = ("net3".parse().unwrap(), Observed::default());
-            differences(&config, &name, view, &CniResult::default(), &observed)
+            differences(&made, &name, view, &answered("", Some(1500)), &observed)
         };
         let mut view = as_made();
         view.pod[2].name = "net3-bond".parse().unwrap();

@@ -67,7 +67,8 @@ impl Plugin for Bond {
     }
 
     fn check(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        check::check(request, delegates).map_err(|error| error.into_failure(&request.config.name))
+        check::check(request, delegates, &self.records)
+            .map_err(|error| error.into_failure(&request.config.name))
     }
 
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {

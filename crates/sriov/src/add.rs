@@ -11,11 +11,11 @@ use podbond_ipam::{
 };
 use podbond_kernel::{Kernel, NetnsIdentity, Vf};
 use podbond_names::{Mac, PciAddress};
-use podbond_record::{Begun, LinkPart, Record};
+use podbond_record::{Begun, Record};
 
 use crate::del::restore;
 use crate::observe::{is_userspace, observe};
-use crate::record::{PLUGIN, VfBefore};
+use crate::record::{VfBefore, part};
 use crate::sriov_cni::SriovCniRecord;
 use crate::{Config, Error, Sriov};
 
@@ -46,7 +46,7 @@ impl Sriov {
         let steps = plan(&config, &request.ifname, &view)?;
         let vf = view.vf(pci).ok_or(Error::NotAVf { pci })?;
         let before = VfBefore::observed(vf, &view);
-        begun.record.link = Some(LinkPart::new(PLUGIN, &before)?);
+        begun.record.link = Some(part(&before, &config)?);
         if !begun.record.devices.contains(&pci) {
             begun.record.devices.push(pci);
         }

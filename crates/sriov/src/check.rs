@@ -4,10 +4,10 @@ use podbond_cni::{CniResult, Delegates, Request};
 use podbond_ipam::Observed;
 use podbond_kernel::{Kernel, Link, LinkRef, Netns, VfSettings, View};
 use podbond_names::{LinkName, Mac};
-use podbond_record::Stored;
+use podbond_record::{Record, Stored};
 
 use crate::observe::{is_userspace, observe};
-use crate::record::VfBefore;
+use crate::record::{VfBefore, VfMade, device};
 use crate::vf_settings::limit;
 use crate::{Config, Error, Sriov, plan};
 
@@ -19,27 +19,57 @@ impl Sriov {
         request: &Request,
         delegates: &Delegates<'_>,
     ) -> Result<(), Error> {
-        let mut config = Config::parse(&request.config, &request.args)?;
+        let record = match self.records.read(&request.attachment())? {
+            Stored::Whole(record) => Some(*record),
+            Stored::Missing | Stored::Unreadable(_) => None,
+        };
+        let mut config = asked_for(request, record.as_ref())?;
+        let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
+        leave_mac_to_later_plugins(&mut config, &request.ifname, expected);
         let mut kernel = Kernel::with_pod(request.netns.as_deref().ok_or(Error::NetnsMissing)?)?;
         let view = observe(&mut kernel, config.device, &request.ifname)?;
-        if let (Some(before), Some(vf)) = (self.before(request)?, view.vf(config.device)) {
+        let before = self.before(request, record.as_ref())?;
+        if let (Some(before), Some(vf)) = (before, view.vf(config.device)) {
             config.settings = expected_settings(&config, &before, &vf.settings);
         }
         let observed = Observed::on(&mut kernel, &LinkRef::pod(request.ifname.clone()))?;
-        let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
         let differences = differences(&config, &request.ifname, &view, expected, &observed);
         Ok(podbond_ipam::check(request, delegates, differences)?)
     }
 
     /// Returns what the VF was before, by our record or else by sriov-cni's.
-    fn before(&self, request: &Request) -> Result<Option<VfBefore>, Error> {
-        let attachment = request.attachment();
-        match self.records.read(&attachment)? {
-            Stored::Whole(record) => Ok(VfBefore::recorded(&record)),
-            Stored::Missing | Stored::Unreadable(_) => {
-                Ok(self.files.record(&attachment)?.map(|file| file.before))
-            }
+    fn before(
+        &self,
+        request: &Request,
+        record: Option<&Record>,
+    ) -> Result<Option<VfBefore>, Error> {
+        match record {
+            Some(record) => Ok(VfBefore::recorded(record)),
+            None => Ok(self.files.record(&request.attachment())?.map(|file| file.before)),
         }
+    }
+}
+
+/// Returns what ADD was to make: by its record, since the defaults may have been others then, or else by the
+/// configuration.
+fn asked_for(request: &Request, record: Option<&Record>) -> Result<Config, Error> {
+    let recorded = record.and_then(|record| {
+        let VfMade { mac, settings, state } = VfMade::recorded(record)?;
+        Some(Config { device: device(record)?, mac, settings, state })
+    });
+    match recorded {
+        Some(config) => Ok(config),
+        None => Config::parse(&request.config, &request.args),
+    }
+}
+
+/// Drops the address that was asked for where the result has another one: a plugin that follows in the chain
+/// has changed it, and the link's is compared with the result.
+fn leave_mac_to_later_plugins(config: &mut Config, ifname: &LinkName, expected: &CniResult) {
+    let own = expected.interfaces.iter().find(|it| it.name == *ifname && it.sandbox.is_some());
+    if own.and_then(|own| own.mac).is_some_and(|mac| config.mac != Some(mac)) {
+        config.mac = None;
+        config.settings.mac = None;
     }
 }
 
@@ -102,12 +132,24 @@ fn own_address(link: &Link) -> Option<Mac> {
 
 #[cfg(test)]
 mod tests {
-    use podbond_cni::{Interface, IpConfig};
-    use podbond_kernel::{LinkState, PortState};
+    use podbond_cni::{Args, ContainerId, Interface, IpConfig, NetConf};
+    use podbond_kernel::{LinkState, NetnsIdentity, PortState, VlanProtocol};
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{OWN_MAC, config, in_pod, name, on_host};
+    use crate::record::part;
+    use crate::testing::{self, OWN_MAC, config, in_pod, name, net_conf, on_host};
+
+    fn request(conf: &NetConf) -> Request {
+        Request {
+            container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
+            netns: None,
+            ifname: name("net1"),
+            args: Args::default(),
+            path: Vec::new(),
+            config: conf.clone(),
+        }
+    }
 
     fn expected() -> CniResult {
         let interface = Interface {
@@ -166,6 +208,50 @@ mod tests {
             options: podbond_kernel::PortOptions::default(),
         });
         assert_eq!(texts(&view, &["10.0.0.2/24"]), Vec::<String>::new());
+    }
+
+    /// Promise: check-after-upgrade
+    #[test]
+    fn record_is_compared_whatever_the_configuration_means_today() {
+        let mut view = in_pod();
+        let (conf, mut made) = (net_conf(&json!({})), config(&json!({"trust": "on", "vlan": 7})));
+        made.settings.vlan_proto = Some(VlanProtocol::Dot1Ad);
+        view.vfs[0].settings = view.vfs[0].settings.with(&made.settings);
+        let before = VfBefore::observed(&on_host().vfs[0], &on_host());
+        let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
+        let record = Record {
+            netns: Some(netns),
+            add: Record::of_del(&request(&conf)).add,
+            link: Some(part(&before, &made).unwrap()),
+            ..testing::record("c1", &conf)
+        };
+        let texts = |record: Option<&Record>| {
+            let config = asked_for(&request(&conf), record).unwrap();
+            let settings = expected_settings(&config, &before, &view.vfs[0].settings);
+            let config = Config { settings, ..config };
+            let observed =
+                Observed { addresses: vec!["10.0.0.2/24".parse().unwrap()], ..Observed::default() };
+            differences(&config, &name("net1"), &view, &expected(), &observed)
+        };
+        assert_eq!(texts(Some(&record)), [""; 0]);
+        assert_eq!(texts(None).len(), 1);
+    }
+
+    /// Promise: check-after-upgrade
+    #[test]
+    fn mac_is_that_of_the_last_result() {
+        let asked = json!({"mac": "02:00:00:00:00:01"});
+        let left = |result: &CniResult| {
+            let mut config = config(&asked);
+            leave_mac_to_later_plugins(&mut config, &name("net1"), result);
+            (config.mac, config.settings.mac)
+        };
+        assert_eq!(left(&expected()), (None, None));
+        let mut own = expected();
+        own.interfaces[0].mac = "02:00:00:00:00:01".parse().ok();
+        let mac = own.interfaces[0].mac;
+        assert_eq!(left(&own), (mac, mac));
+        assert_eq!(left(&CniResult::default()), (mac, mac));
     }
 
     #[test]

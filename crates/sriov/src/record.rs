@@ -1,8 +1,9 @@
-//! What the plugin records of an attachment: the VF as it was before ADD changed anything.
+//! What the plugin records of an attachment: the VF as it was before ADD changed anything, and as ADD was to
+//! make it.
 
 use podbond_kernel::{LinkState, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
-use podbond_record::Record;
+use podbond_record::{Error, LinkPart, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
@@ -53,6 +54,45 @@ impl VfBefore {
     }
 }
 
+/// A VF as ADD was to make it, by the defaults of that day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VfMade {
+    /// The link's own address; none where it was left as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mac: Option<Mac>,
+    /// What the PF was to keep of it, where that was asked for.
+    pub(crate) settings: VfSettings,
+    /// Whether the link was brought up.
+    pub(crate) state: LinkState,
+}
+
+/// Both, as they are recorded. Records of earlier versions have no `made`.
+#[derive(Serialize, Deserialize)]
+struct VfRecord {
+    #[serde(flatten)]
+    before: VfBefore,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<VfMade>,
+}
+
+impl VfMade {
+    /// Returns what ADD makes by a configuration.
+    fn of(config: &Config) -> Self {
+        Self { mac: config.mac, settings: config.settings.clone(), state: config.state }
+    }
+
+    /// Returns what a record tells; none where its link half is void or ended, and of an earlier version's.
+    pub(crate) fn recorded(record: &Record) -> Option<Self> {
+        record.link::<VfRecord>(PLUGIN)?.made
+    }
+}
+
+/// Returns the plugin's part of the record of an ADD.
+pub(crate) fn part(before: &VfBefore, config: &Config) -> Result<LinkPart, Error> {
+    let (before, made) = (before.clone(), Some(VfMade::of(config)));
+    LinkPart::new(PLUGIN, &VfRecord { before, made })
+}
+
 /// Returns the VF of the ADD of this plugin that a record is about.
 pub(crate) fn device(record: &Record) -> Option<PciAddress> {
     let add = record.add.as_ref().filter(|_| record.is_of(PLUGIN))?;
@@ -62,8 +102,10 @@ pub(crate) fn device(record: &Record) -> Option<PciAddress> {
 #[cfg(test)]
 mod tests {
     use podbond_kernel::NetnsIdentity;
+    use serde_json::json;
 
     use super::*;
+    use crate::testing;
 
     #[test]
     fn vf_of_a_version_1_record_is_read() {
@@ -76,5 +118,21 @@ mod tests {
         assert_eq!(vf.link, "enp2s0v0".parse().ok());
         assert_eq!((vf.mac, vf.mtu), ("02:00:00:00:00:01".parse().ok(), Some(1500)));
         assert_eq!((vf.state, vf.settings.spoofchk), (Some(LinkState::Down), Some(true)));
+        assert_eq!(VfMade::recorded(&record), None);
+    }
+
+    #[test]
+    fn both_parts_are_read_back_as_written() {
+        let before = VfBefore::observed(&testing::vf(), &testing::on_host());
+        let config = testing::config(&json!({"vlan": 5, "adminState": "down"}));
+        let netns = NetnsIdentity::of("/proc/self/ns/net".as_ref()).unwrap();
+        let record = Record {
+            netns: Some(netns),
+            link: Some(part(&before, &config).unwrap()),
+            ..testing::record("c1", &testing::net_conf(&json!({})))
+        };
+        let read: Record = serde_json::from_value(serde_json::to_value(record).unwrap()).unwrap();
+        assert_eq!(VfBefore::recorded(&read), Some(before));
+        assert_eq!(VfMade::recorded(&read), Some(VfMade::of(&config)));
     }
 }

@@ -27,7 +27,7 @@ editors.
   time: to a newer one it answers `unknown command`.
 - **Live** says whether `ip link set` may change the option of a bond that exists. podbond itself sets
   all before the ports come, and changes nothing afterwards.
-- **CHECK** compares every option that the configuration gives with what the kernel shows.
+- **CHECK** compares every option that ADD set with what the kernel shows.
 
 ";
 

@@ -94,8 +94,10 @@ impl Bonds {
                 self.add_findings(&place(&pod.name, &record.ifname), found.collect());
             }
         }
-        for (bond, conf) in recorded_bonds(&pod.records) {
-            let differences = podbond_bond::compare(&mut kernel, &conf, &Args::default(), bond)?;
+        for (record, conf) in recorded_bonds(&pod.records) {
+            let (bond, args) = (&record.ifname, Args::default());
+            let differences =
+                podbond_bond::compare(&mut kernel, &conf, &args, bond, Some(record))?;
             if !differences.is_empty() {
                 let object = Object::Bond(bond.clone());
                 let finding = Finding::new(&kind::NOT_AS_ASKED_FOR, object, differences.join("; "));
@@ -130,7 +132,7 @@ impl Bonds {
 fn config_of(bond: &Link, links: &[Link], records: &[Record]) -> Option<Config> {
     let ports = ports_of(bond, links).map(|port| port.name.clone()).collect();
     let mut config = Config::of_existing(bond.bond.clone()?, ports);
-    for (ifname, conf) in recorded_bonds(records) {
+    for (Record { ifname, .. }, conf) in recorded_bonds(records) {
         if let Ok(asked) = Config::parse(&conf, &Args::default())
             && asked.bond_name(ifname) == bond.name
         {
@@ -142,7 +144,7 @@ fn config_of(bond: &Link, links: &[Link], records: &[Record]) -> Option<Config> 
 
 /// Returns the bonds whose ADD has succeeded, each with its configuration and, as `prevResult`, its
 /// result.
-fn recorded_bonds(records: &[Record]) -> impl Iterator<Item = (&LinkName, NetConf)> {
+fn recorded_bonds(records: &[Record]) -> impl Iterator<Item = (&Record, NetConf)> {
     records.iter().filter(|record| record.state == State::Active).filter_map(|record| {
         let add = record.add.as_ref().filter(|add| add.config.plugin == "bond")?;
         let result = match &record.chain {
@@ -151,7 +153,7 @@ fn recorded_bonds(records: &[Record]) -> impl Iterator<Item = (&LinkName, NetCon
         };
         let mut conf = add.config.clone();
         conf.set_prev_result(Some(result?));
-        Some((&record.ifname, conf))
+        Some((record, conf))
     })
 }
 
