@@ -20,10 +20,13 @@ it is there to survive, or is a port short already), **note** (good to know). In
 finding is an object of `severity`, `code`, `object` (`kind` and `names`), `reason` and `remedy`. Codes
 stay the same from release to release.
 
-A finding refuses nothing, with two exceptions. Those about trust (`untrusted-shared-mac`,
-`untrusted-fail-over`, `untrusted-swap`) are refused unless `allowUntrusted` is true, since such a bond
-is not made or carries no traffic. And keys of the bond's configuration turn findings into refusals,
-before anything is changed:
+A finding refuses nothing, with two exceptions. Keys of the bond's configuration turn findings into
+refusals, before anything is changed. And those about trust (`untrusted-shared-mac`, `untrusted-fail-over`,
+`untrusted-swap`) are errors, and refused unless `allowUntrusted` is true, where the bond is known not to
+carry traffic: the PF's driver is igb, ixgbe, i40e or ice, and the PF shows a MAC address of the VF other than
+zeros. These drivers refuse a VF that is not trusted another address than its PF has set, as a policy does
+for each VF; with other cards, as those of mlx5, it may work. Where a driver acknowledges an address and the
+port then shows another one, ADD fails.
 
 | key, if `true` | refuses |
 |---|---|

@@ -55,7 +55,8 @@ Taken, and to be known:
 - balance-tlb and balance-alb over two links with the same MAC address, which the driver would refuse:
   the later gets a locally administered address for as long as the bond lives, with a warning.
 - failOverMac none or follow, and the modes that give all ports one address, over VFs that are not
-  trusted: refused unless allowUntrusted is set.
+  trusted: a warning, and refused where the PF is known to refuse the address, unless allowUntrusted is set;
+  always refused with strict.
 
 ";
 

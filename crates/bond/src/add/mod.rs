@@ -4,6 +4,7 @@
 pub(crate) mod host_link_policy;
 pub(crate) mod observe;
 pub(crate) mod plan;
+mod read_back;
 
 use podbond_cni::{CniResult, Command, Delegates, Failure, Request};
 use podbond_ipam::{Addresses, Ipam, NotAttached, attach, joined_routes_of_lease};
@@ -11,6 +12,7 @@ use podbond_kernel::{Error as KernelError, Kernel};
 use podbond_record::Records;
 
 use self::observe::{Prepared, observe_and_plan};
+use self::read_back::require_taken_macs;
 use crate::config::Config;
 use crate::del;
 use crate::error::Error;
@@ -37,7 +39,12 @@ pub(crate) fn add(
     bond.put_into(&mut begun.record)?;
     records.write(&begun.record)?;
     let ipam = Ipam { request, delegates };
+    let is_trusted = !plan.findings.iter().any(Finding::is_of_trust);
     let finish = |kernel: &mut Kernel, lease| {
+        if !is_trusted {
+            require_taken_macs(kernel, config, &request.ifname)
+                .map_err(|error| error.into_failure(&request.config.name))?;
+        }
         let result = answer(kernel, config, ipam, lease)?;
         records.write_result(&begun.record, &result)?;
         Ok(result)

@@ -101,15 +101,20 @@ pub static KEYS: &[Key] = &[
         default: "false",
         example: "true",
         what: "Whether a bond that would change the MAC address of VFs that are not trusted is made \
-               all the same, with a warning. It carries no traffic over these ports.",
+               all the same, with a warning, where it is refused otherwise: the PF's driver is igb, \
+               ixgbe, i40e or ice, and the PF shows an address of the VF. These drivers refuse a VF \
+               another address than their PF has set. They show one too that the VF has given to \
+               itself, which it may change: that is what this key is for.",
     },
     Key {
         name: "strict",
         schema: r#"{"type": "boolean"}"#,
         default: "false",
         example: "true",
-        what: "Whether unknown keys, and options without effect in the mode, are refused (true) or \
-               warned of (false).",
+        what: "Whether unknown keys, options without effect in the mode, and VFs that may not be \
+               able to send with the bond's MAC address are refused (true) or warned of (false): \
+               untrusted-shared-mac, untrusted-fail-over, untrusted-swap, also with allowUntrusted, \
+               and spoof-check.",
     },
     Key {
         name: "requireDistinctPFs",

@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) use bond_name::bond_below_vlan;
 pub use keys::{KEYS, Key};
 
-use crate::finding::{Finding, Refused, Requirement};
+use crate::finding::{Finding, Refused, Requirement, Severity};
 
 /// Where the ports are before ADD: `linksInContainer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,8 @@ impl LinksAre {
     }
 }
 
-/// What happens when VFs that are not trusted would have to change their address.
+/// What happens when VFs that are not trusted would have to change their address, and their PF is known to
+/// refuse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UntrustedPorts {
     /// ADD is refused: such a bond would not carry traffic.
@@ -147,7 +148,7 @@ impl Config {
 
     /// Returns why a bond of which this was found is not made, if it is not.
     pub(crate) fn refusal(&self, finding: &Finding) -> Option<Refused> {
-        let untrusted = self.untrusted == UntrustedPorts::Refused && finding.is_of_trust();
+        let untrusted = finding.is_of_trust() && finding.severity == Severity::Error;
         let keys = self.requirements.iter().copied();
         let keys: Vec<Requirement> = keys.filter(|must| must.refuses(finding)).collect();
         let refused = untrusted || !keys.is_empty();

@@ -42,15 +42,14 @@ impl Config {
         let dns = keep(dns(conf), &mut wrong);
         let in_container = switch("linksInContainer", raw, &mut wrong);
         let allow_untrusted = switch("allowUntrusted", raw, &mut wrong);
-        let strict = switch("strict", raw, &mut wrong);
         // Taken when the addresses are given.
         switch("ipv6Dad", raw, &mut wrong);
         let requirements = Requirement::ALL.into_iter();
-        let requirements =
+        let requirements: Vec<Requirement> =
             requirements.filter(|must| switch(must.key(), raw, &mut wrong)).collect();
         let mut findings = keys::unknown(raw);
         rules::check(&draft, &mut wrong, &mut findings);
-        if strict {
+        if requirements.contains(&Requirement::Strict) {
             wrong.extend(findings.drain(..).map(|finding| Error::Strict { finding }));
         }
         match draft.mode {

@@ -22,6 +22,7 @@ impl Error {
             | Self::PortTaken { .. }
             | Self::NameTaken { .. }
             | Self::BondNameTaken { .. } => Code::CONFLICT,
+            Self::MacNotTaken { .. } => Code::KERNEL,
             Self::Record(error) => error.code(),
             Self::Rules(podbond_state::settings::Error::Unread { .. }) => Code::IO,
             Self::Rules(podbond_state::settings::Error::Malformed { .. }) => Code::DECODE,

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 
 use podbond_cni::{Failure, MacError, MacSource};
 use podbond_kernel::{BondMode, Netns};
-use podbond_names::{LinkName, NameError};
+use podbond_names::{LinkName, Mac, NameError};
 use serde_json::Value;
 
 pub use host_link::Refusal;
@@ -209,6 +209,19 @@ pub enum Error {
     Refused {
         /// What was found.
         refused: Vec<Refused>,
+    },
+    /// A driver that acknowledges an address and does not take it.
+    #[error(
+        "port {port} has the MAC address {shown} after it was given the bond's, {wanted}: its VF is not \
+         trusted to change it: set trust to on in its network, or failOverMac to 1 in active-backup"
+    )]
+    MacNotTaken {
+        /// The port.
+        port: LinkName,
+        /// The bond's address.
+        wanted: Mac,
+        /// The port's.
+        shown: Mac,
     },
     /// The attachment's record: it cannot be read, written or locked, or does not let it be added.
     #[error(transparent)]

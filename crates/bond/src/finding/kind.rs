@@ -38,17 +38,19 @@ kinds! {
         "Ports run over different PFs of one card (the same PCI device): the bond survives a cable \
          and a switch, and not the card.",
         "give the ports VFs of different cards, if it is to survive the loss of one";
-    SHARED_MAC_OVER_UNTRUSTED: "untrusted-shared-mac", Error,
+    SHARED_MAC_OVER_UNTRUSTED: "untrusted-shared-mac", Warning,
         "balance-rr, balance-xor, broadcast and 802.3ad give all ports the bond's MAC address. A VF \
-         that is not trusted may not take it, and carries no traffic.",
+         that is not trusted may not take it with some cards, and carries no traffic then.",
         "set trust to on in their networks";
-    FAIL_OVER_OVER_UNTRUSTED: "untrusted-fail-over", Error,
+    FAIL_OVER_OVER_UNTRUSTED: "untrusted-fail-over", Warning,
         "active-backup with failOverMac 0 or 2 changes the MAC address of ports. A VF that is not \
-         trusted may not take another one, and carries no traffic once it is the active port.",
+         trusted may not take another one with some cards, and carries no traffic then once it is the \
+         active port.",
         "set failOverMac to 1 (active), or trust to on in their networks";
-    SWAP_OVER_UNTRUSTED: "untrusted-swap", Error,
+    SWAP_OVER_UNTRUSTED: "untrusted-swap", Warning,
         "balance-tlb and balance-alb give a new port the bond's MAC address for a moment, and another \
-         port the bond's when the active one fails: a VF that is not trusted may take neither.",
+         port the bond's when the active one fails: with some cards a VF that is not trusted may take \
+         neither.",
         "set trust to on in their networks";
     EQUAL_MACS: "equal-macs", Warning,
         "balance-tlb and balance-alb need ports whose MAC addresses differ, and the driver refuses \

@@ -10,6 +10,8 @@ use super::{Finding, Kind};
 /// made with a bond that will not survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
+    /// `strict`, as far as it is about what is found.
+    Strict,
     /// `requireDistinctPFs`.
     DistinctPfs,
     /// `requireDistinctCards`.
@@ -24,7 +26,8 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::Strict,
         Self::DistinctPfs,
         Self::DistinctCards,
         Self::Carrier,
@@ -35,6 +38,7 @@ impl Requirement {
     /// Returns its key.
     pub const fn key(self) -> &'static str {
         match self {
+            Self::Strict => "strict",
             Self::DistinctPfs => "requireDistinctPFs",
             Self::DistinctCards => "requireDistinctCards",
             Self::Carrier => "requireCarrier",
@@ -46,6 +50,9 @@ impl Requirement {
     /// Returns the codes of the findings that it refuses.
     pub const fn codes(self) -> &'static [&'static str] {
         match self {
+            Self::Strict => {
+                &["untrusted-shared-mac", "untrusted-fail-over", "untrusted-swap", "spoof-check"]
+            }
             Self::DistinctPfs => &["ports-share-a-pf"],
             Self::DistinctCards => &["ports-share-a-pf", "ports-share-a-card"],
             Self::Carrier => {
@@ -63,7 +70,7 @@ impl Requirement {
 }
 
 impl Finding {
-    /// Returns whether it is refused where no key allows it.
+    /// Returns whether it is about VFs that are not trusted: one that is an error is refused.
     pub(crate) fn is_of_trust(&self) -> bool {
         const OF_TRUST: [&Kind; 3] =
             [&SHARED_MAC_OVER_UNTRUSTED, &FAIL_OVER_OVER_UNTRUSTED, &SWAP_OVER_UNTRUSTED];

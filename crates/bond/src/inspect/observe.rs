@@ -22,6 +22,11 @@ pub(crate) fn observe_surroundings(
     let ports = config.ports.iter().filter_map(|name| view.link(netns, name)?.parent);
     for pci in ports.collect::<Vec<_>>() {
         let function = read_vf(kernel, pci, view)?;
+        if view.vf(pci).is_some_and(|vf| vf.settings.trust == Some(false))
+            && let Some(driver) = kernel.sysfs().driver(function)?
+        {
+            around.pf_drivers.insert(function, driver);
+        }
         if !config.needs_equal_speeds() {
             continue;
         }

@@ -9,11 +9,15 @@ use podbond_kernel::{
 use podbond_names::{LinkName, Mac, PciAddress};
 
 use crate::config::{Config, UntrustedPorts};
-use crate::finding::{Finding, Object, Severity, kind, listed};
+use crate::finding::{Finding, Kind, Object, Severity, kind, listed};
 
 /// The drivers of VFs whose cards check source addresses against those that the VF has by leave of
 /// its PF, and not against the one that the PF gave it: Intel's.
 const FOLLOWED: [&str; 3] = ["igbvf", "ixgbevf", "iavf"];
+
+/// The drivers of PFs that refuse a VF which is not trusted another MAC address than the one that its PF
+/// has set: Intel's. Others take it (mlx5), or say so when the VF asks.
+const KEEP_SET_MACS: [&str; 4] = ["igb", "ixgbe", "i40e", "ice"];
 
 const NO_CARRIER: &str = "it has no carrier, so that it carries nothing";
 
@@ -22,6 +26,8 @@ const NO_CARRIER: &str = "it has no carrier, so that it carries nothing";
 pub struct Surroundings {
     /// The speed of functions that ports run over: PFs, or the ports' own.
     pub speeds: BTreeMap<PciAddress, Speed>,
+    /// The drivers of the PFs of those VFs that are not trusted.
+    pub pf_drivers: BTreeMap<PciAddress, String>,
     /// The bonds of other attachments of the node, as far as they are known.
     pub bonds: Vec<OtherBond>,
 }
@@ -72,7 +78,7 @@ pub fn findings(config: &Config, view: &View, around: &Surroundings) -> Vec<Find
     let mut found = config.findings.clone();
     found.extend(monitoring(config));
     found.extend(shared(&ports, view));
-    found.extend(untrusted(config, &ports));
+    found.extend(untrusted(config, &ports, around));
     found.extend(checked(config, &ports));
     found.extend(link_states(config, &ports));
     for (vf, on_pf) in by_pf_link(&ports) {
@@ -153,20 +159,38 @@ fn shared_mac(config: &Config, ports: &[Port<'_>]) -> Option<Mac> {
     config.mac.or_else(|| ports.first()?.link.mac)
 }
 
-/// Finds the VFs that would have to change their address and are not trusted to. A VF whose driver
-/// does not tell is not counted.
-fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
-    let mode = config.options.mode;
-    let untrusted: Vec<LinkName> = ports
+/// Finds the VFs that would have to change their address and are not trusted to: those whose PF refuses
+/// it for certain, and those of which it is not known. A VF whose driver does not tell is not counted.
+fn untrusted(config: &Config, ports: &[Port<'_>], around: &Surroundings) -> Vec<Finding> {
+    let (refused, unknown): (Vec<&Port<'_>>, Vec<&Port<'_>>) = ports
         .iter()
         .filter(|port| port.vf.is_some_and(|vf| vf.settings.trust == Some(false)))
         .filter(|port| changes_address(config, ports, given_mac(port)))
-        .map(Port::name)
-        .collect();
-    if untrusted.is_empty() {
-        return None;
-    }
-    let (kind, changes) = match mode {
+        .partition(|port| keeps_set_mac(port, around));
+    let if_refused = match config.untrusted {
+        UntrustedPorts::Allowed => Severity::Warning,
+        UntrustedPorts::Refused => Severity::Error,
+    };
+    let of_driver = "their PF's driver refuses that, since the PF has set their addresses";
+    let of_others = "whether they may is up to their PF's driver";
+    let found = [(refused, if_refused, of_driver), (unknown, Severity::Warning, of_others)];
+    found
+        .into_iter()
+        .filter(|(ports, ..)| !ports.is_empty())
+        .map(|(ports, severity, then)| {
+            let object = Object::Ports(ports.into_iter().map(Port::name).collect());
+            let (kind, changes) = address_change(config);
+            let reason =
+                format!("{changes}, and their VFs are not trusted to change theirs: {then}");
+            Finding { severity, ..Finding::new(kind, object, reason) }
+        })
+        .collect()
+}
+
+/// Returns why a mode changes addresses of ports, and the kind of finding about VFs that are not trusted.
+fn address_change(config: &Config) -> (&'static Kind, String) {
+    let mode = config.options.mode;
+    match mode {
         BondMode::ActiveBackup => {
             let whose = config.fail_over_mac();
             let with = format!("with failOverMac {} ({whose})", whose.number());
@@ -182,14 +206,17 @@ fn untrusted(config: &Config, ports: &[Port<'_>]) -> Option<Finding> {
             &kind::SHARED_MAC_OVER_UNTRUSTED,
             format!("mode {mode} gives every port the same address"),
         ),
-    };
-    let reason = format!("{changes}, and their VFs are not trusted to change theirs");
-    let found = Finding::new(kind, Object::Ports(untrusted), reason);
-    let severity = match config.untrusted {
-        UntrustedPorts::Allowed => found.severity.min(Severity::Warning),
-        UntrustedPorts::Refused => found.severity,
-    };
-    Some(Finding { severity, ..found })
+    }
+}
+
+/// Returns whether the PF refuses a port that is not trusted another address than it has set. A PF that
+/// shows zeros has set none.
+fn keeps_set_mac(port: &Port<'_>, around: &Surroundings) -> bool {
+    port.vf.is_some_and(|vf| {
+        let driver = around.pf_drivers.get(&vf.pf);
+        driver.is_some_and(|driver| KEEP_SET_MACS.contains(&driver.as_str()))
+            && vf.settings.mac.is_some_and(|mac| mac != Mac::ZERO)
+    })
 }
 
 /// Returns the address that a VF was given by its PF; where it was given none, the one that it has.

@@ -6,9 +6,15 @@ use serde_json::{Value, json};
 use super::*;
 use crate::finding::Severity;
 
-/// Nothing is known beside the view.
+/// Nothing is known beside the view but that the PFs are igb's and have set the addresses of their VFs.
 fn plan(config: &Config, ifname: &LinkName, view: &View) -> Result<Plan, Error> {
-    super::plan(config, ifname, view, &Surroundings::default())
+    let mut view = view.clone();
+    for (vf, link) in view.vfs.iter_mut().zip(&view.pod) {
+        vf.settings.mac = link.mac;
+    }
+    let pf_drivers = view.vfs.iter().map(|vf| (vf.pf, "igb".to_owned())).collect();
+    let around = Surroundings { pf_drivers, ..Surroundings::default() };
+    super::plan(config, ifname, &view, &around)
 }
 
 pub(crate) fn name(text: &str) -> LinkName {

@@ -20,7 +20,8 @@ fn case(changes: Value) -> Case {
     }
     let fast = Speed { mbits: 25_000, duplex: Duplex::Full };
     let speeds = view.vfs.iter().map(|vf| (vf.pf, fast)).collect();
-    Case { changes, view, around: Surroundings { speeds, bonds: Vec::new() } }
+    let pf_drivers = view.vfs.iter().map(|vf| (vf.pf, "igb".to_owned())).collect();
+    Case { changes, view, around: Surroundings { speeds, pf_drivers, bonds: Vec::new() } }
 }
 
 /// The documented bond, in another mode.
@@ -108,35 +109,100 @@ fn links_without_vf_have_no_findings() {
     }
 }
 
+/// The bond over VFs that are not trusted, whose PF's driver is this, and has set their addresses or not.
+fn untrusted(case: Case, driver: &str, has_set: bool) -> Case {
+    let mut case = case.seen(|view| {
+        for (vf, link) in view.vfs.iter_mut().zip(&view.pod) {
+            vf.settings.trust = Some(false);
+            vf.settings.mac = if has_set { link.mac } else { Some(Mac::ZERO) };
+        }
+    });
+    case.around.pf_drivers.values_mut().for_each(|of_pf| driver.clone_into(of_pf));
+    case
+}
+
 #[test]
 fn trust_matters_where_the_mode_changes_macs() {
-    let untrusted = |case: Case| {
-        case.seen(|view| view.vfs.iter_mut().for_each(|vf| vf.settings.trust = Some(false)))
-            .reported()
-    };
+    let reported = |case| untrusted(case, "igb", true).reported();
     for any in ["balance-rr", "balance-xor", "broadcast", "802.3ad"] {
-        assert_eq!(untrusted(mode(any)), ["error port net2: untrusted-shared-mac"], "{any}");
+        assert_eq!(reported(mode(any)), ["error port net2: untrusted-shared-mac"], "{any}");
     }
     for any in ["balance-tlb", "balance-alb"] {
-        assert_eq!(untrusted(mode(any)), ["error ports net1, net2: untrusted-swap"], "{any}");
+        assert_eq!(reported(mode(any)), ["error ports net1, net2: untrusted-swap"], "{any}");
     }
     for number in [0, 2] {
-        let reported = untrusted(case(json!({ "failOverMac": number })));
-        assert_eq!(reported, ["error ports net1, net2: untrusted-fail-over"]);
-        let allowed = json!({ "failOverMac": number, "allowUntrusted": true });
-        assert_eq!(untrusted(case(allowed)), ["warning ports net1, net2: untrusted-fail-over"]);
+        let of = |rest: Value| {
+            let mut changes = json!({ "failOverMac": number });
+            changes.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            reported(case(changes))
+        };
+        assert_eq!(of(json!({})), ["error ports net1, net2: untrusted-fail-over"]);
+        let allowed = ["warning ports net1, net2: untrusted-fail-over"];
+        assert_eq!(of(json!({ "allowUntrusted": true })), allowed);
     }
-    assert_eq!(untrusted(case(json!({ "failOverMac": 1 }))), NOTHING);
+    assert_eq!(reported(case(json!({ "failOverMac": 1 }))), NOTHING);
     // A bond that is there: the link has the bond's address, the card knows another one.
-    let there = |view: &mut View| {
-        view.vfs[1].settings.mac = view.pod[1].mac;
-        view.vfs[1].settings.trust = Some(false);
+    let there = untrusted(mode("balance-xor"), "igb", true).seen(|view| {
+        view.vfs[0].settings.trust = Some(true);
         view.pod[1].mac = view.pod[0].mac;
-    };
-    let reported = mode("balance-xor").seen(there).reported();
-    assert_eq!(reported, ["error port net2: untrusted-shared-mac"]);
+    });
+    assert_eq!(there.reported(), ["error port net2: untrusted-shared-mac"]);
     let unknown = mode("balance-rr").second_vf(|vf| vf.trust = None);
     assert_eq!(unknown.reported(), NOTHING);
+}
+
+#[test]
+fn only_a_pf_that_keeps_the_address_it_has_set_makes_it_an_error() {
+    let severity = |driver: &str, has_set| {
+        let found = untrusted(mode("balance-xor"), driver, has_set).findings();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].severity
+    };
+    for driver in ["igb", "ixgbe", "i40e", "ice"] {
+        assert_eq!(severity(driver, true), Severity::Error, "{driver}");
+        assert_eq!(severity(driver, false), Severity::Warning, "{driver}");
+    }
+    for driver in ["mlx5_core", "bnxt_en", ""] {
+        assert_eq!(severity(driver, true), Severity::Warning, "{driver}");
+    }
+    // One port of each.
+    let mut mixed = untrusted(mode("balance-alb"), "ice", true);
+    let second = mixed.view.vfs[1].pf;
+    mixed.around.pf_drivers.insert(second, "mlx5_core".to_owned());
+    let expected = ["error port net1: untrusted-swap", "warning port net2: untrusted-swap"];
+    assert_eq!(mixed.reported(), expected);
+    mixed.around.pf_drivers.clear();
+    assert_eq!(mixed.reported(), ["warning ports net1, net2: untrusted-swap"]);
+}
+
+#[test]
+fn strict_refuses_all_of_trust_and_spoof_checking() {
+    let refused = |changes: Value, driver: &str| {
+        let case = untrusted(case(changes), driver, true);
+        let config = config(&case.changes);
+        let found = case.findings();
+        found.iter().filter_map(|found| config.refusal(found)).map(|it| it.to_string()).collect()
+    };
+    let xor = |rest: Value| {
+        let mut changes = json!({ "mode": "balance-xor", "failOverMac": null });
+        changes.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        changes
+    };
+    let all: Vec<String> = refused(xor(json!({})), "mlx5_core");
+    assert_eq!(all, NOTHING);
+    for rest in [json!({ "strict": true }), json!({ "strict": true, "allowUntrusted": true })] {
+        let all: Vec<String> = refused(xor(rest), "mlx5_core");
+        let [one] = all.as_slice() else { panic!("{all:?}") };
+        assert!(one.ends_with("(untrusted-shared-mac), which strict forbids"), "{one}");
+    }
+    let all: Vec<String> = refused(xor(json!({})), "igb");
+    assert!(all.len() == 1 && !all[0].contains("forbids"), "{all:?}");
+    let checked = mode("balance-xor").second_vf(|vf| vf.spoofchk = Some(true)).seen(|view| {
+        view.vfs[1].driver = Some("mlx5_core".to_owned());
+    });
+    let config = config(&xor(json!({ "strict": true })));
+    let found = findings(&config, &checked.view, &checked.around);
+    assert_eq!(found.iter().filter_map(|found| config.refusal(found)).count(), 1);
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl PlannedVfs {
 }
 
 /// Puts placeholders in the place of a PF's VFs, in the inventory and in the view: not trusted, as a
-/// card makes them, and each with a MAC address that no other has, since plans compare these.
+/// card makes them, and each with a MAC address that no other has, since plans compare these, and that the PF has set.
 ///
 /// There are none of a PF without a link, whose name their settings go by.
 fn replace_vfs(pf: &mut Pf, number: u16, sysfs: &Sysfs, view: &mut View) -> Result<(), Error> {
@@ -90,12 +90,8 @@ fn replace_vfs(pf: &mut Pf, number: u16, sysfs: &Sysfs, view: &mut View) -> Resu
         let [.., high, low] = view.vfs.len().to_be_bytes();
         let name = format!("{}v{index}", link.name).parse::<LinkName>();
         let Ok(name) = name.or_else(|_| format!("vf{}", view.vfs.len()).parse()) else { break };
-        view.host.push(Link {
-            mac: Some(Mac::new([0x02, 0, 0, 0, high, low])),
-            mtu,
-            parent: Some(pci),
-            ..Link::new(0, name)
-        });
+        let mac = Some(Mac::new([0x02, 0, 0, 0, high, low]));
+        view.host.push(Link { mac, mtu, parent: Some(pci), ..Link::new(0, name) });
         view.vfs.push(Vf {
             pci,
             pf: pf.pci,
@@ -125,6 +121,7 @@ mod tests {
 
     use podbond_api::{DeviceType, Management, PciId, ResourceName, VfRange};
     use podbond_inventory::{NetLink, PfAssignment, VfGroup};
+                mac,
     use podbond_kernel::LinkRef;
 
     use super::*;
