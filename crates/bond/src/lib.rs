@@ -4,7 +4,7 @@
 //! what the kernel shows into steps (pure), ADD applies them in one transaction, CHECK compares the
 //! same configuration with what is, and DEL plans the way back from the attachment's record. Before
 //! links of the node are planned with, the administrator's rules decide which of them a bond may
-//! take ([`Bond::refuse_host_links`]).
+//! take ([`refuse_host_links`]).
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -25,10 +25,13 @@ mod port_macs;
 mod record;
 mod status;
 
+pub use add::host_link_policy::{
+    Functions, HostLinksTaken, VfOwner, host_link_findings, refuse_host_links,
+};
 pub use add::plan::{Plan, plan};
 pub use check::compare;
 pub use config::{Config, KEYS, Key, LinksAre, UntrustedPorts};
-pub use error::{Clash, Error, Refusal};
+pub use error::{Clash, Error, Leave, Refusal};
 pub use finding::{Finding, Kind, Object, Refused, Requirement, Severity, TABLE, kind};
 pub use inspect::{OtherBond, Surroundings, bond_findings, findings};
-pub use plugin::Bond;
+pub use plugin::{Bond, surroundings};

@@ -4,8 +4,9 @@ use podbond_cni::{CniResult, Delegates, Failure, NodeRequest, Plugin, Request};
 use podbond_kernel::{Kernel, View};
 use podbond_record::Records;
 
-use crate::add::{host_link_policy, observe};
-use crate::config::{Config, LinksAre};
+use crate::add::host_link_policy::{Functions, refuse_host_links};
+use crate::add::observe;
+use crate::config::Config;
 use crate::error::Error;
 use crate::inspect::Surroundings;
 use crate::pod_links::open_pod;
@@ -13,37 +14,29 @@ use crate::record::PLUGIN;
 use crate::{add, check, del, status};
 
 /// The bond plugin.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Bond {
     records: Records,
+    functions: &'static dyn Functions,
 }
 
 impl Bond {
-    /// Returns the plugin with these records of attachments.
-    pub fn new(records: Records) -> Self {
-        Self { records }
+    /// Returns the plugin with these records of attachments. It asks `functions` about links of the node
+    /// that a bond is to take.
+    pub fn new(records: Records, functions: &'static dyn Functions) -> Self {
+        Self { records, functions }
     }
+}
 
-    /// Refuses a bond over links of the node that it may not take: NADs are written by tenants,
-    /// and a link on which the node depends is not theirs.
-    pub fn refuse_host_links(&self, kernel: &mut Kernel, config: &Config) -> Result<(), Error> {
-        match config.links_are {
-            LinksAre::OnHost => host_link_policy::refuse(kernel, &config.ports),
-            LinksAre::InPod => Ok(()),
-        }
-    }
-
-    /// Returns what stands below and beside a bond that may be made, for its findings: its ports'
-    /// VFs and their PFs' links are added to the view, the other bonds of the node come from the
-    /// records.
-    pub fn surroundings(
-        &self,
-        kernel: &mut Kernel,
-        config: &Config,
-        view: &mut View,
-    ) -> Result<Surroundings, Error> {
-        observe::surroundings(kernel, config, &self.records, None, view)
-    }
+/// Returns what stands below and beside a bond that may be made, for its findings: its ports' VFs and
+/// their PFs' links are added to the view, the other bonds of the node come from the records.
+pub fn surroundings(
+    kernel: &mut Kernel,
+    config: &Config,
+    view: &mut View,
+    records: &Records,
+) -> Result<Surroundings, Error> {
+    observe::surroundings(kernel, config, records, None, view)
 }
 
 impl Plugin for Bond {
@@ -55,7 +48,8 @@ impl Plugin for Bond {
         let network = &request.config.name;
         let added = Config::parse(&request.config, &request.args).and_then(|config| {
             let mut kernel = open_pod(request)?;
-            self.refuse_host_links(&mut kernel, &config)?;
+            let own = request.attachment();
+            refuse_host_links(&mut kernel, &config, self.functions, Some(&own), &[])?;
             add::add(kernel, &config, request, delegates, &self.records)
         });
         added.map_err(|error| error.into_failure(network))

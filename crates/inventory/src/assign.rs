@@ -73,6 +73,14 @@ impl Assignment {
         groups.flat_map(|(pf, group)| group.vfs_of(pf).map(move |vf| (pf, vf))).collect()
     }
 
+    /// Returns the policy that a VF belongs to; none where it is in no pool.
+    pub fn policy_of(&self, vf: PciAddress, inventory: &Inventory) -> Option<&ObjectKey> {
+        let (pf, vf) = inventory.vf(vf)?;
+        let assigned = self.pfs.iter().find(|assigned| assigned.pf == pf.pci)?;
+        let group = assigned.groups.iter().find(|group| group.vfs.indices().contains(&vf.index));
+        group.map(|group| &group.policy)
+    }
+
     /// Returns the first VF of a resource that is free; `occupant` returns who holds one.
     pub fn free_vf(
         &self,

@@ -99,6 +99,11 @@ impl Inventory {
         Ok(Self { pfs })
     }
 
+    /// Returns the same with one PF alone.
+    pub(crate) fn read_one(sysfs: &Sysfs, pf: PciAddress) -> Result<Self, Error> {
+        Ok(Self { pfs: read_pf(sysfs, pf)?.into_iter().collect() })
+    }
+
     /// Returns the PF at an address.
     pub fn pf(&self, pci: PciAddress) -> Option<&Pf> {
         self.pfs.iter().find(|pf| pf.pci == pci)

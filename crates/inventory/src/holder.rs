@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use podbond_api::ObjectKey;
 use podbond_names::PciAddress;
 use podbond_record::Holder;
 
@@ -25,6 +26,15 @@ impl fmt::Display for Occupant {
             Self::Unknown => f.write_str("a network namespace that is not in any record"),
         }
     }
+}
+
+/// Whose a VF is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Owner {
+    /// A pod, by the record of an attachment or the claim of an SR-IOV CNI plugin.
+    Holder(Holder),
+    /// A policy, which gives it to pods that ask for its resource.
+    Policy(ObjectKey),
 }
 
 /// The held VFs.

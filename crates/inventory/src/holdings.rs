@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use podbond_api::ResourceName;
+use podbond_cni::Attachment;
 use podbond_kernel::Sysfs;
 use podbond_names::PciAddress;
 use podbond_record::{Holder, Records};
@@ -14,7 +15,7 @@ use crate::assign::{Assignment, assign_matching};
 use crate::cards::{Inventory, Vf};
 use crate::error::Error;
 use crate::files::{Files, lock};
-use crate::holder::{Holders, Occupant};
+use crate::holder::{Holders, Occupant, Owner};
 use crate::policy_files::StoredPolicies;
 
 /// Which VFs are held on this node. Nothing is recorded here: an attachment's record names the VF that it
@@ -78,6 +79,29 @@ impl Holdings {
             Some(holder) => Err(Error::Held { vf, occupant: Box::new(Occupant::Holder(holder)) }),
             None => Ok(lock),
         }
+    }
+
+    /// Returns who holds a VF but for `own`, or else the policy whose resource it is of. One claim is read,
+    /// the records that name the VF, and the policies with the one PF. None for a function that is no VF.
+    pub fn owner(
+        &self,
+        sysfs: &Sysfs,
+        vf: PciAddress,
+        own: Option<&Attachment>,
+    ) -> Result<Option<Owner>, Error> {
+        let Some(pf) = sysfs.pf_of(vf)? else { return Ok(None) };
+        let mut records = self.records.holding(vf)?;
+        records.retain(|record| own != Some(&record.attachment()));
+        if let Some(holder) = Holder::among(&records, vf, self.claim(vf)?.as_deref()) {
+            return Ok(Some(Owner::Holder(holder)));
+        }
+        let policies = StoredPolicies::read(&self.policy_files())?.policies;
+        if policies.is_empty() {
+            return Ok(None);
+        }
+        let inventory = Inventory::read_one(sysfs, pf)?;
+        let assignment = assign_matching(&policies, &inventory)?;
+        Ok(assignment.policy_of(vf, &inventory).cloned().map(Owner::Policy))
     }
 
     fn occupant(&self, vf: &Vf) -> Result<Option<Occupant>, Error> {

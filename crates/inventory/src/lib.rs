@@ -29,6 +29,6 @@ mod policy_files;
 pub use assign::{Assignment, Overridden, PfAssignment, VfGroup, assign};
 pub use cards::{Cards, Inventory, NetLink, Pf, Vf};
 pub use error::Error;
-pub use holder::{Holders, Occupant};
+pub use holder::{Holders, Occupant, Owner};
 pub use holdings::Holdings;
 pub use policies::{Applied, Deleted, Policies};

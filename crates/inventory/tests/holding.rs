@@ -10,7 +10,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use cards::{CONNECTX6, I82576, Node, pci, policy};
-use podbond_inventory::{Error, Occupant};
+use podbond_inventory::{Error, Occupant, Owner};
 
 /// Two PFs with four VFs each, in the pools `nic0` and `nic1`.
 fn node() -> Node {
@@ -101,6 +101,26 @@ fn claim_holds_unless_it_names_no_path() {
     assert_eq!(taken(&node, "nic0", "a"), "0000:01:10.2");
     let message = node.holdings().choose_this(&node.sysfs(), first).unwrap_err().to_string();
     assert!(message.contains(circle.to_str().unwrap()), "{message}");
+}
+
+/// Promise: node-links-kept
+#[test]
+fn owner_is_a_holder_other_than_oneself_or_else_the_policy() {
+    let node = node();
+    let owner = |vf: &str, own| node.holdings().owner(&node.sysfs(), pci(vf), own).unwrap();
+    let vf = taken(&node, "nic0", "a");
+    let own = node.record("a", "net1").attachment();
+    assert!(matches!(owner(&vf, None), Some(Owner::Holder(_))));
+    let policy = owner(&vf, Some(&own));
+    assert!(matches!(policy, Some(Owner::Policy(key)) if key.to_string().ends_with("/p0")));
+    let other = owner("0000:02:10.2", None);
+    assert!(matches!(other, Some(Owner::Policy(key)) if key.to_string().ends_with("/p1")));
+    assert_eq!(owner("0000:01:00.0", None), None, "a PF is no VF");
+
+    let circle = node.path("circle");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    node.claim(pci("0000:02:10.2"), &circle);
+    assert!(matches!(owner("0000:02:10.2", None), Some(Owner::Holder(_))), "nobody can tell");
 }
 
 #[test]

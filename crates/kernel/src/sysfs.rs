@@ -124,6 +124,11 @@ impl Sysfs {
         Ok(uppers)
     }
 
+    /// Returns the PCI function of a link; none for a link without a device, or with one on another bus.
+    pub fn function_of(&self, link: &LinkName) -> Result<Option<PciAddress>> {
+        Ok(target(&self.link(link).join("device"))?.and_then(|name| name.parse().ok()))
+    }
+
     /// Returns the name of the driver of a link's device, on any bus; none for a link without a
     /// device.
     pub fn driver_of(&self, link: &LinkName) -> Result<Option<String>> {

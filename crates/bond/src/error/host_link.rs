@@ -1,7 +1,7 @@
-//! Why a bond may not take a link of the node.
+//! Why a bond may not take a link of the node, and what the administrator writes to allow it.
 
-use ipnet::IpNet;
-use podbond_kernel::Route;
+use std::fmt;
+
 use podbond_names::{LinkName, PciAddress};
 use podbond_state::settings::PATH;
 
@@ -30,37 +30,46 @@ pub enum Refusal {
         /// The bond or bridge.
         master: LinkName,
     },
-    /// The node would lose an address.
-    #[error("links: {name} has the address {address} on the node: {}", remedy(name))]
-    Address {
-        /// The link.
-        name: LinkName,
-        /// The first of its addresses.
-        address: IpNet,
-    },
-    /// The node would lose a route.
-    #[error("links: {name} has the route {route} on the node: {}", remedy(name))]
-    Route {
-        /// The link.
-        name: LinkName,
-        /// The first of its routes.
-        route: Route,
-    },
-    /// A VLAN or the like would lose its carrier.
-    #[error("links: {name} carries the node's link {upper}: {}", remedy(name))]
-    Upper {
-        /// The link.
-        name: LinkName,
-        /// The first link on top of it.
-        upper: LinkName,
-    },
-    /// The administrator allows others.
+    /// Who has the PF rules over all its VFs, also those of other pods. No rule allows it.
     #[error(
-        "links: {name} ({}) matches no pattern of host-links.allow in {}: name a link that does, or \
-         have the node's administrator add {{ name = \"{name}\" }} there",
-        described(driver.as_deref(), *pci), PATH
+        "links: {name} is a link of a PF with {num_vfs} VFs, and no bond may take it: name another link, \
+         or remove the VFs first (sriov_numvfs)"
     )]
-    Unlisted {
+    HasVfs {
+        /// The link.
+        name: LinkName,
+        /// How many VFs the function behind it has.
+        num_vfs: u16,
+    },
+    /// It is for pods that ask for its resource. No rule allows it.
+    #[error(
+        "links: {name} is a VF that SriovNetworkNodePolicy {policy} gives to pods, and no bond may take \
+         it from the node: give the pod a network of its resource before the bond's and set \
+         linksInContainer to true, or name a link that is in no policy"
+    )]
+    OfPolicy {
+        /// The link.
+        name: LinkName,
+        /// The policy, `namespace/name`.
+        policy: String,
+    },
+    /// A pod has it, or is about to. No rule allows it.
+    #[error(
+        "links: {name} is a VF that is held by {holder}, and no bond may take it: name another link, or \
+         delete that pod first"
+    )]
+    Held {
+        /// The link.
+        name: LinkName,
+        /// Its holder, for people.
+        holder: String,
+    },
+    /// The administrator allows no links, or others.
+    #[error(
+        "links: {name} ({}) is a link of the node that its administrator does not allow bonds to take",
+        described(driver.as_deref(), *pci)
+    )]
+    NotAllowed {
         /// The link.
         name: LinkName,
         /// The driver, as patterns see it.
@@ -70,12 +79,32 @@ pub enum Refusal {
     },
 }
 
-/// Returns how a link that carries something can be taken all the same.
-fn remedy(name: &LinkName) -> String {
-    format!(
-        "name a link that carries nothing, or have the node's administrator allow this one in {PATH}: \
-         below [host-links], allow = [{{ name = \"{name}\" }}]"
-    )
+impl Refusal {
+    /// Returns whether the administrator may allow the link.
+    pub(crate) fn may_be_allowed(&self) -> bool {
+        matches!(self, Self::NotAllowed { .. })
+    }
+}
+
+/// What the administrator writes to allow all links that may be allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leave {
+    /// The line of `[host-links]`.
+    pub(crate) line: String,
+    /// Whether the file has `[host-links]` now.
+    pub(crate) is_there: bool,
+}
+
+impl fmt::Display for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.is_there { "in the place of what is there, " } else { "" };
+        let Self { line, .. } = self;
+        write!(
+            f,
+            "name other links, or have the node's administrator write in {PATH} below [host-links], \
+             {place}this line: {line}"
+        )
+    }
 }
 
 fn described(driver: Option<&str>, pci: Option<PciAddress>) -> String {

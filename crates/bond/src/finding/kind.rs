@@ -137,6 +137,11 @@ kinds! {
          each flow through one of the links; it does so with the plugins replaced too. An IPv4 route \
          takes precedence over the older one instead.",
         ROUTE_JOINED_REMEDY;
+    HOST_LINKS_REFUSED: "host-links-refused", Warning,
+        "A running pod's bond has links of the node that no bond may take now: the node's administrator \
+         does not allow them, or they are never taken (docs/host-links.md). The pod keeps them, and is \
+         refused when it is made anew.",
+        "do what the reason says before the pod is made anew";
     NO_VETH: "bandwidth-without-veth", Error,
         "The reference plugin bandwidth stands with rates behind a bond or a VF. It shapes the node's \
          end of a veth pair, finds none, and refuses.",

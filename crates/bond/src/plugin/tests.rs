@@ -1,17 +1,38 @@
 use std::path::Path;
 
-use podbond_cni::{Args, Code, ContainerId, Lookup, NetConf};
-use podbond_kernel::NetnsIdentity;
+use podbond_cni::{Args, Attachment, Code, ContainerId, Lookup, NetConf};
+use podbond_kernel::{NetnsIdentity, Sysfs};
+use podbond_names::PciAddress;
 use podbond_record::{Record, State, Stored};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::VfOwner;
 
 /// A plugin whose records are in a directory of its own.
 fn bond() -> (tempfile::TempDir, Bond) {
     let dir = tempfile::tempdir().unwrap();
     let records = Records::new(&dir.path().join("lib"), &dir.path().join("run"));
-    (dir, Bond::new(records))
+    (dir, Bond::new(records, &Nobody))
+}
+
+/// No function has VFs or an owner.
+#[derive(Debug)]
+struct Nobody;
+
+impl Functions for Nobody {
+    fn num_vfs(&self, _: &Sysfs, _: PciAddress) -> Result<u16, Failure> {
+        Ok(0)
+    }
+
+    fn owner(
+        &self,
+        _: &Sysfs,
+        _: PciAddress,
+        _: Option<&Attachment>,
+    ) -> Result<Option<VfOwner>, Failure> {
+        Ok(None)
+    }
 }
 
 fn request(netns: Option<&str>, config: &Value) -> Request {

@@ -1,6 +1,6 @@
 //! Where the node's records, plugins and network configuration are, and who may change them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use podbond_api::{ObjectKey, Pod};
@@ -12,6 +12,7 @@ use podbond_state::Lock;
 
 use super::applied::{AppliedPod, Store};
 use crate::error::Error;
+use crate::plugins::holdings;
 
 /// How long a command waits for another one that changes the node.
 const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
@@ -46,7 +47,7 @@ impl<'a> Node<'a> {
             plugin_path: std::env::split_paths(&path).collect(),
             conf_dir: PathBuf::from("/etc/cni/net.d"),
             store: Store::new(&state),
-            holdings: Holdings::new(&state, Records::default(), Path::new(podbond_sriov::DIR)),
+            holdings: holdings(),
             records: Records::default(),
             sysfs: Sysfs::new("/sys"),
             state,

@@ -150,7 +150,7 @@ impl Operation {
             json!({"linksInContainer": false, "mtu": 1400, "failOverMac": 1, "links": links});
         let mut operation = Self::bond("bond-over-vfs", pod, &changes);
         operation.scene.links.clear();
-        operation.scene.networks = Networks::Documented;
+        operation.scene.networks = Networks::VfsAlone;
         operation.scene.vfs = vfs;
         operation
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::operation::output_text;
 
@@ -47,10 +48,12 @@ pub(crate) enum CreatedBy {
     Podbond,
 }
 
-/// Whether the policies and networks of the documented case are applied.
+/// Whether the policies and networks of the documented case are applied, or there are VFs without them, which
+/// a bond may take from the node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Networks {
     Documented,
+    VfsAlone,
     None,
 }
 
@@ -69,14 +72,17 @@ pub(crate) struct Dummy {
 impl Scene {
     /// Whether it is about VFs of the node's cards.
     pub(crate) fn has_vfs(&self) -> bool {
-        self.networks == Networks::Documented
+        self.networks != Networks::None
     }
 
     /// Sets everything up, where nothing is.
     pub(crate) fn build(&self) {
         self.repair();
-        if self.has_vfs() {
-            apply_networks();
+        allow_host_links();
+        match self.networks {
+            Networks::Documented => apply_networks(),
+            Networks::VfsAlone => PFS.iter().for_each(|pf| make_vf(pf)),
+            Networks::None => {}
         }
         for (pf, name) in PFS.iter().zip(self.vfs) {
             let vf = first_vf(pf);
@@ -204,6 +210,34 @@ fn age(dir: &Path, to: SystemTime, end: &str) {
             let file = fs::File::options().write(true).open(path).unwrap();
             file.set_modified(to).unwrap();
         }
+    }
+}
+
+/// Writes the administrator's file.
+fn allow_host_links() {
+    fs::create_dir_all("/etc/podbond").unwrap();
+    fs::write("/etc/podbond/config.toml", "[host-links]\nallow = [{ name = \"*\" }]\n").unwrap();
+}
+
+/// Makes the one VF of a PF as a policy does: it gets its address from the PF.
+fn make_vf(pf: &str) {
+    let device = format!("/sys/class/net/{pf}/device");
+    ip(&["link", "set", pf, "up"]);
+    fs::write(format!("{device}/sriov_numvfs"), "1").unwrap();
+    let carrier = || fs::read_to_string(format!("/sys/class/net/{pf}/carrier"));
+    wait_for(|| Path::new(&format!("{device}/virtfn0/net")).exists());
+    wait_for(|| carrier().is_ok_and(|text| text.trim() == "1"));
+    let address = format!("/sys/class/net/{}/address", first_vf(pf));
+    let mac = fs::read_to_string(address).unwrap();
+    ip(&["link", "set", pf, "vf", "0", "mac", mac.trim()]);
+}
+
+/// Waits until something is so, which may take a card its time.
+fn wait_for(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_mins(1), "the card has no VF or no carrier");
+        sleep(Duration::from_millis(50));
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, bond_config, ip, words};
+use crate::node::{Call, HostRules, Netns, Snapshot, bond_config, ip, words};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
@@ -101,6 +101,7 @@ fn bond_takes_any_number_of_ports_and_the_smallest_mtu() {
 
 #[test]
 fn host_links_are_moved_in_and_restored() {
+    let _rules = HostRules::allow_all();
     ip("link add port1 type dummy");
     ip("link add port2 type dummy");
     ip("link set port1 mtu 1600 up");
@@ -121,6 +122,7 @@ fn host_links_are_moved_in_and_restored() {
 /// Promise: del-config-changed
 #[test]
 fn del_with_a_changed_configuration_releases_all() {
+    let _rules = HostRules::allow_all();
     for port in ["port1", "port2", "port3"] {
         ip(&format!("link add {port} type dummy"));
     }
@@ -149,6 +151,7 @@ fn del_with_a_changed_configuration_releases_all() {
 /// Promise: del-spares-others
 #[test]
 fn del_after_a_refused_add_changes_no_link_of_the_pod() {
+    let _rules = HostRules::allow_all();
     let netns = Netns::with_links("untouched");
     // The pod's links have the names of the node's: neither may be taken for the other.
     ip("link add net1 type dummy");

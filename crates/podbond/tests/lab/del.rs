@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::damage::Damage;
-use crate::node::{Call, Netns, Snapshot, bond_config, ip, words};
+use crate::node::{Call, HostRules, Netns, Snapshot, bond_config, ip, words};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c-del", netns, ifname: "bond0" }
@@ -17,8 +17,10 @@ fn record() -> PathBuf {
     PathBuf::from("/var/lib/podbond/attachments/c-del:bond0")
 }
 
-/// Two dummy links of the node.
-struct HostLinks;
+/// Two dummy links of the node, which bonds may take.
+struct HostLinks {
+    _rules: HostRules,
+}
 
 impl HostLinks {
     fn new() -> Self {
@@ -26,7 +28,7 @@ impl HostLinks {
             let _ = Command::new("ip").args(["link", "del", link]).output();
             ip(&format!("link add {link} type dummy"));
         }
-        Self
+        Self { _rules: HostRules::allow_all() }
     }
 }
 

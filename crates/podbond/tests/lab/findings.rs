@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::documented::trusted_networks;
 use crate::node::{
-    Call, Netns, Snapshot, WithNetworks, apply, bond_config, failed, ip, nad, pod, podbond,
-    succeeded, words,
+    Call, HostRules, Netns, Snapshot, WithNetworks, apply, bond_config, failed, ip, nad, pod,
+    podbond, succeeded, words,
 };
 
 /// A NAD `found` with changes of the documented bond, and a pod with these networks before it.
@@ -131,7 +131,9 @@ fn two_vfs_of_one_pf_are_reported_and_refused_on_request() {
 
 #[test]
 fn refused_finding_changes_no_link() {
-    let networks = networks();
+    networks().end();
+    let networks = WithNetworks::vfs_alone();
+    let _rules = HostRules::allow_all();
     let netns = Netns::with_links("distinct");
     let vf = |index: u8| {
         let directory = format!("/sys/class/net/pf0/device/virtfn{index}/net");

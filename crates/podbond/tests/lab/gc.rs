@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, ip};
+use crate::node::{Call, HostRules, Netns, Snapshot, WithNetworks, bond_config, ip};
 
 fn call(command: &str, container: &str, netns: &str, config: &Value) -> Result<Value, Value> {
     Call { plugin: "bond", command, container, netns, ifname: "bond0" }.run(config)
@@ -64,7 +64,8 @@ fn gc_removes_what_is_not_valid_and_nothing_else() {
 
 #[test]
 fn gc_restores_host_links_of_a_namespace_that_is_gone() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::vfs_alone();
+    let _rules = HostRules::allow_all();
     let vfs = ["pf0", "pf1"].map(|pf| {
         let links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn0/net")).unwrap();
         links.map(|link| link.unwrap().file_name().into_string().unwrap()).next().unwrap()

@@ -1,32 +1,14 @@
 //! Links of the node that a bond may take, and those that it may not, whatever a NAD says.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, apply, bond_config, failed, ip, nad, pod, words};
-
-/// The administrator's file.
-const FILE: &str = "/etc/podbond/config.toml";
-
-/// The administrator's file for as long as the value lives.
-struct Rules;
-
-impl Rules {
-    fn write(text: &str) -> Self {
-        fs::create_dir_all(Path::new(FILE).parent().unwrap()).unwrap();
-        fs::write(FILE, text).unwrap();
-        Self
-    }
-}
-
-impl Drop for Rules {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(FILE);
-    }
-}
+use crate::node::{
+    ADMINISTRATORS_FILE as FILE, Call, HostRules, Netns, Snapshot, WithNetworks, apply,
+    bond_config, failed, ip, nad, pod, podbond, succeeded, words,
+};
 
 /// Links of the node, up, for as long as the value lives: with them goes all that hangs on them.
 struct Links(&'static [&'static str]);
@@ -99,34 +81,107 @@ fn taken(netns: &Netns, links: [&str; 2]) {
     call("DEL", &netns.path()).run(&over(links)).unwrap();
 }
 
+/// The line of an error that allows the links.
+fn line(message: &str) -> String {
+    let (_, line) = message.split_once("this line: ").unwrap_or_else(|| panic!("{message}"));
+    line.to_owned()
+}
+
+fn message(netns: &Netns, links: [&str; 2]) -> String {
+    words(&call("ADD", &netns.path()).run(&over(links)).unwrap_err()["msg"])
+}
+
 /// Promise: node-links-kept
 #[test]
-fn without_rules_only_unused_links_are_taken() {
+fn without_rules_no_link_is_taken_and_the_error_names_the_line() {
     let netns = Netns::with_links("unlisted");
     let _links = two_dummies();
     let links = ["take1", "take2"];
-    let remedy = r#"allow = [{ name = "take2" }]"#;
+    let both = r#"allow = [{ name = "take1" }, { name = "take2" }]"#;
+    refused(&netns, links, &["take1 (driver dummy", "take2 (driver dummy", FILE, both]);
+    {
+        let _rules =
+            HostRules::write("# nothing yet\n[log]\nfile = \"/var/log/podbond-test.log\"\n");
+        refused(&netns, links, &["take1 (driver dummy", "take2 (driver dummy", both]);
+    }
+    let said = message(&netns, links);
+    let _rules = HostRules::write(&format!("[host-links]\n{}\n", line(&said)));
     taken(&netns, links);
-
-    ip("addr add 192.0.2.7/24 dev take2");
-    refused(&netns, links, &["take2 has the address 192.0.2.7/24", remedy, FILE]);
-    ip("addr flush dev take2 scope global");
-    ip("addr add 2001:db8::7/64 dev take2 nodad");
-    refused(&netns, links, &["take2 has the address 2001:db8::7/64", remedy]);
-    ip("addr flush dev take2 scope global");
-
-    ip("route add 198.51.100.0/24 dev take2");
-    refused(&netns, links, &["take2 has the route 198.51.100.0/24", remedy]);
-    ip("route del 198.51.100.0/24 dev take2");
-    ip("route add 198.51.100.0/24 dev take2 table 100");
-    refused(&netns, links, &["take2 has the route 198.51.100.0/24", remedy]);
-    ip("route flush table 100");
-
-    ip("link add link take2 name take2.7 type vlan id 7");
-    refused(&netns, links, &["take2 carries the node's link take2.7", remedy]);
-    ip("link del take2.7");
-
+    // What was allowed before is in the line, too.
+    let rules =
+        HostRules::write("[host-links]\nallow = [{ name = \"take1\", driver = \"dum*\" }]\n");
+    let said = message(&netns, links);
+    drop(rules);
+    let _rules = HostRules::write(&format!("[host-links]\n{}\n", line(&said)));
     taken(&netns, links);
+}
+
+/// Promise: node-links-kept
+#[test]
+fn pfs_with_vfs_and_vfs_of_policies_are_never_taken() {
+    let networks = WithNetworks::new();
+    let _rules = HostRules::allow_all();
+    let links = two_dummies();
+    let netns = Netns::with_links("owned");
+    refused(&netns, ["take1", "pf1"], &["pf1 is a link of a PF with 4 VFs"]);
+    let vf = vf_link("pf1", 0);
+    let policy = "policy-pf1 gives to pods";
+    refused(
+        &netns,
+        ["take1", &vf],
+        &[&format!("{vf} is a VF that SriovNetworkNodePolicy "), policy],
+    );
+    let manifest = nad("owned", &over(["take1", &vf]).to_string()) + &pod("p", "owned@bond0");
+    assert!(failed(&apply(&manifest)).contains(policy));
+    drop((netns, links));
+    networks.end();
+}
+
+/// Promise: node-links-kept
+#[test]
+fn vf_that_a_pod_holds_is_never_taken() {
+    let networks = WithNetworks::vfs_alone();
+    let _rules = HostRules::allow_all();
+    let links = two_dummies();
+    let (netns, holder) = (Netns::with_links("greedy"), Netns::with_links("holder"));
+    let (vf, pci) = (vf_link("pf1", 0), function("pf1"));
+    let claims = "/var/lib/cni/sriov/pci";
+    fs::create_dir_all(claims).unwrap();
+    let claim = format!("{claims}/{pci}");
+    fs::write(&claim, holder.path()).unwrap();
+    let held =
+        format!("{vf} is a VF that is held by the pod with network namespace {}", holder.path());
+    refused(&netns, ["take1", &vf], &[&held]);
+    // A claim counts until its namespace is certainly over.
+    drop(holder);
+    taken(&netns, ["take1", &vf]);
+    fs::remove_file(claim).unwrap();
+    ip(&format!("link set {vf} down"));
+    drop((netns, links));
+    networks.end();
+}
+
+fn on_one_line(printed: &[u8]) -> String {
+    String::from_utf8_lossy(printed).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Promise: node-links-kept
+#[test]
+fn doctor_reports_links_that_would_be_refused() {
+    let netns = Netns::with_links("running");
+    let _links = two_dummies();
+    let rules = HostRules::allow_all();
+    call("ADD", &netns.path()).run(&over(["take1", "take2"])).unwrap();
+    let doctor = || on_one_line(&podbond(&["doctor"]).stdout);
+    let text = doctor();
+    assert!(!text.contains("host-links-refused"), "{text}");
+    drop(rules);
+    let text = doctor();
+    for part in ["host-links-refused", "take1 (driver dummy", "take2 (driver dummy"] {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    succeeded(&podbond(&["check"]));
+    call("DEL", &netns.path()).run(&over(["take1", "take2"])).unwrap();
 }
 
 /// Promise: node-links-kept
@@ -140,7 +195,7 @@ fn link_of_the_default_route_is_never_taken() {
     let rules = "[host-links]\nallow = [{ name = \"*\" }, { driver = \"*\" }]\n";
     // As long as the lab's own route has a smaller metric, nothing goes this way.
     for file in [None, Some(rules)] {
-        let _rules = file.map(Rules::write);
+        let _rules = file.map(HostRules::write);
         for family in ["", "-6 "] {
             ip(&format!("{family}route add default dev take2 metric 5000"));
             refused(&netns, links, &["take2 carries the node's default route, and", "another"]);
@@ -172,50 +227,55 @@ fn with_rules_only_links_that_match_a_pattern_are_taken() {
     let links = ["take1", "take2"];
     ip("addr add 192.0.2.7/24 dev take2");
     for allowed in [r#"{ name = "take?" }"#, r#"{ name = "take*", driver = "dummy" }"#] {
-        let _rules = Rules::write(&format!("[host-links]\nallow = [{allowed}]\n"));
+        let _rules = HostRules::write(&format!("[host-links]\nallow = [{allowed}]\n"));
         taken(&netns, links);
         // The bond gives the link back, but not what hung on it.
         ip("addr add 192.0.2.7/24 dev take2");
     }
     for allowed in ["", r#"{ name = "take1" }"#, r#"{ pci = "*" }, { name = "take1" }"#] {
-        let _rules = Rules::write(&format!("[host-links]\nallow = [{allowed}]\n"));
-        refused(&netns, links, &["take2 (driver dummy, no PCI address) matches no pattern", FILE]);
+        let _rules = HostRules::write(&format!("[host-links]\nallow = [{allowed}]\n"));
+        refused(
+            &netns,
+            links,
+            &["take2 (driver dummy, no PCI address) is a link of the node", FILE],
+        );
     }
-    // The table is what decides: a file that does not have it says nothing.
-    let _rules = Rules::write("# nothing yet\n");
-    refused(&netns, links, &["take2 has the address 192.0.2.7/24"]);
+}
+
+/// The first VF of a PF.
+fn function(pf: &str) -> String {
+    let device = fs::read_link(format!("/sys/class/net/{pf}/device/virtfn0")).unwrap();
+    device.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// The link of a VF.
+fn vf_link(pf: &str, number: u8) -> String {
+    let mut links = fs::read_dir(format!("/sys/class/net/{pf}/device/virtfn{number}/net")).unwrap();
+    links.next().unwrap().unwrap().file_name().into_string().unwrap()
 }
 
 #[test]
 fn vfs_are_allowed_by_driver_and_by_pci_address() {
-    let networks = crate::node::WithNetworks::new();
-    let function = |pf: &str| {
-        let device = fs::read_link(format!("/sys/class/net/{pf}/device/virtfn0")).unwrap();
-        device.file_name().unwrap().to_string_lossy().into_owned()
-    };
+    let networks = WithNetworks::vfs_alone();
     let functions = ["pf0", "pf1"].map(function);
-    let link = |pci: &String| {
-        let mut links = fs::read_dir(format!("/sys/bus/pci/devices/{pci}/net")).unwrap();
-        links.next().unwrap().unwrap().file_name().into_string().unwrap()
-    };
-    let links = [&functions[0], &functions[1]].map(link);
+    let links = ["pf0", "pf1"].map(|pf| vf_link(pf, 0));
     let links = [links[0].as_str(), links[1].as_str()];
     let netns = Netns::with_links("vfs");
     let [first, second] = &functions;
     {
         let bus = first.rsplit_once(':').unwrap().0;
-        let _rules = Rules::write(&format!(
+        let _rules = HostRules::write(&format!(
             "[host-links]\nallow = [{{ pci = \"{bus}:*\" }}, {{ pci = \"{second}\" }}]\n"
         ));
         taken(&netns, links);
     }
     {
-        let _rules = Rules::write("[host-links]\nallow = [{ driver = \"igb?f\" }]\n");
+        let _rules = HostRules::write("[host-links]\nallow = [{ driver = \"igb?f\" }]\n");
         taken(&netns, links);
     }
-    let _rules = Rules::write(&format!("[host-links]\nallow = [{{ pci = \"{first}\" }}]\n"));
+    let _rules = HostRules::write(&format!("[host-links]\nallow = [{{ pci = \"{first}\" }}]\n"));
     let described = format!("driver igbvf, PCI address {second}");
-    refused(&netns, links, &[links[1], &described, "matches no pattern"]);
+    refused(&netns, links, &[links[1], &described, "is a link of the node"]);
     drop(netns);
     networks.end();
 }
@@ -224,7 +284,7 @@ fn vfs_are_allowed_by_driver_and_by_pci_address() {
 fn malformed_rules_refuse_host_links_and_no_pod_links() {
     let netns = Netns::with_links("malformed");
     let _links = two_dummies();
-    let _rules = Rules::write("[host-links]\nallow = [{ nane = \"take*\" }]\n");
+    let _rules = HostRules::write("[host-links]\nallow = [{ nane = \"take*\" }]\n");
     refused(&netns, ["take1", "take2"], &[FILE, "line 2, column 12", "nane"]);
     call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
     call("DEL", &netns.path()).run(&bond_config(&json!({}))).unwrap();
@@ -236,8 +296,10 @@ fn del_restores_links_that_later_rules_forbid() {
     let _links = two_dummies();
     let before = Snapshot::take();
     let config = over(["take1", "take2"]);
+    let rules = HostRules::allow_all();
     call("ADD", &netns.path()).run(&config).unwrap();
-    let _rules = Rules::write("[host-links]\nallow = []\n");
+    drop(rules);
+    let _rules = HostRules::write("[host-links]\nallow = []\n");
     call("DEL", &netns.path()).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
 }
@@ -246,11 +308,10 @@ fn del_restores_links_that_later_rules_forbid() {
 #[test]
 fn apply_refuses_a_forbidden_link_before_any_change() {
     let _links = two_dummies();
-    ip("addr add 192.0.2.7/24 dev take2");
     let before = Snapshot::take();
     let manifest = nad("greedy", &over(["take1", "take2"]).to_string()) + &pod("p", "greedy@bond0");
     let said = failed(&apply(&manifest));
-    assert!(said.contains("take2 has the address 192.0.2.7/24"), "{said}");
+    assert!(said.contains("take2 (driver dummy, no PCI address) is a link of the node"), "{said}");
     assert!(said.contains("p: bond0"), "{said}");
     assert_eq!(Snapshot::take(), before);
 }

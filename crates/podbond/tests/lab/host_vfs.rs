@@ -6,7 +6,9 @@ use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
-use crate::node::{Call, Netns, Snapshot, WithNetworks, bond_config, has_links, ip, wait_for};
+use crate::node::{
+    Call, HostRules, Netns, Snapshot, WithNetworks, bond_config, has_links, ip, wait_for,
+};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
@@ -34,7 +36,8 @@ fn over(vfs: &[String; 2], changes: &Value) -> Value {
 /// Promise: del-namespace-gone
 #[test]
 fn vfs_with_the_bonds_mac_return_with_their_own() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::vfs_alone();
+    let _rules = HostRules::allow_all();
     let trust = |trust: &str| {
         for pf in ["pf0", "pf1"] {
             ip(&format!("link set {pf} vf 0 trust {trust}"));
@@ -74,7 +77,8 @@ fn vfs_with_the_bonds_mac_return_with_their_own() {
 /// Promise: killed-sequences, del-namespace-gone, del-namespace-kept
 #[test]
 fn hardware_links_of_a_vanished_namespace_are_restored() {
-    let networks = WithNetworks::new();
+    let networks = WithNetworks::vfs_alone();
+    let _rules = HostRules::allow_all();
     let vfs = vfs();
     let before = Snapshot::take();
     let netns = Netns::with_links("vanished");

@@ -7,8 +7,8 @@ use crate::cables::{
     until, wire,
 };
 use crate::node::{
-    Snapshot, WithNetworks, apply, bond_config, delete, interface, ip, nad, pod, podbond,
-    remove_vfs, status, succeeded, sweep, words,
+    HostRules, Snapshot, WithNetworks, apply, bond_config, delete, interface, ip, nad, pod,
+    podbond, remove_vfs, status, succeeded, sweep, words,
 };
 
 const BOND: &str = "net3";
@@ -132,6 +132,8 @@ fn lacp_bond_of_vfs_negotiates_and_survives_a_lost_cable() {
 #[test]
 fn lacp_bond_of_pfs_negotiates_and_survives_a_lost_port() {
     begin();
+    let _rules = HostRules::allow_all();
+    remove_vfs();
     let before = Snapshot::take();
     for rate in ["slow", "fast"] {
         let _switch = Switch::lacp(rate);
@@ -156,6 +158,7 @@ fn lacp_bond_of_pfs_negotiates_and_survives_a_lost_port() {
 #[test]
 fn silent_switch_port_is_excluded_and_reported() {
     begin();
+    let _rules = HostRules::allow_all();
     // The lab's card gives a PF that has VFs its own LACPDUs back.
     remove_vfs();
     let before = Snapshot::take();

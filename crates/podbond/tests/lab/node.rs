@@ -229,6 +229,31 @@ pub(crate) fn begin(command: &mut Command, input: &str) -> Child {
     child
 }
 
+/// The administrator's file.
+pub(crate) const ADMINISTRATORS_FILE: &str = "/etc/podbond/config.toml";
+
+/// The administrator's file for as long as the value lives.
+pub(crate) struct HostRules;
+
+impl HostRules {
+    pub(crate) fn write(text: &str) -> Self {
+        fs::create_dir_all("/etc/podbond").unwrap();
+        fs::write(ADMINISTRATORS_FILE, text).unwrap();
+        Self
+    }
+
+    /// Bonds may take every link that can be allowed.
+    pub(crate) fn allow_all() -> Self {
+        Self::write("[host-links]\nallow = [{ name = \"*\" }]\n")
+    }
+}
+
+impl Drop for HostRules {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(ADMINISTRATORS_FILE);
+    }
+}
+
 /// The PFs of the documented policies, and how many VFs those want of each.
 const PFS: [&str; 2] = ["pf0", "pf1"];
 const VFS: usize = 4;
@@ -242,6 +267,17 @@ impl WithNetworks {
     /// them and take them back would be most of a test's time. They are made anew once their PF has lost its
     /// carrier, after which a VF of this card needs to be opened before it takes an address.
     pub(crate) fn new() -> Self {
+        Self::make_vfs_once();
+        Self::apply()
+    }
+
+    /// The same VFs without policies and networks: nobody gives them to pods.
+    pub(crate) fn vfs_alone() -> Self {
+        Self::make_vfs_once();
+        Self(Snapshot::take())
+    }
+
+    fn make_vfs_once() {
         static MADE_AT: Mutex<[Option<String>; PFS.len()]> =
             Mutex::new([const { None }; PFS.len()]);
         sweep();
@@ -253,8 +289,6 @@ impl WithNetworks {
                 *made_at = Some(carrier_changes(pf));
             }
         }
-        drop(made_at);
-        Self::apply()
     }
 
     /// The same on a node without VFs: the policies make them, and take them back at the end. For tests

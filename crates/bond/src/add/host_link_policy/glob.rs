@@ -9,6 +9,11 @@ use serde::Deserialize;
 pub(crate) struct Glob(String);
 
 impl Glob {
+    /// Returns the pattern as it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns whether the pattern describes all of a text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let pattern: Vec<char> = self.0.chars().collect();

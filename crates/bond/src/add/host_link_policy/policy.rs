@@ -1,11 +1,11 @@
 //! Decides which links of the node a bond may take. Pure.
 
-use ipnet::IpNet;
 use podbond_kernel::Route;
 use podbond_names::{LinkName, PciAddress};
 
+use super::functions::VfOwner;
 use super::rules::{Pattern, Rules};
-use crate::error::Refusal;
+use crate::error::{Error, Leave, Refusal};
 
 /// A link of the node that a bond is to take, and what hangs on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +14,15 @@ pub(crate) struct HostLink {
     /// The driver of its device; for a link without one its kind, like `dummy`.
     pub(crate) driver: Option<String>,
     pub(crate) pci: Option<PciAddress>,
-    pub(crate) addresses: Vec<IpNet>,
     pub(crate) routes: Vec<Route>,
     /// The bond or bridge that it is a port of.
     pub(crate) master: Option<LinkName>,
     /// Every link on top of it, near or far: its master, VLANs, a bond's VLANs, ….
     pub(crate) uppers: Vec<Upper>,
+    /// How many VFs its function has.
+    pub(crate) num_vfs: u16,
+    /// Whose it is, where it is a VF.
+    pub(crate) owner: Option<VfOwner>,
 }
 
 /// A link that sends its frames through another one.
@@ -29,13 +32,39 @@ pub(crate) struct Upper {
     pub(crate) routes: Vec<Route>,
 }
 
-/// Returns why these links may not be taken, at most one reason for each; none where all may.
-pub(crate) fn refusals(rules: &Rules, links: &[HostLink]) -> Vec<Refusal> {
-    links.iter().filter_map(|link| refusal(rules, link)).collect()
+/// Refuses links that may not be taken, each with its reason.
+pub(crate) fn refuse_links(rules: &Rules, links: &[HostLink]) -> Result<(), Error> {
+    refuse_links_of_all(rules, links, &links.iter().collect::<Vec<_>>())
+}
+
+/// The same; the line that the error names allows those of `all` that the administrator may allow.
+pub(crate) fn refuse_links_of_all(
+    rules: &Rules,
+    links: &[HostLink],
+    all: &[&HostLink],
+) -> Result<(), Error> {
+    let refusals: Vec<Refusal> = links.iter().filter_map(|link| refusal(rules, link)).collect();
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let leave = refusals.iter().any(Refusal::may_be_allowed).then(|| leave(rules, all));
+    Err(Error::HostLinks { refusals, leave })
+}
+
+/// Returns the administrator's leave to take all of these links that are refused without it.
+fn leave(rules: &Rules, all: &[&HostLink]) -> Leave {
+    let mut names: Vec<LinkName> = Vec::new();
+    for link in all {
+        let may_be = refusal(rules, link).is_some_and(|refusal| refusal.may_be_allowed());
+        if may_be && !names.contains(&link.name) {
+            names.push(link.name.clone());
+        }
+    }
+    Leave { line: rules.line_with(&names), is_there: matches!(rules, Rules::Listed(_)) }
 }
 
 fn refusal(rules: &Rules, link: &HostLink) -> Option<Refusal> {
-    let name = link.name.clone();
+    let (name, pci) = (link.name.clone(), link.pci);
     if link.routes.iter().any(is_default) {
         return Some(Refusal::DefaultRoute { name, through: None });
     }
@@ -45,25 +74,19 @@ fn refusal(rules: &Rules, link: &HostLink) -> Option<Refusal> {
     if let Some(master) = link.master.clone() {
         return Some(Refusal::Master { name, master });
     }
-    match rules {
-        Rules::Listed(patterns) => {
-            let listed = patterns.iter().any(|pattern| pattern.describes(link));
-            let (driver, pci) = (link.driver.clone(), link.pci);
-            (!listed).then_some(Refusal::Unlisted { name, driver, pci })
-        }
-        Rules::Unused => {
-            let is_ours = |net: &&IpNet| !is_link_local(net);
-            if let Some(&address) = link.addresses.iter().find(is_ours) {
-                Some(Refusal::Address { name, address })
-            } else if let Some(route) = link.routes.iter().find(|r| !is_link_local(&r.destination))
-            {
-                Some(Refusal::Route { name, route: route.clone() })
-            } else {
-                let upper = link.uppers.first()?.name.clone();
-                Some(Refusal::Upper { name, upper })
-            }
-        }
+    if link.num_vfs > 0 {
+        return Some(Refusal::HasVfs { name, num_vfs: link.num_vfs });
     }
+    match link.owner.clone() {
+        Some(VfOwner::Policy(policy)) => return Some(Refusal::OfPolicy { name, policy }),
+        Some(VfOwner::Holder(holder)) => return Some(Refusal::Held { name, holder }),
+        None => {}
+    }
+    let is_listed = match rules {
+        Rules::Absent => false,
+        Rules::Listed(patterns) => patterns.iter().any(|pattern| pattern.describes(link)),
+    };
+    (!is_listed).then(|| Refusal::NotAllowed { name, driver: link.driver.clone(), pci })
 }
 
 impl Pattern {
@@ -88,11 +111,5 @@ fn is_default(route: &Route) -> bool {
     route.destination.prefix_len() == 0
 }
 
-/// `fe80::/10`: the kernel gives each link that is up such an address, and the route to it. IPv4's
-/// 169.254.0.0/16 is given by somebody, to be used.
-fn is_link_local(net: &IpNet) -> bool {
-    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use podbond_names::LinkName;
 use podbond_state::settings::{Error, Settings};
 use serde::Deserialize;
 use toml::Spanned;
@@ -11,8 +12,8 @@ use super::glob::Glob;
 /// Which links of the node a bond may take: `[host-links]` of the administrator's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rules {
-    /// The administrator says nothing of it: links that carry nothing.
-    Unused,
+    /// The administrator says nothing of it: none.
+    Absent,
     /// Those that one of these patterns describes, and no other.
     Listed(Vec<Pattern>),
 }
@@ -35,12 +36,12 @@ struct HostLinks {
 impl Rules {
     /// Reads the administrator's file. One that is not there says nothing.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        Settings::read(path)?.map_or(Ok(Self::Unused), |settings| Self::of(&settings))
+        Settings::read(path)?.map_or(Ok(Self::Absent), |settings| Self::of(&settings))
     }
 
     pub(crate) fn of(settings: &Settings) -> Result<Self, Error> {
         let Some(HostLinks { allow }) = settings.table("host-links")? else {
-            return Ok(Self::Unused);
+            return Ok(Self::Absent);
         };
         let without_keys = allow.iter().find(|pattern| pattern.as_ref().is_empty());
         if let Some(pattern) = without_keys {
@@ -49,12 +50,37 @@ impl Rules {
         }
         Ok(Self::Listed(allow.into_iter().map(Spanned::into_inner).collect()))
     }
+
+    /// Returns the line of `[host-links]` with which these links are allowed beside those that are
+    /// allowed now.
+    pub(crate) fn line_with(&self, names: &[LinkName]) -> String {
+        let present = match self {
+            Self::Absent => &[],
+            Self::Listed(patterns) => patterns.as_slice(),
+        };
+        let present = present.iter().map(Pattern::to_toml);
+        let added = names.iter().map(|name| format!("{{ name = {} }}", quoted(name.as_str())));
+        format!("allow = [{}]", present.chain(added).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Pattern {
     fn is_empty(&self) -> bool {
         self.name.is_none() && self.driver.is_none() && self.pci.is_none()
     }
+
+    fn to_toml(&self) -> String {
+        let keys = [("name", &self.name), ("driver", &self.driver), ("pci", &self.pci)];
+        let keys = keys.into_iter().filter_map(|(key, glob)| {
+            glob.as_ref().map(|glob| format!("{key} = {}", quoted(glob.as_str())))
+        });
+        format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Returns a text as a basic string of TOML, which is one of JSON but for U+007F.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]
@@ -89,8 +115,8 @@ mod tests {
 
     #[test]
     fn empty_list_allows_no_link() {
-        assert_eq!(parse(""), Ok(Rules::Unused));
-        assert_eq!(parse("# nothing yet\n"), Ok(Rules::Unused));
+        assert_eq!(parse(""), Ok(Rules::Absent));
+        assert_eq!(parse("# nothing yet\n"), Ok(Rules::Absent));
         assert_eq!(parse("[host-links]\nallow = []\n"), Ok(Rules::Listed(Vec::new())));
     }
 
@@ -117,10 +143,25 @@ mod tests {
         }
     }
 
+    /// What is pasted below `[host-links]` allows what was allowed, and these links.
+    #[test]
+    fn line_allows_more_links_than_before() {
+        let names = ["ens1f0", "a\"\\\u{7f}\u{1}é"].map(|name| name.parse().unwrap());
+        let by_name = |name: &str| Pattern { name: Some(glob(name)), driver: None, pci: None };
+        let added = names.each_ref().map(|name: &LinkName| by_name(name.as_str()));
+        let present = Pattern { name: None, driver: Some(glob("igb\"?")), pci: Some(glob("*")) };
+        for present in [Vec::new(), vec![present, by_name("ens*")]] {
+            let line = Rules::Listed(present.clone()).line_with(&names);
+            let expected = [present, added.to_vec()].concat();
+            assert_eq!(parse(&format!("[host-links]\n{line}\n")), Ok(Rules::Listed(expected)));
+        }
+        assert_eq!(Rules::Absent.line_with(&names[..1]), r#"allow = [{ name = "ens1f0" }]"#);
+    }
+
     #[test]
     fn missing_file_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Rules::read(&dir.path().join("config.toml")).unwrap(), Rules::Unused);
+        assert_eq!(Rules::read(&dir.path().join("config.toml")).unwrap(), Rules::Absent);
         let error = Rules::read(dir.path()).unwrap_err();
         assert!(matches!(error, Error::Unread { .. }), "{error}");
     }

@@ -4,19 +4,21 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use podbond_bond::{
-    Bond, Config, Error, Finding, Object, OtherBond, Surroundings, bond_findings, findings, kind,
+    Config, Error, Finding, HostLinksTaken, Object, OtherBond, Surroundings, bond_findings,
+    findings, host_link_findings, kind, surroundings,
 };
 use podbond_cni::{Args, NetConf};
 use podbond_inventory::{Holders, Occupant};
 use podbond_ipam::joined_routes;
 use podbond_kernel::{Kernel, Link, NetnsState, Sysfs, View};
 use podbond_names::LinkName;
-use podbond_record::{Holder, Record, State};
+use podbond_record::{Holder, Record, Records, State};
 
 use super::report::{BondReport, Located, Place, PortReport};
 use crate::commands::links::{Function, links_of_pod, ports_of};
 use crate::node::Pod;
 use crate::output::note;
+use crate::plugins::NodeFunctions;
 
 /// A bond of a pod, with what its findings need once all bonds of the node are read.
 struct PodBond {
@@ -31,6 +33,7 @@ struct PodBond {
 struct Bonds {
     reports: Vec<BondReport>,
     of_pods: Vec<PodBond>,
+    host_links: Vec<(Place, HostLinksTaken)>,
     findings: Vec<Located>,
 }
 
@@ -55,6 +58,9 @@ pub(super) fn read(
         }
     }
     bonds.compare_all();
+    for (place, finding) in host_link_findings(std::mem::take(&mut bonds.host_links)) {
+        bonds.add_findings(&place, vec![finding]);
+    }
     Ok((bonds.reports, bonds.findings))
 }
 
@@ -82,7 +88,7 @@ impl Bonds {
             self.reports.push(report(Some(&pod.name), bond, &links, kernel.sysfs())?);
             let Some(config) = config_of(bond, &links, &pod.records) else { continue };
             let mut view = View { pod: links.clone(), ..node.clone() };
-            let around = Bond::default().surroundings(&mut kernel, &config, &mut view)?;
+            let around = surroundings(&mut kernel, &config, &mut view, &Records::default())?;
             self.of_pods.push(PodBond { place, config, view, around });
         }
         for record in pod.records.iter().filter(|record| record.state == State::Active) {
@@ -93,11 +99,13 @@ impl Bonds {
                 let found = joined.map(|why| Finding::new(&kind::ROUTE_JOINED, object(), why));
                 self.add_findings(&place(&pod.name, &record.ifname), found.collect());
             }
+            let taken = HostLinksTaken::of(&mut kernel, record, &NodeFunctions)?;
+            let place = place(&pod.name, &record.ifname);
+            self.host_links.extend(taken.map(|taken| (place, taken)));
         }
         for (record, conf) in recorded_bonds(&pod.records) {
             let (bond, args) = (&record.ifname, Args::default());
-            let differences =
-                podbond_bond::compare(&mut kernel, &conf, &args, bond, Some(record))?;
+            let differences = podbond_bond::compare(&mut kernel, &conf, &args, bond, Some(record))?;
             if !differences.is_empty() {
                 let object = Object::Bond(bond.clone());
                 let finding = Finding::new(&kind::NOT_AS_ASKED_FOR, object, differences.join("; "));

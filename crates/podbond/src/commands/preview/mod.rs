@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use podbond_api::{Nad, ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain};
-use podbond_bond::{Bond, Finding, Object, OtherBond, kind};
+use podbond_bond::{Finding, Object, OtherBond, kind, refuse_host_links, surroundings};
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
 use podbond_inventory::{Applied, Inventory};
@@ -263,9 +263,8 @@ impl Planner<'_> {
         holder: &str,
     ) -> Result<podbond_bond::Plan, podbond_bond::Error> {
         let wanted = podbond_bond::Config::parse(config, &Args::default())?;
-        let bond = Bond::default();
-        bond.refuse_host_links(self.kernel, &wanted)?;
-        let mut around = bond.surroundings(self.kernel, &wanted, &mut self.view)?;
+        refuse_host_links(self.kernel, &wanted, &self.vfs, None, &self.view.host)?;
+        let mut around = surroundings(self.kernel, &wanted, &mut self.view, &self.node.records)?;
         around.bonds.extend(self.bonds.iter().cloned());
         let plan = podbond_bond::plan(&wanted, ifname, &self.view, &around)?;
         self.bonds.push(OtherBond::of(holder.to_owned(), &wanted, &self.view));

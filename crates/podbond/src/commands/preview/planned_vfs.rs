@@ -3,11 +3,14 @@
 //! cannot be attached is refused before its VFs are made.
 
 use podbond_attach::DeviceRequest;
+use podbond_bond::{Functions, VfOwner};
+use podbond_cni::{Attachment, Failure};
 use podbond_inventory::{Assignment, Error, Holders, Inventory, Pf};
 use podbond_kernel::{Link, LinkState, Netns, Step, Sysfs, Vf, VfSettings, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 
 /// The VFs of the node once the policies are applied, and who holds them.
+#[derive(Debug)]
 pub(super) struct PlannedVfs {
     inventory: Inventory,
     assignment: Assignment,
@@ -68,6 +71,25 @@ impl PlannedVfs {
     }
 }
 
+impl Functions for PlannedVfs {
+    fn num_vfs(&self, _: &Sysfs, function: PciAddress) -> Result<u16, Failure> {
+        Ok(self.inventory.pf(function).map_or(0, |pf| pf.num_vfs))
+    }
+
+    fn owner(
+        &self,
+        _: &Sysfs,
+        function: PciAddress,
+        _: Option<&Attachment>,
+    ) -> Result<Option<VfOwner>, Failure> {
+        if let Some(occupant) = self.holders.of(function) {
+            return Ok(Some(VfOwner::Holder(occupant.to_string())));
+        }
+        let policy = self.assignment.policy_of(function, &self.inventory);
+        Ok(policy.map(|policy| VfOwner::Policy(policy.to_string())))
+    }
+}
+
 /// Puts placeholders in the place of a PF's VFs, in the inventory and in the view: not trusted, as a
 /// card makes them, and each with a MAC address that no other has, since plans compare these, and that the PF has set.
 ///
@@ -99,6 +121,7 @@ fn replace_vfs(pf: &mut Pf, number: u16, sysfs: &Sysfs, view: &mut View) -> Resu
             index,
             driver: None,
             settings: VfSettings {
+                mac,
                 trust: Some(false),
                 spoofchk: Some(true),
                 ..VfSettings::default()
@@ -121,7 +144,6 @@ mod tests {
 
     use podbond_api::{DeviceType, Management, PciId, ResourceName, VfRange};
     use podbond_inventory::{NetLink, PfAssignment, VfGroup};
-                mac,
     use podbond_kernel::LinkRef;
 
     use super::*;
@@ -201,6 +223,19 @@ mod tests {
         let unknown = DeviceRequest::OneOf("other".parse().unwrap());
         let error = vfs.choose(&unknown, holder("demo/b")).unwrap_err();
         assert!(matches!(error, Error::UnknownResource { .. }), "{error}");
+    }
+
+    /// Promise: node-links-kept
+    #[test]
+    fn pf_with_planned_vfs_and_vfs_of_policies_have_owners() {
+        let mut vfs = present();
+        let (pf, sysfs) = (PF.parse().unwrap(), Sysfs::new("/nowhere"));
+        assert_eq!(vfs.num_vfs(&sysfs, pf), Ok(4));
+        assert_eq!(vfs.num_vfs(&sysfs, vf(0).pci), Ok(0));
+        vfs.choose(&any(), holder("demo/a")).unwrap();
+        let owners = [0, 1, 2].map(|index| vfs.owner(&sysfs, vf(index).pci, None).unwrap());
+        let policy = VfOwner::Policy("ops/p".to_owned());
+        assert_eq!(owners, [Some(VfOwner::Holder(holder("demo/a"))), Some(policy), None]);
     }
 
     #[test]

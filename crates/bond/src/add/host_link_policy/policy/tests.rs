@@ -11,15 +11,16 @@ fn route(destination: &str) -> Route {
 }
 
 /// A VF's link that is up: it has what the kernel gives each such link, and no more.
-fn vf() -> HostLink {
+pub(in super::super) fn vf() -> HostLink {
     HostLink {
         name: name("ens1f0v1"),
         driver: Some("igbvf".to_owned()),
         pci: Some("0000:03:10.2".parse().unwrap()),
-        addresses: vec!["fe80::1/64".parse().unwrap()],
         routes: vec![route("fe80::/64")],
         master: None,
         uppers: Vec::new(),
+        num_vfs: 0,
+        owner: None,
     }
 }
 
@@ -27,17 +28,12 @@ fn below(upper: &str, routes: Vec<Route>) -> HostLink {
     HostLink { uppers: vec![Upper { name: name(upper), routes }], ..vf() }
 }
 
-fn with_address(address: &str) -> HostLink {
-    HostLink { addresses: vec![address.parse().unwrap()], ..vf() }
-}
-
 fn with_route(destination: &str) -> HostLink {
     HostLink { routes: vec![route(destination)], ..vf() }
 }
 
 fn refused(rules: &Rules, link: HostLink) -> String {
-    let texts: Vec<_> = refusals(rules, &[link]).iter().map(ToString::to_string).collect();
-    texts.join("; ")
+    refuse_links(rules, &[link]).err().map(|error| error.to_string()).unwrap_or_default()
 }
 
 /// Rules with one pattern for each table of these keys.
@@ -49,22 +45,35 @@ fn listed(patterns: &[[Option<&str>; 3]]) -> Rules {
     Rules::Listed(patterns.iter().map(pattern).collect())
 }
 
+/// Promise: node-links-kept
 #[test]
-fn without_rules_only_unused_links_are_taken() {
-    assert_eq!(refused(&Rules::Unused, vf()), "");
-    for (link, expected) in [
-        (with_address("192.0.2.7/24"), "has the address 192.0.2.7/24"),
-        (with_address("169.254.0.7/16"), "has the address 169.254.0.7/16"),
-        (with_address("2001:db8::7/64"), "has the address 2001:db8::7/64"),
-        (with_route("198.51.100.0/24"), "has the route 198.51.100.0/24"),
-        (with_route("2001:db8::/32"), "has the route 2001:db8::/32"),
-        (below("ens1f0v1.7", Vec::new()), "carries the node's link ens1f0v1.7"),
-    ] {
-        let text = refused(&Rules::Unused, link);
-        assert!(text.starts_with(&format!("links: ens1f0v1 {expected}")), "{text}");
-        assert!(text.contains(r#"allow = [{ name = "ens1f0v1" }]"#), "{text}");
-        assert!(text.contains(PATH), "{text}");
+fn without_rules_no_link_is_taken() {
+    for link in [vf(), with_route("198.51.100.0/24"), below("ens1f0v1.7", Vec::new())] {
+        let text = refused(&Rules::Absent, link);
+        let described =
+            "links: ens1f0v1 (driver igbvf, PCI address 0000:03:10.2) is a link of the node";
+        assert!(text.starts_with(described), "{text}");
+        let line =
+            format!(r#"{PATH} below [host-links], this line: allow = [{{ name = "ens1f0v1" }}]"#);
+        assert!(text.ends_with(&line), "{text}");
     }
+}
+
+/// The line is the whole of what is to stand there.
+#[test]
+fn one_line_allows_all_refused_links_beside_those_allowed() {
+    let rules = listed(&[[Some("ens2*"), None, None], [None, Some("igb"), Some("0000:04:*")]]);
+    let named = |text: &str| HostLink { name: name(text), ..vf() };
+    let default_route = HostLink { name: name("ens1f1"), ..with_route("0.0.0.0/0") };
+    let links = [named("ens3"), named("ens2f0"), default_route, named("ens4"), named("ens3")];
+    let text = refuse_links(&rules, &links).unwrap_err().to_string();
+    let line = r#"below [host-links], in the place of what is there, this line: allow = [{ name = "ens2*" }, { driver = "igb", pci = "0000:04:*" }, { name = "ens3" }, { name = "ens4" }]"#;
+    assert!(text.ends_with(line), "{text}");
+    for part in ["links: ens3 (", "links: ens1f1 carries the node's default route", "links: ens4 ("]
+    {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    assert!(!text.contains("links: ens2f0"), "{text}");
 }
 
 #[test]
@@ -82,7 +91,7 @@ fn pattern_allows_what_all_its_keys_match() {
         (vec![], false),
     ] {
         // Once the administrator decides, it does not matter what the link carries.
-        for link in [vf(), with_address("192.0.2.7/24"), below("ens1f0v1.7", Vec::new())] {
+        for link in [vf(), with_route("192.0.2.0/24"), below("ens1f0v1.7", Vec::new())] {
             let refusal = refused(&listed(&patterns), link);
             assert_eq!(refusal.is_empty(), allowed, "{patterns:?}: {refusal}");
         }
@@ -90,13 +99,9 @@ fn pattern_allows_what_all_its_keys_match() {
 }
 
 #[test]
-fn unlisted_link_is_described_as_patterns_see_it() {
-    let unlisted = |link| refused(&listed(&[]), link);
-    let of_vf = unlisted(vf());
-    assert!(of_vf.contains("ens1f0v1 (driver igbvf, PCI address 0000:03:10.2)"), "{of_vf}");
-    assert!(of_vf.contains(r#"add { name = "ens1f0v1" } there"#), "{of_vf}");
-    let of_other = unlisted(HostLink { driver: None, pci: None, ..vf() });
-    assert!(of_other.contains("(no driver, no PCI address)"), "{of_other}");
+fn link_without_a_device_is_described() {
+    let text = refused(&listed(&[]), HostLink { driver: None, pci: None, ..vf() });
+    assert!(text.starts_with("links: ens1f0v1 (no driver, no PCI address) is"), "{text}");
 }
 
 #[test]
@@ -107,32 +112,34 @@ fn pattern_over_a_missing_property_does_not_match() {
     }
 }
 
+/// Promise: node-links-kept
 #[test]
-fn default_route_and_ports_are_never_taken() {
+fn links_that_others_depend_on_are_never_taken() {
     let all = listed(&[[Some("*"), None, None]]);
     let bridged = |routes| HostLink { master: Some(name("br0")), ..below("br0", routes) };
-    for rules in [&Rules::Unused, &all] {
-        for (link, expected) in [
-            (with_route("0.0.0.0/0"), "carries the node's default route, and"),
-            (with_route("::/0"), "carries the node's default route, and"),
-            (below("v7", vec![route("0.0.0.0/0")]), "carries the node's default route through v7"),
-            (bridged(vec![route("::/0")]), "carries the node's default route through br0"),
-            (bridged(Vec::new()), "is a port of the node's br0"),
-        ] {
-            let text = refused(rules, link);
+    let owned = |owner| HostLink { owner: Some(owner), ..vf() };
+    let cases = [
+        (with_route("0.0.0.0/0"), "carries the node's default route, and"),
+        (with_route("::/0"), "carries the node's default route, and"),
+        (below("v7", vec![route("0.0.0.0/0")]), "carries the node's default route through v7"),
+        (bridged(vec![route("::/0")]), "carries the node's default route through br0"),
+        (bridged(Vec::new()), "is a port of the node's br0"),
+        (HostLink { num_vfs: 4, ..vf() }, "is a link of a PF with 4 VFs"),
+        (
+            owned(VfOwner::Policy("demo/policy1".to_owned())),
+            "is a VF that SriovNetworkNodePolicy demo/policy1 gives to pods",
+        ),
+        (
+            owned(VfOwner::Holder("net1 of pod demo/p".to_owned())),
+            "is a VF that is held by net1 of pod demo/p",
+        ),
+    ];
+    for rules in [&Rules::Absent, &all] {
+        for (link, expected) in &cases {
+            let text = refused(rules, link.clone());
             assert!(text.starts_with(&format!("links: ens1f0v1 {expected}")), "{text}");
-            assert!(!text.contains(PATH), "{text}");
+            assert!(!text.contains(PATH), "no line helps: {text}");
         }
     }
-}
-
-#[test]
-fn each_link_is_reported() {
-    let other = HostLink { name: name("ens1f1"), ..with_route("0.0.0.0/0") };
-    let links = [with_address("192.0.2.7/24"), vf(), other];
-    let refused = refusals(&Rules::Unused, &links);
-    assert!(
-        matches!(refused[..], [Refusal::Address { .. }, Refusal::DefaultRoute { .. }]),
-        "{refused:?}"
-    );
+    assert_eq!(refused(&all, vf()), "");
 }
