@@ -111,6 +111,13 @@ impl NetConf {
         field(&self.raw, key)
     }
 
+    /// Returns whether it names a log file, as sriov-cni's and Multus' may: podbond writes none that a
+    /// network's author names.
+    pub fn has_log_file(&self) -> bool {
+        let file = self.get("logFile").and_then(Value::as_str);
+        file.is_some_and(|file| !file.is_empty())
+    }
+
     /// Reads the plugin's own keys. An error names the field, with the path to it.
     pub fn keys<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         fields(format_args!("network {:?}", self.name), &self.raw)

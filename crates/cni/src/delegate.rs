@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use podbond_names::OneLine;
+use serde_json::Value;
 
 pub(crate) use self::call::Call;
 pub use self::plugin::Plugin;
@@ -29,6 +30,11 @@ pub enum Lookup {
     /// Our own plugin serves: a person called us, nothing needs to be installed.
     PathThenBuiltin,
 }
+
+/// What is said of `logFile` in a network's configuration.
+const NO_LOG_FILE: &str = "logFile: it has no effect, since a network's author may not administer the node: \
+                           leave it out; the node's administrator names a file in [log] of \
+                           /etc/podbond/config.toml (log-file-ignored)";
 
 /// How plugins call plugins: as a function when the file on `CNI_PATH` is our own executable (same
 /// device and inode), by exec when it is any other.
@@ -97,6 +103,16 @@ impl<'p> Delegates<'p> {
         }
     }
 
+    /// Warns of a log file that a network's author wants one of our plugins to write, once for each
+    /// configuration: its IPAM plugin gets the same one.
+    pub(crate) fn warn_of_log_file(&self, request: &Request) {
+        let config = &request.config;
+        let is_ipam = config.get("type").and_then(Value::as_str) != Some(config.plugin.as_str());
+        if !is_ipam && config.has_log_file() {
+            self.warn(Command::Add, request, "warning", &NO_LOG_FILE);
+        }
+    }
+
     /// Runs an operation and notes it in the journal.
     pub(crate) fn noted<T, E: AsRef<Failure>>(
         &self,
@@ -117,7 +133,10 @@ impl<'p> Delegates<'p> {
         let callee = self.find(&request.config.plugin, &request.path)?;
         let call = Call::Add(Cow::Borrowed(request));
         self.noted(&callee.subject(&call), || match &callee {
-            Callee::Builtin(plugin) => Ok(plugin.add(request, self)?),
+            Callee::Builtin(plugin) => {
+                self.warn_of_log_file(request);
+                Ok(plugin.add(request, self)?)
+            }
             Callee::Program(program) => program::add(program, request),
         })
     }

@@ -127,6 +127,10 @@ kinds! {
     UNKNOWN_KEY: "unknown-key", Warning,
         "Nobody knows this key of the configuration: it has no effect. `\"strict\": true` refuses it.",
         "correct the key, or leave it out";
+    LOG_FILE_IGNORED: "log-file-ignored", Warning,
+        "A network's configuration names a logFile. podbond writes to no file that a network's author names: \
+         the log is the administrator's, in `[log]` of `/etc/podbond/config.toml`.",
+        "leave it out";
     NO_EFFECT: "option-without-effect", Warning,
         "The driver takes this option in any mode and does not use it in this one. `\"strict\": true` \
          refuses it.",

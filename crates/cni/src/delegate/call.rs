@@ -62,6 +62,7 @@ impl Call<'_> {
     ) -> Result<Option<Value>, Failure> {
         match self {
             Self::Add(request) => {
+                delegates.warn_of_log_file(request);
                 let result = plugin.add(request, delegates)?;
                 return Ok(Some(result.to_value(request.config.version)));
             }
