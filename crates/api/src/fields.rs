@@ -36,6 +36,11 @@ impl<'a> Fields<'a> {
         self.map?.get(name).filter(|value| !value.is_null())
     }
 
+    /// Returns whether a field is there and not null.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     fn unexpected(&self, name: &str, value: &Value, expected: impl Into<String>) -> FieldError {
         self.error(name, Reason::unexpected(excerpt(value), expected))
     }

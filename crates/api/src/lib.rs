@@ -28,7 +28,7 @@ pub use fields::{Fields, excerpt};
 pub use manifest::{Object, read_manifests};
 pub use nad::{Nad, RESOURCE_NAME_ANNOTATION};
 pub use network::{LinkState, LogLevel, SriovNetwork, Switch, Vlan, VlanProto};
-pub use pod::{NETWORKS_ANNOTATION, Pod};
+pub use pod::{DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION, Pod};
 pub use podbond_names::{Namespace, ObjectKey, ObjectName, ResourceName};
 pub use policy::{DeviceType, LinkType, Management, SriovNetworkNodePolicy};
 pub use render::{RESOURCE_PREFIX, render};

@@ -18,8 +18,9 @@ pub struct Nad {
     /// The pool that a device is taken from, if any: [`RESOURCE_NAME_ANNOTATION`] without its
     /// prefix, which differs between clusters.
     pub resource: Option<ResourceName>,
-    /// The CNI configuration or list of configurations as given: one JSON object.
-    pub config: String,
+    /// The CNI configuration or list of configurations as given: one JSON object. Without one the node's
+    /// configuration of the NAD's name is meant (multi-net-spec 1.3, section 3.4.1).
+    pub config: Option<String>,
 }
 
 impl Nad {
@@ -32,9 +33,11 @@ impl Nad {
         let resource = resource(&annotations).map_err(|error| {
             metadata.error(&format!("annotations[{RESOURCE_NAME_ANNOTATION:?}]"), error)
         })?;
-        let config = spec.required_text("config", "the network's CNI configuration as JSON")?;
-        json_text::object(config).map_err(|reason| spec.error("config", reason))?;
-        Ok(Self { key, annotations, resource, config: config.to_owned() })
+        let config = spec.text("config")?;
+        if let Some(text) = config {
+            json_text::object(text).map_err(|reason| spec.error("config", reason))?;
+        }
+        Ok(Self { key, annotations, resource, config: config.map(str::to_owned) })
     }
 }
 

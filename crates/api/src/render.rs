@@ -89,7 +89,7 @@ pub fn render(network: &SriovNetwork) -> Nad {
             (OWNER_ANNOTATION.to_owned(), owner),
         ]),
         resource: Some(network.resource_name.clone()),
-        config: config(network),
+        config: Some(config(network)),
     }
 }
 

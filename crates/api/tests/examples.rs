@@ -53,7 +53,7 @@ fn example_bond_is_the_documented_one() {
     assert_eq!(nad.key.to_string(), "demo/bond-net1");
     assert_eq!(nad.resource, None);
     assert_eq!(
-        serde_json::from_str::<Value>(&nad.config).unwrap(),
+        serde_json::from_str::<Value>(nad.config.as_ref().unwrap()).unwrap(),
         json!({
             "type": "bond",
             "cniVersion": "0.3.1",
@@ -120,13 +120,14 @@ fn mode_example_has_two_networks_a_bond_and_a_pod() {
             let rendered = render(network);
             assert_eq!(rendered.key.to_string(), format!("demo/{port}"));
             assert_eq!(rendered.resource.unwrap().to_string(), pool);
-            let config: BTreeMap<String, Value> = serde_json::from_str(&rendered.config).unwrap();
+            let config: BTreeMap<String, Value> =
+                serde_json::from_str(rendered.config.as_ref().unwrap()).unwrap();
             let on_off = |on: bool| json!(if on { "on" } else { "off" });
             assert_eq!(config.get("trust"), trust.map(on_off).as_ref(), "{mode}");
             assert_eq!(config.get("spoofchk"), trust.map(|on| on_off(!on)).as_ref(), "{mode}");
             assert_eq!(config.get("link_state"), None, "{mode}: a VF must see its PF die");
         }
-        let config: Value = serde_json::from_str(&nad.config).unwrap();
+        let config: Value = serde_json::from_str(nad.config.as_ref().unwrap()).unwrap();
         assert_eq!(config["mode"], mode);
         assert_eq!(config["name"], name);
         assert_eq!(nad.key.to_string(), format!("demo/{name}"));
@@ -141,7 +142,7 @@ fn mode_examples_share_no_address() {
     let ranges = MODES.map(|(mode, ..)| {
         let config = example(&format!("modes/{mode}.yaml")).into_iter().find_map(|object| {
             let Object::Nad(nad) = object else { return None };
-            Some(serde_json::from_str::<Value>(&nad.config).unwrap())
+            Some(serde_json::from_str::<Value>(nad.config.as_ref().unwrap()).unwrap())
         });
         let ipam = &config.unwrap()["ipam"];
         let last = |key: &str| {

@@ -213,8 +213,6 @@ fn wrong_nad_field_is_named() {
     );
     assert!(message.contains("at line 3, column 12, near"), "{message}");
     for (rest, expected) in [
-        ("metadata: {name: b}\nspec: {}", "spec.config is missing"),
-        ("metadata: {name: b}", "spec.config is missing"),
         ("metadata: {name: b}\nspec: {config: {type: bond}}", "spec.config is {\"type\":\"bond\"}"),
         ("metadata: {name: B_1}\nspec: {config: '{}'}", "metadata.name is wrong: object name"),
         ("metadata: {}\nspec: {config: '{}'}", "metadata.name is missing"),

@@ -19,7 +19,7 @@ fn nad(spec: &str) -> Nad {
 }
 
 fn config(spec: &str) -> Value {
-    serde_json::from_str(&nad(spec).config).unwrap()
+    serde_json::from_str(&nad(spec).config.unwrap()).unwrap()
 }
 
 /// What every configuration holds, with `more` added or in its place.
@@ -36,7 +36,7 @@ fn with(more: Value) -> Value {
 #[test]
 fn minimal_network_renders_to_this_text() {
     assert_eq!(
-        nad("").config,
+        nad("").config.unwrap(),
         r#"{"cniVersion":"1.0.0","name":"net","type":"sriov","vlan":0,"vlanQoS":0,"ipam":{}}"#
     );
 }

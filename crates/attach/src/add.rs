@@ -6,9 +6,11 @@ use podbond_record::{ChainPart, Record, State, Stored};
 
 use crate::attacher::{Attacher, Sandbox, plugin_failed};
 use crate::chain::{Attachment, Chain, DeviceRequest};
-use crate::default_route;
+use crate::default_route::{self, Set};
+use crate::device_info::takes_device_info;
 use crate::error::{AttachmentId, Error};
 use crate::network_status::{NetworkStatus, statuses_of};
+use crate::selections::DefaultRoute;
 use crate::traits::Device;
 
 /// What [`Attacher::add`] returns.
@@ -104,14 +106,22 @@ impl Attacher<'_> {
         let device = self.choose_device(sandbox, attachment)?;
         let address = device.as_ref().map(|device| device.address);
         let mut record = sandbox.record(Some(netns.clone()), attachment, address, position);
+        self.device_info.pass_on(&mut record);
         if let Some(chain) = &mut record.chain {
             chain.called = 1;
         }
         match self.records.create(&record) {
-            Ok(()) => Ok(record),
-            Err(error) if error.is_taken() => Err(already_attached(&record)),
-            Err(error) => Err(error.into()),
+            Ok(()) => {}
+            Err(error) if error.is_taken() => return Err(already_attached(&record)),
+            Err(error) => return Err(error.into()),
         }
+        if let (Some(resource), Some(device)) = (&attachment.resource_name, address) {
+            let copied = self.device_info.copy(resource, device, &record);
+            if let Err(problem) = copied {
+                self.warn(&record, &problem);
+            }
+        }
+        Ok(record)
     }
 
     fn choose_device(
@@ -147,6 +157,12 @@ impl Attacher<'_> {
             })?;
             chain.so_far = Some(result);
         }
+        if takes_device_info(&chain) {
+            match self.device_info.read(record) {
+                Ok(device_info) => chain.device_info = device_info,
+                Err(problem) => self.warn(record, &problem),
+            }
+        }
         // A chain without plugins has no result but the interface's name.
         chain.result = Some(chain.so_far.take().unwrap_or_default());
         record.state = State::Active;
@@ -168,19 +184,25 @@ impl Attacher<'_> {
     /// results to that. Needs no undoing: routes go with their interfaces.
     fn set_default_route(&self, chain: &Chain, records: &mut [Record]) -> Result<(), Error> {
         let mut attachments = chain.attachments.iter();
-        let Some(attachment) = attachments.find(|it| !it.default_route.is_empty()) else {
-            return Ok(());
-        };
+        let asks = |it: &&Attachment| it.default_route != DefaultRoute::NotAsked;
+        let Some(attachment) = attachments.find(asks) else { return Ok(()) };
         let Some(record) = records.iter().find(|record| record.ifname == attachment.ifname) else {
             return Ok(());
         };
         let Some(netns) = &record.netns else { return Ok(()) };
-        let (ifname, gateways) = (&attachment.ifname, &attachment.default_route);
-        default_route::set(&netns.path, ifname, gateways).map_err(|problem| {
+        let (ifname, asked) = (&attachment.ifname, &attachment.default_route);
+        let set = default_route::set(&netns.path, ifname, asked).map_err(|problem| {
             Error::DefaultRoute { attachment: Box::new(record.into()), problem }
         })?;
+        if set == Set::Kept(Vec::new()) {
+            self.warn(
+                record,
+                "default-route is [], and its network gives it no default route: the \
+                               pod's stay as they are; name a gateway, or leave default-route out",
+            );
+        }
         for record in &mut *records {
-            default_route::change_result(record, ifname, gateways);
+            default_route::change_result(record, ifname, &set);
             self.records.write(record)?;
         }
         Ok(())

@@ -7,8 +7,9 @@ use podbond_kernel::NetnsIdentity;
 use podbond_names::PciAddress;
 use podbond_record::{ChainPart, Record, Records};
 
-use crate::chain::{Attachment, DeviceRequest};
+use crate::chain::{Attachment, DeviceRequest, Place};
 use crate::cni_args::cni_args;
+use crate::device_info::DeviceInfoFiles;
 use crate::error::{AttachmentId, Error};
 use crate::traits::Devices;
 
@@ -21,6 +22,8 @@ pub struct Sandbox {
     pub container_id: ContainerId,
     /// `CNI_NETNS`.
     pub netns: PathBuf,
+    /// The network of the meta-plugin that a runtime calls; none where no runtime does.
+    pub meta_network: Option<String>,
 }
 
 /// ADD, DEL, CHECK and STATUS of a pod's networks through their plugins.
@@ -33,9 +36,20 @@ pub struct Attacher<'a> {
     pub records: &'a Records,
     /// `CNI_PATH`.
     pub path: &'a [PathBuf],
+    /// The files in which device plugins and CNI plugins describe devices.
+    pub device_info: &'a DeviceInfoFiles,
 }
 
 impl Attacher<'_> {
+    /// Reports something about an attachment that is no reason to fail.
+    pub(crate) fn warn(&self, record: &Record, what: &str) {
+        let Some(chain) = &record.chain else { return };
+        let Some(config) = chain.configs.first() else { return };
+        let request = self.request(record, chain, None, config.clone(), None);
+        let id = AttachmentId::from(record);
+        self.delegates.warn(Command::Add, &request, "warning", &format_args!("{id}: {what}"));
+    }
+
     /// Returns the request to a plugin of an attachment.
     pub(crate) fn request(
         &self,
@@ -84,11 +98,15 @@ impl Sandbox {
         let chain = ChainPart {
             position,
             nad: attachment.nad.clone(),
+            default_network: Some(attachment.place == Place::Default),
+            meta_network: self.meta_network.clone(),
+            gc: attachment.gc,
             resource: match &attachment.device {
                 DeviceRequest::OneOf(resource) => Some(resource.clone()),
                 DeviceRequest::None | DeviceRequest::This(_) => None,
             },
             device,
+            device_info: None,
             configs: attachment.configs(device),
             args: attachment.args.clone(),
             called: 0,

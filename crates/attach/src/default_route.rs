@@ -1,6 +1,7 @@
 //! The annotation's `default-route`: the pod's default route is set through one attachment, and "the
 //! default route and gateway will be cleared" from the others (multi-net-spec 1.3, section 4.1.2.1.9). Each
-//! address family by itself: a gateway for IPv4 leaves IPv6 unchanged.
+//! address family by itself: a gateway for IPv4 leaves IPv6 unchanged. With an empty list the gateways are
+//! those that the attachment's own network has given.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -11,17 +12,54 @@ use podbond_kernel::{Kernel, LinkRef, Netns, Route, Step, transact};
 use podbond_names::LinkName;
 use podbond_record::Record;
 
+use crate::selections::DefaultRoute;
+
 /// `RT_TABLE_MAIN`
 const MAIN_TABLE: u32 = 254;
 
-/// Sets the default routes of a network namespace to these gateways through a link. The error is the
-/// kernel's message.
-pub(crate) fn set(netns: &Path, ifname: &LinkName, gateways: &[IpAddr]) -> Result<(), String> {
+/// What was set: the default routes through the link, those of their families through others removed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    /// By these gateways.
+    Gateways(Vec<IpAddr>),
+    /// Those that the link has had, to these destinations: none where it has had none.
+    Kept(Vec<IpNet>),
+}
+
+/// Sets the default routes of a network namespace to those through a link. The error is the kernel's message.
+pub(crate) fn set(netns: &Path, ifname: &LinkName, asked: &DefaultRoute) -> Result<Set, String> {
     let mut kernel = Kernel::with_pod(netns).map_err(|error| error.to_string())?;
     let observed = routes_by_link(&mut kernel).map_err(|error| error.to_string())?;
-    let steps = plan(ifname, gateways, &observed);
+    let (set, steps) = match asked {
+        DefaultRoute::Gateways(gateways) => {
+            (Set::Gateways(gateways.clone()), plan(ifname, gateways, &observed))
+        }
+        DefaultRoute::Own | DefaultRoute::NotAsked => {
+            let kept = own_destinations(ifname, &observed);
+            let steps = kept.iter().flat_map(|kept| plan_own(ifname, *kept, &observed)).collect();
+            (Set::Kept(kept), steps)
+        }
+    };
     let applied = transact(&mut kernel, |transaction| transaction.apply(steps));
-    applied.map(|_| ()).map_err(|failed| failed.to_string())
+    applied.map(|_| set).map_err(|failed| failed.to_string())
+}
+
+/// Returns the destinations of the default routes through a link: of IPv4, IPv6, both or none.
+fn own_destinations(ifname: &LinkName, observed: &[(LinkName, Route)]) -> Vec<IpNet> {
+    let all = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
+    let has = |destination: &IpNet| {
+        observed.iter().any(|(link, route)| link == ifname && is_default(route, *destination))
+    };
+    all.into_iter().filter(has).collect()
+}
+
+/// Returns the steps that remove the default routes to this destination through other links.
+fn plan_own(ifname: &LinkName, destination: IpNet, observed: &[(LinkName, Route)]) -> Vec<Step> {
+    let others = observed
+        .iter()
+        .filter(|(link, route)| link != ifname && is_default(route, destination))
+        .map(|(link, route)| (LinkRef::pod(link.clone()), route.clone()));
+    others.map(|(at, route)| Step::RemoveRoute { at, route }).collect()
 }
 
 /// Returns each route of the pod with its link.
@@ -71,23 +109,23 @@ fn is_default(route: &Route, destination: IpNet) -> bool {
 
 /// Changes the default routes in an attachment's result to those that [`set`] has set: CHECK compares
 /// with it, and the pod's status shows it.
-pub(crate) fn change_result(record: &mut Record, ifname: &LinkName, gateways: &[IpAddr]) {
-    let Some(chain) = &mut record.chain else { return };
-    let Some(result) = &mut chain.result else { return };
-    for gateway in gateways {
-        let dst = any_address(*gateway);
-        result.routes.retain(|route| route.dst != dst);
-        if record.ifname == *ifname {
-            result.routes.push(ResultRoute {
-                dst,
-                gw: Some(*gateway),
-                mtu: None,
-                advmss: None,
-                priority: None,
-                table: None,
-                scope: None,
-            });
+pub(crate) fn change_result(record: &mut Record, ifname: &LinkName, set: &Set) {
+    let is_own = record.ifname == *ifname;
+    let Some(result) = record.chain.as_mut().and_then(|chain| chain.result.as_mut()) else {
+        return;
+    };
+    match set {
+        Set::Gateways(gateways) => {
+            for gateway in gateways {
+                let dst = any_address(*gateway);
+                result.routes.retain(|route| route.dst != dst);
+                if is_own {
+                    result.routes.push(ResultRoute::new(dst, Some(*gateway)));
+                }
+            }
         }
+        Set::Kept(_) if is_own => {}
+        Set::Kept(kept) => result.routes.retain(|route| !kept.contains(&route.dst)),
     }
 }
 
@@ -151,6 +189,33 @@ mod tests {
             [
                 format!("remove route ::/0 via fd00::1 through {}", at("eth0")),
                 format!("add route ::/0 via fd01::1 through {}", at("net1")),
+            ]
+        );
+    }
+
+    #[test]
+    fn own_default_routes_are_kept_and_others_of_their_families_removed() {
+        let shown: Vec<_> = [
+            ("eth0", "0.0.0.0/0 10.88.0.1"),
+            ("eth0", "10.88.0.0/16 -"),
+            ("eth0", "::/0 fd00::1"),
+            ("net1", "0.0.0.0/0 10.1.0.1"),
+            ("net1", "0.0.0.0/0 10.1.0.9"),
+            ("net2", "0.0.0.0/0 10.2.0.1"),
+        ]
+        .map(|(link, text)| (link.parse().unwrap(), route(text, None)))
+        .into();
+        let kept = |name: &str| own_destinations(&name.parse().unwrap(), &shown);
+        let v4 = IpNet::V4(Ipv4Net::default());
+        assert_eq!((kept("net1"), kept("net3")), (vec![v4], vec![]));
+        assert_eq!(kept("eth0").len(), 2);
+        let steps = plan_own(&"net1".parse().unwrap(), v4, &shown);
+        let at = |name: &str| LinkRef::pod(name.parse().unwrap()).to_string();
+        assert_eq!(
+            steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                format!("remove route 0.0.0.0/0 via 10.88.0.1 through {}", at("eth0")),
+                format!("remove route 0.0.0.0/0 via 10.2.0.1 through {}", at("net2")),
             ]
         );
     }

@@ -57,9 +57,12 @@ impl Attacher<'_> {
     /// left unchanged. A lease that its IPAM plugin does not take back is an error here, and stays
     /// recorded.
     pub fn end_orphan(&self, record: &Record) -> Vec<Error> {
-        if !record.is_orphan() {
-            return Vec::new();
-        }
+        if record.is_orphan() { self.end_stale(record) } else { Vec::new() }
+    }
+
+    /// Undoes an attachment that nobody has a use for any more. A lease that its IPAM plugin does not take
+    /// back is an error here, and stays recorded.
+    pub(crate) fn end_stale(&self, record: &Record) -> Vec<Error> {
         let mut errors = self.end(record);
         if errors.is_empty()
             && let Ok(Stored::Whole(pending)) = self.records.read(&record.attachment())
@@ -127,6 +130,9 @@ impl Attacher<'_> {
             }
         }
         if errors.is_empty() {
+            // "When CNI DELETE action is called, the NPWG Implementation must delete the CNI Plugin Device
+            // Information File" (Device Information Specification 1.1.0, section 4.2.1).
+            errors.extend(self.device_info.remove(record).err().map(Error::from));
             errors.extend(self.records.end_chain(&record.attachment()).err().map(Error::from));
         }
         errors

@@ -7,6 +7,9 @@ use podbond_api::{NETWORKS_ANNOTATION, ObjectKey};
 use podbond_cni::{Code, Command, ContainerId, Failure, PodRef};
 use podbond_names::{LinkName, NameError};
 use podbond_record::Record;
+use podbond_state::settings::PATH;
+
+use crate::passed_over::PassedOver;
 
 mod input;
 
@@ -16,32 +19,73 @@ pub use input::{ConfigError, ElementError, NetworksError};
 /// about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The pod's networks annotation is wrong.
-    #[error("pod {pod}: annotation {NETWORKS_ANNOTATION} {reason}")]
+    /// An annotation of the pod that names networks is wrong.
+    #[error("pod {pod}: annotation {annotation} {reason}")]
     Networks {
         /// The pod.
         pod: ObjectKey,
+        /// The annotation.
+        annotation: &'static str,
         /// What is wrong with it.
         #[source]
         reason: Box<NetworksError>,
     },
     /// The annotation names a NAD that is not there.
     #[error(
-        "pod {pod}: annotation {NETWORKS_ANNOTATION} element {number} asks for \
+        "pod {pod}: annotation {annotation} element {number} asks for \
          NetworkAttachmentDefinition {} in namespace {}, which does not exist: apply it there, or \
          correct the element{}",
         nad.name, nad.namespace,
-        if *implied { " (it names no namespace, so the pod's own is meant)" } else { "" }
+        implied.map(|meant| format!(" (it names no namespace, so {meant} is meant)")).unwrap_or_default()
     )]
     NadMissing {
         /// The pod.
         pod: ObjectKey,
         /// The NAD.
-        nad: ObjectKey,
+        nad: Box<ObjectKey>,
+        /// The annotation.
+        annotation: &'static str,
         /// Place in the annotation, from 1.
         number: usize,
-        /// Whether the namespace is the pod's because the element names none.
-        implied: bool,
+        /// Which namespace is meant, where the element names none.
+        implied: Option<&'static str>,
+    },
+    /// A NAD has no configuration, and neither has the node one of its name.
+    #[error(
+        "NetworkAttachmentDefinition {nad}: spec.config is missing, and no file of the node's CNI \
+         configuration has the name {}: write spec.config, or such a file",
+        nad.name
+    )]
+    NoConfig {
+        /// The NAD.
+        nad: ObjectKey,
+    },
+    /// Two networks of a pod ask for its default routes.
+    #[error(
+        "pod {pod}: its networks {} and {} both have default-route: keep it on the one that shall have \
+         the pod's default route",
+        attachments[0], attachments[1]
+    )]
+    TwoDefaultRoutes {
+        /// The pod.
+        pod: ObjectKey,
+        /// Their interfaces.
+        attachments: [LinkName; 2],
+    },
+    /// The administrator has keys refused for which no plugin declares a capability.
+    #[error(
+        "pod {pod}: annotation {NETWORKS_ANNOTATION}: {ifname} ({nad}): {passed_over} \
+         (undeclared-capability of [networks] in {PATH} refuses it)"
+    )]
+    Undeclared {
+        /// The pod.
+        pod: ObjectKey,
+        /// The interface.
+        ifname: LinkName,
+        /// The network.
+        nad: String,
+        /// The key.
+        passed_over: Box<PassedOver>,
     },
     /// More networks than there are names `net<n>`.
     #[error("too many networks ({error}): remove some")]

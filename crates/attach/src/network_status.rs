@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use podbond_cni::{CniResult, Dns, Interface};
-use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_names::{LinkName, PciAddress};
 use podbond_record::Record;
 use serde::{Serialize, Serializer};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// The version of the Device Information Specification that `device-info` follows.
 const DEVICE_INFO_VERSION: &str = "1.1.0";
@@ -16,14 +16,14 @@ const DEVICE_INFO_VERSION: &str = "1.1.0";
 pub struct NetworkStatus {
     /// `namespace/name` of the NAD, or the default network's name.
     pub name: String,
-    /// The interface in the pod.
-    pub interface: LinkName,
+    /// The interface in the pod, as its plugin calls it.
+    pub interface: String,
     /// Its addresses, without prefix lengths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<IpAddr>,
     /// Its hardware address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mac: Option<Mac>,
+    pub mac: Option<String>,
     /// Its MTU in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
@@ -32,7 +32,7 @@ pub struct NetworkStatus {
     pub default: bool,
     /// The resolver's configuration; written even where it is empty, as by Multus.
     pub dns: Dns,
-    /// The PCI device of the interface.
+    /// The device of the interface.
     #[serde(rename = "device-info", skip_serializing_if = "Option::is_none")]
     pub device_info: Option<DeviceInfo>,
     /// The gateways of its default routes.
@@ -40,21 +40,26 @@ pub struct NetworkStatus {
     pub gateway: Vec<IpAddr>,
 }
 
-/// `device-info` of a status: a PCI device.
+/// `device-info` of a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// Its address.
-    pub pci_address: PciAddress,
+pub enum DeviceInfo {
+    /// A PCI device of which no file says more.
+    Pci(PciAddress),
+    /// What the device information file says, in the form of its specification.
+    File(Map<String, Value>),
 }
 
 impl Serialize for DeviceInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json!({
-            "type": "pci",
-            "version": DEVICE_INFO_VERSION,
-            "pci": {"pci-address": self.pci_address},
-        })
-        .serialize(serializer)
+        match self {
+            Self::Pci(address) => json!({
+                "type": "pci",
+                "version": DEVICE_INFO_VERSION,
+                "pci": {"pci-address": address},
+            })
+            .serialize(serializer),
+            Self::File(said) => said.serialize(serializer),
+        }
     }
 }
 
@@ -71,8 +76,9 @@ pub fn statuses_of(record: &Record) -> Vec<NetworkStatus> {
     let subject = Subject {
         name: record.network_name(),
         ifname: &record.ifname,
-        is_default: chain.nad.is_none(),
+        is_default: chain.is_default(),
         device: chain.device,
+        device_info: chain.device_info.as_ref(),
     };
     subject.statuses(result)
 }
@@ -83,6 +89,7 @@ struct Subject<'a> {
     ifname: &'a LinkName,
     is_default: bool,
     device: Option<PciAddress>,
+    device_info: Option<&'a Map<String, Value>>,
 }
 
 impl Subject<'_> {
@@ -126,13 +133,17 @@ impl Subject<'_> {
         let pci_id = interface.and_then(|interface| interface.pci_id.as_ref()?.parse().ok());
         NetworkStatus {
             name: self.name.clone(),
-            interface: interface.map_or(self.ifname, |interface| &interface.name).clone(),
+            interface: interface
+                .map_or_else(|| self.ifname.to_string(), |interface| interface.name.clone()),
             ips,
-            mac: interface.and_then(|interface| interface.mac),
+            mac: interface.and_then(|interface| interface.mac.clone()),
             mtu: interface.and_then(|interface| interface.mtu),
             default: is_default,
             dns: result.dns.clone(),
-            device_info: self.device.or(pci_id).map(|pci_address| DeviceInfo { pci_address }),
+            device_info: match self.device_info {
+                Some(said) => Some(DeviceInfo::File(said.clone())),
+                None => self.device.or(pci_id).map(DeviceInfo::Pci),
+            },
             gateway: gateways(result),
         }
     }

@@ -7,7 +7,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
+use podbond_api::{
+    NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, RESOURCE_NAME_ANNOTATION, ResourceName,
+};
 use podbond_cni::{
     CniResult, Code, Command, ContainerId, Delegates, Failure, Lookup, NodeRequest, Plugin,
     Request, Version,
@@ -17,8 +19,8 @@ use podbond_record::{Record, Records};
 use serde_json::{Value, json};
 
 use crate::{
-    Added, Attacher, Chain, DefaultNetwork, Device, Devices, Error, Sandbox, Source,
-    default_network,
+    Added, Attacher, Chain, DefaultNetwork, Device, DeviceInfoFiles, Devices, Error, Sandbox,
+    Source, default_network,
 };
 
 /// How a call of a plugin fails.
@@ -92,6 +94,15 @@ impl Plugin for Fake<'_> {
         self.1.call(Command::Check, self.0, request)
     }
 
+    fn gc(&self, request: &NodeRequest, _: &Delegates<'_>) -> Result<(), Failure> {
+        let valid = &request.valid_attachments;
+        let valid: Vec<String> =
+            valid.iter().map(|it| format!(" {}/{}", it.container_id, it.ifname)).collect();
+        let listed = &request.config.raw["cni.dev/valid-attachments"];
+        assert_eq!(listed.as_array().map(Vec::len), Some(valid.len()));
+        self.1.note(&format!("GC {} {}{}", request.config.name, self.0, valid.concat()))
+    }
+
     /// It does not ask an IPAM plugin that it is not given.
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
         self.1.note(&format!("STATUS {} {}", request.config.name, self.0))?;
@@ -125,15 +136,20 @@ struct Nads;
 impl Source for Nads {
     fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure> {
         let (version, plugins) = match key.name.as_str() {
-            "vf" => ("1.0.0", vec!["one", "two"]),
+            "vf" | "info" => ("1.0.0", vec!["one", "two"]),
             "old" => ("0.3.1", vec!["one"]),
             "absent" => ("1.0.0", vec!["one", "absent"]),
             _ => ("1.0.0", vec!["three"]),
         };
-        let plugins: Vec<Value> = plugins.iter().map(|name| json!({"type": name})).collect();
-        let resource = (key.name.as_str() == "vf").then(|| "pool".parse().unwrap());
+        let mut plugins: Vec<Value> = plugins.iter().map(|name| json!({"type": name})).collect();
+        if key.name.as_str() == "info" {
+            plugins[1]["capabilities"] = json!({"CNIDeviceInfoFile": true});
+        }
+        let resource = matches!(key.name.as_str(), "vf" | "info").then(|| "pool".parse().unwrap());
         let config = json!({"cniVersion": version, "name": "n", "plugins": plugins}).to_string();
-        Ok(Some(Nad { key: key.clone(), annotations: BTreeMap::new(), resource, config }))
+        let name = (RESOURCE_NAME_ANNOTATION.to_owned(), "openshift.io/pool".to_owned());
+        let annotations = resource.iter().map(|_| name.clone()).collect();
+        Ok(Some(Nad { key: key.clone(), annotations, resource, config: Some(config) }))
     }
 }
 
@@ -163,6 +179,7 @@ impl Node {
             devices: &Pool(self.records.clone()),
             records: &self.records,
             path: &[],
+            device_info: &DeviceInfoFiles::new(&self.path("devinfo")),
         })
     }
 
@@ -171,7 +188,8 @@ impl Node {
         symlink("/proc/self/ns/net", &netns).unwrap();
         let container_id = ContainerId::try_from(id.to_owned()).unwrap();
         let pod = json!({"namespace": "demo", "name": "pod", "uid": "u-1"});
-        Sandbox { pod: serde_json::from_value(pod).unwrap(), container_id, netns }
+        let pod = serde_json::from_value(pod).unwrap();
+        Sandbox { pod, container_id, netns, meta_network: None }
     }
 
     pub(crate) fn add(&self, sandbox: &Sandbox, chain: &Chain) -> Result<Added, Error> {

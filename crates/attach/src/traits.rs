@@ -1,6 +1,6 @@
 //! What the caller provides: where NADs are looked up, and free devices of a resource.
 
-use podbond_api::{Nad, ObjectKey, ResourceName};
+use podbond_api::{Nad, ObjectKey, ObjectName, ResourceName};
 use podbond_cni::Failure;
 use podbond_names::PciAddress;
 use podbond_state::Lock;
@@ -9,6 +9,11 @@ use podbond_state::Lock;
 pub trait Source {
     /// Returns the NAD of this key; none where there is no such NAD.
     fn nad(&self, key: &ObjectKey) -> Result<Option<Nad>, Failure>;
+
+    /// Returns the text of the node's CNI configuration of this name, for a NAD without one.
+    fn configuration(&self, _: &ObjectName) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
 }
 
 /// What chooses the device of an attachment. That a device is held is in the attachment's record.

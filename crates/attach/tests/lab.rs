@@ -9,7 +9,8 @@ use std::sync::Mutex;
 
 use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
 use podbond_attach::{
-    Added, Attacher, Chain, Device, Devices, Error, Sandbox, Source, annotation, default_network,
+    Added, Attacher, Chain, Device, DeviceInfoFiles, Devices, Error, Sandbox, Source, annotation,
+    default_network,
 };
 use podbond_cni::{CniResult, ContainerId, Delegates, Failure, Lookup, Plugin, Request, Version};
 use podbond_kernel::NamedNetns;
@@ -95,7 +96,7 @@ impl Source for Nads {
             key: key.clone(),
             annotations: BTreeMap::new(),
             resource: None,
-            config: config.to_string(),
+            config: Some(config.to_string()),
         }))
     }
 }
@@ -128,7 +129,7 @@ impl Node {
         let netns = NamedNetns::create(name).unwrap().path().to_owned();
         let container_id = ContainerId::try_from(name.to_owned()).unwrap();
         let pod = serde_json::from_value(json!({"namespace": "demo", "name": "pod"})).unwrap();
-        let sandbox = Sandbox { pod, container_id, netns };
+        let sandbox = Sandbox { pod, container_id, netns, meta_network: None };
         let state = tempfile::tempdir().unwrap();
         let eth0 = r#"{"cniVersion": "1.0.0", "name": "10.88.0", "type": "veth"}"#;
         std::fs::write(state.path().join("a.conf"), eth0).unwrap();
@@ -141,6 +142,7 @@ impl Node {
             devices: &NoDevices,
             records: &self.records(),
             path: &[],
+            device_info: &DeviceInfoFiles::default(),
         })
     }
 

@@ -195,8 +195,10 @@ impl Changeable {
     /// Returns what a result tells of the attachment's interface. Before version 1.1.0 it tells no MTU, so
     /// that a later plugin's cannot be distinguished.
     fn answered(ifname: &LinkName, made: &Made, expected: &CniResult) -> Self {
-        let answered = expected.interfaces.iter().find(|it| it.name == *ifname);
-        let mac = answered.and_then(|it| it.mac).filter(|_| !made.follows_active_port());
+        let answered = expected.interfaces.iter().find(|it| it.name == ifname.as_str());
+        let mac = answered
+            .and_then(podbond_cni::Interface::ethernet)
+            .filter(|_| !made.follows_active_port());
         Self { mac, mtu: answered.and_then(|it| it.mtu) }
     }
 }
@@ -325,12 +327,11 @@ mod tests {
     /// The result of the last plugin of a chain.
     fn answered(mac: &str, mtu: Option<u32>) -> CniResult {
         let interface = Interface {
-            name: "net3".parse().unwrap(),
-            mac: mac.parse().ok(),
+            name: "net3".to_owned(),
+            mac: Some(mac.to_owned()),
             mtu,
             sandbox: Some("/run/netns/p".to_owned()),
-            socket_path: None,
-            pci_id: None,
+            ..Interface::default()
         };
         CniResult { interfaces: vec![interface], ..CniResult::default() }
     }

@@ -11,14 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::go_json::{Document, field, merge_spellings, set_field};
 use crate::json_fields::fields;
+use crate::nesting::{MAX_DEPTH, nests_deeper};
 use crate::{CniResult, Code, Failure, Version};
 
 /// The longest configuration that is read, in bytes: room for a GC with thousands of attachments.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
-
-/// How deep a configuration may nest, in levels. Records and lists of plugins hold it some levels
-/// deeper, and `serde_json` reads no more than 128: what was taken can be read again everywhere.
-const MAX_DEPTH: usize = 64;
 
 /// The key of `prevResult`.
 pub(crate) const PREV_RESULT: &str = "prevResult";
@@ -166,16 +163,6 @@ pub(crate) fn decode(json: &[u8]) -> Result<Map<String, Value>, Failure> {
     };
     let msg = format!("the network configuration on standard input {problem}");
     Err(Failure::new(Code::DECODE, msg))
-}
-
-/// Returns true if lists and objects are in each other on more than this many levels.
-fn nests_deeper(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else { return value.is_array() || value.is_object() };
-    match value {
-        Value::Array(items) => items.iter().any(|inner| nests_deeper(inner, below)),
-        Value::Object(map) => map.values().any(|inner| nests_deeper(inner, below)),
-        _ => false,
-    }
 }
 
 fn unknown(text: &str) -> Failure {

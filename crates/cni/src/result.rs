@@ -3,16 +3,22 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use podbond_names::{LinkName, Mac};
+use podbond_names::Mac;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Failure, Version};
 
 mod read;
 mod write;
 
+/// Keys that are not the specification's, of whatever else a plugin says: they pass through unchanged.
+pub type Unknown = Map<String, Value>;
+
 /// The result of an ADD.
+///
+/// What another plugin says of its interfaces passes through as it is, whether or not a link could have such
+/// a name or address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CniResult {
@@ -28,17 +34,22 @@ pub struct CniResult {
     /// The resolver's configuration.
     #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Dns::is_empty")]
     pub dns: Dns,
+    /// Other keys.
+    #[serde(skip)]
+    pub unknown: Unknown,
 }
 
 /// One interface of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Interface {
-    /// Its name.
-    pub name: LinkName,
-    /// Its address.
-    #[serde(default, deserialize_with = "read::ethernet", skip_serializing_if = "Option::is_none")]
-    pub mac: Option<Mac>,
+    /// Its name, as its plugin gives it.
+    #[serde(deserialize_with = "read::or_default")]
+    pub name: String,
+    /// Its hardware address, as its plugin gives it: an Ethernet address, InfiniBand's 20 bytes, or whatever
+    /// text.
+    #[serde(default, deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
     /// Its MTU in bytes (1.1.0).
     #[serde(default, deserialize_with = "read::mtu", skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
@@ -56,6 +67,16 @@ pub struct Interface {
         skip_serializing_if = "Option::is_none"
     )]
     pub pci_id: Option<String>,
+    /// Other keys.
+    #[serde(skip)]
+    pub unknown: Unknown,
+}
+
+impl Interface {
+    /// Returns its Ethernet address; none where it has none, or one of another kind.
+    pub fn ethernet(&self) -> Option<Mac> {
+        self.mac.as_ref()?.parse().ok()
+    }
 }
 
 /// One address of a result.
@@ -67,9 +88,19 @@ pub struct IpConfig {
     /// The gateway of its subnet.
     #[serde(default, deserialize_with = "read::text", skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
-    /// Which of `interfaces` carries it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Which of `interfaces` carries it; none too where a plugin writes a negative number.
+    #[serde(default, deserialize_with = "read::index", skip_serializing_if = "Option::is_none")]
     pub interface: Option<usize>,
+    /// Other keys.
+    #[serde(skip)]
+    pub unknown: Unknown,
+}
+
+impl IpConfig {
+    /// Returns an address without gateway, of no interface yet.
+    pub fn new(address: IpNet) -> Self {
+        Self { address, gateway: None, interface: None, unknown: Unknown::new() }
+    }
 }
 
 /// One route of a result.
@@ -96,6 +127,25 @@ pub struct Route {
     /// Scope (1.1.0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<u8>,
+    /// Other keys.
+    #[serde(skip)]
+    pub unknown: Unknown,
+}
+
+impl Route {
+    /// Returns a route with nothing but its destination and next hop.
+    pub fn new(dst: IpNet, gw: Option<IpAddr>) -> Self {
+        Self {
+            dst,
+            gw,
+            mtu: None,
+            advmss: None,
+            priority: None,
+            table: None,
+            scope: None,
+            unknown: Unknown::new(),
+        }
+    }
 }
 
 /// The resolver's configuration of a result.
@@ -114,6 +164,9 @@ pub struct Dns {
     /// Options for the resolver.
     #[serde(deserialize_with = "read::or_default", skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// Other keys.
+    #[serde(skip)]
+    pub unknown: Unknown,
 }
 
 impl Dns {
@@ -126,6 +179,7 @@ impl Dns {
             domain: self.domain.or(other.domain),
             search: first(self.search, other.search),
             options: first(self.options, other.options),
+            unknown: other.unknown.into_iter().chain(self.unknown).collect(),
         }
     }
 }
@@ -139,8 +193,7 @@ impl CniResult {
     }
 
     /// Reads a result of any version; without `cniVersion` it is of `assumed`. Keys that are not
-    /// the specification's are ignored, and so is a hardware address that is no Ethernet address,
-    /// like InfiniBand's.
+    /// the specification's are kept, each where it stands.
     pub fn from_value(value: &Value, assumed: Version) -> Result<Self, Failure> {
         read::result(value, assumed)
     }

@@ -4,45 +4,29 @@
 use std::fs;
 
 use podbond_cni::{CniResult, Dns, Interface, IpConfig, Route, Version};
-use podbond_names::Mac;
 use serde_json::Value;
 
 /// The documented bond over two VFs, with everything that a result can say.
 fn documented() -> CniResult {
-    let route = |dst: &str, gw: Option<&str>| Route {
-        dst: dst.parse().unwrap(),
-        gw: gw.map(|gw| gw.parse().unwrap()),
-        mtu: None,
-        advmss: None,
-        priority: None,
-        table: None,
-        scope: None,
+    let route = |dst: &str, gw: Option<&str>| {
+        Route::new(dst.parse().unwrap(), gw.map(|gw| gw.parse().unwrap()))
     };
+    let ip =
+        |address: &str| IpConfig { interface: Some(0), ..IpConfig::new(address.parse().unwrap()) };
     CniResult {
         interfaces: vec![Interface {
-            name: "net3".parse().unwrap(),
-            mac: Some(Mac::new([0x02, 0, 0, 0, 0, 0x01])),
+            name: "net3".to_owned(),
+            mac: Some("02:00:00:00:00:01".to_owned()),
             mtu: Some(1500),
             sandbox: Some("/run/netns/bondpod1".to_owned()),
             socket_path: Some("/run/vhost/net3".to_owned()),
             pci_id: Some("0000:03:10.1".to_owned()),
+            ..Interface::default()
         }],
         ips: vec![
-            IpConfig {
-                address: "10.56.217.5/24".parse().unwrap(),
-                gateway: Some("10.56.217.1".parse().unwrap()),
-                interface: Some(0),
-            },
-            IpConfig {
-                address: "fd00:56::5/64".parse().unwrap(),
-                gateway: None,
-                interface: Some(0),
-            },
-            IpConfig {
-                address: "10.56.218.5/24".parse().unwrap(),
-                gateway: None,
-                interface: Some(0),
-            },
+            IpConfig { gateway: "10.56.217.1".parse().ok(), ..ip("10.56.217.5/24") },
+            ip("fd00:56::5/64"),
+            ip("10.56.218.5/24"),
         ],
         routes: vec![
             route("0.0.0.0/0", None),
@@ -60,7 +44,9 @@ fn documented() -> CniResult {
             domain: Some("demo.example".to_owned()),
             search: vec!["demo.example".to_owned(), "example".to_owned()],
             options: vec!["ndots:5".to_owned()],
+            ..Dns::default()
         },
+        ..CniResult::default()
     }
 }
 

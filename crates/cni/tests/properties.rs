@@ -4,11 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use podbond_cni::{CniResult, ContainerId, Dns, Interface, IpConfig, NetConf, Route, Version};
-use podbond_names::Mac;
+use podbond_cni::{
+    CniResult, ContainerId, Dns, Interface, IpConfig, NetConf, Route, Unknown, Version,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use serde_json::json;
 
 fn net() -> impl Strategy<Value = IpNet> {
     let v4 = (any::<Ipv4Addr>(), 0..=32_u8).prop_map(|(ip, bits)| Ipv4Net::new_assert(ip, bits));
@@ -20,17 +22,28 @@ fn word() -> impl Strategy<Value = String> {
     "[a-z0-9./:-]{1,12}"
 }
 
+/// Keys of other specifications, with whatever they hold.
+fn unknown() -> impl Strategy<Value = Unknown> {
+    let value = prop_oneof![
+        Just(json!(null)),
+        any::<i64>().prop_map(|number| json!(number)),
+        word().prop_map(|text| json!({"a": [text]})),
+    ];
+    vec(("x-[a-z.]{1,8}", value), 0..3).prop_map(|entries| entries.into_iter().collect())
+}
+
 prop_compose! {
     fn interface()(
-        name in "[a-z][a-z0-9.]{0,14}",
-        mac in option::of(any::<[u8; 6]>()),
+        // Of whatever plugin: it need not be one that a link can have.
+        name in "[a-zA-Z0-9./: -]{0,24}",
+        mac in option::of("[0-9a-fA-F:. -]{1,60}"),
         mtu in option::of(1..=u32::MAX),
         sandbox in option::of(word()),
         socket_path in option::of(word()),
         pci_id in option::of(word()),
+        unknown in unknown(),
     ) -> Interface {
-        let name = name.parse().expect("a link's name");
-        Interface { name, mac: mac.map(Mac::new), mtu, sandbox, socket_path, pci_id }
+        Interface { name, mac, mtu, sandbox, socket_path, pci_id, unknown }
     }
 }
 
@@ -43,8 +56,9 @@ prop_compose! {
         priority in option::of(any::<u32>()),
         table in option::of(any::<u32>()),
         scope in option::of(any::<u8>()),
+        unknown in unknown(),
     ) -> Route {
-        Route { dst, gw: gw.map(|gw| gw.addr()), mtu, advmss, priority, table, scope }
+        Route { dst, gw: gw.map(|gw| gw.addr()), mtu, advmss, priority, table, scope, unknown }
     }
 }
 
@@ -54,24 +68,27 @@ prop_compose! {
         domain in option::of(word()),
         search in vec(word(), 0..3),
         options in vec(word(), 0..3),
+        unknown in unknown(),
     ) -> Dns {
-        Dns { nameservers, domain, search, options }
+        Dns { nameservers, domain, search, options, unknown }
     }
 }
 
 prop_compose! {
     fn result()(
         interfaces in vec(interface(), 0..3),
-        ips in vec((net(), option::of(net()), any::<prop::sample::Index>(), any::<bool>()), 0..4),
+        ips in vec((net(), option::of(net()), any::<(prop::sample::Index, bool)>(), unknown()), 0..4),
         routes in vec(route(), 0..3),
         dns in dns(),
+        unknown in unknown(),
     ) -> CniResult {
-        let ips = ips.into_iter().map(|(address, gateway, index, has)| IpConfig {
+        let ips = ips.into_iter().map(|(address, gateway, (index, has), unknown)| IpConfig {
             address,
             gateway: gateway.map(|gateway| gateway.addr()),
             interface: (has && !interfaces.is_empty()).then(|| index.index(interfaces.len())),
+            unknown,
         });
-        CniResult { ips: ips.collect(), interfaces, routes, dns }
+        CniResult { ips: ips.collect(), interfaces, routes, dns, unknown }
     }
 }
 
@@ -84,16 +101,8 @@ fn said(result: &CniResult, version: Version) -> CniResult {
                 Interface { mtu: None, socket_path: None, pci_id: None, ..interface.clone() };
         }
         for route in &mut said.routes {
-            let (dst, gw) = (route.dst, route.gw);
-            *route = Route {
-                dst,
-                gw,
-                mtu: None,
-                advmss: None,
-                priority: None,
-                table: None,
-                scope: None,
-            };
+            let unknown = std::mem::take(&mut route.unknown);
+            *route = Route { unknown, ..Route::new(route.dst, route.gw) };
         }
     }
     if version < Version::V0_3_0 {

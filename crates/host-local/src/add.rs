@@ -35,7 +35,7 @@ pub(crate) fn add(request: &Request) -> Result<CniResult, Error> {
     let grants = allocate(request, &config, &dir, &leases)?;
     reserve(&dir, &grants, &attachment)?;
     let ips = grants.into_iter().map(|grant| grant.ip).collect();
-    Ok(CniResult { interfaces: Vec::new(), ips, routes: config.routes, dns })
+    Ok(CniResult { ips, routes: config.routes, dns, ..CniResult::default() })
 }
 
 /// Fails where the attachment has an address of these range sets already.
@@ -83,7 +83,7 @@ fn allocate(
         };
         grants.extend(set.range_of(address).map(|range| {
             let address = IpNet::new_assert(address, range.subnet.prefix_len());
-            let ip = IpConfig { address, gateway: Some(range.gateway), interface: None };
+            let ip = IpConfig { gateway: Some(range.gateway), ..IpConfig::new(address) };
             Grant { set: index, ip }
         }));
     }

@@ -89,6 +89,7 @@ mod tests {
             domain: Some("demo.example".to_owned()),
             search: texts(&["a.example", "b.example"]),
             options: texts(&["ndots:5", "rotate"]),
+            ..Dns::default()
         };
         assert_eq!(dns, expected);
     }

@@ -10,12 +10,11 @@ impl Ipam<'_> {
     /// Returns the interface of the attachment as a result has it, with address and MTU of its link.
     pub fn interface(&self, link: Option<&Link>) -> Interface {
         Interface {
-            name: self.request.ifname.clone(),
-            mac: link.and_then(|link| link.mac),
+            name: self.request.ifname.to_string(),
+            mac: link.and_then(|link| link.mac).map(|mac| mac.to_string()),
             mtu: link.map(|link| link.mtu),
             sandbox: self.request.netns.as_ref().map(|path| path.display().to_string()),
-            socket_path: None,
-            pci_id: None,
+            ..Interface::default()
         }
     }
 
@@ -88,12 +87,11 @@ mod tests {
 
     fn bond() -> Interface {
         Interface {
-            name: "net3".parse().unwrap(),
-            mac: "02:00:00:00:00:01".parse().ok(),
+            name: "net3".to_owned(),
+            mac: Some("02:00:00:00:00:01".to_owned()),
             mtu: Some(1500),
             sandbox: Some("/run/netns/p1".to_owned()),
-            socket_path: None,
-            pci_id: None,
+            ..Interface::default()
         }
     }
 
@@ -104,6 +102,7 @@ mod tests {
             ips: vec![ip("10.0.1.2/24", Some("10.0.1.1")), ip("fd00::2/64", None)],
             routes: vec![route("10.9.0.0/16", None), route("fd00:9::/64", None)],
             dns: dns(&["10.0.1.1", "10.0.0.53"], "bond.example"),
+            ..CniResult::default()
         }
     }
 
@@ -112,7 +111,7 @@ mod tests {
             nameservers: nameservers.iter().map(ToString::to_string).collect(),
             domain: Some(domain.to_owned()),
             search: vec![domain.to_owned()],
-            options: Vec::new(),
+            ..Dns::default()
         }
     }
 

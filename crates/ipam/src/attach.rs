@@ -172,7 +172,7 @@ mod tests {
     impl Default for Case {
         fn default() -> Self {
             let address = "10.0.0.2/24".parse().unwrap();
-            let ip = IpConfig { address, gateway: None, interface: None };
+            let ip = IpConfig::new(address);
             let addresses = Addresses::OnLink;
             let ipam = "ipam-of-the-test";
             let (refuse, refuses, finish) = (None, false, Ok(()));

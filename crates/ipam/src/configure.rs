@@ -76,23 +76,12 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn ip(address: &str, gateway: Option<&str>) -> IpConfig {
-        IpConfig {
-            address: address.parse().unwrap(),
-            gateway: gateway.map(|text| text.parse().unwrap()),
-            interface: None,
-        }
+        let gateway = gateway.map(|text| text.parse().unwrap());
+        IpConfig { gateway, ..IpConfig::new(address.parse().unwrap()) }
     }
 
     pub(crate) fn route(dst: &str, gw: Option<&str>) -> CniRoute {
-        CniRoute {
-            dst: dst.parse().unwrap(),
-            gw: gw.map(|text| text.parse().unwrap()),
-            mtu: None,
-            advmss: None,
-            priority: None,
-            table: None,
-            scope: None,
-        }
+        CniRoute::new(dst.parse().unwrap(), gw.map(|text| text.parse().unwrap()))
     }
 
     fn planned(ips: Vec<IpConfig>, routes: Vec<CniRoute>) -> Vec<String> {

@@ -86,7 +86,8 @@ fn of_link(ifname: &LinkName, result: &CniResult) -> CniResult {
 fn is_of_link(ip: &IpConfig, ifname: &LinkName, result: &CniResult) -> bool {
     // An IPAM plugin's own result has no interfaces.
     let interface = ip.interface.and_then(|number| result.interfaces.get(number));
-    interface.is_none_or(|interface| interface.name == *ifname && interface.sandbox.is_some())
+    interface
+        .is_none_or(|interface| interface.name == ifname.as_str() && interface.sandbox.is_some())
 }
 
 #[cfg(test)]
@@ -145,12 +146,9 @@ mod tests {
     #[test]
     fn other_links_of_the_result_are_not_compared() {
         let interface = |name: &str| Interface {
-            name: name.parse().unwrap(),
-            mac: None,
-            mtu: None,
+            name: name.to_owned(),
             sandbox: Some("/run/netns/p1".to_owned()),
-            socket_path: None,
-            pci_id: None,
+            ..Interface::default()
         };
         let of = |number, address, gateway| IpConfig {
             interface: Some(number),

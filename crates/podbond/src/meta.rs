@@ -7,13 +7,11 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use podbond_api::ResourceName;
-use podbond_attach::{Attacher, Chain, Checked, Device, Devices, Sandbox};
+use podbond_attach::{Attacher, Chain, Checked, Device, DeviceInfoFiles, Devices, Sandbox};
 use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
 use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
 use serde_json::Value;
-
-use crate::node::in_order_of_removal;
 
 /// The names by which a runtime may call it.
 pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
@@ -22,6 +20,7 @@ pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
 #[derive(Debug, Default)]
 pub(crate) struct Meta {
     records: Records,
+    device_info: DeviceInfoFiles,
 }
 
 impl Plugin for Meta {
@@ -62,26 +61,30 @@ impl Plugin for Meta {
     /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
     /// execute a STATUS request to that plugin" (section "STATUS").
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let networks = networks(&request.config.raw)?;
-        let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
-        let chain = Chain::delegated(networks, &eth0)?;
+        let chain = configured(&request.config.raw)?;
         let unready = self.attacher(delegates, &request.path).unready(&chain);
         podbond_ipam::readiness(unready, request, delegates)
     }
 
-    /// Deletes the attachments whose network namespace is gone. The runtime's list of valid attachments
-    /// has one of each pod only, and not the others that this plugin made.
+    /// Deletes by the records what is of no valid pod, and passes GC on to the networks' plugins, each with
+    /// what is valid of its network.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let (records, _) = self.records.all().map_err(|error| Failure::new(Code::IO, error))?;
-        let attacher = self.attacher(delegates, &request.path);
-        let records = in_order_of_removal(records);
-        all(records.iter().flat_map(|record| attacher.end_orphan(record)).map(Failure::from))
+        let chain = configured(&request.config.raw);
+        let networks = chain.as_ref().cloned().unwrap_or_default();
+        let failures = self.attacher(delegates, &request.path).gc(request, &networks);
+        all(chain.err().into_iter().chain(failures))
     }
 }
 
 impl Meta {
     fn attacher<'a>(&'a self, delegates: &'a Delegates<'a>, path: &'a [PathBuf]) -> Attacher<'a> {
-        Attacher { delegates, devices: &Chosen, records: &self.records, path }
+        Attacher {
+            delegates,
+            devices: &Chosen,
+            records: &self.records,
+            path,
+            device_info: &self.device_info,
+        }
     }
 }
 
@@ -108,7 +111,8 @@ fn asked(request: &Request) -> Result<(Sandbox, Chain), Failure> {
     let networks = networks(&request.config.raw)?;
     let chain = Chain::delegated(networks, &request.ifname)?.pass_on(request)?;
     let netns = request.netns.clone().unwrap_or_default();
-    Ok((Sandbox { pod, container_id: request.container_id.clone(), netns }, chain))
+    let (container_id, network) = (request.container_id.clone(), request.config.name.clone());
+    Ok((Sandbox { pod, container_id, netns, meta_network: Some(network) }, chain))
 }
 
 /// Returns a failure for each network of the configuration of which the pod has no record: it was never
@@ -147,6 +151,13 @@ impl Devices for Chosen {
     fn choose_this(&self, address: PciAddress) -> Result<Device, Failure> {
         Ok(Device { address, lock: None })
     }
+}
+
+/// Returns the networks of a configuration, for what concerns no single pod.
+fn configured(raw: &serde_json::Map<String, Value>) -> Result<Chain, Failure> {
+    let networks = networks(raw)?;
+    let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
+    Ok(Chain::delegated(networks, &eth0)?)
 }
 
 /// Returns the networks that a configuration lists.

@@ -22,5 +22,5 @@ mod result;
 pub use add::Begun;
 pub use error::Error;
 pub use holder::Holder;
-pub use record::{Add, ChainPart, LinkPart, Record, State};
+pub use record::{Add, ChainPart, GcCalls, LinkPart, Record, State};
 pub use records::{Records, Stored, Unreadable, if_possible};

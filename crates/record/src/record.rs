@@ -10,7 +10,7 @@ use podbond_kernel::{NetnsIdentity, NetnsState};
 use podbond_names::{LinkName, PciAddress};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Error;
 
@@ -116,8 +116,18 @@ pub struct LinkPart {
 pub struct ChainPart {
     /// Position in the chain, from 0.
     pub position: usize,
-    /// The NAD; none for the default network.
+    /// The NAD; none for a network without one.
     pub nad: Option<ObjectKey>,
+    /// Whether it is the pod's default network. Where a record does not say so, that is a network without
+    /// a NAD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_network: Option<bool>,
+    /// The network of the meta-plugin that a runtime called; none where `podbond apply` made the attachment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta_network: Option<String>,
+    /// Whether GC is to be called for the network: its configuration has no `disableGC`.
+    #[serde(default, skip_serializing_if = "GcCalls::are_allowed")]
+    pub gc: GcCalls,
     /// The resource from which the device was taken, if from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceName>,
@@ -128,6 +138,9 @@ pub struct ChainPart {
     pub configs: Vec<NetConf>,
     /// `CNI_ARGS` of the meta-plugin, without those that name the pod.
     pub args: Args,
+    /// `device-info` of the pod's status, from the file that a device plugin or CNI plugin wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_info: Option<Map<String, Value>>,
     /// How many of the plugins were called; the last of them may have failed.
     pub called: usize,
     /// The result of the last plugin that succeeded, until all have.
@@ -136,6 +149,31 @@ pub struct ChainPart {
     /// The result of the last plugin, once all have succeeded.
     #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
     pub result: Option<CniResult>,
+}
+
+/// Whether GC is to be called for a network (`disableGC` of its list, CNI 1.1.0).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GcCalls {
+    /// It is.
+    #[default]
+    Allowed,
+    /// "If `disableGC` is true, runtimes must not call GC for this network configuration list."
+    Disabled,
+}
+
+impl GcCalls {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    fn are_allowed(&self) -> bool {
+        *self == Self::Allowed
+    }
+}
+
+impl ChainPart {
+    /// Returns whether it is the pod's default network.
+    pub fn is_default(&self) -> bool {
+        self.default_network.unwrap_or(self.nad.is_none())
+    }
 }
 
 impl LinkPart {

@@ -129,7 +129,7 @@ fn answer(
     let Request { ifname, config: conf, .. } = ipam.request;
     let mut interface = if is_userspace(vf) {
         let given = config.mac.or(vf.settings.mac).filter(|mac| *mac != Mac::ZERO);
-        Interface { mac: given, ..ipam.interface(None) }
+        Interface { mac: given.map(|mac| mac.to_string()), ..ipam.interface(None) }
     } else {
         let link = ipam.settle(kernel, lease.as_ref())?;
         let joined = joined_routes_of_lease(kernel, ifname, lease.as_ref())
@@ -142,7 +142,7 @@ fn answer(
         ipam.interface(link.as_ref())
     };
     interface.pci_id = Some(vf.pci.to_string());
-    match (config.mac, interface.mac) {
+    match (config.mac, interface.ethernet()) {
         (Some(wanted), Some(shown)) if wanted != shown => {
             let object = format!("mac of {ifname}");
             let (wanted, shown) = (wanted.to_string(), shown.to_string());

@@ -66,8 +66,9 @@ fn asked_for(request: &Request, record: Option<&Record>) -> Result<Config, Error
 /// Drops the address that was asked for where the result has another one: a plugin that follows in the chain
 /// has changed it, and the link's is compared with the result.
 fn leave_mac_to_later_plugins(config: &mut Config, ifname: &LinkName, expected: &CniResult) {
-    let own = expected.interfaces.iter().find(|it| it.name == *ifname && it.sandbox.is_some());
-    if own.and_then(|own| own.mac).is_some_and(|mac| config.mac != Some(mac)) {
+    let own =
+        expected.interfaces.iter().find(|it| it.name == ifname.as_str() && it.sandbox.is_some());
+    if own.and_then(podbond_cni::Interface::ethernet).is_some_and(|mac| config.mac != Some(mac)) {
         config.mac = None;
         config.settings.mac = None;
     }
@@ -93,7 +94,7 @@ fn differences(
     let position = expected
         .interfaces
         .iter()
-        .position(|interface| interface.name == *ifname && interface.sandbox.is_some());
+        .position(|interface| interface.name == ifname.as_str() && interface.sandbox.is_some());
     let Some(position) = position else {
         differences.push(format!("prevResult: it has no interface {ifname}"));
         return differences;
@@ -102,7 +103,8 @@ fn differences(
         return differences;
     }
     let link = view.link(Netns::Pod, ifname);
-    if let (Some(mac), Some(is)) = (expected.interfaces[position].mac, link.and_then(own_address))
+    if let (Some(mac), Some(is)) =
+        (expected.interfaces[position].ethernet(), link.and_then(own_address))
         && mac != is
     {
         differences.push(format!("mac of {ifname} is {is}, not {mac}"));
@@ -153,15 +155,14 @@ mod tests {
 
     fn expected() -> CniResult {
         let interface = Interface {
-            name: name("net1"),
-            mac: OWN_MAC.parse().ok(),
+            name: "net1".to_owned(),
+            mac: Some(OWN_MAC.to_owned()),
             mtu: Some(1500),
             sandbox: Some("/run/netns/p1".to_owned()),
-            socket_path: None,
-            pci_id: None,
+            ..Interface::default()
         };
         let address = "10.0.0.2/24".parse().unwrap();
-        let ips = vec![IpConfig { address, gateway: None, interface: Some(0) }];
+        let ips = vec![IpConfig { interface: Some(0), ..IpConfig::new(address) }];
         CniResult { interfaces: vec![interface], ips, ..CniResult::default() }
     }
 
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!(left(&expected()), (None, None));
         let mut own = expected();
         own.interfaces[0].mac = "02:00:00:00:00:01".parse().ok();
-        let mac = own.interfaces[0].mac;
+        let mac = own.interfaces[0].ethernet();
         assert_eq!(left(&own), (mac, mac));
         assert_eq!(left(&CniResult::default()), (mac, mac));
     }

@@ -16,7 +16,7 @@ use crate::read_following_links;
 pub const PATH: &str = "/etc/podbond/config.toml";
 
 /// The names that a table may have.
-const TABLES: [&str; 2] = ["host-links", "log"];
+const TABLES: [&str; 3] = ["host-links", "log", "networks"];
 
 /// Why the file cannot be followed.
 #[derive(Debug, thiserror::Error)]

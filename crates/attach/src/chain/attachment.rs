@@ -1,18 +1,19 @@
 //! A pod's attachments as data: their NetworkAttachmentDefinition, interface, device and plugin
 //! configurations.
 
-use std::net::IpAddr;
-
 use podbond_api::{ObjectKey, ResourceName};
 use podbond_cni::{Args, NetConf};
 use podbond_names::{LinkName, PciAddress};
+use podbond_record::GcCalls;
 
 use super::nad::set_device;
 use crate::error::Error;
+use crate::passed_over::PassedOver;
+use crate::selections::DefaultRoute;
 
 /// A pod's attachments in the order of their ADDs. Plain data: no plugin has been called, and no device
 /// is chosen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chain {
     /// eth0 first, where there is a default network; then the annotation's, in its order.
     pub attachments: Vec<Attachment>,
@@ -21,22 +22,35 @@ pub struct Chain {
 /// One network of one pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attachment {
-    /// The NAD; none for the default network.
+    /// The NAD; none for a network of the node's or of a meta-plugin's configuration.
     pub nad: Option<ObjectKey>,
+    /// Whether it is the pod's default network.
+    pub place: Place,
     /// The network's name in its CNI configuration.
     pub network: String,
     /// The interface in the pod.
     pub ifname: LinkName,
     /// The device that it needs.
     pub device: DeviceRequest,
-    /// Keys of the annotation for which no plugin declares a capability: ignored as by Multus, but worth
-    /// a warning.
-    pub ignored: Vec<&'static str>,
-    /// The pod's default routes lead through this attachment, by these gateways; mostly none.
-    pub default_route: Vec<IpAddr>,
+    /// The NAD's annotation `k8s.v1.cni.cncf.io/resourceName`, by which a device plugin names its files.
+    pub(crate) resource_name: Option<String>,
+    /// Keys of the annotation that have no effect: worth a warning.
+    pub passed_over: Vec<PassedOver>,
+    /// Which of the pod's default routes lead through this attachment; mostly it does not say.
+    pub default_route: DefaultRoute,
+    pub(crate) gc: GcCalls,
     pub(crate) configs: Vec<NetConf>,
     /// `CNI_ARGS` of who called, beside what names the pod; mostly none.
     pub(crate) args: Args,
+}
+
+/// The place of a network among those of its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The pod's default network, which Kubernetes knows.
+    Default,
+    /// One beside it.
+    Secondary,
 }
 
 /// Which device an attachment needs.
@@ -59,10 +73,25 @@ impl Chain {
 
 impl Attachment {
     /// Returns an attachment that no NAD describes.
-    pub(crate) fn of_configs(network: String, ifname: LinkName, configs: Vec<NetConf>) -> Self {
-        let (nad, device, args) = (None, DeviceRequest::None, Args::default());
-        let (ignored, default_route) = (Vec::new(), Vec::new());
-        Self { nad, network, ifname, device, ignored, default_route, configs, args }
+    pub(crate) fn of_configs(
+        network: String,
+        ifname: LinkName,
+        place: Place,
+        configs: Vec<NetConf>,
+    ) -> Self {
+        Self {
+            nad: None,
+            place,
+            network,
+            ifname,
+            device: DeviceRequest::None,
+            resource_name: None,
+            passed_over: Vec::new(),
+            default_route: DefaultRoute::NotAsked,
+            gc: GcCalls::Allowed,
+            configs,
+            args: Args::default(),
+        }
     }
 
     /// Returns the network's name in the pod's status: `namespace/name` of the NAD, or the default

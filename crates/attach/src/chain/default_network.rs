@@ -8,7 +8,7 @@ use super::nad::Network;
 use crate::error::Error;
 
 /// Plugins that attach the pod's networks themselves. To call one for eth0 would attach them twice.
-const META_PLUGINS: [&str; 3] = ["multus", "multus-shim", "podbond"];
+pub(super) const META_PLUGINS: [&str; 3] = ["multus", "multus-shim", "podbond"];
 
 /// The node's default network: what gives every pod its eth0.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error>
     Ok(None)
 }
 
-fn is_configuration(file: &Path) -> bool {
+pub(super) fn is_configuration(file: &Path) -> bool {
     let extension = file.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("conf" | "conflist" | "json")) && file.is_file()
 }

@@ -4,7 +4,7 @@ use podbond_cni::{Args, Request};
 use podbond_names::LinkName;
 use serde_json::Value;
 
-use super::attachment::{Attachment, Chain, interface_name};
+use super::attachment::{Attachment, Chain, Place, interface_name};
 use super::nad::Network;
 use super::ports::keep_bond_ports_down;
 use crate::cni_args::POD_ARGS;
@@ -27,7 +27,8 @@ impl Chain {
             if position > 0 && interface == *ifname {
                 return Err(Error::DelegateIfname { ifname: interface });
             }
-            let attachment = attachment(delegate, interface)
+            let place = if position == 0 { Place::Default } else { Place::Secondary };
+            let attachment = attachment(delegate, interface, place)
                 .map_err(|reason| Error::Delegate { position, reason })?;
             attachments.push(attachment);
         }
@@ -44,7 +45,8 @@ impl Chain {
             args.retain(|key, _| !POD_ARGS.contains(&key.as_str()));
             if position == 0 {
                 let plugins = attachment.configs.iter().map(|config| config.raw.clone()).collect();
-                let mut network = Network { name: attachment.network.clone(), plugins };
+                let (name, gc) = (attachment.network.clone(), attachment.gc);
+                let mut network = Network { name, gc, plugins };
                 attachment.configs = network
                     .pass_on(&request.config.raw)
                     .and_then(|()| network.configs())
@@ -58,10 +60,10 @@ impl Chain {
     }
 }
 
-fn attachment(delegate: &Value, ifname: LinkName) -> Result<Attachment, ConfigError> {
+fn attachment(delegate: &Value, ifname: LinkName, place: Place) -> Result<Attachment, ConfigError> {
     let network = Network::parse(&delegate.to_string(), None)?;
-    let configs = network.configs()?;
-    Ok(Attachment::of_configs(network.name, ifname, configs))
+    let (configs, gc) = (network.configs()?, network.gc);
+    Ok(Attachment { gc, ..Attachment::of_configs(network.name, ifname, place, configs) })
 }
 
 #[cfg(test)]

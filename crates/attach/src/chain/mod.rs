@@ -5,13 +5,18 @@ mod attachment;
 mod default_network;
 mod delegated;
 mod nad;
+mod on_disk;
 mod ports;
 mod resolve;
+mod undeclared;
 
-pub use attachment::{Attachment, Chain, DeviceRequest};
+pub use attachment::{Attachment, Chain, DeviceRequest, Place};
 pub use default_network::{DefaultNetwork, default_network};
 #[cfg(feature = "fuzzing")]
 pub(crate) use nad::Network;
+pub(crate) use nad::set_runtime_config;
+pub use on_disk::configuration_on_disk;
+pub use undeclared::Undeclared;
 
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,18 @@
 
 use podbond_cni::{NetConf, Version, field, set_field};
 use podbond_names::PciAddress;
+use podbond_record::GcCalls;
 use serde_json::{Map, Value, json};
 
 use crate::error::ConfigError;
+use crate::passed_over::PassedOver;
 use crate::selections::Selection;
 
 /// A network as its configuration text describes it: a plugin, or several that are called in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Network {
     pub(crate) name: String,
+    pub(crate) gc: GcCalls,
     /// The configuration of each plugin, with `name` and `cniVersion` in it.
     pub(crate) plugins: Vec<Map<String, Value>>,
 }
@@ -35,7 +38,9 @@ impl Network {
         } else {
             vec![object.clone()]
         };
-        let network = Self { name: String::new(), plugins };
+        let is_disabled = field(&object, "disableGC") == Some(&Value::Bool(true));
+        let gc = if is_disabled { GcCalls::Disabled } else { GcCalls::Allowed };
+        let network = Self { name: String::new(), gc, plugins };
         // The name is that of the first plugin: all have the same one, and there is at least one.
         let first = network.configs()?.into_iter().next().ok_or(ConfigError::NoPlugin)?;
         Ok(Self { name: first.name, ..network })
@@ -48,21 +53,23 @@ impl Network {
         configs.map_err(|failure| ConfigError::Plugin { failure: Box::new(failure) })
     }
 
-    /// Adds to the configurations what a pod asks for. Returns the keys for which no plugin declares a
-    /// capability. The specification would refuse these; Multus ignores them, and so does podbond, since
-    /// pods run that way.
+    /// Adds to the configurations what a pod asks for. Returns what has no effect. The specification would
+    /// refuse keys for which no plugin declares a capability; Multus ignores them, and so does podbond where
+    /// the administrator does not have them refused, since pods run that way.
     pub(crate) fn apply_selection(
         &mut self,
         selection: &Selection,
-    ) -> Result<Vec<&'static str>, ConfigError> {
-        let mut ignored = Vec::new();
+    ) -> Result<Vec<PassedOver>, ConfigError> {
+        let mut passed_over = Vec::new();
         for (key, capability, value) in capabilities_of(selection) {
             if !self.set_runtime_config(capability, &value) {
-                ignored.push(key);
+                passed_over.push(PassedOver::Undeclared { key, capability });
             }
         }
+        passed_over.extend(selection.ipam_claim.iter().map(|_| PassedOver::ClaimReference));
+        passed_over.extend(selection.unknown.iter().cloned().map(PassedOver::Unknown));
         self.add_cni_args(&selection.cni_args)?;
-        Ok(ignored)
+        Ok(passed_over)
     }
 
     /// Adds to the configurations what a runtime asks of a meta-plugin: of `runtimeConfig` what each
@@ -123,7 +130,11 @@ pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: PciAddress) {
 /// Puts a value into a plugin's `runtimeConfig` if the plugin declares the capability, and returns
 /// whether it does. A plugin must only get what it declares (CNI conventions, "Dynamic Plugin specific
 /// Fields").
-fn set_runtime_config(plugin: &mut Map<String, Value>, capability: &str, value: &Value) -> bool {
+pub(crate) fn set_runtime_config(
+    plugin: &mut Map<String, Value>,
+    capability: &str,
+    value: &Value,
+) -> bool {
     let declared = field(plugin, "capabilities").and_then(|all| all.get(capability));
     if declared != Some(&Value::Bool(true)) {
         return false;
@@ -283,7 +294,11 @@ mod tests {
             "portMappings": [{"hostPort": 1, "containerPort": 2}],
             "bandwidth": {"ingressRate": 8}, "infiniband-guid": "24:8a:07:03:00:8d:ae:2f",
         })));
-        assert_eq!(ignored.unwrap(), ["mac", "infiniband-guid", "bandwidth"]);
+        let undeclared =
+            [("mac", "mac"), ("infiniband-guid", "infinibandGUID"), ("bandwidth", "bandwidth")];
+        let undeclared =
+            undeclared.map(|(key, capability)| PassedOver::Undeclared { key, capability });
+        assert_eq!(ignored.unwrap(), undeclared);
         assert_eq!(network.plugins[0]["runtimeConfig"], json!({"ips": ["10.0.0.1"]}));
         let mappings = json!([{"hostPort": 1, "containerPort": 2}]);
         let expected = json!({"x": 1, "ips": ["10.0.0.1"], "portMappings": mappings});
@@ -294,7 +309,7 @@ mod tests {
     fn cni_args_of_the_pod_take_precedence() {
         let wish = selection(&json!({"name": "n", "cni-args": {"a": 1, "b": 2}}));
         let mut network = network(&json!({"type": "x", "args": {"cni": {"a": 0, "c": 3}}}));
-        assert_eq!(network.apply_selection(&wish).unwrap(), [""; 0]);
+        assert_eq!(network.apply_selection(&wish).unwrap(), []);
         assert_eq!(network.plugins[0]["args"], json!({"cni": {"a": 1, "b": 2, "c": 3}}));
         let mut wrong = Network { plugins: vec![Map::new()], ..network };
         wrong.plugins[0].insert("args".to_owned(), json!([]));

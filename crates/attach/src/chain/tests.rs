@@ -1,9 +1,12 @@
-use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, RESOURCE_NAME_ANNOTATION};
+use podbond_api::{
+    DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION, Nad, ObjectKey, ObjectName, Pod,
+    RESOURCE_NAME_ANNOTATION,
+};
 use podbond_cni::{Code, Failure};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Error, Source};
+use crate::{Error, PassedOver, Source};
 
 /// NADs in namespace `demo`, and one in `other`.
 struct Nads(Vec<Nad>);
@@ -15,6 +18,11 @@ impl Source for Nads {
         }
         Ok(self.0.iter().find(|nad| nad.key == *key).cloned())
     }
+
+    fn configuration(&self, name: &ObjectName) -> Result<Option<String>, Failure> {
+        let found = name.as_str() == "on-disk";
+        Ok(found.then(|| r#"{"name": "on-disk", "type": "bridge"}"#.to_owned()))
+    }
 }
 
 fn nad(key: &str, resource: Option<&str>, config: &Value) -> Nad {
@@ -25,7 +33,7 @@ fn nad(key: &str, resource: Option<&str>, config: &Value) -> Nad {
             .into_iter()
             .collect(),
         resource: resource.map(|name| name.parse().unwrap()),
-        config: config.to_string(),
+        config: Some(config.to_string()),
     }
 }
 
@@ -40,6 +48,9 @@ fn nads() -> Nads {
         nad("demo/bond-net1", None, &bond),
         nad("demo/wrong", None, &json!({"type": 1})),
         nad("other/bond-net1", None, &bond),
+        nad("kube-system/other-default", None, &json!({"type": "bridge"})),
+        Nad { config: None, ..nad("demo/on-disk", None, &Value::Null) },
+        Nad { config: None, ..nad("demo/nowhere", None, &Value::Null) },
     ])
 }
 
@@ -138,7 +149,7 @@ fn device_is_from_resource_annotation_or_configuration() {
     let resource = DeviceRequest::OneOf("sriovnic1".parse().unwrap());
     let expected = [resource, this("0000:03:10.1"), this("0000:04:10.1"), DeviceRequest::None];
     assert_eq!(requests, expected);
-    assert_eq!(chain.attachments[0].ignored, ["deviceID"]);
+    assert_eq!(chain.attachments[0].passed_over, [PassedOver::DeviceOfResource]);
 
     let chosen = Some("0000:06:10.1".parse().unwrap());
     let given = |attachment: &Attachment| {
@@ -151,4 +162,72 @@ fn device_is_from_resource_annotation_or_configuration() {
     assert_eq!(given(&chain.attachments[2]), both("0000:04:10.1"));
     assert_eq!(given(&chain.attachments[3]), (None, None));
     assert!(!chain.attachments[0].configs(None)[0].raw.contains_key("deviceID"));
+}
+
+#[test]
+fn nad_without_configuration_has_that_of_the_node() {
+    let chain = resolve("on-disk").unwrap();
+    assert_eq!(names(&chain), ["net1 demo/on-disk"]);
+    assert_eq!(chain.attachments[0].configs(None)[0].plugin, "bridge");
+    let message = resolve("nowhere").unwrap_err().to_string();
+    let start = "NetworkAttachmentDefinition demo/nowhere: spec.config is missing, and no file of the \
+                 node's CNI configuration has the name nowhere: ";
+    assert!(message.starts_with(start), "{message}");
+}
+
+/// Expected of Multus 4: the NAD in kube-system, under the interface's name that the runtime gives.
+#[test]
+fn default_network_of_the_annotation_takes_the_place_of_the_nodes() {
+    let with = |default: &str, networks: &str| {
+        let mut pod = pod(networks);
+        pod.annotations.insert(DEFAULT_NETWORK_ANNOTATION.to_owned(), default.to_owned());
+        Chain::resolve(&pod, &nads(), None).map_err(|error| error.to_string())
+    };
+    let chain = with("other-default", "bond-net1").unwrap();
+    assert_eq!(names(&chain), ["eth0 kube-system/other-default", "net1 demo/bond-net1"]);
+    let places = chain.attachments.iter().map(|attachment| attachment.place);
+    assert_eq!(places.collect::<Vec<_>>(), [Place::Default, Place::Secondary]);
+    let chain = with("demo/bond-net1@bond0", "").unwrap();
+    assert_eq!(names(&chain), ["bond0 demo/bond-net1"]);
+    for (default, networks, part) in [
+        (
+            "bond-net1",
+            "",
+            "NetworkAttachmentDefinition bond-net1 in namespace kube-system, which does",
+        ),
+        ("bond-net1", "", "(it names no namespace, so kube-system is meant)"),
+        (
+            "a, b",
+            "",
+            "default-network names 2 networks, and a pod has one default network: name one",
+        ),
+        ("demo/bond-net1@x", "bond-net1@x", "gets interface x, which is the default network's"),
+        (
+            r#"[{"name": "other-default", "default-route": []}]"#,
+            r#"[{"name": "bond-net1", "default-route": []}]"#,
+            "its networks eth0 and net1 both have default-route",
+        ),
+    ] {
+        let message = with(default, networks).unwrap_err();
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn keys_that_no_plugin_takes_are_refused_where_the_administrator_says_so() {
+    let chain = resolve(
+        r#"[{"name": "bond-net1", "vlan": 7, "ipam-claim-reference": "vm-a"},
+            {"name": "bond-net1", "ips": ["10.0.0.1"]}]"#,
+    )
+    .unwrap();
+    let unknown = PassedOver::Unknown("vlan".to_owned());
+    assert_eq!(chain.attachments[0].passed_over, [PassedOver::ClaimReference, unknown]);
+    let pod = &pod("").key;
+    Undeclared::PassOver.check(pod, &chain).unwrap();
+    let message = Undeclared::Refuse.check(pod, &chain).unwrap_err().to_string();
+    let start = "pod demo/bondpod1: annotation k8s.v1.cni.cncf.io/networks: net2 (demo/bond-net1): ips has no \
+                 effect, since no plugin of the network declares the capability ips: ";
+    assert!(message.starts_with(start), "{message}");
+    let harmless = Chain { attachments: chain.attachments[..1].to_vec() };
+    Undeclared::Refuse.check(pod, &harmless).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use podbond_api::FieldError;
 use podbond_cni::Failure;
+use podbond_names::OneLine;
 
 /// What is wrong with a networks annotation, as the end of a sentence that begins with its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,12 @@ pub enum NetworksError {
         first: usize,
         /// Place in the list of the later one, from 1.
         second: usize,
+    },
+    /// A pod has one default network.
+    #[error("names {number} networks, and a pod has one default network: name one")]
+    NotOne {
+        /// How many it names.
+        number: usize,
     },
     /// An element is wrong.
     #[error("element {number} ({text}): {reason}")]
@@ -55,6 +62,23 @@ pub enum ElementError {
         /// `/` or `@`.
         separator: char,
     },
+    /// `namespace/name` in `name`, as in the short form.
+    #[error(
+        "field name is \"{}/{}\": in JSON write \"namespace\": \"{}\", \"name\": \"{}\"",
+        OneLine(namespace),
+        OneLine(name),
+        OneLine(namespace),
+        OneLine(name)
+    )]
+    NamespaceInName {
+        /// Before the `/`.
+        namespace: String,
+        /// After it.
+        name: String,
+    },
+    /// Addresses are asked for in two ways.
+    #[error("it has both ips and ipam-claim-reference: leave one of them out")]
+    IpsAndClaim,
     /// A default route has one next hop.
     #[error("field default-route has two gateways of one family: write one for IPv4, one for IPv6")]
     Gateways,

@@ -13,6 +13,7 @@ fn status(name: &str, ifname: &str, device: Option<&str>, value: &Value) -> Vec<
         ifname: &ifname.parse().unwrap(),
         is_default: ifname == "eth0",
         device: device.map(|device| device.parse().unwrap()),
+        device_info: None,
     };
     subject.statuses(&result(value))
 }
@@ -143,6 +144,18 @@ fn result_without_interfaces_has_one_entry() {
     );
 }
 
+/// Promise: foreign-result-whole
+#[test]
+fn names_and_addresses_of_other_plugins_are_as_they_give_them() {
+    let mac = "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:31:78:f2";
+    let value = json!({"interfaces": [sandboxed("a name of 24 characters", mac)]});
+    let [entry] = status("n", "net1", None, &value).try_into().unwrap();
+    assert_eq!(
+        (entry.interface.as_str(), entry.mac.as_deref()),
+        ("a name of 24 characters", Some(mac))
+    );
+}
+
 #[test]
 fn mtu_and_device_of_a_result_are_in_the_entry() {
     let mut interface = sandboxed("net1", "02:00:00:00:00:01");
@@ -151,6 +164,6 @@ fn mtu_and_device_of_a_result_are_in_the_entry() {
     let value = json!({"cniVersion": "1.1.0", "interfaces": [interface]});
     let [entry] = status("n", "net1", None, &value).try_into().unwrap();
     assert_eq!(entry.mtu, Some(9000));
-    let device = DeviceInfo { pci_address: "0000:01:10.1".parse().unwrap() };
+    let device = DeviceInfo::Pci("0000:01:10.1".parse().unwrap());
     assert_eq!(entry.device_info, Some(device));
 }

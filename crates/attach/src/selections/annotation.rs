@@ -5,11 +5,29 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use podbond_api::{FieldError, Fields, Reason, excerpt};
+use podbond_cni::is_key;
 use podbond_names::NameError;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::selection::Selection;
+use super::selection::{DefaultRoute, Selection};
 use crate::error::{ElementError, NetworksError};
+
+/// The keys of an element; `interfaceRequest` is an older name, which some manifests still have.
+const KEYS: [&str; 13] = [
+    "name",
+    "namespace",
+    "interface",
+    "interfaceRequest",
+    "ips",
+    "mac",
+    "infiniband-guid",
+    "portMappings",
+    "bandwidth",
+    "deviceID",
+    "cni-args",
+    "default-route",
+    "ipam-claim-reference",
+];
 
 /// Returns the selections of a networks annotation in either form: a comma list of
 /// `[namespace/]name[@interface]`, or a JSON list (multi-net-spec 1.3, section 4.1). None for blank text.
@@ -89,7 +107,8 @@ fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
             })
         })
         .collect::<Result<_, _>>()?;
-    let mut with_route = (1..).zip(&selections).filter(|(_, one)| !one.default_route.is_empty());
+    let asks = |selection: &Selection| selection.default_route != DefaultRoute::NotAsked;
+    let mut with_route = (1..).zip(&selections).filter(|(_, selection)| asks(selection));
     match (with_route.next(), with_route.next()) {
         (Some((first, _)), Some((second, _))) => {
             Err(NetworksError::TwoDefaultRoutes { first, second })
@@ -98,12 +117,24 @@ fn parse_json(text: &str) -> Result<Vec<Selection>, NetworksError> {
     }
 }
 
-/// Returns the selection of an element in JSON. Unknown keys are ignored, as every reader of this
+/// Returns the selection of an element in JSON. Unknown keys are passed over, as every reader of this
 /// annotation does; what goes to a plugin as it is the plugin checks.
 fn json_element(item: &Value) -> Result<Selection, ElementError> {
-    let element = Fields::root(item.as_object().ok_or(ElementError::NoObject)?);
+    let (known, unknown) = known_keys(item.as_object().ok_or(ElementError::NoObject)?);
+    let element = Fields::root(&known);
+    if let Some((namespace, name)) = element.text("name")?.and_then(|text| text.split_once('/')) {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        return Err(ElementError::NamespaceInName { namespace, name });
+    }
     let name = element.required("name", "the name of a NetworkAttachmentDefinition")?;
-    // `interfaceRequest` is an older name, which some manifests still have.
+    let ipam_claim = element.parsed("ipam-claim-reference")?;
+    let ips = ips(&element)?;
+    // "Attempting to configure both a static IP request - via the `ips` key - and an
+    // `ipam-claim-reference` in the same network selection element will result in an error"
+    // (multi-net-spec 1.3, section 4.1.2.1.11.1).
+    if ipam_claim.is_some() && !ips.is_empty() {
+        return Err(ElementError::IpsAndClaim);
+    }
     let interface = match element.parsed("interface")? {
         Some(name) => Some(name),
         None => element.parsed("interfaceRequest")?,
@@ -111,7 +142,7 @@ fn json_element(item: &Value) -> Result<Selection, ElementError> {
     Ok(Selection {
         namespace: element.parsed("namespace")?,
         interface,
-        ips: ips(&element)?,
+        ips,
         mac: element.parsed("mac")?,
         infiniband_guid: element.text("infiniband-guid")?.map(str::to_owned),
         port_mappings: element.items("portMappings", "an object in braces", |item| {
@@ -121,8 +152,28 @@ fn json_element(item: &Value) -> Result<Selection, ElementError> {
         device: element.parsed("deviceID")?,
         cni_args: element.map("cni-args")?.cloned().unwrap_or_default(),
         default_route: default_route(&element)?,
+        ipam_claim,
+        unknown,
         ..Selection::of(name)
     })
+}
+
+/// Returns what an element says under keys that are known, found as Go finds them, and the keys that nobody
+/// knows. "Implementations that write keys other than those defined in this specification must use reverse
+/// domain name notation" (multi-net-spec 1.3, section 4.1.2.1): keys with a dot belong to others.
+fn known_keys(element: &Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
+    let (mut known, mut unknown) = (Map::new(), Vec::new());
+    for (key, value) in element {
+        match KEYS.iter().find(|name| is_key(key, name)) {
+            Some(_) if value.is_null() => {}
+            Some(name) => {
+                known.insert((*name).to_owned(), value.clone());
+            }
+            None if key.contains('.') => {}
+            None => unknown.push(key.clone()),
+        }
+    }
+    (known, unknown)
 }
 
 /// Returns `ips`: addresses with or without a prefix length, as given.
@@ -135,13 +186,17 @@ fn ips(element: &Fields<'_>) -> Result<Vec<String>, FieldError> {
     })
 }
 
-/// Returns the gateways of `default-route`, at most one of each family.
-fn default_route(element: &Fields<'_>) -> Result<Vec<IpAddr>, ElementError> {
+/// Returns `default-route`: its gateways, at most one of each family; "This list may be empty"
+/// (multi-net-spec 1.3, section 4.1.2.1.9).
+fn default_route(element: &Fields<'_>) -> Result<DefaultRoute, ElementError> {
+    if !element.is_given("default-route") {
+        return Ok(DefaultRoute::NotAsked);
+    }
     let parse = |item: &Value| item.as_str()?.parse().ok();
     let gateways: Vec<IpAddr> = element.items("default-route", "a gateway's address", parse)?;
     let of_v4 = gateways.iter().filter(|gateway| gateway.is_ipv4()).count();
     if of_v4 > 1 || gateways.len() - of_v4 > 1 {
         return Err(ElementError::Gateways);
     }
-    Ok(gateways)
+    Ok(if gateways.is_empty() { DefaultRoute::Own } else { DefaultRoute::Gateways(gateways) })
 }

@@ -5,7 +5,7 @@ mod annotation;
 mod selection;
 
 pub use annotation::parse_networks;
-pub use selection::Selection;
+pub use selection::{DefaultRoute, Selection};
 
 #[cfg(test)]
 mod tests;

@@ -30,9 +30,25 @@ pub struct Selection {
     pub device: Option<PciAddress>,
     /// `cni-args`: merged into the configuration's `args.cni`.
     pub cni_args: Map<String, Value>,
-    /// `default-route`: the pod's default routes lead through this network, by these gateways: at
-    /// most one for IPv4 and one for IPv6, and at most one selection has any.
-    pub default_route: Vec<IpAddr>,
+    /// `default-route`: whether the pod's default routes lead through this network; at most one selection
+    /// asks for it.
+    pub default_route: DefaultRoute,
+    /// `ipam-claim-reference`: the `IPAMClaim` whose addresses the network's IPAM plugin shall give.
+    pub ipam_claim: Option<ObjectName>,
+    /// Keys that nobody knows.
+    pub unknown: Vec<String>,
+}
+
+/// Which default routes an attachment asks for (`default-route`, multi-net-spec 1.3, section 4.1.2.1.9).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DefaultRoute {
+    /// None: all default routes stay as the networks make them.
+    #[default]
+    NotAsked,
+    /// `[]`: the pod's default routes are those that the attachment's own network makes.
+    Own,
+    /// Those by these gateways through the attachment: at most one for IPv4 and one for IPv6.
+    Gateways(Vec<IpAddr>),
 }
 
 impl Selection {
@@ -49,7 +65,9 @@ impl Selection {
             bandwidth: None,
             device: None,
             cni_args: Map::new(),
-            default_route: Vec::new(),
+            default_route: DefaultRoute::NotAsked,
+            ipam_claim: None,
+            unknown: Vec::new(),
         }
     }
 }

@@ -62,14 +62,16 @@ fn json_form_has_every_field() {
         bandwidth: text[1]["bandwidth"].as_object().cloned(),
         device: Some("0000:03:10.1".parse().unwrap()),
         cni_args: json!({"spoofchk": "on"}).as_object().unwrap().clone(),
-        default_route: vec!["10.1.2.1".parse().unwrap()],
+        default_route: DefaultRoute::Gateways(vec!["10.1.2.1".parse().unwrap()]),
+        ipam_claim: None,
+        unknown: Vec::new(),
     };
     assert_eq!(full, expected);
 }
 
 #[test]
 fn empty_values_count_as_absent() {
-    let text = r#"[{"name": "a", "namespace": "", "interface": "", "ips": null, "mac": "", "default-route": [],
+    let text = r#"[{"name": "a", "namespace": "", "interface": "", "ips": null, "mac": "", "default-route": null,
         "portMappings": [], "bandwidth": null, "cni-args": null}]"#;
     assert_eq!(parse_networks(text).unwrap(), [Selection::of("a".parse().unwrap())]);
     assert_eq!(parse_networks("[]").unwrap(), []);
@@ -119,6 +121,10 @@ fn malformed_json_field_is_named_with_its_path() {
         (json!("a"), "it is not an object"),
         (json!({}), "field name is missing: write the name of a NetworkAttachmentDefinition"),
         (json!({"name": ""}), "field name is missing"),
+        (
+            json!({"name": "c17b/other"}),
+            "field name is \"c17b/other\": in JSON write \"namespace\": \"c17b\", \"name\": \"other\"",
+        ),
         (json!({"name": 1}), "field name is 1: write it in quotes"),
         (json!({"name": "A"}), "field name is wrong: object name \"A\" is malformed"),
         (
@@ -163,7 +169,41 @@ fn second_default_route_is_refused() {
         {"name": "c", "default-route": ["10.0.0.1"]},
     ]);
     let error = parse_networks(&text.to_string()).unwrap_err();
-    assert_eq!(error, NetworksError::TwoDefaultRoutes { first: 1, second: 3 });
+    assert_eq!(error, NetworksError::TwoDefaultRoutes { first: 1, second: 2 });
+}
+
+#[test]
+fn empty_default_route_asks_for_that_of_the_network() {
+    let asked = |value: serde_json::Value| {
+        let text = json!([{"name": "a", "default-route": value}]).to_string();
+        parse_networks(&text).unwrap().remove(0).default_route
+    };
+    assert_eq!(asked(json!([])), DefaultRoute::Own);
+    assert_eq!(asked(json!(null)), DefaultRoute::NotAsked);
+}
+
+#[test]
+fn keys_are_found_as_go_finds_them_and_unknown_ones_named() {
+    let text = r#"[{"Name": "a", "NAMESPACE": "x", "namespace": "demo", "IPs": ["10.0.0.1"],
+        "macAddress": "02:00:00:00:00:01", "vlan": 200, "com.example.vlan": 200}]"#;
+    let [selection] = parse_networks(text).unwrap().try_into().unwrap();
+    assert_eq!(selection.namespace, Some("demo".parse().unwrap()));
+    assert_eq!((selection.ips, selection.mac), (vec!["10.0.0.1".to_owned()], None));
+    assert_eq!(selection.unknown, ["macAddress", "vlan"]);
+}
+
+#[test]
+fn ipam_claim_excludes_addresses() {
+    let parse = |element| parse_networks(&json!([element]).to_string());
+    let [selection] =
+        parse(json!({"name": "a", "ipam-claim-reference": "vm-a.tenantred", "ips": []}))
+            .unwrap()
+            .try_into()
+            .unwrap();
+    assert_eq!(selection.ipam_claim, Some("vm-a.tenantred".parse().unwrap()));
+    let both = json!({"name": "a", "ipam-claim-reference": "vm-a", "ips": ["10.0.0.1"]});
+    let message = parse(both).unwrap_err().to_string();
+    assert!(message.ends_with("it has both ips and ipam-claim-reference: leave one of them out"));
 }
 
 #[test]

@@ -7,19 +7,32 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use podbond_names::Mac;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::Unknown;
+use crate::go_json::{field, is_key};
 use crate::json_fields::fields;
+use crate::nesting::{MAX_DEPTH, nests_too_deep};
 use crate::{CniResult, Code, Dns, Failure, IpConfig, Route, Version};
+
+/// The specification's keys of a result, in any of its versions.
+const RESULT: &[&str] = &["cniVersion", "interfaces", "ips", "routes", "dns", "ip4", "ip6"];
+const INTERFACE: &[&str] = &["name", "mac", "mtu", "sandbox", "socketPath", "pciID"];
+const IP: &[&str] = &["version", "address", "gateway", "interface"];
+const LEGACY_IP: &[&str] = &["ip", "gateway", "routes"];
+const ROUTE: &[&str] = &["dst", "gw", "mtu", "advmss", "priority", "table", "scope"];
+const DNS: &[&str] = &["nameservers", "domain", "search", "options"];
 
 /// Reads a result; without `cniVersion` it is of `assumed`.
 pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failure> {
     let Value::Object(object) = value else {
         return Err(refused(format_args!("is {value}, and not a JSON object")));
     };
+    if nests_too_deep(value) {
+        return Err(refused(format_args!("nests more than {MAX_DEPTH} levels deep")));
+    }
     let version = match object.get("cniVersion") {
         None | Some(Value::Null) => assumed,
         Some(Value::String(text)) if text.is_empty() => assumed,
@@ -29,11 +42,14 @@ pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failu
         Some(other) => return Err(refused(format_args!("has the cniVersion {other}"))),
     };
     let result = if version < Version::V0_3_0 {
-        fields("the result", object).map(|legacy: LegacyResult| legacy.into())
+        fields("the result", object).map(|legacy: LegacyResult| legacy.into_result(object))
     } else {
-        fields("the result", object)
+        fields("the result", object).map(|result: CniResult| keep_unknown(result, object))
     };
-    let result: CniResult = result.map_err(|failure| Failure { code: Code::DECODE, ..failure })?;
+    let mut result: CniResult =
+        result.map_err(|failure| Failure { code: Code::DECODE, ..failure })?;
+    result.unknown = unknown(Some(value), RESULT);
+    result.dns.unknown = unknown(field(object, "dns"), DNS);
     // A delegated plugin gives no interfaces, yet some say which one they mean.
     let interfaces = result.interfaces.len();
     let position = result.ips.iter().position(|ip| ip.interface.is_some_and(|i| i >= interfaces));
@@ -44,6 +60,31 @@ pub(super) fn result(value: &Value, assumed: Version) -> Result<CniResult, Failu
         ))),
         _ => Ok(result),
     }
+}
+
+/// Returns a result with the keys of each part of it that are not the specification's.
+fn keep_unknown(mut result: CniResult, object: &Map<String, Value>) -> CniResult {
+    for (interface, value) in result.interfaces.iter_mut().zip(list(object, "interfaces")) {
+        interface.unknown = unknown(Some(value), INTERFACE);
+    }
+    for (ip, value) in result.ips.iter_mut().zip(list(object, "ips")) {
+        ip.unknown = unknown(Some(value), IP);
+    }
+    for (route, value) in result.routes.iter_mut().zip(list(object, "routes")) {
+        route.unknown = unknown(Some(value), ROUTE);
+    }
+    result
+}
+
+/// Returns what stands in an object under other keys than these.
+fn unknown(value: Option<&Value>, known: &[&str]) -> Unknown {
+    let entries = value.and_then(Value::as_object).into_iter().flatten();
+    let others = entries.filter(|(key, _)| !known.iter().any(|known| is_key(key, known)));
+    others.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn list<'v>(object: &'v Map<String, Value>, name: &str) -> impl Iterator<Item = &'v Value> {
+    field(object, name).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn refused(problem: impl Display) -> Failure {
@@ -67,13 +108,22 @@ struct LegacyIp {
     routes: Option<Vec<Route>>,
 }
 
-impl From<LegacyResult> for CniResult {
-    fn from(legacy: LegacyResult) -> Self {
-        let mut result = Self { dns: legacy.dns.unwrap_or_default(), ..Self::default() };
-        for ip in [legacy.ip4, legacy.ip6].into_iter().flatten() {
-            let LegacyIp { ip: address, gateway, routes } = ip;
-            result.ips.push(IpConfig { address, gateway, interface: None });
-            result.routes.extend(routes.unwrap_or_default());
+impl LegacyResult {
+    /// Returns the result that was read from this object.
+    fn into_result(self, object: &Map<String, Value>) -> CniResult {
+        let mut result = CniResult { dns: self.dns.unwrap_or_default(), ..CniResult::default() };
+        for (ip, key) in [(self.ip4, "ip4"), (self.ip6, "ip6")] {
+            let Some(LegacyIp { ip: address, gateway, routes }) = ip else { continue };
+            let value = field(object, key);
+            let unknown_of_ip = unknown(value, LEGACY_IP);
+            result.ips.push(IpConfig { gateway, unknown: unknown_of_ip, ..IpConfig::new(address) });
+            let mut routes = routes.unwrap_or_default();
+            let written = value.and_then(Value::as_object).into_iter();
+            let written = written.flat_map(|ip| list(ip, "routes"));
+            for (route, value) in routes.iter_mut().zip(written) {
+                route.unknown = unknown(Some(value), ROUTE);
+            }
+            result.routes.extend(routes);
         }
         result
     }
@@ -88,12 +138,10 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads a hardware address; none where it is not an Ethernet address.
-pub(super) fn ethernet<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Mac>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.and_then(|text| text.parse().ok()))
+/// Reads the position of an interface; none where it is negative, as some plugins write that there is none.
+pub(super) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let position = Option::<i64>::deserialize(deserializer)?;
+    Ok(position.and_then(|position| position.try_into().ok()))
 }
 
 /// Reads an MTU; none where it is 0.
@@ -146,15 +194,63 @@ mod tests {
     }
 
     #[test]
-    fn null_empty_and_unknown_values_are_ignored() {
+    fn null_and_empty_values_are_ignored() {
         let tolerated = json!({
-            "cniVersion": "1.0.0", "routes": null, "dns": {"domain": ""}, "extra": [1],
-            "interfaces": [{"name": "ib0", "mac": "80:00:02:08:fe:80:00:00:00:00:00:00", "x": 1}],
+            "cniVersion": "1.0.0", "routes": null, "dns": {"domain": ""},
+            "interfaces": [{"name": "net1", "mac": "", "mtu": 0}],
             "ips": [{"address": "fd00::5/64", "gateway": "", "interface": 0}],
         });
         let result = read(&tolerated).unwrap();
-        assert_eq!(result.interfaces[0].mac, None);
+        assert_eq!((&result.interfaces[0].mac, result.interfaces[0].mtu), (&None, None));
         assert_eq!((result.ips[0].gateway, &result.dns), (None, &Dns::default()));
+    }
+
+    /// Promise: foreign-result-whole
+    #[test]
+    fn what_another_plugin_says_passes_through_whole() {
+        let interface = json!({
+            "name": "an interface/of sixty-four characters, which no link can have",
+            "mac": "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:31:78:f2", "x": {"y": [null]},
+        });
+        for version in Version::ALL.into_iter().filter(|version| *version >= Version::V0_3_0) {
+            let value = json!({
+                "cniVersion": version.as_str(), "com.example.extra": [1, {"deep": true}],
+                "interfaces": [interface, {"name": "", "mac": "not an address"}],
+                "ips": [{"address": "10.0.0.5/24", "interface": 1, "lease": {"id": 7}}],
+                "routes": [{"dst": "10.9.0.0/16", "onlink": true}],
+                "dns": {"nameservers": ["10.0.0.53"], "ttl": 60},
+            });
+            let mut written = read(&value).unwrap().to_value(version);
+            if version < Version::V1_0_0 {
+                assert_eq!(
+                    written["ips"][0].as_object_mut().unwrap().remove("version"),
+                    Some("4".into())
+                );
+            }
+            assert_eq!(written, value, "{version}");
+        }
+        let legacy = json!({
+            "cniVersion": "0.2.0", "extra": 1, "dns": {"ttl": 60},
+            "ip4": {"ip": "10.0.0.5/24", "lease": 7, "routes": [{"dst": "0.0.0.0/0", "x": 1}]},
+        });
+        assert_eq!(read(&legacy).unwrap().to_value(Version::V0_2_0), legacy);
+        let newer = read(&legacy).unwrap().to_value(Version::V1_0_0);
+        assert_eq!((&newer["ips"][0]["lease"], &newer["routes"][0]["x"]), (&json!(7), &json!(1)));
+    }
+
+    /// Promise: input-limits
+    #[test]
+    fn result_that_nests_too_deep_is_refused() {
+        let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        assert!(read(&json!({"x": nested(MAX_DEPTH - 1)})).is_ok());
+        let message = read(&json!({"x": nested(MAX_DEPTH)})).unwrap_err().msg;
+        assert_eq!(message, "the result nests more than 64 levels deep");
+    }
+
+    #[test]
+    fn negative_index_is_of_no_interface() {
+        let value = json!({"interfaces": [], "ips": [{"address": "10.0.0.5/24", "interface": -1}]});
+        assert_eq!(read(&value).unwrap().ips[0].interface, None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::Unknown;
 use crate::{CniResult, Route, Version};
 
 /// What 1.1.0 added to interfaces.
@@ -14,7 +15,11 @@ const ROUTE_1_1_0: &[&str] = &["mtu", "advmss", "priority", "table", "scope"];
 
 /// Returns the result as `version` writes it.
 pub(super) fn result(result: &CniResult, version: Version) -> Value {
-    let mut value = if version < Version::V0_3_0 { legacy(result) } else { json!(result) };
+    let mut value = if version < Version::V0_3_0 { legacy(result) } else { newer(result) };
+    add(&mut value, &result.unknown);
+    if !result.dns.unknown.is_empty() {
+        add(&mut value["dns"], &result.dns.unknown);
+    }
     if version < Version::V1_1_0 {
         remove(&mut value, "interfaces", INTERFACE_1_1_0);
         remove(&mut value, "routes", ROUTE_1_1_0);
@@ -31,6 +36,34 @@ pub(super) fn result(result: &CniResult, version: Version) -> Value {
     let mut object = Map::from_iter([("cniVersion".to_owned(), version.as_str().into())]);
     object.extend(value.as_object_mut().map(std::mem::take).unwrap_or_default());
     Value::Object(object)
+}
+
+/// Returns what the versions from 0.3.0 on say.
+fn newer(result: &CniResult) -> Value {
+    let mut value = json!(result);
+    for (written, interface) in list(&mut value, "interfaces").zip(&result.interfaces) {
+        add(written, &interface.unknown);
+    }
+    for (written, ip) in list(&mut value, "ips").zip(&result.ips) {
+        add(written, &ip.unknown);
+    }
+    for (written, route) in list(&mut value, "routes").zip(&result.routes) {
+        add(written, &route.unknown);
+    }
+    value
+}
+
+/// Adds keys that are not the specification's.
+fn add(value: &mut Value, unknown: &Unknown) {
+    if unknown.is_empty() {
+        return;
+    }
+    if value.is_null() {
+        *value = json!({});
+    }
+    for (key, unknown) in unknown {
+        value[key.as_str()] = unknown.clone();
+    }
 }
 
 /// Returns what 0.1.0 and 0.2.0 can say: one address of each family, with the family's routes under it.
@@ -53,6 +86,10 @@ fn legacy_ip(result: &CniResult, family: fn(&IpAddr) -> bool) -> Option<Value> {
         value["routes"] = json!(routes);
     }
     remove(&mut value, "routes", ROUTE_1_1_0);
+    for (written, route) in list(&mut value, "routes").zip(routes) {
+        add(written, &route.unknown);
+    }
+    add(&mut value, &ip.unknown);
     Some(value)
 }
 

@@ -145,6 +145,7 @@ fn fill(
         },
         container_id: record.container_id.clone(),
         netns: netns.path().to_owned(),
+        meta_network: None,
     };
     let up = node.attach(&sandbox, chain).and_then(|statuses| {
         let recorded = node.store.put_pod(&record.clone().with_status(&statuses));

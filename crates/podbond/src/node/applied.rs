@@ -27,6 +27,9 @@ pub(crate) struct AppliedPod {
     pub(crate) pod: ObjectKey,
     /// Its networks annotation when it was made.
     pub(crate) networks: Option<String>,
+    /// Its annotation of another default network than the node's when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) default_network: Option<String>,
     /// The key of its attachments' records.
     pub(crate) container_id: ContainerId,
     /// The annotation `k8s.v1.cni.cncf.io/network-status` that a cluster's pod would carry; null
@@ -41,6 +44,7 @@ impl AppliedPod {
             version: VERSION,
             pod: pod.key.clone(),
             networks: pod.networks().map(str::to_owned),
+            default_network: pod.default_network().map(str::to_owned),
             container_id,
             network_status: Value::Null,
         }
@@ -217,6 +221,7 @@ mod tests {
             version: VERSION,
             pod: key(text),
             networks: Some("a, b".to_owned()),
+            default_network: None,
             container_id: ContainerId::try_from("c1".to_owned()).unwrap(),
             network_status: Value::Null,
         }
@@ -317,7 +322,7 @@ mod tests {
             key: key("demo/bond-net1"),
             annotations: std::collections::BTreeMap::new(),
             resource: None,
-            config: r#"{"type": "bond", "name": "bond-net1"}"#.to_owned(),
+            config: Some(r#"{"type": "bond", "name": "bond-net1"}"#.to_owned()),
         };
         store.put_nad(&nad).unwrap();
         assert_eq!(store.nad(&nad.key).unwrap(), Some(nad.clone()));

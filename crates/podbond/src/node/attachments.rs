@@ -1,10 +1,15 @@
 //! Makes, checks and removes the attachments of this node's pods.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use podbond_api::{NETWORKS_ANNOTATION, Nad, ObjectKey, Pod, ResourceName};
-use podbond_attach::{Attacher, Chain, Checked, Device, Devices, NetworkStatus, Sandbox, Source};
+use podbond_api::{
+    DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION, Nad, ObjectKey, ObjectName, Pod, ResourceName,
+};
+use podbond_attach::{
+    Attacher, Chain, Checked, Device, Devices, NetworkStatus, Sandbox, Source,
+    configuration_on_disk,
+};
 use podbond_cni::{Code, ContainerId, Failure, PodRef};
 use podbond_kernel::NamedNetns;
 use podbond_names::PciAddress;
@@ -38,19 +43,21 @@ impl Node<'_> {
     fn chain_of(&self, container_id: &ContainerId) -> Option<(Sandbox, Chain)> {
         let mut pods = self.store.pods().ok()?.into_iter().filter_map(|(_, record)| record.ok());
         let record = pods.find(|pod| pod.container_id == *container_id)?;
-        let annotation = record.networks.map(|text| (NETWORKS_ANNOTATION.to_owned(), text));
-        let pod = Pod {
-            key: record.pod.clone(),
-            uid: None,
-            annotations: annotation.into_iter().collect(),
-        };
+        let annotations = [
+            (NETWORKS_ANNOTATION, record.networks),
+            (DEFAULT_NETWORK_ANNOTATION, record.default_network),
+        ];
+        let annotations =
+            annotations.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?)));
+        let pod = Pod { key: record.pod.clone(), uid: None, annotations: annotations.collect() };
         let default_network = podbond_attach::default_network(&self.conf_dir).ok()?;
-        let source = Nads { new: &[], store: &self.store };
+        let source = Nads { new: &[], store: &self.store, conf_dir: &self.conf_dir };
         let chain = Chain::resolve(&pod, &source, default_network.as_ref()).ok()?;
         let netns = NamedNetns::find(&AppliedPod::netns_name(&record.pod)).ok()?;
         let netns = netns.map_or_else(PathBuf::new, |netns| netns.path().to_owned());
         let pod = PodRef { namespace: record.pod.namespace, name: record.pod.name, uid: None };
-        Some((Sandbox { pod, container_id: container_id.clone(), netns }, chain))
+        let container_id = container_id.clone();
+        Some((Sandbox { pod, container_id, netns, meta_network: None }, chain))
     }
 
     /// Returns the sandboxes that `podbond apply` made for a pod, as far as they are recorded.
@@ -89,6 +96,7 @@ impl Node<'_> {
             devices: self,
             records: &self.records,
             path: &self.plugin_path,
+            device_info: &self.device_info,
         }
     }
 }
@@ -101,6 +109,8 @@ fn failed(error: podbond_attach::Error) -> Error {
 pub(crate) struct Nads<'n> {
     pub(crate) new: &'n [Nad],
     pub(crate) store: &'n Store,
+    /// The directory of the node's CNI configuration.
+    pub(crate) conf_dir: &'n Path,
 }
 
 impl Source for Nads<'_> {
@@ -109,6 +119,10 @@ impl Source for Nads<'_> {
             Some(nad) => Ok(Some(nad.clone())),
             None => self.store.nad(key).map_err(|error| Failure::new(Code::IO, error)),
         }
+    }
+
+    fn configuration(&self, name: &ObjectName) -> Result<Option<String>, Failure> {
+        Ok(configuration_on_disk(self.conf_dir, name)?)
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use podbond_api::{ObjectKey, Pod};
+use podbond_attach::DeviceInfoFiles;
 use podbond_cni::Delegates;
 use podbond_inventory::Holdings;
 use podbond_kernel::{NamedNetns, Sysfs};
@@ -30,6 +31,8 @@ pub(crate) struct Node<'a> {
     pub(crate) store: Store,
     /// The records of attachments.
     pub(crate) records: Records,
+    /// What device plugins and CNI plugins say of devices.
+    pub(crate) device_info: DeviceInfoFiles,
     /// Which VF is held by whom.
     pub(crate) holdings: Holdings,
     /// The cards.
@@ -49,6 +52,7 @@ impl<'a> Node<'a> {
             store: Store::new(&state),
             holdings: holdings(),
             records: Records::default(),
+            device_info: DeviceInfoFiles::default(),
             sysfs: Sysfs::new("/sys"),
             state,
         }
@@ -78,7 +82,8 @@ impl<'a> Node<'a> {
             (None, Some(_)) => return Err(Error::NetnsTaken { key: pod.key.clone(), netns }),
             _ => return Ok(false),
         };
-        if record.networks.as_deref() == pod.networks() {
+        let annotations = (record.networks.as_deref(), record.default_network.as_deref());
+        if annotations == (pod.networks(), pod.default_network()) {
             return Ok(true);
         }
         let running = record.networks.unwrap_or_default();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod addresses;
+mod annotations;
 mod at_once;
 mod bond_plugin;
 mod cables;

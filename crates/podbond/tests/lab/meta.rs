@@ -1,6 +1,7 @@
 //! All networks of a pod by one call of the meta-plugin, as a runtime makes it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -173,4 +174,88 @@ fn missing_parameter_of_a_call_is_named() {
     assert!(words(&error["msg"]).starts_with("CNI_ARGS: K8S_POD_NAMESPACE and"), "{error}");
     let error = run("ADD", &netns, ARGS, &config(&json!([]))).unwrap_err();
     assert!(words(&error["msg"]).starts_with("field delegates is missing"), "{error}");
+}
+
+/// Plugins of others: `older` is Debian's ptp, which knows no GC, `newer` the same with one that keeps what it
+/// is given.
+fn foreign_plugins() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let add = |name: &str, script: &str| {
+        let file = dir.path().join(name);
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    add(
+        "newer",
+        r#"#!/bin/sh
+[ $CNI_COMMAND = GC ] && exec cat >$0.gc
+sed 's/"1[.]1[.]0"/"1.0.0"/g' | exec /usr/lib/cni/ptp
+"#,
+    );
+    add("older", "#!/bin/sh\n[ $CNI_COMMAND = GC ] && exec cat >$0.gc\nexec /usr/lib/cni/ptp\n");
+    dir
+}
+
+/// Promise: gc-forwarded
+#[test]
+fn gc_reaches_each_network_with_what_is_valid_of_it() {
+    let before = Snapshot::take();
+    let plugins = foreign_plugins();
+    let path = format!("{}:/opt/cni/bin", plugins.path().display());
+    let leases = plugins.path().join("leases");
+    let network = |name: &str, version: &str, subnet: &str| {
+        json!({
+            "cniVersion": version, "name": name, "type": name,
+            "ipam": {"type": "host-local", "subnet": subnet, "dataDir": leases},
+        })
+    };
+    let mut bond = bond_config(&json!({
+        "cniVersion": "1.1.0", "name": "ours", "links": [{"name": "port3"}, {"name": "port4"}],
+        "ipam": {"type": "host-local", "subnet": "10.62.3.0/24", "dataDir": leases},
+    }));
+    bond["miimon"] = "100".into();
+    let mut config = config(&json!([
+        network("newer", "1.1.0", "10.62.1.0/24"),
+        network("older", "1.0.0", "10.62.2.0/24"),
+        bond,
+    ]));
+    config["cniVersion"] = "1.1.0".into();
+    let call = |command: &str, container: &str, netns: &str, config: &Value| {
+        let call = Call { plugin: "podbond", command, container, netns, ifname: "eth0" };
+        let mut process = Command::new("/usr/local/bin/podbond");
+        let args = format!("{ARGS};K8S_POD_INFRA_CONTAINER_ID={container}");
+        call.run_with_path(&path, process.env("CNI_ARGS", args), &config.to_string())
+    };
+    let pods = [("kept", pod("meta-kept")), ("gone", pod("meta-gone"))];
+    for (id, netns) in &pods {
+        netns.ip("link del net2");
+        call("ADD", id, &netns.path(), &config).unwrap();
+    }
+    // Of a pod whose record is lost.
+    let lost = leases.join("ours/10.62.3.99");
+    fs::write(&lost, "lost\r\nnet2").unwrap();
+    let held = |network: &str| {
+        let names = fs::read_dir(leases.join(network)).unwrap();
+        let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("10.")).count()
+    };
+    assert_eq!(["newer", "older", "ours"].map(held), [2, 2, 3]);
+
+    let mut gc = config.clone();
+    gc["cni.dev/valid-attachments"] = json!([{"containerID": "kept", "ifname": "eth0"}]);
+    call("GC", "", "", &gc).unwrap();
+    // The pod that the runtime does not name is gone, and the lost lease of our own IPAM plugin.
+    assert_eq!(["newer", "older", "ours"].map(held), [1, 1, 1]);
+    assert!(!lost.exists());
+    assert_eq!(pods[0].1.link("port3")["master"], "net2");
+    assert_eq!(pods[1].1.link("net2"), Value::Null);
+    let given = fs::read(plugins.path().join("newer.gc")).unwrap();
+    let given: Value = serde_json::from_slice(&given).unwrap();
+    let kept = json!([{"containerID": "kept", "ifname": "eth0"}]);
+    assert_eq!((&given["cni.dev/valid-attachments"], &given["name"]), (&kept, &json!("newer")));
+    assert!(!plugins.path().join("older.gc").exists());
+
+    call("DEL", "kept", &pods[0].1.path(), &config).unwrap();
+    drop(pods);
+    assert_eq!(Snapshot::take(), before);
 }

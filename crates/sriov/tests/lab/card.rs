@@ -204,7 +204,7 @@ impl Plugin for Ipam {
         }
         *self.leased.lock().unwrap() += 1;
         let address = Self::ADDRESS.parse().unwrap();
-        let ips = vec![IpConfig { address, gateway: None, interface: None }];
+        let ips = vec![IpConfig::new(address)];
         Ok(CniResult { ips, ..CniResult::default() })
     }
 

@@ -75,7 +75,7 @@ fn untrusted_vf_takes_an_address_again_and_again() {
         let pod = Pod::new("sriov-mac");
         let request = lab.request(&pod, &json!({"mac": mac, "trust": "off"}));
         let result = lab.add(&request).unwrap();
-        assert_eq!(result.interfaces[0].mac, mac.parse().ok());
+        assert_eq!(result.interfaces[0].ethernet(), mac.parse().ok());
         assert_eq!(lab.settings().trust, Some(false));
         lab.del(&request).unwrap();
         lab.assert_as_before();

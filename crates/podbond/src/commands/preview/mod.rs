@@ -5,15 +5,17 @@
 mod planned_vfs;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use podbond_api::{Nad, ObjectKey, Pod};
-use podbond_attach::{Attachment, Chain};
+use podbond_attach::{Attachment, Chain, Undeclared, unread_annotations};
 use podbond_bond::{Finding, Object, OtherBond, kind, refuse_host_links, surroundings};
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
 use podbond_inventory::{Applied, Inventory};
 use podbond_kernel::{Kernel, Link, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, PciAddress};
+use podbond_state::settings::PATH;
 use serde::Serialize;
 
 use self::planned_vfs::PlannedVfs;
@@ -93,15 +95,22 @@ pub(crate) fn resolve_pods<'m>(
         let dir = node.conf_dir.display();
         note(format_args!("{dir} holds no default network: pods get no eth0"));
     }
-    let source = Nads { new: &manifests.nads, store: &node.store };
+    let undeclared = Undeclared::read(Path::new(PATH));
+    let undeclared =
+        undeclared.map_err(|error| Error::Refused(Failure::new(Code::INVALID_CONFIG, error)))?;
+    let source = Nads { new: &manifests.nads, store: &node.store, conf_dir: &node.conf_dir };
     let mut pods = Vec::new();
     for pod in &manifests.pods {
         let chain = Chain::resolve(pod, &source, default_network.as_ref())
             .map_err(|error| Error::Refused(error.into()))?;
+        undeclared.check(&pod.key, &chain).map_err(|error| Error::Refused(error.into()))?;
+        for unread in unread_annotations(pod) {
+            note(format_args!("pod {}: {unread}", pod.key));
+        }
         for attachment in &chain.attachments {
             let at = format!("pod {}: {} ({})", pod.key, attachment.ifname, attachment.name());
-            for key in &attachment.ignored {
-                note(format_args!("{at}: no plugin takes {key:?}: ignored"));
+            for passed_over in &attachment.passed_over {
+                note(format_args!("{at}: {passed_over}"));
             }
         }
         pods.push((pod, chain));
@@ -253,6 +262,7 @@ impl Planner<'_> {
             }
             _ => (None, Vec::new()),
         };
+        let findings = findings.into_iter().chain(log_file(config)).collect();
         Ok(Call { plugin: config.plugin.clone(), steps, ipam: config.ipam.clone(), findings })
     }
 
@@ -321,6 +331,14 @@ fn no_veth(config: &NetConf, ifname: &LinkName) -> Option<Finding> {
     shapes.then(|| Finding::new(&kind::NO_VETH, Object::Key("bandwidth".to_owned()), reason))
 }
 
+/// Returns a finding for a log file that a network's author wants one of podbond's plugins to write.
+fn log_file(config: &NetConf) -> Option<Finding> {
+    let names_one = makes_link(config) && config.has_log_file();
+    let reason = "it has no effect, since a network's author may not administer the node";
+    let object = Object::Key("logFile".to_owned());
+    names_one.then(|| Finding::new(&kind::LOG_FILE_IGNORED, object, reason))
+}
+
 /// Returns whether a rate is set by the runtime or, without it, by the network.
 fn has_rate(config: &NetConf, key: &str) -> bool {
     let by_runtime = config.get("runtimeConfig").and_then(|runtime| runtime.get("bandwidth"));
@@ -373,6 +391,17 @@ mod tests {
         assert_eq!((error.exit_status(), lines.len()), (3, 2), "{lines:?}");
         let start = "pod demo/p: net3: network n: mtu: 10 is no MTU";
         assert!(lines[0].starts_with(start), "{lines:?}");
+    }
+
+    #[test]
+    fn log_file_of_a_network_is_a_finding() {
+        let found = |plugin: &str, key: &str| {
+            log_file(&config(&json!({"type": plugin, "name": "n", key: "/var/log/x"})))
+        };
+        let finding = found("sriov", "LogFile").unwrap().to_string();
+        assert!(finding.starts_with("logFile: it has no effect"), "{finding}");
+        assert!(found("bond", "logFile").is_some());
+        assert_eq!((found("bridge", "logFile"), found("sriov", "logLevel")), (None, None));
     }
 
     #[test]
