@@ -16,6 +16,9 @@ reset() {
     lab-switch bridge
 }
 
+# Tests make bonds of their own with ip, which gives the node a bond0 if that loads the driver.
+modprobe bonding max_bonds=0
+
 failed=0
 while [ $# -gt 0 ]; do
     executable=$1

@@ -1,14 +1,21 @@
-//! Whether a kernel module (bonding, 8021q) is built in, loaded or loadable; the release of the
-//! kernel.
+//! Whether a kernel module (bonding, 8021q) is built in, loaded or loadable; bonding loaded without a
+//! bond0; the release of the kernel.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
 /// Returns the running kernel's release, as `uname -r` prints it.
 pub fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Returns major and minor of a release like `6.12.48+deb13-amd64`.
+pub(crate) fn version(release: &str) -> [u32; 2] {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    [(); 2].map(|()| numbers.next().and_then(Result::ok).unwrap_or(0))
 }
 
 /// Whether the kernel has a driver that is usually built as a module.
@@ -46,6 +53,39 @@ impl Module {
     }
 }
 
+/// The driver of bonds, as the kernel asks for it (`MODULE_ALIAS_RTNL_LINK`). An administrator's
+/// `blacklist bonding` counts for this name, and would not for the module's own.
+const BONDING_ALIAS: &str = "rtnl-link-bond";
+
+/// What the kernel gives modprobe as its PATH (`kernel/module/kmod.c`).
+const HELPER_PATH: &str = "/sbin:/usr/sbin:/bin:/usr/bin";
+
+/// Loads bonding, unless it is loaded or built in, by the kernel's own helper and as the kernel does, but
+/// without a bond: when the kernel itself loads it with the first bond, the driver makes a `bond0` on the
+/// node as well (`max_bonds`, 1). Where the helper does not do it, as without the node's file system, the
+/// kernel has yet to load it or to say why it cannot: no error. `root` is the root directory.
+pub(crate) fn load_bonding(root: &Path) {
+    if root.join("sys/module/bonding").exists() {
+        return;
+    }
+    let Some(helper) = helper(root) else { return };
+    let _ = Command::new(helper)
+        .args(["-q", "--", BONDING_ALIAS, "max_bonds=0"])
+        .env_clear()
+        .env("PATH", HELPER_PATH)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// Returns the program that the kernel loads modules with; none where the administrator has turned
+/// loading off.
+fn helper(root: &Path) -> Option<PathBuf> {
+    let path = fs::read_to_string(root.join("proc/sys/kernel/modprobe")).ok()?;
+    Some(PathBuf::from(path.trim())).filter(|path| path.is_absolute())
+}
+
 /// Returns whether a list of modules holds this one; none when the list cannot be read.
 fn is_listed(list: &Path, name: &str) -> Option<bool> {
     let list = fs::read_to_string(list).ok()?;
@@ -62,6 +102,33 @@ fn is_module(line: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Promise: no-bond-of-the-driver
+    #[test]
+    fn bonding_is_loaded_by_the_kernels_helper_without_a_bond() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let (program, called) = (root.join("modprobe"), root.join("called"));
+        fs::write(&program, format!("#!/bin/sh\necho \"$@\" >{}\n", called.display())).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let sysctl = root.join("proc/sys/kernel/modprobe");
+        // No procfs, loading turned off, a program that is not there: the kernel says what is wrong.
+        load_bonding(root);
+        fs::create_dir_all(sysctl.parent().unwrap()).unwrap();
+        for path in ["\n", "modprobe\n", "/nowhere/modprobe\n"] {
+            fs::write(&sysctl, path).unwrap();
+            load_bonding(root);
+            assert!(!called.exists(), "{path}");
+        }
+        fs::write(&sysctl, format!("{}\n", program.display())).unwrap();
+        load_bonding(root);
+        assert_eq!(fs::read_to_string(&called).unwrap(), "-q -- rtnl-link-bond max_bonds=0\n");
+        fs::remove_file(&called).unwrap();
+        fs::create_dir_all(root.join("sys/module/bonding")).unwrap();
+        load_bonding(root);
+        assert!(!called.exists());
+    }
 
     #[test]
     fn module_is_found_wherever_it_is() {

@@ -176,7 +176,7 @@ kinds! {
         "The kernel has no bonding driver, neither built in nor as a module: no bond can be made.",
         "install the kernel's modules (Debian: linux-image-*, Red Hat: kernel-modules)";
     BONDING_NOT_LOADED: "bonding-not-loaded", Note,
-        "The bonding module is there and not loaded. The kernel loads it with the first bond.",
+        "The bonding module is there and not loaded. It is loaded with the first bond.",
         "nothing needs to be done; `modprobe bonding` shows whether it loads";
 }
 

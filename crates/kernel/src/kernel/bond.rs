@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::Kernel;
 use super::apply::no_driver;
 use crate::bond::{OptionMismatch, table};
-use crate::module::release;
+use crate::module::{load_bonding, release, version};
 use crate::netlink::{self, Attribute, NLM_F_CREATE, NLM_F_EXCL};
 use crate::{BondOptions, Error, Link, LinkRef, NewBond, PortOptions, PortRole, Result, Step};
 
@@ -24,6 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Kernel {
     pub(super) fn add_bond(&mut self, step: &Step, bond: &NewBond) -> Result<()> {
+        load_bonding("/".as_ref());
         let (handle, name) = (self.handle(bond.at.netns)?, &bond.at.name);
         let added = handle.change(step, name, &netlink::add_bond(bond), NLM_F_CREATE | NLM_F_EXCL);
         added.map_err(|error| {
@@ -175,12 +176,6 @@ fn later_value(bond: &LinkName, options: &BondOptions, kernel: String) -> Option
     })?;
     let object = format!("bond {bond}");
     Some(Error::LaterValue { object, option, number: *number, since, kernel })
-}
-
-/// Returns major and minor of a release like `6.12.48+deb13-amd64`.
-fn version(release: &str) -> [u32; 2] {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    [(); 2].map(|()| numbers.next().and_then(Result::ok).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The bond plugin as a runtime calls it, over links that are in the pod or on the host.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -8,6 +10,40 @@ use crate::node::{Call, HostRules, Netns, Snapshot, bond_config, ip, words};
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
     Call { plugin: "bond", command, container: "c1", netns, ifname: "bond0" }
+}
+
+/// Takes the driver out of the kernel; this stands in modprobe.d when it is loaded again.
+fn unload_bonding(options: &str) {
+    fs::create_dir_all("/etc/modprobe.d").unwrap();
+    fs::write("/etc/modprobe.d/bonding.conf", options).unwrap();
+    let unloaded = Command::new("modprobe").args(["-r", "bonding"]).status().unwrap();
+    assert!(unloaded.success() && !Path::new("/sys/module/bonding").exists());
+}
+
+/// Promise: no-bond-of-the-driver
+#[test]
+fn first_bond_leaves_no_bond0_on_the_node() {
+    let before = Snapshot::take();
+    let netns = Netns::with_links("first");
+    let links = netns.links();
+    for options in ["", "options bonding max_bonds=2 mode=802.3ad\n"] {
+        unload_bonding(options);
+        call("ADD", &netns.path()).run(&bond_config(&json!({"ipam": null}))).unwrap();
+        assert_eq!(fs::read_to_string("/sys/class/net/bonding_masters").unwrap().trim(), "");
+        assert_eq!(netns.link("bond0")["linkinfo"]["info_data"]["mode"], "active-backup");
+        call("DEL", &netns.path()).run(&bond_config(&json!({"ipam": null}))).unwrap();
+        assert_eq!(netns.links(), links);
+    }
+    // Who bars the driver has barred it from podbond too.
+    unload_bonding("blacklist bonding\n");
+    let error = call("ADD", &netns.path()).run(&bond_config(&json!({"ipam": null}))).unwrap_err();
+    fs::remove_file("/etc/modprobe.d/bonding.conf").unwrap();
+    assert!(words(&error["msg"]).contains("modprobe bonding"), "{error}");
+    assert!(!Path::new("/sys/module/bonding").exists());
+    drop(netns);
+    assert_eq!(Snapshot::take(), before);
+    let loaded = Command::new("modprobe").args(["bonding", "max_bonds=0"]).status().unwrap();
+    assert!(loaded.success());
 }
 
 #[test]

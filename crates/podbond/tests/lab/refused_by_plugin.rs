@@ -126,7 +126,7 @@ fn kernel_without_bonding_is_reported_with_a_remedy() {
     let links = netns.links();
     let answer = add(&netns.path(), "bond0").run(&bond_config(&json!({})));
     fs::remove_file(barred).unwrap();
-    modprobe(&["bonding"]);
+    modprobe(&["bonding", "max_bonds=0"]);
     assert_reported(&answer.unwrap_err(), &["bonding", "modprobe bonding"]);
     assert_eq!(netns.links(), links);
 }
