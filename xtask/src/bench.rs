@@ -83,7 +83,8 @@ pub(crate) struct Arguments {
     /// How to print the results
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
+    /// The Debian suite whose kernel runs: bullseye (5.10), bookworm (6.1), trixie (6.12) or
+    /// trixie-backports
     #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
     kernel: Kernel,
     /// Run under kvm or tcg instead of trying which works

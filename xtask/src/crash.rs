@@ -63,7 +63,8 @@ pub(crate) struct Arguments {
     /// Also what takes long: every way back and every error at each change, 3,000 sequences
     #[arg(long)]
     full: bool,
-    /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
+    /// The Debian suite whose kernel runs: bullseye (5.10), bookworm (6.1), trixie (6.12) or
+    /// trixie-backports
     #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
     kernel: Kernel,
     /// Run under kvm or tcg instead of trying which works

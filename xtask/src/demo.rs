@@ -24,7 +24,8 @@ const LIMIT: Duration = Duration::from_mins(20);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
+    /// The Debian suite whose kernel runs: bullseye (5.10), bookworm (6.1), trixie (6.12) or
+    /// trixie-backports
     #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
     kernel: Kernel,
     /// Run under kvm or tcg instead of trying which works

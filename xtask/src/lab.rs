@@ -70,7 +70,8 @@ pub(crate) struct Machine {
     /// How many VFs each PF has from the start: 0 to 7
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u8).range(VFS))]
     vfs: u8,
-    /// The Debian suite whose kernel runs: bookworm (6.1), trixie (6.12) or trixie-backports
+    /// The Debian suite whose kernel runs: bullseye (5.10), bookworm (6.1), trixie (6.12) or
+    /// trixie-backports
     #[arg(long, value_name = "SUITE", default_value_t = Kernel::default())]
     kernel: Kernel,
     /// How the switch joins its ports at first; `lab-switch` in the lab changes it

@@ -33,7 +33,7 @@ use runs::{Listed, Run, Scope};
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask test
-        everything, as CI does: the lab tests under Linux 6.12, a short list under the others
+        everything, as CI does: the lab tests under Linux 6.12, short lists under the others
   cargo xtask test --unit
         what needs no virtual machine
   cargo xtask test --lab --package podbond-bond -- failover
@@ -41,7 +41,7 @@ Examples:
   cargo xtask test --kernel bookworm --kernel trixie-backports
         all lab tests under two other kernels, after the unit tests
   cargo xtask test --full
-        everything under every kernel, also what takes hours";
+        everything under every kernel but the oldest, also what takes hours";
 
 /// Where the test executables are in the lab.
 const GUEST_DIR: &str = "/root/tests";
@@ -76,8 +76,8 @@ pub(crate) struct Arguments {
     /// Only the lab tests
     #[arg(long)]
     lab: bool,
-    /// All lab tests under the kernel of this Debian suite: bookworm (6.1), trixie (6.12) or
-    /// trixie-backports; may be repeated
+    /// All lab tests under the kernel of this Debian suite: bullseye (5.10), bookworm (6.1),
+    /// trixie (6.12) or trixie-backports; may be repeated
     #[arg(long, value_name = "SUITE")]
     kernel: Vec<Kernel>,
     /// In the lab tests also what takes long (`PODBOND_TEST_FULL=1`); under every kernel, unless some
@@ -100,12 +100,12 @@ impl Arguments {
     fn kernels(&self) -> Vec<(Kernel, Scope)> {
         let all = |kernels: &[Kernel]| kernels.iter().map(|&kernel| (kernel, Scope::All)).collect();
         match (self.full, &*self.kernel) {
-            (true, []) => all(&Kernel::ALL),
+            (true, []) => Kernel::ALL.map(|kernel| (kernel, full_scope_of(kernel))).to_vec(),
             (false, []) if self.chooses() => all(&[Kernel::default()]),
             (false, []) => {
                 let others = Kernel::ALL.into_iter().filter(|&kernel| kernel != Kernel::default());
                 let mut kernels = vec![(Kernel::default(), Scope::All)];
-                kernels.extend(others.map(|kernel| (kernel, Scope::Short)));
+                kernels.extend(others.map(|kernel| (kernel, scope_of(kernel))));
                 kernels
             }
             (_, kernels) => all(kernels),
@@ -121,6 +121,22 @@ impl Arguments {
     fn machines(&self) -> usize {
         let processors = || thread::available_parallelism().map_or(1, |count| count.get().min(4));
         self.machines.map_or_else(processors, NonZero::get)
+    }
+}
+
+/// How much of the lab tests a kernel gets that is not the lab's own.
+fn scope_of(kernel: Kernel) -> Scope {
+    match kernel {
+        Kernel::Bullseye => Scope::Shortest,
+        _ => Scope::Short,
+    }
+}
+
+/// The same with `--full`: all, but for the oldest kernel, which does not have all that the tests use.
+fn full_scope_of(kernel: Kernel) -> Scope {
+    match kernel {
+        Kernel::Bullseye => Scope::Shortest,
+        _ => Scope::All,
     }
 }
 
@@ -309,18 +325,28 @@ mod tests {
 
     #[test]
     fn kernels_follow_from_the_arguments() {
-        use Kernel::{Bookworm, Trixie, TrixieBackports};
-        let wanted =
-            [(Trixie, Scope::All), (Bookworm, Scope::Short), (TrixieBackports, Scope::Short)];
+        use Kernel::{Bookworm, Bullseye, Trixie, TrixieBackports};
+        let wanted = [
+            (Trixie, Scope::All),
+            (Bullseye, Scope::Shortest),
+            (Bookworm, Scope::Short),
+            (TrixieBackports, Scope::Short),
+        ];
         assert_eq!(kernels(""), wanted);
         assert_eq!(kernels("--lab"), wanted);
         assert_eq!(kernels("-- vlan"), [(Trixie, Scope::All)]);
         assert_eq!(kernels("-p podbond"), [(Trixie, Scope::All)]);
         assert_eq!(kernels("--kernel bookworm"), [(Bookworm, Scope::All)]);
-        assert_eq!(kernels("--full").len(), 3);
+        let full = [
+            (Bullseye, Scope::Shortest),
+            (Bookworm, Scope::All),
+            (Trixie, Scope::All),
+            (TrixieBackports, Scope::All),
+        ];
+        assert_eq!(kernels("--full"), full);
         assert_eq!(kernels("--full --kernel bookworm"), [(Bookworm, Scope::All)]);
         assert_eq!(kernels("-- vlan at_once"), [(Trixie, Scope::All)]);
-        assert!(kernels("--full -- vlan").iter().all(|&(_, scope)| scope == Scope::All));
+        assert_eq!(kernels("--full -- vlan"), full);
     }
 
     #[test]

@@ -172,29 +172,21 @@ fn parsed<T: FromStr>(sysfs: &Sysfs, pci: PciAddress, name: &str) -> Result<Opti
 
 /// Returns the link of a function on the host.
 fn read_link(sysfs: &Sysfs, pci: PciAddress) -> Result<Option<NetLink>, Error> {
-    for name in sysfs.links_of(pci)? {
-        let attribute = |file: &str| sysfs.attribute(pci, &format!("net/{name}/{file}"));
-        // In switchdev mode the PF also has the representors of its VFs. A driver without port names
-        // gives an error.
-        let port = attribute("phys_port_name").ok().flatten();
-        if port.is_some_and(|port| port.contains("vf")) {
-            continue;
-        }
-        let Some(mtu) = attribute("mtu")?.and_then(|text| text.parse().ok()) else { continue };
-        let flags = attribute("flags")?.and_then(|text| hexadecimal(&text)).unwrap_or(0);
-        return Ok(Some(NetLink {
-            mtu,
-            state: if flags & IFF_UP == 0 { LinkState::Down } else { LinkState::Up },
-            link_type: match attribute("type")?.as_deref() {
-                Some(ARPHRD_ETHER) => Some(LinkType::Ethernet),
-                Some(ARPHRD_INFINIBAND) => Some(LinkType::InfiniBand),
-                _ => None,
-            },
-            mac: attribute("address")?.and_then(|text| text.parse().ok()),
-            name,
-        }));
-    }
-    Ok(None)
+    let Some(name) = sysfs.link_of(pci)? else { return Ok(None) };
+    let attribute = |file: &str| sysfs.attribute(pci, &format!("net/{name}/{file}"));
+    let Some(mtu) = attribute("mtu")?.and_then(|text| text.parse().ok()) else { return Ok(None) };
+    let flags = attribute("flags")?.and_then(|text| hexadecimal(&text)).unwrap_or(0);
+    Ok(Some(NetLink {
+        mtu,
+        state: if flags & IFF_UP == 0 { LinkState::Down } else { LinkState::Up },
+        link_type: match attribute("type")?.as_deref() {
+            Some(ARPHRD_ETHER) => Some(LinkType::Ethernet),
+            Some(ARPHRD_INFINIBAND) => Some(LinkType::InfiniBand),
+            _ => None,
+        },
+        mac: attribute("address")?.and_then(|text| text.parse().ok()),
+        name,
+    }))
 }
 
 /// `IFF_UP` of if.h.

@@ -5,8 +5,8 @@ use std::fmt;
 use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::Vlan;
 use crate::bond::{Aggregator, BondOptions, PortState};
+use crate::{LinkTraits, Vlan};
 
 /// The two network namespaces that a plugin deals with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,7 +98,14 @@ pub struct Link {
     pub carrier: bool,
     /// `IFLA_MASTER`: the index of the bond or bridge that this link is a port of.
     pub master: Option<u32>,
-    /// `IFLA_PARENT_DEV_NAME` (kernel 5.14 and newer): the PCI function behind the link.
+    /// `IFLA_LINK`: the index of the link that this one stands on, in the same namespace; a veth's is its
+    /// other end.
+    #[serde(default)]
+    pub lower: Option<u32>,
+    /// Flags, queue, alias and group.
+    #[serde(default)]
+    pub traits: LinkTraits,
+    /// `IFLA_PARENT_DEV_NAME`: the PCI function behind the link. Before Linux 5.14, ethtool's `bus-info`.
     pub parent: Option<PciAddress>,
     /// `IFLA_INFO_DATA` and `IFLA_LINK` of a VLAN interface.
     pub vlan: Option<Vlan>,
@@ -126,6 +133,8 @@ impl Link {
             state: LinkState::Down,
             carrier: false,
             master: None,
+            lower: None,
+            traits: LinkTraits::default(),
             parent: None,
             vlan: None,
             bond: None,

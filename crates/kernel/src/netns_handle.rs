@@ -6,19 +6,27 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
-use podbond_names::LinkName;
+use podbond_names::{LinkName, OneLine};
 use rustix::io::Errno;
 
+use crate::module::{release, version};
 use crate::netlink::{self, Attribute, Detail, LinkQuery, Message, Socket};
 use crate::sysfs::write;
 use crate::{
     AddressState, Error, Link, LinkState, LinkSysctl, Netns, Result, Route, VfSettings, netns,
 };
 
+/// The longest altname, in bytes: the kernel's `ALTIFNAMSIZ` without the zero at its end.
+const MAX_ALTNAME_BYTES: usize = 127;
+
 /// Room for what a PF shows of 256 VFs without their statistics.
 const VFS_BYTES: usize = 64 * 1024;
+
+/// Whether netlink shows the function behind a link (`IFLA_PARENT_DEV_NAME`): from Linux 5.14 on.
+static SHOWS_PARENT: LazyLock<bool> = LazyLock::new(|| version(&release()) >= [5, 14]);
 
 /// One of the two namespaces: a descriptor, a socket in it, and the link indices seen so far.
 pub(crate) struct NetnsHandle {
@@ -79,6 +87,15 @@ impl NetnsHandle {
         self.find(LinkQuery::Name(name), &format_args!("look for link {name}"))
     }
 
+    /// Returns the link that has this name or altname, of any length, or none.
+    pub(crate) fn link_called(&mut self, name: &str) -> Result<Option<Link>> {
+        // No name can be empty, or have a zero in it.
+        if name.is_empty() || name.len() > MAX_ALTNAME_BYTES || name.contains('\0') {
+            return Ok(None);
+        }
+        self.find(LinkQuery::AnyName(name), &format_args!("look for link {}", OneLine(name)))
+    }
+
     /// Returns the link of this index, or none.
     pub(crate) fn link_by_index(&mut self, index: u32) -> Result<Option<Link>> {
         let link = self.find(LinkQuery::Index(index), &format_args!("look for link {index}"))?;
@@ -90,8 +107,9 @@ impl NetnsHandle {
 
     fn find(&mut self, query: LinkQuery<'_>, action: &dyn Display) -> Result<Option<Link>> {
         let request = netlink::get_link(query, Detail::Basic);
-        match self.socket()?.ask(action, &request, netlink::read_link) {
-            Ok(link) => Ok(Some(link)),
+        let socket = self.socket()?;
+        match socket.ask(action, &request, netlink::read_link) {
+            Ok(link) => Ok(Some(with_parent(socket, link))),
             Err(error) if error.errno() == Some(Errno::NODEV) => Ok(None),
             Err(error) => Err(error),
         }
@@ -119,7 +137,9 @@ impl NetnsHandle {
         let netns = self.netns;
         let action = format_args!("list the links of the {netns}");
         let read = |payload: &[u8]| netlink::read_link(payload).ok();
-        let links = self.socket()?.dump(&action, &netlink::all_links(), read)?;
+        let socket = self.socket()?;
+        let links = socket.dump(&action, &netlink::all_links(), read)?;
+        let links: Vec<Link> = links.into_iter().map(|link| with_parent(socket, link)).collect();
         self.indices = links.iter().map(|link| (link.name.clone(), link.index)).collect();
         Ok(links)
     }
@@ -132,7 +152,9 @@ impl NetnsHandle {
         let read = |payload: &[u8]| {
             netlink::read_link(payload).ok().filter(|link| link.master == Some(master))
         };
-        let ports = self.socket()?.dump(&action, &netlink::ports_of(master), read)?;
+        let socket = self.socket()?;
+        let ports = socket.dump(&action, &netlink::ports_of(master), read)?;
+        let ports: Vec<Link> = ports.into_iter().map(|link| with_parent(socket, link)).collect();
         self.indices.extend(ports.iter().map(|link| (link.name.clone(), link.index)));
         Ok(ports)
     }
@@ -143,13 +165,14 @@ impl NetnsHandle {
         pf: &LinkName,
         wanted: impl Fn(u16) -> bool,
     ) -> Result<(Link, Vec<(u16, VfSettings)>)> {
-        self.socket()?.expect(VFS_BYTES);
+        let socket = self.socket()?;
+        socket.expect(VFS_BYTES);
         let request = netlink::get_link(LinkQuery::Name(pf), Detail::WithVfs);
         let read = |payload: &[u8]| {
             netlink::read_link(payload).map(|link| (link, netlink::read_vfs(payload, &wanted)))
         };
-        match self.socket()?.ask(&format_args!("look at the VFs of {pf}"), &request, read) {
-            Ok((link, vfs)) if link.name == *pf => Ok((link, vfs)),
+        match socket.ask(&format_args!("look at the VFs of {pf}"), &request, read) {
+            Ok((link, vfs)) if link.name == *pf => Ok((with_parent(socket, link), vfs)),
             Ok(_) => Err(self.missing(pf)),
             Err(error) if error.errno() == Some(Errno::NODEV) => Err(self.missing(pf)),
             Err(error) => Err(error),
@@ -271,4 +294,12 @@ impl NetnsHandle {
     pub(crate) fn forget_all(&mut self) {
         self.indices.clear();
     }
+}
+
+/// Returns a link with its function, also where the kernel is too old to show it.
+fn with_parent(socket: &Socket, link: Link) -> Link {
+    // What is not hardware has a kind.
+    let is_known = *SHOWS_PARENT || link.parent.is_some() || link.kind.is_some();
+    let parent = if is_known { link.parent } else { socket.function_of(&link.name) };
+    Link { parent, ..link }
 }

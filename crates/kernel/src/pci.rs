@@ -24,6 +24,15 @@ pub fn is_userspace_driver(driver: &str) -> bool {
     USERSPACE_DRIVERS.contains(&driver) || driver.contains("vfio")
 }
 
+/// Drivers that keep a function from all others, for a virtual machine.
+const RESERVING_DRIVERS: [&str; 3] = ["pci-stub", "pciback", "xen-pciback"];
+
+/// Returns whether a driver makes links: one that gives the function neither to a process nor to a virtual
+/// machine.
+pub fn makes_links(driver: &str) -> bool {
+    !is_userspace_driver(driver) && !RESERVING_DRIVERS.contains(&driver)
+}
+
 impl Sysfs {
     /// Sets `sriov_numvfs`. `sriov_drivers_autoprobe` is left unchanged.
     pub(crate) fn set_num_vfs(&self, pf: PciAddress, from: u16, to: u16) -> Result<()> {
@@ -78,7 +87,7 @@ impl Sysfs {
     fn is_ready(&self, vf: PciAddress) -> Result<bool> {
         Ok(match self.driver(vf)? {
             None => false,
-            Some(driver) => is_userspace_driver(&driver) || !self.links_of(vf)?.is_empty(),
+            Some(driver) => !makes_links(&driver) || !self.links_of(vf)?.is_empty(),
         })
     }
 
@@ -160,10 +169,11 @@ mod tests {
     #[test]
     fn every_vfio_driver_is_a_userspace_driver() {
         for driver in ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_vfio_pci"] {
-            assert!(is_userspace_driver(driver), "{driver}");
+            assert!(is_userspace_driver(driver) && !makes_links(driver), "{driver}");
         }
         for driver in ["igbvf", "mlx5_core", ""] {
-            assert!(!is_userspace_driver(driver), "{driver}");
+            assert!(!is_userspace_driver(driver) && makes_links(driver), "{driver}");
         }
+        assert!(!is_userspace_driver("pci-stub") && !makes_links("pci-stub"));
     }
 }

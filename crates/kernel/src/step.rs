@@ -3,12 +3,13 @@
 use std::fmt;
 
 use ipnet::IpNet;
-use podbond_names::{LinkName, Mac, PciAddress};
+use podbond_names::{LinkName, Mac, OneLine, PciAddress};
 use serde::{Deserialize, Serialize};
 
+use crate::link_traits::Changed;
 use crate::{
-    BondOptions, Dad, LinkRef, LinkState, LinkSysctl, PortOptions, PortRole, Route, VfSettings,
-    VlanTag,
+    BondOptions, Dad, LinkRef, LinkState, LinkSysctl, LinkTraits, PortOptions, PortRole, Route,
+    VfSettings, VlanTag,
 };
 
 /// One reversible change of the kernel's state. A step holds what is as well as what is wanted, so
@@ -25,6 +26,11 @@ pub enum Step {
     AddVlan(NewVlan),
     /// Remove a VLAN interface. The inverse of [`Step::AddVlan`].
     RemoveVlan(NewVlan),
+    /// Create a link of some kind on another of the same namespace, as the kernel makes it when nothing more
+    /// is said; it stays down. The inverse of [`Step::RemoveStacked`].
+    AddStacked(NewStacked),
+    /// Remove a link that stands on another: a VLAN interface, a macvlan. What stands on it goes with it.
+    RemoveStacked(NewStacked),
     /// Make a link that is down a port of a bond in the same namespace. The driver opens the port
     /// and gives it the bond's MTU. A link that is a port of something else is refused.
     Enslave {
@@ -33,7 +39,7 @@ pub enum Step {
         /// The bond's name.
         bond: LinkName,
     },
-    /// Take a port out of its bond; the driver closes it and gives back its MTU and address.
+    /// Take a port out of its bond, or bridge; a bond's driver closes it and gives back its MTU and address.
     Release {
         /// The port.
         port: LinkRef,
@@ -69,6 +75,29 @@ pub enum Step {
         from: LinkRef,
         /// Where it goes.
         to: LinkRef,
+    },
+    /// Give a link a further name.
+    AddAltname {
+        /// The link.
+        at: LinkRef,
+        /// The name, of up to 127 bytes.
+        altname: String,
+    },
+    /// Take a further name from a link. The inverse of [`Step::AddAltname`].
+    RemoveAltname {
+        /// The link.
+        at: LinkRef,
+        /// The name.
+        altname: String,
+    },
+    /// Set flags, queue, alias and group of a link.
+    SetTraits {
+        /// The link.
+        at: LinkRef,
+        /// What is.
+        from: LinkTraits,
+        /// What is wanted.
+        to: LinkTraits,
     },
     /// Set a link's MTU in bytes.
     SetMtu {
@@ -201,13 +230,35 @@ pub struct NewVlan {
     pub mtu: u32,
 }
 
+/// A link that stands on another; a step that removes it holds the same for its inverse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewStacked {
+    /// The link.
+    pub at: LinkRef,
+    /// The name of the link that it stands on.
+    pub lower: LinkName,
+    /// Its kind: `vlan`, `macvlan`, …
+    pub kind: String,
+}
+
 impl Step {
+    /// Returns the steps that have a function's driver make its links anew: nothing stands on those, and
+    /// nothing is set of them. They come in the node's namespace, from whatever namespace the old ones were
+    /// in. `bound` is the driver that it has now.
+    pub fn renewal(pci: PciAddress, bound: Option<String>, driver: String) -> Vec<Self> {
+        let unbind = bound.map(|bound| Self::BindDriver { pci, from: Some(bound), to: None });
+        let bind = Self::BindDriver { pci, from: None, to: Some(driver) };
+        unbind.into_iter().chain([bind]).collect()
+    }
+
     /// Returns the link that the step changes or removes; none for a step that creates one, or
     /// changes what belongs to a link and goes with it.
     pub(crate) fn link(&self) -> Option<&LinkRef> {
         match self {
             Self::RemoveBond(NewBond { at, .. })
             | Self::RemoveVlan(NewVlan { at, .. })
+            | Self::RemoveStacked(NewStacked { at, .. })
+            | Self::SetTraits { at, .. }
             | Self::Move { from: at, .. }
             | Self::SetMtu { at, .. }
             | Self::SetMac { at, .. }
@@ -224,6 +275,11 @@ impl Step {
             Self::RemoveBond(bond) => Self::AddBond(bond),
             Self::AddVlan(vlan) => Self::RemoveVlan(vlan),
             Self::RemoveVlan(vlan) => Self::AddVlan(vlan),
+            Self::AddStacked(stacked) => Self::RemoveStacked(stacked),
+            Self::RemoveStacked(stacked) => Self::AddStacked(stacked),
+            Self::AddAltname { at, altname } => Self::RemoveAltname { at, altname },
+            Self::RemoveAltname { at, altname } => Self::AddAltname { at, altname },
+            Self::SetTraits { at, from, to } => Self::SetTraits { at, from: to, to: from },
             Self::Enslave { port, bond } => Self::Release { port, bond },
             Self::Release { port, bond } => Self::Enslave { port, bond },
             Self::SetPort { port, from, to } => Self::SetPort { port, from: to, to: from },
@@ -258,6 +314,11 @@ impl Step {
             Self::RemoveBond(_) => "remove-bond",
             Self::AddVlan(_) => "add-vlan",
             Self::RemoveVlan(_) => "remove-vlan",
+            Self::AddStacked(_) => "add-stacked",
+            Self::RemoveStacked(_) => "remove-stacked",
+            Self::AddAltname { .. } => "add-altname",
+            Self::RemoveAltname { .. } => "remove-altname",
+            Self::SetTraits { .. } => "set-traits",
             Self::Enslave { .. } => "enslave",
             Self::Release { .. } => "release",
             Self::SetPort { .. } => "set-port",
@@ -295,6 +356,19 @@ impl fmt::Display for Step {
                 write!(f, "create {tag} {at} on {lower} mtu {mtu}")
             }
             Self::RemoveVlan(vlan) => write!(f, "remove {} {}", vlan.tag, vlan.at),
+            Self::AddStacked(NewStacked { at, lower, kind }) => {
+                write!(f, "create {} {at} on {lower}", OneLine(kind))
+            }
+            Self::RemoveStacked(stacked) => {
+                write!(f, "remove {} {}", OneLine(&stacked.kind), stacked.at)
+            }
+            Self::AddAltname { at, altname } => {
+                write!(f, "give {at} the altname {}", OneLine(altname))
+            }
+            Self::RemoveAltname { at, altname } => {
+                write!(f, "take the altname {} from {at}", OneLine(altname))
+            }
+            Self::SetTraits { at, from, to } => write!(f, "set {at} {}", Changed(from, to)),
             Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
             Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
             Self::SetPort { port, from, to } => write!(f, "set port {port} to {to} (was {from})"),

@@ -8,9 +8,9 @@ use podbond_names::{LinkName, PciAddress};
 
 use crate::{Error, Result};
 
-/// The first four digits of the class of an Ethernet controller, and of one of no finer class
-/// (some cards show VFs so).
-const NETWORK_CLASSES: [&str; 2] = ["0x0200", "0x0280"];
+/// The first four digits of the class of an Ethernet controller, of an InfiniBand controller, and of a
+/// network controller of no finer class (some cards show VFs so).
+const NETWORK_CLASSES: [&str; 3] = ["0x0200", "0x0207", "0x0280"];
 
 /// The bytes of the smallest page there is: `PAGE_SIZE`.
 const PAGE: usize = 4096;
@@ -27,8 +27,8 @@ impl Sysfs {
         Self { root: root.into() }
     }
 
-    /// Returns every PCI function of class network controller (0x0200 and 0x0280), in order of
-    /// address.
+    /// Returns every PCI function of class network controller (0x0200, 0x0207 and 0x0280), in order
+    /// of address.
     pub fn network_functions(&self) -> Result<Vec<PciAddress>> {
         let mut functions = Vec::new();
         for name in list(&self.bus().join("devices"))? {
@@ -107,6 +107,18 @@ impl Sysfs {
         Ok(links)
     }
 
+    /// Returns the name of a function's own link in this namespace. In switchdev mode a PF has beside its
+    /// uplink a representor for each of its VFs; those are not the PF's. Of several links that are no
+    /// representors, as of a card with one function for two ports, the first by name.
+    pub fn link_of(&self, pci: PciAddress) -> Result<Option<LinkName>> {
+        let links = self.links_of(pci)?.into_iter().filter_map(|link| {
+            // A driver without port names answers with an error.
+            let port = self.attribute(pci, &format!("net/{link}/phys_port_name")).ok().flatten();
+            Some((place_of_port(port.as_deref())?, link))
+        });
+        Ok(links.min().map(|(_, link)| link))
+    }
+
     /// Returns the links that are stacked on a link (its `upper_<name>` links): the bond or bridge
     /// that it is a port of, its VLANs, and the like, as far as they are in this namespace. An
     /// error where sysfs does not show the link: it must not be taken for one that nothing is
@@ -163,6 +175,22 @@ impl Sysfs {
     pub(crate) fn bus(&self) -> PathBuf {
         self.root.join("bus/pci")
     }
+}
+
+/// Returns the place of a link among those of its function, by its `phys_port_name`: before all others
+/// the uplink, `p0` or `p0s1` where a port is split; none for a representor, `pf0vf1`, `pf0sf88`, `c1pf0`.
+fn place_of_port(port: Option<&str>) -> Option<u8> {
+    let Some(port) = port else { return Some(1) };
+    let starts_with_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    if port.strip_prefix('p').is_some_and(starts_with_number) {
+        return Some(0);
+    }
+    // The number of the controller comes first where there are several.
+    let of_controller = port.strip_prefix('c').filter(|rest| starts_with_number(rest));
+    let port =
+        of_controller.map_or(port, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let is_representor = port.strip_prefix("pf").is_some_and(starts_with_number);
+    (!is_representor).then_some(1)
 }
 
 /// Reads an attribute; none where `is_none` says that the error means so.
@@ -231,6 +259,7 @@ mod tests {
     const PF: &str = "0000:03:00.0";
     const VF0: &str = "0000:03:10.0";
     const VF10: &str = "0000:03:11.2";
+    const IB_PF: &str = "0000:05:00.0";
 
     fn pci(text: &str) -> PciAddress {
         text.parse().unwrap()
@@ -251,6 +280,7 @@ mod tests {
         file("0000:03:10.0/class", "0x020000\n");
         file("0000:03:11.2/class", "0x028000\n");
         file("0000:00:1f.2/class", "0x010601\n");
+        file("0000:05:00.0/class", "0x020700\n");
         for (link, to) in [
             ("0000:03:00.0/virtfn10", "../0000:03:11.2"),
             ("0000:03:00.0/virtfn0", "../0000:03:10.0"),
@@ -267,7 +297,35 @@ mod tests {
     #[test]
     fn network_functions_are_found_by_class() {
         let (_root, sysfs) = tree();
-        assert_eq!(sysfs.network_functions().unwrap(), [pci(PF), pci(VF0), pci(VF10)]);
+        assert_eq!(sysfs.network_functions().unwrap(), [pci(PF), pci(VF0), pci(VF10), pci(IB_PF)]);
+    }
+
+    #[test]
+    fn uplink_is_the_link_of_a_pf_in_switchdev_mode() {
+        let (root, sysfs) = tree();
+        let net = root.path().join("bus/pci/devices").join(PF).join("net");
+        let link_of = || sysfs.link_of(pci(PF)).unwrap().map(|link| link.to_string());
+        let port = |link: &str, name: &str| {
+            fs::create_dir_all(net.join(link)).unwrap();
+            fs::write(net.join(link).join("phys_port_name"), format!("{name}\n")).unwrap();
+        };
+        assert_eq!(link_of().as_deref(), Some("ens1f0"));
+        // All of them sort before the uplink.
+        for (link, name) in [("e0", "pf0vf0"), ("e1", "pf0sf88"), ("e2", "c1pf0vf2"), ("e3", "pf1")]
+        {
+            port(link, name);
+        }
+        assert_eq!(link_of().as_deref(), Some("ens1f0"));
+        port("ens1f0", "p0");
+        // Some driver's name, of which nobody knows what it means.
+        port("a0", "wan");
+        assert_eq!(link_of().as_deref(), Some("ens1f0"));
+        port("ens1f0", "p0s1");
+        assert_eq!(link_of().as_deref(), Some("ens1f0"));
+        // A pod has the uplink.
+        fs::remove_dir_all(net.join("ens1f0")).unwrap();
+        fs::remove_dir_all(net.join("a0")).unwrap();
+        assert_eq!(link_of(), None);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::{Link, LinkRef, LinkState, Netns, NewBond, NewVlan, PortRole, Step, Vf, Vlan};
+use crate::{
+    Link, LinkRef, LinkState, Netns, NewBond, NewStacked, NewVlan, PortRole, Step, Vf, Vlan,
+    VlanTag,
+};
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
 /// alone; applying a plan's steps to a view gives what a later plan would find.
@@ -57,12 +60,17 @@ impl View {
                 self.links_mut(at.netns).push(bond);
             }
             Step::AddVlan(NewVlan { at, lower, tag, mtu }) => {
-                let Some(lower) = self.link(at.netns, lower) else { return };
-                let vlan = Some(Vlan { tag: *tag, lower: lower.index });
-                let link = Link { mac: lower.mac, vlan, ..self.new_link(at, "vlan", *mtu) };
-                self.links_mut(at.netns).push(link);
+                self.add_on(at, lower, "vlan", Some((*tag, *mtu)));
             }
-            Step::RemoveVlan(NewVlan { at, .. }) => {
+            Step::AddStacked(NewStacked { at, lower, kind }) => self.add_on(at, lower, kind, None),
+            Step::AddAltname { at, altname } => {
+                self.change(at, |link| link.altnames.push(altname.clone()));
+            }
+            Step::RemoveAltname { at, altname } => {
+                self.change(at, |link| link.altnames.retain(|other| other != altname));
+            }
+            Step::SetTraits { at, to, .. } => self.change(at, |link| link.traits = to.clone()),
+            Step::RemoveVlan(NewVlan { at, .. }) | Step::RemoveStacked(NewStacked { at, .. }) => {
                 self.links_mut(at.netns).retain(|link| link.name != at.name);
             }
             Step::RemoveBond(NewBond { at, .. }) => {
@@ -91,9 +99,7 @@ impl View {
                 link.state = LinkState::Down;
             }),
             Step::SetPort { port, to, .. } => self.change(port, |link| {
-                if let Some(state) = &mut link.port {
-                    state.options = state.options.overlaid(to);
-                }
+                link.port.iter_mut().for_each(|port| port.options = port.options.overlaid(to));
             }),
             Step::SetPortRole { bond, role, to, .. } => self.set_role(bond, *role, to.as_ref()),
             Step::Move { from, to } => self.move_link(from, to),
@@ -120,6 +126,15 @@ impl View {
     /// Returns a new link of this kind, down.
     fn new_link(&self, at: &LinkRef, kind: &str, mtu: u32) -> Link {
         Link { kind: Some(kind.to_owned()), mtu, ..Link::new(self.next_index(), at.name.clone()) }
+    }
+
+    /// Adds a link that stands on another, if that is there: a VLAN interface by its tag and MTU.
+    fn add_on(&mut self, at: &LinkRef, lower: &LinkName, kind: &str, vlan: Option<(VlanTag, u32)>) {
+        let Some(lower) = self.link(at.netns, lower) else { return };
+        let (index, mac) = (lower.index, lower.mac);
+        let link = self.new_link(at, kind, vlan.map_or(lower.mtu, |(_, mtu)| mtu));
+        let vlan = vlan.map(|(tag, _)| Vlan { tag, lower: index });
+        self.links_mut(at.netns).push(Link { mac, lower: Some(index), vlan, ..link });
     }
 
     fn set_role(&mut self, bond: &LinkRef, role: PortRole, to: Option<&LinkName>) {

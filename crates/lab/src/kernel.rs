@@ -28,6 +28,8 @@ const PARTS: [&str; 4] = ["linux-image-", "linux-base-", "linux-binary-", "linux
 /// A kernel that Debian packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, clap::ValueEnum)]
 pub enum Kernel {
+    /// Debian 11: Linux 5.10, the oldest that podbond is tried on.
+    Bullseye,
     /// Debian 12: Linux 6.1.
     Bookworm,
     /// Debian 13: Linux 6.12.
@@ -39,10 +41,12 @@ pub enum Kernel {
 
 impl Kernel {
     /// All of them, oldest first.
-    pub const ALL: [Self; 3] = [Self::Bookworm, Self::Trixie, Self::TrixieBackports];
+    pub const ALL: [Self; 4] =
+        [Self::Bullseye, Self::Bookworm, Self::Trixie, Self::TrixieBackports];
 
     fn suite(self) -> &'static str {
         match self {
+            Self::Bullseye => "bullseye",
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
             Self::TrixieBackports => "trixie-backports",

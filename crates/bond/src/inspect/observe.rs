@@ -30,8 +30,8 @@ pub(crate) fn observe_surroundings(
         if !config.needs_equal_speeds() {
             continue;
         }
-        if let Some(link) = kernel.sysfs().links_of(function)?.first()
-            && let Some(speed) = kernel.sysfs().speed_of(link)?
+        if let Some(link) = kernel.sysfs().link_of(function)?
+            && let Some(speed) = kernel.sysfs().speed_of(&link)?
         {
             around.speeds.insert(function, speed);
         }

@@ -28,6 +28,26 @@ impl Kernel {
             Step::RemoveBond(bond) => self.remove_if(step, &bond.at, |link| link.bond.is_some()),
             Step::AddVlan(vlan) => self.add_vlan(step, vlan),
             Step::RemoveVlan(vlan) => self.remove_if(step, &vlan.at, |link| link.vlan.is_some()),
+            Step::AddStacked(stacked) => {
+                let handle = self.handle(stacked.at.netns)?;
+                let message = netlink::add_stacked(stacked, handle.index(&stacked.lower)?);
+                handle.change(step, &stacked.at.name, &message, NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Step::RemoveStacked(stacked) => {
+                self.remove_if(step, &stacked.at, |link| link.lower.is_some())
+            }
+            Step::AddAltname { at, altname } => {
+                let message = |index| netlink::add_altname(index, altname);
+                self.handle(at.netns)?.change_link(step, &at.name, message)
+            }
+            Step::RemoveAltname { at, altname } => {
+                let message = |index| netlink::drop_altname(index, altname);
+                self.handle(at.netns)?.change_link(step, &at.name, message)
+            }
+            Step::SetTraits { at, to, .. } => {
+                let message = |index| netlink::set_traits(index, to);
+                self.handle(at.netns)?.change_link(step, &at.name, message)
+            }
             Step::Enslave { port, bond } => self.enslave(step, port, bond),
             Step::Release { port, bond } => self.release(step, port, bond),
             Step::SetPort { port, to, .. } => self.set_port(step, port, to),

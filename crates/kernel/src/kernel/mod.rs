@@ -105,6 +105,11 @@ impl Kernel {
         self.handle(at.netns)?.link_by_any_name(&at.name)
     }
 
+    /// Returns the link that has this name or altname, of any length, or none.
+    pub fn link_called(&mut self, netns: Netns, name: &str) -> Result<Option<Link>> {
+        self.handle(netns)?.link_called(name)
+    }
+
     /// Returns the link of this index, or none.
     pub fn link_by_index(&mut self, netns: Netns, index: u32) -> Result<Option<Link>> {
         self.handle(netns)?.link_by_index(index)
@@ -131,8 +136,7 @@ impl Kernel {
     pub fn vf_and_pf(&mut self, pci: PciAddress) -> Result<Option<(Vf, Link)>> {
         let Some(pf) = self.sysfs.pf_of(pci)? else { return Ok(None) };
         let Some(index) = self.sysfs.vf_index(pf, pci)? else { return Ok(None) };
-        let pf_link = self.sysfs.links_of(pf)?.into_iter().next();
-        let pf_link = pf_link.ok_or(Error::NoPfLink { vf: pci, pf })?;
+        let pf_link = self.sysfs.link_of(pf)?.ok_or(Error::NoPfLink { vf: pci, pf })?;
         let (link, shown) = self.host.vfs(&pf_link, |shown| shown == index)?;
         Ok(Some((self.describe(pci, pf, &pf_link, index, &shown)?, link)))
     }

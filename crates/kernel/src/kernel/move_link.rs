@@ -21,7 +21,7 @@ impl Kernel {
         let link = self.handle(from.netns)?.must_have(&from.name)?;
         let swap = link.altnames.iter().any(|name| name == to.name.as_str());
         if swap {
-            let message = netlink::drop_altname(link.index, &to.name);
+            let message = netlink::drop_altname(link.index, to.name.as_str());
             self.handle(from.netns)?.change(step, &from.name, &message, 0)?;
         }
         if let Err(error) = self.move_or_leave(step, &link, from, to) {
@@ -101,7 +101,7 @@ impl Kernel {
     }
 
     fn add_altname(&mut self, step: &Step, at: &LinkRef, altname: &LinkName) -> Result<()> {
-        let message = |index| netlink::add_altname(index, altname);
+        let message = |index| netlink::add_altname(index, altname.as_str());
         self.handle(at.netns)?.change_link(step, &at.name, message)
     }
 }

@@ -1,19 +1,26 @@
 //! Messages about links: `RTM_GETLINK`, `RTM_NEWLINK`, `RTM_SETLINK`, `RTM_DELLINK`.
 
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, Prop,
+    InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkInfo, LinkMessage, Prop,
 };
 use podbond_names::LinkName;
 
 use super::codec::{Attribute, Message};
+use super::parse_link::kernel_flag;
 use super::{bond, vlan};
 use crate::bond::BondOption;
-use crate::{LinkState, NewBond, NewVlan, PortOptions};
+use crate::{LinkFlag, LinkState, LinkTraits, NewBond, NewStacked, NewVlan, PortOptions};
+
+/// A name of up to 127 bytes.
+const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Which link a question is about.
 #[derive(Clone, Copy)]
 pub(crate) enum LinkQuery<'a> {
     Name(&'a LinkName),
+    /// A name or altname; these may be longer than a name.
+    AnyName(&'a str),
     Index(u32),
 }
 
@@ -51,6 +58,11 @@ pub(crate) fn get_link(query: LinkQuery<'_>, detail: Detail) -> Message {
             attributes.push(LinkAttribute::IfName(name.to_string()));
             0
         }
+        LinkQuery::AnyName(name) => {
+            let text = [name.as_bytes(), &[0]].concat();
+            attributes.push(LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, text)));
+            0
+        }
     };
     Message::GetLink(message(index, attributes))
 }
@@ -80,6 +92,33 @@ pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
         LinkState::Down => LinkFlags::empty(),
     };
     Message::SetLink(message)
+}
+
+/// Returns `RTM_SETLINK` that gives a link these flags, queue, alias and group.
+pub(crate) fn set_traits(index: u32, traits: &LinkTraits) -> Message {
+    let attributes = vec![
+        Attribute::TxQueueLen(traits.queue_length),
+        Attribute::IfAlias(traits.alias.clone()),
+        Attribute::Group(traits.group),
+    ];
+    let mut message = message(index, attributes);
+    for wanted in LinkFlag::ALL {
+        let (flag, is_set) = kernel_flag(wanted);
+        message.header.change_mask |= flag;
+        message.header.flags.set(flag, traits.flags.contains(&wanted) == is_set);
+    }
+    Message::SetLink(message)
+}
+
+/// Returns `RTM_NEWLINK` of a link of some kind on the link of this index, as the kernel makes it when
+/// nothing more is said.
+pub(crate) fn add_stacked(stacked: &NewStacked, lower: u32) -> Message {
+    let attributes = vec![
+        LinkAttribute::IfName(stacked.at.name.to_string()),
+        LinkAttribute::Link(lower),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other(stacked.kind.clone()))]),
+    ];
+    Message::NewLink(message(0, attributes))
 }
 
 /// Returns `RTM_NEWLINK` of a bond with all that is wanted of it.
@@ -122,24 +161,24 @@ pub(crate) fn remove_link(index: u32) -> Message {
 }
 
 /// Returns `RTM_NEWLINKPROP`.
-pub(crate) fn add_altname(index: u32, name: &LinkName) -> Message {
+pub(crate) fn add_altname(index: u32, name: &str) -> Message {
     Message::NewLinkProp(message(index, altname(name)))
 }
 
 /// Returns `RTM_DELLINKPROP`.
-pub(crate) fn drop_altname(index: u32, name: &LinkName) -> Message {
+pub(crate) fn drop_altname(index: u32, name: &str) -> Message {
     Message::DelLinkProp(message(index, altname(name)))
 }
 
-fn altname(name: &LinkName) -> Vec<LinkAttribute> {
-    vec![LinkAttribute::PropList(vec![Prop::AltIfName(name.to_string())])]
+fn altname(name: &str) -> Vec<LinkAttribute> {
+    vec![LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())])]
 }
 
 #[cfg(test)]
 mod tests {
     use netlink_packet_core::{Emitable, Parseable};
     use netlink_packet_route::link::{
-        InfoBond, InfoBondPort, InfoData, InfoPortData, LinkInfo, LinkLayerType, MiiStatus,
+        InfoBond, InfoBondPort, InfoData, InfoPortData, LinkLayerType, MiiStatus,
     };
 
     use podbond_names::Mac;
@@ -219,6 +258,23 @@ mod tests {
         data.push(InfoBondPort::MiiStatus(MiiStatus::Up));
         let message = shown(vec![name("net1"), LinkAttribute::LinkInfo(info)]);
         assert_eq!(read_link(&payload(&message)).unwrap().port.unwrap().options, wanted);
+    }
+
+    #[test]
+    fn traits_are_read_as_sent() {
+        let wanted = LinkTraits {
+            flags: [LinkFlag::Promisc, LinkFlag::Multicast].into(),
+            queue_length: 7,
+            alias: "of a pod".to_owned(),
+            group: 9,
+        };
+        for traits in [wanted, LinkTraits::default()] {
+            let Message::SetLink(mut message) = set_traits(7, &traits) else {
+                panic!("not RTM_SETLINK")
+            };
+            message.attributes.push(name("net1"));
+            assert_eq!(read_link(&payload(&message)).unwrap().traits, traits);
+        }
     }
 
     #[test]

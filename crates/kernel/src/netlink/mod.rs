@@ -2,6 +2,7 @@
 //! are named here and nowhere else.
 
 mod bond;
+mod bus_info;
 mod codec;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -22,8 +23,8 @@ pub(crate) use ip::{
     remove_address, remove_route, routes_of,
 };
 pub(crate) use link::{
-    Detail, LinkQuery, add_altname, add_bond, add_vlan, all_links, drop_altname, get_link,
-    ports_of, remove_link, set_link, set_port, set_port_role, set_state,
+    Detail, LinkQuery, add_altname, add_bond, add_stacked, add_vlan, all_links, drop_altname,
+    get_link, ports_of, remove_link, set_link, set_port, set_port_role, set_state, set_traits,
 };
 pub(crate) use neighbour::{forget_neighbour, look_for_neighbour};
 pub(crate) use parse_link::read_link;

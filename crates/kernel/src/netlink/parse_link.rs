@@ -6,15 +6,19 @@ use podbond_names::LinkName;
 
 use super::codec::{attributes, link_attributes, read_mac};
 use super::{bond, vlan};
-use crate::{Link, LinkState, Vlan, VlanTag};
+use crate::{Link, LinkFlag, LinkState, Vlan, VlanTag};
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_GROUP: u16 = 27;
 const IFLA_CARRIER: u16 = 33;
+const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_MAX_MTU: u16 = 51;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_PERM_ADDRESS: u16 = 54;
@@ -32,8 +36,11 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
     let ethernet = header.link_layer_type == LinkLayerType::Ether;
     let up = header.flags.contains(LinkFlags::Up);
     let mut lower = None;
+    let mut is_lower_elsewhere = false;
     let mut tag = None;
     let mut link = Link::new(header.index, read_name(payload)?);
+    let flags = LinkFlag::ALL.into_iter();
+    link.traits.flags = flags.filter(|flag| is_on(*flag, header.flags)).collect();
     link.state = if up { LinkState::Up } else { LinkState::Down };
     for nla in link_attributes(payload) {
         match nla.kind() {
@@ -42,6 +49,10 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
             IFLA_MTU => link.mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_MAX_MTU => link.max_mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_LINK => lower = parse_u32(nla.value()).ok(),
+            IFLA_LINK_NETNSID => is_lower_elsewhere = true,
+            IFLA_TXQLEN => link.traits.queue_length = parse_u32(nla.value()).unwrap_or(0),
+            IFLA_IFALIAS => link.traits.alias = parse_string(nla.value()).unwrap_or_default(),
+            IFLA_GROUP => link.traits.group = parse_u32(nla.value()).unwrap_or(0),
             IFLA_MASTER => link.master = parse_u32(nla.value()).ok(),
             IFLA_CARRIER => link.carrier = up && parse_u8(nla.value()).is_ok_and(|c| c != 0),
             IFLA_PROP_LIST => link.altnames = read_altnames(nla.value()),
@@ -52,8 +63,24 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
             _ => {}
         }
     }
+    link.lower = lower.filter(|_| !is_lower_elsewhere);
     link.vlan = tag.zip(lower).map(|(tag, lower)| Vlan { tag, lower });
     Ok(link)
+}
+
+/// Returns the kernel's flag, and whether it is set where this one is on.
+pub(super) fn kernel_flag(flag: LinkFlag) -> (LinkFlags, bool) {
+    match flag {
+        LinkFlag::Promisc => (LinkFlags::Promisc, true),
+        LinkFlag::Allmulticast => (LinkFlags::Allmulti, true),
+        LinkFlag::Arp => (LinkFlags::Noarp, false),
+        LinkFlag::Multicast => (LinkFlags::Multicast, true),
+    }
+}
+
+fn is_on(flag: LinkFlag, flags: LinkFlags) -> bool {
+    let (flag, is_set) = kernel_flag(flag);
+    flags.contains(flag) == is_set
 }
 
 fn read_name(payload: &[u8]) -> Result<LinkName, String> {

@@ -8,6 +8,9 @@ use std::os::fd::AsRawFd;
 use netlink_packet_core::{Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader};
 use netlink_sys::{SocketAddr, protocols::NETLINK_ROUTE};
 
+use podbond_names::{LinkName, PciAddress};
+
+use super::bus_info;
 use super::codec::Message;
 use super::response::{End, Exchange, HEADER_BYTES};
 use crate::{Error, Result};
@@ -59,6 +62,12 @@ impl Socket {
             )
         };
         NonZeroU64::new(cookie).filter(|_| status == 0)
+    }
+
+    /// Returns the PCI function of a link of the socket's namespace as ethtool tells it; none where it has
+    /// none.
+    pub(crate) fn function_of(&self, link: &LinkName) -> Option<PciAddress> {
+        bus_info::function_of(self.inner.as_raw_fd(), link)
     }
 
     /// Sends a change and waits for its acknowledgement. `action` is what an error says was tried.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{BondMode, Link, Vf, View, VlanProtocol};
+use crate::{BondMode, Link, LinkFlag, Vf, View, VlanProtocol};
 
 fn name(text: &str) -> LinkName {
     text.parse().unwrap()
@@ -61,6 +61,22 @@ pub(crate) fn one_of_each() -> Vec<Step> {
             tag: VlanTag { id: 100, protocol: VlanProtocol::Dot1Ad },
             mtu: 1500,
         }),
+        Step::AddStacked(NewStacked {
+            at: LinkRef::pod(name("mac0")),
+            lower: name("free"),
+            kind: "macvlan".to_owned(),
+        }),
+        Step::AddAltname { at: pod.clone(), altname: "further".to_owned() },
+        Step::SetTraits {
+            at: pod.clone(),
+            from: LinkTraits::default(),
+            to: LinkTraits {
+                flags: LinkFlag::ALL.into(),
+                queue_length: 7,
+                alias: "of\na pod".to_owned(),
+                ..LinkTraits::default()
+            },
+        },
         Step::Enslave { port: pod.clone(), bond: name("bond0") },
         Step::Release { port: LinkRef::pod(name("port")), bond: name("bond0") },
         Step::SetPort {
@@ -122,11 +138,15 @@ fn step_is_shown_in_words() {
     assert_eq!(lines[2], "create vlan 100 proto 802.1ad net3 (pod) on bond0 mtu 1500");
     let undone = one_of_each()[2].inverse().to_string();
     assert_eq!(undone, "remove vlan 100 proto 802.1ad net3 (pod)");
-    assert_eq!(lines[3], "make free (pod) a port of bond0");
-    assert_eq!(lines[6], "set primary of bond0 (pod) to port");
-    assert_eq!(lines[7], "move vf0 (host) to net1 (pod)");
-    assert_eq!(lines[8], "rename vf0 (host) to other");
-    assert_eq!(lines[13], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
+    assert_eq!(lines[3], "create macvlan mac0 (pod) on free");
+    assert_eq!(lines[4], "give free (pod) the altname further");
+    let changed = "promisc on, allmulticast on, txqueuelen 7, alias \"of\\na pod\" (was promisc off, allmulticast off, txqueuelen 1000, alias \"\")";
+    assert_eq!(lines[5], format!("set free (pod) {changed}"));
+    assert_eq!(lines[6], "make free (pod) a port of bond0");
+    assert_eq!(lines[9], "set primary of bond0 (pod) to port");
+    assert_eq!(lines[10], "move vf0 (host) to net1 (pod)");
+    assert_eq!(lines[11], "rename vf0 (host) to other");
+    assert_eq!(lines[16], "set VF 0 of pf0 to vlan 9 (was vlan 0)");
 }
 
 #[test]

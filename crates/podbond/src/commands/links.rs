@@ -22,11 +22,7 @@ impl Function {
     pub(super) fn of(link: &Link, sysfs: &Sysfs) -> podbond_kernel::Result<Option<Self>> {
         let Some(pci) = link.parent else { return Ok(None) };
         Ok(Some(match sysfs.pf_of(pci)? {
-            Some(pf) => Self {
-                pci,
-                pf: sysfs.links_of(pf)?.into_iter().next(),
-                vf: sysfs.vf_index(pf, pci)?,
-            },
+            Some(pf) => Self { pci, pf: sysfs.link_of(pf)?, vf: sysfs.vf_index(pf, pci)? },
             None => Self { pci, pf: None, vf: None },
         }))
     }
