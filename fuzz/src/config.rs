@@ -23,22 +23,12 @@ fn name(text: &str) -> LinkName {
 
 fn link(index: u32, text: &str) -> Link {
     Link {
-        index,
-        name: name(text),
-        altnames: Vec::new(),
-        kind: None,
         mac: format!("02:00:00:00:00:{index:02x}").parse().ok(),
-        permanent_mac: None,
         mtu: 1500,
         max_mtu: 9216,
         state: LinkState::Up,
         carrier: true,
-        master: None,
-        parent: None,
-        vlan: None,
-        bond: None,
-        aggregator: None,
-        port: None,
+        ..Link::new(index, name(text))
     }
 }
 

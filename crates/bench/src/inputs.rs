@@ -2,7 +2,7 @@
 
 use podbond_bond::{Config, Plan, Surroundings, plan};
 use podbond_cni::{Args, NetConf};
-use podbond_kernel::{Link, LinkState, Vf, VfSettings, View};
+use podbond_kernel::{Link, LinkState, LinkTraits, Vf, VfSettings, View};
 use podbond_names::LinkName;
 use serde_json::{Value, json};
 
@@ -65,6 +65,8 @@ impl Pod {
                 state: LinkState::Up,
                 carrier: true,
                 master: None,
+                lower: None,
+                traits: LinkTraits::default(),
                 parent: Some(pci),
                 vlan: None,
                 bond: None,

@@ -15,7 +15,7 @@ use podbond_record::{Record, Records, Stored};
 
 use crate::Error;
 use crate::config::Config;
-use crate::pod_links::{open_pod, read_pod_links};
+use crate::pod_links::{open_pod, own_names_in, read_pod_links};
 use crate::record::BondRecord;
 
 /// Compares the bond and the lease of an attachment with its ADD.
@@ -44,9 +44,12 @@ pub fn compare(
     ifname: &LinkName,
     record: Option<&Record>,
 ) -> Result<Vec<String>, Error> {
-    let made = match record.and_then(BondRecord::read).and_then(|bond| Made::recorded(&bond)) {
-        Some(made) => made,
-        None => Made::configured(Config::parse(conf, args)?, ifname),
+    let recorded = record.and_then(BondRecord::read).and_then(|bond| Made::recorded(&bond));
+    let made = if let Some(made) = recorded {
+        made
+    } else {
+        let conf = own_names_in(Netns::Pod, kernel, conf)?;
+        Made::configured(Config::parse(&conf, args)?, ifname)
     };
     let view = observe(kernel, &made, ifname)?;
     let observed = Observed::on(kernel, &LinkRef::pod(ifname.clone()))?;
@@ -282,7 +285,7 @@ fn primary_difference(made: &Made, shown: &BondOptions, view: &View) -> Option<S
 mod tests {
     use podbond_cni::{Args, Interface, NetConf};
     use podbond_kernel::bond::table;
-    use podbond_kernel::{NewBond, Vlan, VlanProtocol};
+    use podbond_kernel::{LinkTraits, NewBond, Vlan, VlanProtocol};
     use serde_json::json;
 
     use super::*;
@@ -306,6 +309,8 @@ mod tests {
             state: LinkState::Up,
             carrier: false,
             master,
+            lower: None,
+            traits: LinkTraits::default(),
             parent: None,
             vlan: None,
             bond,

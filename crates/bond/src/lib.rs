@@ -35,3 +35,4 @@ pub use error::{Clash, Error, Leave, Refusal};
 pub use finding::{Finding, Kind, Object, Refused, Requirement, Severity, TABLE, kind};
 pub use inspect::{OtherBond, Surroundings, bond_findings, findings};
 pub use plugin::{Bond, surroundings};
+pub use pod_links::with_own_link_names;

@@ -9,7 +9,7 @@ use crate::add::observe;
 use crate::config::Config;
 use crate::error::Error;
 use crate::inspect::Surroundings;
-use crate::pod_links::open_pod;
+use crate::pod_links::{open_pod, with_own_link_names};
 use crate::record::PLUGIN;
 use crate::{add, check, del, status};
 
@@ -25,6 +25,21 @@ impl Bond {
     /// that a bond is to take.
     pub fn new(records: Records, functions: &'static dyn Functions) -> Self {
         Self { records, functions }
+    }
+
+    fn add_links(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Error> {
+        let mut pod = open_pod(request);
+        let conf = match &mut pod {
+            Ok(kernel) => with_own_link_names(kernel, &request.config)?,
+            // What is wrong with the configuration is said first.
+            Err(_) => request.config.clone(),
+        };
+        let request = &Request { config: conf, ..request.clone() };
+        let config = Config::parse(&request.config, &request.args)?;
+        let mut kernel = pod?;
+        let own = request.attachment();
+        refuse_host_links(&mut kernel, &config, self.functions, Some(&own), &[])?;
+        add::add(kernel, &config, request, delegates, &self.records)
     }
 }
 
@@ -46,13 +61,7 @@ impl Plugin for Bond {
 
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
         let network = &request.config.name;
-        let added = Config::parse(&request.config, &request.args).and_then(|config| {
-            let mut kernel = open_pod(request)?;
-            let own = request.attachment();
-            refuse_host_links(&mut kernel, &config, self.functions, Some(&own), &[])?;
-            add::add(kernel, &config, request, delegates, &self.records)
-        });
-        added.map_err(|error| error.into_failure(network))
+        self.add_links(request, delegates).map_err(|error| error.into_failure(network))
     }
 
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {

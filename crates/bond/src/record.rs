@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use podbond_kernel::{BondMode, Link, LinkRef, LinkState, Netns, Step, View};
+use podbond_kernel::{BondMode, Link, LinkRef, LinkState, LinkTraits, Netns, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_record::{Error, LinkPart, Record};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,30 @@ pub(crate) struct PortBefore {
     /// closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) permanent_mac: Option<Mac>,
+    /// The driver of a VF, which makes its one link anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) driver: Option<String>,
+    /// What else could be seen of a link of the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) look: Option<Look>,
+}
+
+/// What a link that was taken from the node looked like, beside what a bond changes: a pod may have changed
+/// that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Look {
+    pub(crate) kind: Option<String>,
+    pub(crate) altnames: Vec<String>,
+    pub(crate) traits: LinkTraits,
+}
+
+/// What is known of the PCI function behind a port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// Whether it has several links at times.
+    pub(crate) may_have_several_links: bool,
+    /// The driver of a VF.
+    pub(crate) vf_driver: Option<String>,
 }
 
 impl PortBefore {
@@ -47,30 +71,41 @@ impl PortBefore {
         let has_mac = self.permanent_mac.is_none() || link.permanent_mac == self.permanent_mac;
         self.function.is_some() && link.parent == self.function && has_mac
     }
+
+    /// Returns whether a link is of this port's kind, where that is recorded.
+    fn may_be_kind(&self, link: &Link) -> bool {
+        self.look.as_ref().is_none_or(|look| look.kind == link.kind)
+    }
 }
 
 impl BondRecord {
     /// Returns what is to be recorded of a plan with these steps for the links in a view.
-    /// `may_have_several_links` answers for a PCI function; it is asked for links of the node only.
+    /// `ask` answers for a PCI function; it is asked for links of the node only.
     pub(crate) fn of<E>(
         steps: Vec<Step>,
         config: &Config,
         view: &View,
-        may_have_several_links: impl Fn(PciAddress) -> Result<bool, E>,
+        ask: impl Fn(PciAddress) -> Result<Function, E>,
     ) -> Result<Self, E> {
         let mut ports = Vec::new();
         for name in &config.ports {
             let Some(link) = view.link(config.links_are.netns(), name) else { continue };
-            let is_ambiguous = match link.parent.filter(|_| config.links_are == LinksAre::OnHost) {
-                Some(function) => may_have_several_links(function)?,
-                None => false,
+            let is_of_node = config.links_are == LinksAre::OnHost;
+            let function = link.parent.filter(|_| is_of_node).map(&ask);
+            let function = function.transpose()?.unwrap_or_default();
+            let look = || Look {
+                kind: link.kind.clone(),
+                altnames: link.altnames.clone(),
+                traits: link.traits.clone(),
             };
             ports.push(PortBefore {
                 name: name.clone(),
                 mac: link.mac,
                 mtu: link.mtu,
                 function: link.parent,
-                permanent_mac: link.permanent_mac.filter(|_| is_ambiguous),
+                permanent_mac: link.permanent_mac.filter(|_| function.may_have_several_links),
+                driver: function.vf_driver,
+                look: is_of_node.then(look),
             });
         }
         Ok(Self { steps, ports })
@@ -126,6 +161,11 @@ impl BondRecord {
         })
     }
 
+    /// Returns whether ADD was to move this link of the node into the pod.
+    pub(crate) fn has_moved(&self, name: &LinkName) -> bool {
+        self.has_taken(name, LinksAre::OnHost)
+    }
+
     /// Returns whether ADD was to make the pod's bond of this name.
     pub(crate) fn has_bond(&self, name: &LinkName) -> bool {
         let bond = LinkRef::pod(name.clone());
@@ -151,7 +191,8 @@ impl BondRecord {
     ///
     /// A hardware link is identified by its function: the pod may have renamed it, and on the node
     /// its name may be another link's, so that the kernel gave it another one when it came back
-    /// from a namespace that is gone. Only where no function is recorded the name decides.
+    /// from a namespace that is gone. Where no function is recorded the name decides, and, in the
+    /// pod, the address and the kind of a link that has been renamed.
     pub(crate) fn find_port<'v>(
         &self,
         netns: Netns,
@@ -159,9 +200,11 @@ impl BondRecord {
         view: &'v View,
     ) -> Option<&'v Link> {
         let named = view.link(netns, name);
-        let Some(port) = self.port(name).filter(|port| port.function.is_some()) else {
-            return named;
-        };
+        let Some(port) = self.port(name) else { return named };
+        if port.function.is_none() {
+            let named = named.filter(|link| port.may_be_kind(link));
+            return named.or_else(|| self.find_renamed(netns, port, view));
+        }
         if named.is_some_and(|link| port.may_be(link)) {
             return named;
         }
@@ -175,6 +218,25 @@ impl BondRecord {
             [link] => Some(link),
             links => links.iter().copied().find(|link| has_mac(link, port.mac)),
         }
+    }
+
+    /// Returns the one link of the pod with this port's address and kind, if it has a name that no port had.
+    fn find_renamed<'v>(
+        &self,
+        netns: Netns,
+        port: &PortBefore,
+        view: &'v View,
+    ) -> Option<&'v Link> {
+        if port.look.is_none() || netns == Netns::Host {
+            return None;
+        }
+        let mut links = view.pod.iter().filter(|link| {
+            let mac_as_port = link.port.as_ref().and_then(|state| state.permanent_mac);
+            let has_mac =
+                has_mac(link, port.mac) || (port.mac.is_some() && mac_as_port == port.mac);
+            has_mac && port.may_be_kind(link) && self.port(&link.name).is_none()
+        });
+        links.next().filter(|_| links.next().is_none())
     }
 
     /// Returns whether a link is the port whose name it has.
@@ -221,6 +283,12 @@ mod tests {
                 mtu: 9000,
                 function: Some(function),
                 permanent_mac: None,
+                driver: Some("igbvf".to_owned()),
+                look: Some(Look {
+                    kind: None,
+                    altnames: vec!["further".to_owned()],
+                    traits: LinkTraits::default(),
+                }),
             }],
         };
         bond.put_into(&mut record).unwrap();

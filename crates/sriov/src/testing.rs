@@ -1,7 +1,9 @@
 //! Situations that the unit tests share: VF 2 of pf0 and its link, as igb shows them.
 
 use podbond_cni::{Args, Attachment, ContainerId, NetConf, Request};
-use podbond_kernel::{Link, LinkState, Vf, VfLinkState, VfSettings, View, VlanProtocol};
+use podbond_kernel::{
+    Link, LinkState, LinkTraits, Vf, VfLinkState, VfSettings, View, VlanProtocol,
+};
 use podbond_names::{LinkName, PciAddress};
 use podbond_record::{Record, State};
 use serde_json::{Value, json};
@@ -52,6 +54,8 @@ pub(crate) fn link(name: &str) -> Link {
         state: LinkState::Down,
         carrier: false,
         master: None,
+        lower: None,
+        traits: LinkTraits::default(),
         parent: Some(pci()),
         vlan: None,
         bond: None,

@@ -13,12 +13,12 @@ const SHORT: [(&str, &str); 6] = [
     ("podbond", "vlan::"),
 ];
 
-/// What must hold under the oldest kernel too: the documented pod with its way back, a VF, every mode, a
+/// What must hold under the oldest kernel too: the documented pod with its way back, a VF, a fail-over, a
 /// namespace that is gone, what `podbond gc` finds.
 const SHORTEST: [(&str, &str); 6] = [
     ("podbond", "documented::"),
-    ("podbond", "modes::"),
-    ("podbond", "del_vfs::"),
+    ("podbond", "modes::active_backup"),
+    ("podbond", "del_pods::"),
     ("podbond", "host_vfs::"),
     ("podbond", "podbond_gc::"),
     ("podbond", "altnames::"),
@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn other_kernels_get_the_short_list() {
         let all = [
-            listed("podbond", &["modes::x", "options::read_back", "checks::options::y"]),
+            listed(
+                "podbond",
+                &["modes::active_backup", "options::read_back", "checks::options::y"],
+            ),
             listed("podbond-kernel", &["links"]),
         ];
         let runs = deal(&[(Kernel::Trixie, Scope::All), (Kernel::Bookworm, Scope::Short)], &all, 1);
@@ -154,7 +157,7 @@ mod tests {
         assert_eq!(runs[1].tests.concat(), ["options::read_back", "links"]);
         assert!(stale(&all).is_some());
         let runs = deal(&[(Kernel::Bullseye, Scope::Shortest)], &all, 2);
-        assert_eq!(runs[0].tests.concat(), ["modes::x"]);
+        assert_eq!(runs[0].tests.concat(), ["modes::active_backup"]);
     }
 
     #[test]

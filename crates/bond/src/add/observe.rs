@@ -10,7 +10,7 @@ use crate::config::{Config, LinksAre};
 use crate::error::Error;
 use crate::inspect::{OtherBond, Surroundings, observe_surroundings};
 use crate::pod_links::read_pod_links;
-use crate::record::BondRecord;
+use crate::record::{BondRecord, Function};
 
 /// The plan for what the kernel shows now, and what is to be recorded of it.
 pub(crate) struct Prepared {
@@ -32,9 +32,8 @@ pub(crate) fn observe_and_plan(
     }
     let around = surroundings(kernel, config, records, Some(&attachment), &mut view)?;
     let plan = plan(config, &request.ifname, &view, &around)?;
-    let bond = BondRecord::of(plan.steps.clone(), config, &view, |function| {
-        may_have_several_links(kernel.sysfs(), function)
-    })?;
+    let ask = |function| look_at(kernel.sysfs(), function);
+    let bond = BondRecord::of(plan.steps.clone(), config, &view, ask)?;
     Ok(Prepared { plan, bond })
 }
 
@@ -106,11 +105,16 @@ pub(crate) fn count_as_up(
     }
 }
 
-/// Returns whether a function has several links at times, of which some may be in pods at this
-/// moment: a PF has representors in switchdev mode, and cards have one function for several ports.
-fn may_have_several_links(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Result<bool> {
-    let is_pf = sysfs.attribute(function, "sriov_totalvfs")?.is_some();
-    Ok(is_pf || sysfs.links_of(function)?.len() > 1)
+/// Returns what is to be recorded of a function. It has several links at times, of which some may be in
+/// pods at this moment, if it is a PF, which has representors in switchdev mode, or of a card that has one
+/// function for several ports.
+fn look_at(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Result<Function> {
+    let may_have_vfs = sysfs.attribute(function, "sriov_totalvfs")?.is_some();
+    let pf = sysfs.pf_of(function)?;
+    Ok(Function {
+        may_have_several_links: may_have_vfs || sysfs.links_of(function)?.len() > 1,
+        vf_driver: if pf.is_some() { sysfs.driver(function)? } else { None },
+    })
 }
 
 /// Returns what [`plan`] needs of the bond and its ports, and no more.
@@ -175,7 +179,9 @@ mod tests {
         let config = Config::parse(&request.config, &request.args).unwrap();
         let around = Surroundings::default();
         let plan = plan(&config, &request.ifname, view, &around).unwrap();
-        let bond = BondRecord::of(plan.steps, &config, view, |_| Ok::<_, Error>(false)).unwrap();
+        let bond =
+            BondRecord::of(plan.steps, &config, view, |_| Ok::<_, Error>(Function::default()))
+                .unwrap();
         let netns = NetnsIdentity::of(Path::new("/proc/self/ns/net")).unwrap();
         let netns = if is_alive { netns } else { moved(netns) };
         let mut record = Record::of_add(&request, netns);

@@ -3,6 +3,7 @@
 mod bond_name;
 mod draft;
 mod keys;
+mod own_names;
 mod parse;
 mod rules;
 mod vlan;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub(crate) use bond_name::bond_below_vlan;
 pub use keys::{KEYS, Key};
+pub(crate) use own_names::with_own_names;
 
 use crate::finding::{Finding, Refused, Requirement, Severity};
 

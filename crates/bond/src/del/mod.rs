@@ -2,6 +2,8 @@
 //! released.
 
 mod host_name;
+mod reclaim_ports;
+mod renew_vfs;
 mod restore_ports;
 mod teardown_plan;
 #[cfg(test)]
@@ -11,15 +13,17 @@ mod wait_for_links;
 use podbond_cni::{Code, Command, Delegates, Failure, Request};
 use podbond_ipam::Ipam;
 use podbond_kernel::{Kernel, LinkRef, Netns, NetnsState, Step, View, undo_all};
-use podbond_names::PciAddress;
+use podbond_names::{OneLine, PciAddress};
 use podbond_record::{Record, Records, State, Stored, if_possible};
 
+use self::reclaim_ports::{is_on_host, reclaim_ports};
+use self::renew_vfs::renew_vfs;
 use self::restore_ports::{may_be_refused, restore_ports};
-use self::teardown_plan::remove_bond;
+use self::teardown_plan::{bond_of, remove_bond};
 use self::wait_for_links::read_host_links;
 use crate::config::{Links, LinksAre, bond_below_vlan};
 use crate::error::Error;
-use crate::pod_links::read_pod_links;
+use crate::pod_links::{own_names_in, read_pod_links};
 use crate::record::{BondRecord, PLUGIN};
 
 /// Deletes an attachment. Success when there is nothing left to delete.
@@ -145,7 +149,13 @@ fn restore_links(
     delegates: &Delegates<'_>,
     is_anothers: impl Fn(PciAddress) -> bool,
 ) -> podbond_kernel::Result<Vec<Error>> {
-    let (links, ifname) = (Links::of(&request.config), &request.ifname);
+    // A record's configuration has the links' own names.
+    let conf = if bond.is_empty() && kernel.has_pod() {
+        own_names_in(Netns::Pod, kernel, &request.config)?
+    } else {
+        request.config.clone()
+    };
+    let (links, ifname) = (Links::of(&conf), &request.ifname);
     // With the namespace the bond is gone too, and a record alone says what the kernel gives back
     // of its ports.
     if !kernel.has_pod() && (links.are == LinksAre::InPod || bond.is_empty()) {
@@ -155,6 +165,10 @@ fn restore_links(
     if kernel.has_pod() {
         let names = [ifname.clone(), bond_below_vlan(ifname)];
         read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut before)?;
+        if !bond.is_empty() && bond_of(ifname, &before, bond).is_none() {
+            // The pod may have renamed it.
+            before.pod = kernel.links(Netns::Pod)?;
+        }
     }
     let mut errors = apply(kernel, &remove_bond(ifname, &before, bond));
     // Read again: what the driver has given its ports back is for the kernel to say.
@@ -163,7 +177,13 @@ fn restore_links(
         LinksAre::InPod => read_pod_links(kernel, links.names.iter().cloned(), &mut now)?,
         LinksAre::OnHost => {
             if kernel.has_pod() {
+                errors.extend(renew_vfs(kernel, bond, &is_anothers));
                 now.pod = kernel.links(Netns::Pod)?;
+                let steps = reclaim_ports(&now, bond);
+                if !steps.is_empty() {
+                    errors.extend(apply(kernel, &steps));
+                    now.pod = kernel.links(Netns::Pod)?;
+                }
             }
             for missing in read_host_links(kernel, &links.names, bond, &mut now, is_anothers)? {
                 delegates.warn(Command::Del, request, "warning", &missing);
@@ -173,7 +193,7 @@ fn restore_links(
     for step in restore_ports(&links, ifname, &before, &now, bond) {
         let failed = apply(kernel, std::slice::from_ref(&step));
         if failed.is_empty() {
-            warn_of_other_name(&step, &links, request, delegates);
+            warn_of_other_name(&step, &links, &now, request, delegates);
         } else if may_be_refused(&step) {
             for error in failed {
                 delegates.warn(Command::Del, request, "warning", &error);
@@ -185,7 +205,23 @@ fn restore_links(
     Ok(errors)
 }
 
-fn warn_of_other_name(step: &Step, links: &Links, request: &Request, delegates: &Delegates<'_>) {
+fn warn_of_other_name(
+    step: &Step,
+    links: &Links,
+    now: &View,
+    request: &Request,
+    delegates: &Delegates<'_>,
+) {
+    if let Step::RemoveAltname { at, altname } = step
+        && is_on_host(altname, now)
+    {
+        let lost = format_args!(
+            "{} comes back to the node without its altname {}, which another link has there",
+            at.name,
+            OneLine(altname)
+        );
+        delegates.warn(Command::Del, request, "warning", &lost);
+    }
     if let Step::Move { from: LinkRef { netns: Netns::Pod, name }, to } = step
         && !links.names.contains(&to.name)
     {

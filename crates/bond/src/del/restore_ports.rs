@@ -5,6 +5,7 @@ use podbond_kernel::{Link, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac};
 
 use super::host_name::place_on_host;
+use super::reclaim_ports::{restore_altnames, restore_look};
 use super::teardown_plan::bond_of;
 use crate::config::{Links, LinksAre};
 use crate::port_macs::{PortMac, mac_conflicts};
@@ -40,7 +41,14 @@ pub(super) fn restore_ports(
 /// Returns whether a step gives a port what its hardware may refuse. A VF that is not trusted any
 /// more keeps its address: that must not keep a pod from being deleted.
 pub(super) fn may_be_refused(step: &Step) -> bool {
-    matches!(step, Step::SetMac { .. } | Step::SetMtu { .. })
+    matches!(
+        step,
+        Step::SetMac { .. }
+            | Step::SetMtu { .. }
+            | Step::SetTraits { .. }
+            | Step::AddAltname { .. }
+            | Step::RemoveAltname { .. }
+    )
 }
 
 /// The ports of a bond that is gone.
@@ -62,7 +70,8 @@ impl<'v> Ports<'v> {
     /// Returns the port, if it is in the pod: a link that the bond had, or that ADD took, by its
     /// record. Any other link of such a name is left unchanged.
     fn in_pod(&self, name: &LinkName) -> Option<&'v Link> {
-        if self.are == LinksAre::OnHost && self.recorded.function(name).is_some() {
+        let is_identified = self.recorded.function(name).is_some() || self.recorded.has_moved(name);
+        if self.are == LinksAre::OnHost && is_identified {
             return self.recorded.find_port(Netns::Pod, name, self.now);
         }
         let is_ours = self.was_port(name) || self.recorded.has_taken(name, self.are);
@@ -132,6 +141,10 @@ impl<'v> Ports<'v> {
             steps.push(Step::SetState { at: from.clone(), to: LinkState::Down });
         }
         steps.extend(self.restore_values(name, &from, port, mac));
+        let before = self.recorded.port(name);
+        steps.extend(
+            before.into_iter().flat_map(|before| restore_look(&from, port, before, self.now)),
+        );
         steps.push(Step::Move { from, to: to.clone() });
         steps.extend(self.bring_up_on_host(name, to));
         steps
@@ -153,6 +166,7 @@ impl<'v> Ports<'v> {
         // The name alone does not tell that it is the same link.
         if let Some(before) = self.recorded.port(name).filter(|port| port.function.is_some()) {
             steps.extend(self.restore_values(name, &to, port, before.mac));
+            steps.extend(restore_altnames(&to, port, before, self.now));
         }
         steps.extend(self.bring_up_on_host(name, to));
         steps

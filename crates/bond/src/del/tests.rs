@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use podbond_cni::{Args, ContainerId, NetConf};
-use podbond_kernel::{Link, LinkState, NetnsIdentity, VlanProtocol, VlanTag};
+use podbond_kernel::{Link, LinkFlag, LinkState, LinkTraits, NetnsIdentity, VlanProtocol, VlanTag};
 use podbond_names::{LinkName, Mac};
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::*;
 use crate::add::plan::plan;
 use crate::config::Config;
 use crate::inspect::Surroundings;
+use crate::record::Function;
 
 fn name(text: &str) -> LinkName {
     text.parse().unwrap()
@@ -43,6 +44,8 @@ fn link(index: u32, text: &str) -> Link {
         state: LinkState::Up,
         carrier: true,
         master: None,
+        lower: None,
+        traits: LinkTraits::default(),
         parent: None,
         vlan: None,
         bond: None,
@@ -74,8 +77,8 @@ fn recorded(changes: &Value, view: &View) -> BondRecord {
 fn recorded_where(changes: &Value, view: &View, may_have_several_links: bool) -> BondRecord {
     let config = config(changes);
     let plan = plan(&config, &name("net3"), view, &Surroundings::default()).unwrap();
-    let is_ambiguous = |_| Ok::<_, Infallible>(may_have_several_links);
-    BondRecord::of(plan.steps, &config, view, is_ambiguous).unwrap()
+    let function = Function { may_have_several_links, ..Function::default() };
+    BondRecord::of(plan.steps, &config, view, |_| Ok::<_, Infallible>(function.clone())).unwrap()
 }
 
 /// DEL laid over a view, `meanwhile` standing for what the driver does when the bond goes; gives
@@ -90,6 +93,12 @@ fn remove_with(
     let mut steps = remove_bond(&ifname, &before, bond);
     view.apply(&steps);
     meanwhile(view);
+    let reclaimed = match are {
+        LinksAre::OnHost => reclaim_ports(view, bond),
+        LinksAre::InPod => Vec::new(),
+    };
+    view.apply(&reclaimed);
+    steps.extend(reclaimed);
     let back = restore_ports(&links(are), &ifname, &before, view, bond);
     view.apply(&back);
     view.host.sort_by_key(|link| link.index);
@@ -367,11 +376,11 @@ fn ports_never_keep_equal_macs() {
     }
 }
 
-/// Promise: del-spares-others
+/// Promise: port-found-in-pod
 #[test]
-fn port_of_another_bond_is_left_unchanged() {
+fn port_in_a_bond_of_the_pods_own_returns() {
     let (before, bond) = from_host();
-    let mut view = before;
+    let mut view = before.clone();
     view.apply(&bond.steps);
     view.pod.push(link(9, "other"));
     let taken = |view: &mut View| {
@@ -380,7 +389,119 @@ fn port_of_another_bond_is_left_unchanged() {
         }
     };
     let said = remove_with(LinksAre::OnHost, &mut view, &bond, taken);
+    let expected = [
+        "remove bond net3 (pod)",
+        "take port net1 (pod) out of other",
+        "move net1 (pod) to net1 (host)",
+        "bring net1 (host) up",
+        "move net2 (pod) to net2 (host)",
+    ];
+    assert_eq!((said, view.host), (expected.map(str::to_owned).to_vec(), before.host));
+    // A link that an earlier attachment has put into the pod is the pod's.
+    let before = in_pod();
+    let bond = recorded(&json!({}), &before);
+    let mut view = before;
+    view.apply(&bond.steps);
+    view.pod.push(link(9, "other"));
+    let said = remove_with(LinksAre::InPod, &mut view, &bond, taken);
+    assert_eq!(said, ["remove bond net3 (pod)", "bring net2 (pod) up"]);
+}
+
+/// Promise: port-found-in-pod
+#[test]
+fn link_of_the_node_returns_without_what_the_pod_did_to_it() {
+    let mut before = on_host();
+    before.host[0].altnames = vec!["own".to_owned(), "taken".to_owned()];
+    let bond = recorded(&json!({"linksInContainer": false}), &before);
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    let stranger = Link { altnames: vec!["taken".to_owned()], ..link(90, "eth9") };
+    view.host.push(stranger.clone());
+    let of_pod = |view: &mut View| {
+        let port = view.pod.iter_mut().find(|link| link.name.as_str() == "net1").unwrap();
+        port.name = name("renamed");
+        port.altnames.push("net1".to_owned());
+        port.traits = LinkTraits {
+            flags: LinkFlag::ALL.into(),
+            alias: "mine".to_owned(),
+            ..LinkTraits::default()
+        };
+        let lower = Some(port.index);
+        let kind = |kind: &str| Some(kind.to_owned());
+        view.pod.push(Link { kind: kind("macvlan"), lower, ..link(20, "mac0") });
+        // It has an end in the pod, and does not stand on it.
+        view.pod.push(Link { kind: kind("veth"), lower, ..link(21, "veth0") });
+        // Other links, one with the port's name, one with its address.
+        view.pod.push(Link { kind: kind("bridge"), ..link(22, "net1") });
+        view.pod.push(Link { kind: kind("vlan"), mac: Some(mac(2)), ..link(23, "vlan0") });
+    };
+    let said = remove_with(LinksAre::OnHost, &mut view, &bond, of_pod);
+    let expected = [
+        "remove bond net3 (pod)",
+        "remove macvlan mac0 (pod)",
+        "take the altname taken from renamed (pod)",
+        "take the altname net1 from renamed (pod)",
+        "set renamed (pod) promisc off, allmulticast off, alias \"\" (was promisc on, allmulticast on, alias \"mine\")",
+        "move renamed (pod) to net1 (host)",
+        "bring net1 (host) up",
+        "move net2 (pod) to net2 (host)",
+    ];
+    assert_eq!(said, expected);
+    before.host[0].altnames.pop();
+    before.host.push(stranger);
+    assert_eq!(view.host, before.host);
+    let names: Vec<&str> = view.pod.iter().map(|link| link.name.as_str()).collect();
+    assert_eq!(names, ["veth0", "net1", "vlan0"]);
+}
+
+/// Promise: port-found-in-pod
+#[test]
+fn port_whose_address_two_links_have_is_left_unchanged() {
+    let (before, bond) = from_host();
+    let mut view = before;
+    view.apply(&bond.steps);
+    let twice = |view: &mut View| {
+        let port = view.pod.iter_mut().find(|link| link.name.as_str() == "net1").unwrap();
+        port.name = name("renamed");
+        let other = Link { index: 20, name: name("other"), ..port.clone() };
+        view.pod.push(other);
+    };
+    let said = remove_with(LinksAre::OnHost, &mut view, &bond, twice);
     assert_eq!(said, ["remove bond net3 (pod)", "move net2 (pod) to net2 (host)"]);
+}
+
+/// Promise: port-found-in-pod
+#[test]
+fn renamed_bond_is_removed() {
+    for (are, before) in [(LinksAre::InPod, in_pod()), (LinksAre::OnHost, on_host())] {
+        let bond = recorded(&json!({"linksInContainer": are == LinksAre::InPod}), &before);
+        let mut view = before.clone();
+        view.apply(&bond.steps);
+        view.pod.iter_mut().find(|link| link.bond.is_some()).unwrap().name = name("other");
+        assert_eq!(remove(are, &mut view, &bond)[0], "remove bond other (pod)");
+        assert_eq!(view, before);
+        // Without a record nobody knows whose it is.
+        let mut view = before.clone();
+        view.apply(&bond.steps);
+        view.pod.iter_mut().find(|link| link.bond.is_some()).unwrap().name = name("other");
+        assert!(remove(are, &mut view, &BondRecord::default()).is_empty());
+    }
+}
+
+#[test]
+fn altnames_of_a_vf_are_given_to_its_new_link() {
+    let function = Some("0000:03:10.0".parse().unwrap());
+    let mut before = on_host();
+    (before.host[0].parent, before.host[0].altnames) =
+        (function, vec!["own".to_owned(), "taken".to_owned(), "kept".to_owned()]);
+    let bond = recorded(&json!({"linksInContainer": false}), &before);
+    let altnames = vec!["kept".to_owned()];
+    let renewed = Link { parent: function, state: LinkState::Down, altnames, ..link(2, "eth0") };
+    let stranger = Link { altnames: vec!["taken".to_owned()], ..link(9, "eth9") };
+    let mut view = View { host: vec![renewed, stranger], ..View::default() };
+    let said =
+        ["rename eth0 (host) to net1", "give net1 (host) the altname own", "bring net1 (host) up"];
+    assert_eq!(remove(LinksAre::OnHost, &mut view, &bond), said);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_kernel::{Kernel, Netns, Sysfs, USERSPACE_DRIVERS, View};
+use podbond_kernel::{Kernel, Netns, Sysfs, View, makes_links};
 use podbond_names::{LinkName, PciAddress};
 
 use crate::record::BondRecord;
@@ -17,9 +17,6 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How the classes of network devices begin, as sysfs shows them (`PCI_BASE_CLASS_NETWORK`).
 const NETWORK: &str = "0x02";
-
-/// Drivers that keep a function from all others, for a virtual machine.
-const RESERVING_DRIVERS: [&str; 3] = ["pci-stub", "pciback", "xen-pciback"];
 
 /// A port that is neither in the pod nor on the node although its function has a network driver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,12 +80,6 @@ fn has_network_driver(sysfs: &Sysfs, function: PciAddress) -> podbond_kernel::Re
     Ok(is_network && sysfs.driver(function)?.is_some_and(|driver| makes_links(&driver)))
 }
 
-fn makes_links(driver: &str) -> bool {
-    let is_listed = USERSPACE_DRIVERS.contains(&driver) || RESERVING_DRIVERS.contains(&driver);
-    // Cards have vfio drivers of their own, like `mlx5_vfio_pci`.
-    !is_listed && !driver.contains("vfio")
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -113,6 +104,8 @@ mod tests {
             mtu: 1500,
             function,
             permanent_mac: None,
+            driver: None,
+            look: None,
         };
         let ports = vec![port("vf0", Some(pci(0))), port("dummy0", None)];
         let bond = BondRecord { steps: Vec::new(), ports };

@@ -14,7 +14,7 @@ const FAILING: usize = 2;
 
 /// Changes whose leaving out nobody can notice, since another change does the same: of which plugin (any where
 /// none is named), by whom, which, and why.
-const IMPLIED: [(Option<&str>, By, &str, &str); 12] = [
+const IMPLIED: [(Option<&str>, By, &str, &str); 13] = [
     (
         None,
         By::FailedAdd,
@@ -36,6 +36,7 @@ const IMPLIED: [(Option<&str>, By, &str, &str); 12] = [
         "the VF's driver makes its link anew, with the address",
     ),
     (Some("sriov"), By::Del, "bind-driver", MOVED),
+    (Some("bond"), By::Del, "bind-driver", MOVED),
     (Some("sriov"), By::FailedAdd, "bind-driver", MOVED),
 ];
 

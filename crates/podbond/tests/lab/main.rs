@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod addresses;
+mod altnames;
 mod annotations;
 mod at_once;
 mod bond_plugin;
@@ -37,6 +38,7 @@ mod pending_leases;
 mod podbond_gc;
 mod protocols;
 mod readiness;
+mod reclaimed;
 mod refused_by_apply;
 mod refused_by_plugin;
 mod vlan;

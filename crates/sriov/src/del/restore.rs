@@ -52,10 +52,7 @@ fn renew(kernel: &mut Kernel, pci: PciAddress, before: &VfBefore) -> podbond_ker
             None => return Ok(()),
         },
     };
-    if vf.driver.is_some() {
-        kernel.apply(&Step::BindDriver { pci, from: vf.driver, to: None })?;
-    }
-    kernel.apply(&Step::BindDriver { pci, from: None, to: Some(driver) })
+    Step::renewal(pci, vf.driver, driver).iter().try_for_each(|step| kernel.apply(step))
 }
 
 /// Returns the driver that makes links of the other VFs of the same PF.

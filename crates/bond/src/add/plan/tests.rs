@@ -1,5 +1,5 @@
 use podbond_cni::{Args, NetConf};
-use podbond_kernel::{Vf, VfSettings};
+use podbond_kernel::{LinkTraits, Vf, VfSettings};
 use podbond_names::PciAddress;
 use serde_json::{Value, json};
 
@@ -54,6 +54,8 @@ pub(crate) fn link(index: u32, text: &str) -> Link {
         state: LinkState::Up,
         carrier: true,
         master: None,
+        lower: None,
+        traits: LinkTraits::default(),
         parent: u8::try_from(index).ok().map(pci),
         vlan: None,
         bond: None,

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use podbond_api::{Nad, ObjectKey, Pod};
 use podbond_attach::{Attachment, Chain, Undeclared, unread_annotations};
-use podbond_bond::{Finding, Object, OtherBond, kind, refuse_host_links, surroundings};
+use podbond_bond::{
+    Finding, Object, OtherBond, kind, refuse_host_links, surroundings, with_own_link_names,
+};
 use podbond_cni::{Args, Code, Delegates, Failure, Lookup, NetConf, NodeRequest, Plugin};
 use podbond_host_local::HostLocal;
 use podbond_inventory::{Applied, Inventory};
@@ -272,7 +274,8 @@ impl Planner<'_> {
         ifname: &LinkName,
         holder: &str,
     ) -> Result<podbond_bond::Plan, podbond_bond::Error> {
-        let wanted = podbond_bond::Config::parse(config, &Args::default())?;
+        let config = with_own_link_names(self.kernel, config)?;
+        let wanted = podbond_bond::Config::parse(&config, &Args::default())?;
         refuse_host_links(self.kernel, &wanted, &self.vfs, None, &self.view.host)?;
         let mut around = surroundings(self.kernel, &wanted, &mut self.view, &self.node.records)?;
         around.bonds.extend(self.bonds.iter().cloned());
