@@ -17,7 +17,8 @@ const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 /// Directories of the guest that init mounts something over.
 const MOUNTED: [&str; 4] = ["dev", "proc", "run", "sys"];
 
-/// The plugins' names. In the lab they are hard links, as `podbond install` makes them.
+/// The plugins' names. In the lab they are hard links, as `podbond install --only bond,sriov,host-local`
+/// makes them.
 const PLUGINS: [&str; 3] = ["bond", "sriov", "host-local"];
 
 /// Files of the guest that the lab brings itself: path, mode, content.

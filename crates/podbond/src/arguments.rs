@@ -24,7 +24,7 @@ Examples:
   podbond check                            compare pods with their configuration
   podbond gc                               remove what pods that are gone left behind
   podbond delete -f examples/              remove it all
-  podbond install /opt/cni/bin             install the CNI plugins bond, sriov and host-local
+  podbond install /opt/cni/bin             install the CNI plugins bond and sriov
 
 Exit status: 0 done; 1 failed: what apply could not make is as it was, what
 delete or gc could not remove stays; 2 wrong use of the command; 3 bad input,
@@ -140,12 +140,28 @@ read, and the rest was done.")]
     Gc(GcArgs),
     /// Install the CNI plugins: one copy of this executable, linked under each plugin's name
     #[command(after_help = "\
+Installs `podbond`, and the plugins bond and sriov, or those of --only. The
+node's host-local is replaced only by --only; podbond's calls it as it calls
+any IPAM plugin. Plugins that are podbond's already are replaced by this
+version. Each file is renamed into place; what it replaces is kept in
+DIR/.podbond, and `podbond uninstall` puts it back. Doing it again changes
+nothing.
+
 Examples:
-  podbond install /opt/cni/bin")]
-    Install {
-        /// The directory of the node's CNI plugins
-        dir: PathBuf,
-    },
+  podbond install /opt/cni/bin
+  podbond install /opt/cni/bin --only bond,sriov,host-local
+  podbond install /opt/cni/bin --only bond")]
+    Install(InstallArgs),
+    /// Remove the CNI plugins that install has made, and put back what they replaced
+    #[command(after_help = "\
+Puts back what install has kept in DIR/.podbond, with its mode and owner, and
+removes podbond's plugins where there was nothing. A plugin that is not
+podbond's, as one that was installed since, is left as it is.
+
+Examples:
+  podbond uninstall /opt/cni/bin
+  podbond uninstall /opt/cni/bin --only host-local")]
+    Uninstall(InstallArgs),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -248,6 +264,15 @@ pub(crate) struct GcArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct InstallArgs {
+    /// The directory of the node's CNI plugins
+    pub(crate) dir: PathBuf,
+    /// Only these plugins
+    #[arg(long, value_enum, value_name = "PLUGIN", value_delimiter = ',')]
+    pub(crate) only: Vec<PluginName>,
+}
+
+#[derive(Args)]
 pub(crate) struct ExecArgs {
     /// The pod's namespace
     #[arg(short, long, default_value = "default")]
@@ -282,6 +307,31 @@ pub(crate) enum Kind {
     Policy,
 }
 
+/// A plugin of this executable that a node may have of another make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PluginName {
+    /// In place of bond-cni
+    Bond,
+    /// In place of sriov-cni
+    Sriov,
+    /// In place of the reference plugin
+    HostLocal,
+}
+
+impl PluginName {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Bond, Self::Sriov, Self::HostLocal];
+
+    /// Returns the name of its file, which is a configuration's `type`.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Bond => "bond",
+            Self::Sriov => "sriov",
+            Self::HostLocal => "host-local",
+        }
+    }
+}
+
 /// Returns key and value of `KEY=VALUE`.
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -299,6 +349,13 @@ mod tests {
     #[test]
     fn command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn plugins_are_those_of_the_table() {
+        let plugins = crate::plugins::Plugins::default();
+        let table = plugins.table().map(podbond_cni::Plugin::name);
+        assert_eq!(table, PluginName::ALL.map(PluginName::file));
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
         Command::Doctor { output } => commands::doctor(&node, output),
         Command::Check(args) => commands::check(&node, &args),
         Command::Gc(args) => commands::gc(&node, &args),
-        Command::Install { dir } => commands::install(&dir),
+        Command::Install(args) => commands::install(&args.dir, &args.only),
+        Command::Uninstall(args) => commands::uninstall(&args.dir, &args.only),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "podbond", &mut script);

@@ -159,3 +159,28 @@ fn text_of_manifests_is_escaped() {
     assert!(said.starts_with("Other \\u001b[2J is of no kind that podbond reads"), "{said}");
     assert!(!said.contains('\u{1b}'), "{said}");
 }
+
+/// Promise: uninstall-restores
+#[test]
+fn install_keeps_what_it_replaces_until_uninstall() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("bond"), "bond-cni").unwrap();
+    let path = dir.path().to_str().unwrap();
+    let lines = |arguments: &[&str]| {
+        let output = podbond(arguments).output().unwrap();
+        assert_eq!(said(&output), (Some(0), String::new()), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap().replace(path, "DIR")
+    };
+    let installed = lines(&["install", path, "--only", "bond,sriov"]);
+    let expected = "DIR/podbond: installed\nDIR/bond: installed; what was there is kept as \
+                    DIR/.podbond/bond\nDIR/sriov: installed\nDIR/host-local: not installed\n";
+    assert_eq!(installed, expected);
+    // The installed executable is known by its content.
+    std::fs::copy(dir.path().join("bond"), dir.path().join("host-local")).unwrap();
+    let removed = lines(&["uninstall", path]);
+    let expected = "DIR/bond: put back as it was before podbond\nDIR/sriov: removed\n\
+                    DIR/host-local: removed\nDIR/podbond: removed\n";
+    assert_eq!(removed, expected);
+    assert_eq!(std::fs::read(dir.path().join("bond")).unwrap(), b"bond-cni");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}

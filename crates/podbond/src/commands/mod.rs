@@ -18,6 +18,6 @@ pub(crate) use delete::delete;
 pub(crate) use doctor::doctor;
 pub(crate) use exec::exec;
 pub(crate) use gc::gc;
-pub(crate) use install::install;
+pub(crate) use install::{install, uninstall};
 pub(crate) use plan::plan;
 pub(crate) use status::status;
