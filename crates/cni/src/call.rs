@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::path::PathBuf;
 
-use podbond_names::LinkName;
+use podbond_names::{LinkName, NameError, NewLinkName};
 use serde_json::{Map, Value};
 
 use crate::config::{MAX_BYTES, PREV_RESULT, decode};
@@ -85,7 +85,7 @@ fn attachment(
         return Err(Failure::new(Code::INVALID_ENVIRONMENT, msg));
     }
     let container_id = ContainerId::try_from(env("CNI_CONTAINERID").unwrap_or_default());
-    let ifname = env("CNI_IFNAME").unwrap_or_default().parse::<LinkName>();
+    let ifname = interface(command, &env("CNI_IFNAME").unwrap_or_default());
     let args = env("CNI_ARGS").unwrap_or_default();
     let args = match command {
         Command::Del => Ok(Args::readable(&args)),
@@ -105,6 +105,15 @@ fn attachment(
             let problems: Vec<String> = problems.into_iter().flatten().collect();
             Err(Failure::new(Code::INVALID_ENVIRONMENT, problems.join("; ")))
         }
+    }
+}
+
+/// Returns the interface that an operation is about. ADD makes a link of this name; what is to end may
+/// have been made by another plugin, or not at all.
+fn interface(command: Command, name: &str) -> Result<LinkName, NameError> {
+    match command {
+        Command::Add => name.parse::<NewLinkName>().map(LinkName::from),
+        _ => name.parse(),
     }
 }
 

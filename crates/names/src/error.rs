@@ -7,7 +7,7 @@ pub enum NameError {
     #[error("the interface name is empty: give 1 to 15 characters")]
     LinkEmpty,
     /// The kernel's IFNAMSIZ is 16 with the closing NUL.
-    #[error("interface name {text:?} has {} bytes: at most 15 are possible", text.len())]
+    #[error("interface name {} has {} bytes: at most 15 are possible", quoted(text), text.len())]
     LinkTooLong {
         /// The text as given.
         text: String,
@@ -22,14 +22,20 @@ pub enum NameError {
         /// The first character that is refused.
         character: char,
     },
-    /// `.` and `..` are directories of sysfs.
+    /// A pattern, of which the kernel makes another name.
+    #[error("interface name {text:?} holds `%`, for which the kernel puts a number: leave it out")]
+    LinkPattern {
+        /// The text as given.
+        text: String,
+    },
+    /// `.` and `..` are directories of sysfs, `all` and `default` of the kernel's settings.
     #[error("interface name {text:?} is reserved: choose another")]
     LinkReserved {
         /// The text as given.
         text: String,
     },
     /// An address, or a name of Kubernetes, that is not of the form that all of its kind have.
-    #[error("{kind} {text:?} is malformed: write {form}")]
+    #[error("{kind} {} is malformed: write {form}", quoted(text))]
     Malformed {
         /// What it was to be: `MAC address`.
         kind: &'static str,
@@ -39,7 +45,7 @@ pub enum NameError {
         form: &'static str,
     },
     /// Not `namespace/name`.
-    #[error("{text:?} does not name an object: write namespace/name")]
+    #[error("{} does not name an object: write namespace/name", quoted(text))]
     Pair {
         /// The text as given.
         text: String,
@@ -49,5 +55,16 @@ pub enum NameError {
 impl NameError {
     pub(crate) fn malformed(kind: &'static str, text: &str, form: &'static str) -> Self {
         Self::Malformed { kind, text: text.to_owned(), form }
+    }
+}
+
+/// How much of a text is quoted, in characters: more than any name has.
+const MAX_QUOTED: usize = 260;
+
+/// Returns a text in quotes, cut with a mark if it is longer than any name.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{:?}\u{2026}", &text[..end]),
+        None => format!("{text:?}"),
     }
 }

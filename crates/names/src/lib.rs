@@ -17,7 +17,7 @@ mod pci;
 
 pub use error::NameError;
 pub use key::{Namespace, ObjectKey, ObjectName, ObjectUid, ResourceName};
-pub use link_name::LinkName;
+pub use link_name::{LinkName, NewLinkName};
 pub use mac::Mac;
 pub use one_line::OneLine;
 pub use pci::PciAddress;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use podbond_api::{FieldError, Fields, Reason, excerpt};
 use podbond_cni::is_key;
-use podbond_names::NameError;
+use podbond_names::{LinkName, NameError, NewLinkName};
 use serde_json::{Map, Value};
 
 use super::selection::{DefaultRoute, Selection};
@@ -66,7 +66,9 @@ fn short_element(item: &str) -> Result<Selection, ElementError> {
     };
     Ok(Selection {
         namespace: namespace.map(|text| part("namespace", text)).transpose()?,
-        interface: interface.map(|text| part("interface", text)).transpose()?,
+        interface: interface
+            .map(|text| part::<NewLinkName>("interface", text).map(LinkName::from))
+            .transpose()?,
         ..Selection::of(part("name", name)?)
     })
 }
@@ -135,13 +137,13 @@ fn json_element(item: &Value) -> Result<Selection, ElementError> {
     if ipam_claim.is_some() && !ips.is_empty() {
         return Err(ElementError::IpsAndClaim);
     }
-    let interface = match element.parsed("interface")? {
+    let interface: Option<NewLinkName> = match element.parsed("interface")? {
         Some(name) => Some(name),
         None => element.parsed("interfaceRequest")?,
     };
     Ok(Selection {
         namespace: element.parsed("namespace")?,
-        interface,
+        interface: interface.map(LinkName::from),
         ips,
         mac: element.parsed("mac")?,
         infiniband_guid: element.text("infiniband-guid")?.map(str::to_owned),

@@ -219,3 +219,14 @@ fn long_element_is_cut_in_the_message() {
     let Err(NetworksError::Element { text, .. }) = parse_networks(&text) else { panic!() };
     assert_eq!(text.chars().count(), 61);
 }
+
+/// Promise: new-names
+#[test]
+fn name_that_the_kernel_would_expand_is_refused() {
+    for name in ["net%d", "all", "default"] {
+        for text in [format!("a@{name}"), json!([{"name": "a", "interface": name}]).to_string()] {
+            let error = parse_networks(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("interface name {name:?}")), "{error}");
+        }
+    }
+}
