@@ -7,17 +7,16 @@ mod program;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use podbond_names::OneLine;
 use serde_json::Value;
 
 pub(crate) use self::call::Call;
 pub use self::plugin::Plugin;
 use crate::config::is_file_name;
+use crate::shown::print_error_line;
 use crate::{
     CniResult, Code, Command, Failure, Journal, NetConf, NodeRequest, Operation, Request, Subject,
 };
@@ -94,9 +93,7 @@ impl<'p> Delegates<'p> {
     /// error, as `bond: network n: warning: …`, and in the journal.
     pub fn warn(&self, command: Command, request: &Request, severity: &str, what: &dyn Display) {
         let NetConf { plugin, name, .. } = &request.config;
-        let line = format_args!("{plugin}: network {name}: {severity}: {what}");
-        // That standard error is closed is no reason to fail either.
-        let _ = writeln!(io::stderr(), "{}", OneLine(line));
+        print_error_line(format_args!("{plugin}: network {name}: {severity}: {what}"));
         if let Some(journal) = self.journal {
             let subject = Subject::of(plugin, command, &request.config, Some(request));
             journal.warn(&subject, what);

@@ -93,14 +93,21 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Writes the lines of a text with ` / ` between them, escaped.
-fn write_on_one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    for (position, line) in lines.enumerate() {
-        let separator = if position == 0 { "" } else { " / " };
-        write!(f, "{separator}{}", OneLine(line))?;
-    }
-    Ok(())
+/// How long a message, and how long its details may be, in bytes.
+const MAX_TEXT: usize = 16 << 10;
+
+/// Writes the lines of a text with ` / ` between them, escaped and cut.
+fn write_on_one_line(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    write!(f, "{}", OneLine(lines.join(" / ")).cut(MAX_TEXT))
+}
+
+/// Returns a text as [`write_on_one_line`] writes it.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::new();
+    // Writing to a String does not fail.
+    let _ = write_on_one_line(&mut line, text);
+    line
 }
 
 impl std::error::Error for Failure {}
@@ -125,10 +132,15 @@ pub(crate) struct WireError {
 }
 
 impl WireError {
-    /// Returns the error object as a plugin writes it in this version of the protocol.
-    pub(crate) fn new(failure: Failure, version: Version) -> Self {
-        let Failure { code, msg, details } = failure;
-        Self { cni_version: version.to_string(), code: code.number(), msg, details }
+    /// Returns the error object as a plugin writes it in this version of the protocol. Who reads it takes
+    /// message and details out of the JSON and shows them to people: they are escaped within it too.
+    pub(crate) fn new(failure: &Failure, version: Version) -> Self {
+        Self {
+            cni_version: version.to_string(),
+            code: failure.code.number(),
+            msg: on_one_line(&failure.msg),
+            details: on_one_line(&failure.details),
+        }
     }
 }
 
@@ -140,16 +152,37 @@ impl From<WireError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn failure_is_the_specifications_error_object() {
         let failure = Failure::new(Code::KERNEL, "bond \"net3\": refused").with_details("EBUSY");
-        let json = serde_json::to_value(WireError::new(failure, Version::V0_3_1)).unwrap();
+        let json = serde_json::to_value(WireError::new(&failure, Version::V0_3_1)).unwrap();
         let expected = serde_json::json!({
             "cniVersion": "0.3.1", "code": 100, "msg": "bond \"net3\": refused", "details": "EBUSY",
         });
         assert_eq!(json, expected);
+    }
+
+    proptest! {
+        /// Promise: shown-text-escaped
+        #[test]
+        fn any_failure_is_safe_to_show(msg in any::<String>(), details in any::<String>()) {
+            let failure = Failure::new(Code::IO, msg).with_details(details);
+            let wire = WireError::new(&failure, Version::NEWEST);
+            for shown in [wire.msg, wire.details, failure.to_string()] {
+                prop_assert_eq!(OneLine(&shown).to_string(), shown);
+            }
+        }
+    }
+
+    #[test]
+    fn endless_message_is_cut() {
+        let failure = Failure::new(Code::IO, "a".repeat(1 << 20));
+        let msg = WireError::new(&failure, Version::NEWEST).msg;
+        assert!(msg.len() < MAX_TEXT + 4 && msg.ends_with('\u{2026}'), "{}", msg.len());
     }
 
     #[test]

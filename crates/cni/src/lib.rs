@@ -22,6 +22,7 @@ mod pod;
 mod request;
 mod result;
 mod serve;
+mod shown;
 mod version;
 
 pub use config::{NetConf, RuntimeConfig};
@@ -35,4 +36,5 @@ pub use pod::PodRef;
 pub use request::{Args, Attachment, Command, ContainerId, NodeRequest, Request};
 pub use result::{CniResult, Dns, Interface, IpConfig, Route, Unknown};
 pub use serve::serve;
+pub use shown::{MAX_LINE, json_text, print_error_line};
 pub use version::Version;

@@ -14,6 +14,7 @@ use crate::call::version_of;
 use crate::config::decode;
 use crate::delegate::Call;
 use crate::error::WireError;
+use crate::shown::{json_text, print_error_line};
 use crate::{Code, Delegates, Failure, Journal, Operation, Plugin, Subject, Version};
 
 /// Runs one plugin as a process: environment and standard input to a request, the answer on
@@ -22,8 +23,7 @@ use crate::{Code, Delegates, Failure, Journal, Operation, Plugin, Subject, Versi
 /// Without `CNI_COMMAND` it says on standard error what this is, with exit status 1.
 pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
     let Some(command) = env("CNI_COMMAND") else {
-        // When standard error is closed there is nowhere else to say it.
-        let _ = writeln!(io::stderr(), "{}", usage(plugin.name()));
+        usage(plugin.name()).lines().for_each(print_error_line);
         return ExitCode::FAILURE;
     };
     // Answered first: a runtime asks every plugin, before anything else can be right.
@@ -40,7 +40,7 @@ pub fn serve(plugin: &dyn Plugin, delegates: &Delegates<'_>) -> ExitCode {
     match delegates.noted(&subject, || call?.serve(plugin, delegates)) {
         Ok(Some(result)) => print(&result, ExitCode::SUCCESS),
         Ok(None) => ExitCode::SUCCESS,
-        Err(failure) => print(&WireError::new(failure, version_in(&stdin)), ExitCode::FAILURE),
+        Err(failure) => print(&WireError::new(&failure, version_in(&stdin)), ExitCode::FAILURE),
     }
 }
 
@@ -62,7 +62,7 @@ fn answer_panics(plugin: &'static str, journal: Option<&'static dyn Journal>) {
             let outcome = Err(&failure);
             journal.note(&Operation { subject: &subject, duration: start.elapsed(), outcome });
         }
-        print(&WireError::new(failure, Version::NEWEST), ExitCode::FAILURE);
+        print(&WireError::new(&failure, Version::NEWEST), ExitCode::FAILURE);
         exit();
     }));
 }
@@ -120,8 +120,7 @@ fn usage(plugin: &str) -> String {
 
 /// Writes an answer, and returns `code`. That it cannot be written is a failure, as the caller has none.
 fn print(answer: &impl Serialize, code: ExitCode) -> ExitCode {
-    let mut text = serde_json::to_string_pretty(answer).unwrap_or_default();
-    text.push('\n');
+    let text = json_text(answer).unwrap_or_default();
     match io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => code,
         Err(_) => ExitCode::FAILURE,

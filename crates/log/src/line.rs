@@ -105,6 +105,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use podbond_cni::Code;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -201,6 +202,30 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Promise: shown-text-escaped
+        #[test]
+        fn any_text_stays_in_its_line(text in any::<String>()) {
+            let some = || Some(text.clone());
+            let subject = Subject {
+                plugin: text.clone(),
+                program: some(),
+                command: text.clone(),
+                pod: some(),
+                container: some(),
+                network: some(),
+                interface: some(),
+                netns: some(),
+                device: some(),
+            };
+            let failure = Failure::new(Code::IO, &text).with_details(&*text);
+            for line in [line(&subject, Err(&failure)), of_warning(UNIX_EPOCH, &subject, &text)] {
+                let line = line.strip_suffix('\n').unwrap();
+                prop_assert_eq!(OneLine(line).to_string(), line);
+            }
+        }
+    }
+
     #[test]
     fn line_is_at_most_4096_bytes() {
         for hostile in ["\n", "\u{1b}", "\u{20ac}", "a", "\""] {
@@ -219,7 +244,7 @@ mod tests {
             };
             let failure = Failure::new(Code::from_number(u32::MAX), &long).with_details(&*long);
             let line = line(&subject, Err(&failure));
-            assert!(line.len() <= 4096, "{hostile:?}: {}", line.len());
+            assert!(line.len() <= podbond_cni::MAX_LINE + 1, "{hostile:?}: {}", line.len());
             assert_eq!(line.matches('\n').count(), 1);
             assert!(line.contains(CUT), "{line}");
         }

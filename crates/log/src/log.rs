@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Once, OnceLock};
 use std::time::SystemTime;
 
-use podbond_cni::{Journal, Operation, Subject};
+use podbond_cni::{Journal, Operation, Subject, print_error_line};
 use rustix::fs::OFlags;
 
 use crate::{config, line};
@@ -60,7 +60,7 @@ impl Log {
     }
 
     fn report(&self, problem: impl Display) {
-        self.problem.call_once(|| to_stderr(&format!("log: warning: {problem}\n")));
+        self.problem.call_once(|| print_error_line(format_args!("log: warning: {problem}")));
     }
 }
 
@@ -68,7 +68,7 @@ impl Journal for Log {
     fn note(&self, operation: &Operation<'_>) {
         let line = line::of_operation(SystemTime::now(), operation);
         if self.caller == Caller::Runtime {
-            to_stderr(&line);
+            print_error_line(line.trim_end_matches('\n'));
         }
         self.append(|| line);
     }
@@ -77,11 +77,6 @@ impl Journal for Log {
     fn warn(&self, subject: &Subject, warning: &dyn Display) {
         self.append(|| line::of_warning(SystemTime::now(), subject, warning));
     }
-}
-
-/// Writes to standard error. When that fails there is nobody to report it to.
-fn to_stderr(line: &str) {
-    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Appends a line to a file, which is created (mode 0600) if there is none. The file is opened for

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use podbond_cni::Delegates;
+use podbond_names::OneLine;
 
 use crate::arguments::{Cli, Command};
 use crate::commands;
@@ -15,9 +16,13 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nothing more can be done when the message cannot be printed.
+            if error.use_stderr() {
+                usage_error(error).lines().for_each(note);
+                return ExitCode::from(WRONG_USE);
+            }
+            // Help and version. Nothing more can be done when they cannot be printed.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::SUCCESS;
         }
     };
     let node = Node::new(delegates);
@@ -46,4 +51,15 @@ pub(crate) fn run(delegates: &Delegates<'_>) -> ExitCode {
             ExitCode::from(error.exit_status())
         }
     }
+}
+
+/// The exit status of a command line that is not understood.
+const WRONG_USE: u8 = 2;
+
+/// Returns what is wrong with the command line. The message quotes arguments as they are, so that it is
+/// made of escaped ones: all its line feeds are its own.
+fn usage_error(error: clap::Error) -> String {
+    let arguments = std::env::args_os().map(|it| OneLine(it.to_string_lossy()).to_string());
+    let escaped = Cli::try_parse_from(arguments).err().unwrap_or(error);
+    escaped.render().to_string()
 }

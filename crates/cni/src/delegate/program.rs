@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::Path;
 
-use podbond_names::OneLine;
 use serde_json::Value;
 
 use super::{Call, FailedAdd};
@@ -13,6 +11,7 @@ use crate::config::PREV_RESULT;
 use crate::error::WireError;
 use crate::exec;
 use crate::go_json::set_field;
+use crate::shown::print_error_line;
 use crate::{CniResult, Code, Failure, NetConf, Request, Version};
 
 /// How much of what a program printed instead of an answer goes into an error, in characters.
@@ -81,10 +80,8 @@ fn run(program: &Path, call: &Call<'_>) -> Result<exec::Output, Failure> {
         Failure::new(Code::IO, msg)
     })?;
     // "Ensure that the delegated plugin's stderr is output to the calling plugin's stderr" (section
-    // "Delegated plugin execution procedure"). That it cannot be written there is no reason to fail.
-    for line in output.stderr.lines() {
-        let _ = writeln!(io::stderr(), "{}", OneLine(line));
-    }
+    // "Delegated plugin execution procedure").
+    output.stderr.lines().for_each(print_error_line);
     Ok(output)
 }
 

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use podbond_bond::Severity;
+use podbond_cni::{MAX_LINE, json_text, print_error_line};
 use podbond_names::OneLine;
 use serde::Serialize;
 
@@ -25,15 +26,15 @@ static FAILED: OnceLock<io::Error> = OnceLock::new();
 /// Prints a line of the answer, escaped. The severity at the start of a finding has its colour where
 /// standard output is a terminal.
 pub(crate) fn say(line: impl Display) {
-    let line = OneLine(line).to_string();
+    let line = OneLine(line).cut(MAX_LINE).to_string();
     let line = if is_coloured() { coloured(&line) } else { line };
     write(format!("{line}\n").as_bytes());
 }
 
 /// Prints the answer as JSON.
 pub(crate) fn say_json(answer: &impl Serialize) {
-    match serde_json::to_string_pretty(answer) {
-        Ok(text) => write(format!("{text}\n").as_bytes()),
+    match json_text(answer) {
+        Ok(text) => write(text.as_bytes()),
         Err(error) => fail(error.into()),
     }
 }
@@ -49,7 +50,7 @@ pub(crate) fn write(text: &[u8]) {
 
 /// Prints a line on standard error, escaped. An error there is ignored.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{}", OneLine(line));
+    print_error_line(line);
 }
 
 /// Returns an error if the answer could not be printed although somebody reads it.

@@ -1,5 +1,10 @@
 //! Tables for people, in plain text that fits a terminal.
 
+use podbond_names::OneLine;
+
+/// How long a cell may be, in bytes: the longest names of a pod and its namespace, and words.
+const MAX_CELL: usize = 400;
+
 /// A table: columns as wide as their widest cell, two spaces between them.
 pub(crate) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
@@ -11,9 +16,9 @@ impl<const N: usize> Table<N> {
         Self { rows: vec![head.map(str::to_owned)] }
     }
 
-    /// Adds a row.
+    /// Adds a row, escaped: a column is as wide as what is shown.
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
+        self.rows.push(cells.map(|cell| OneLine(cell).cut(MAX_CELL).to_string()));
     }
 
     /// Returns the lines, without white space at their ends.

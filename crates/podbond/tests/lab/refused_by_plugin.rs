@@ -46,6 +46,25 @@ fn assert_reported(error: &Value, expected: &[&str]) {
     assert!(error["code"].as_u64().is_some_and(|code| code > 0), "{error}");
 }
 
+/// Promise: new-names
+#[test]
+fn name_that_the_kernel_would_expand_is_refused() {
+    let netns = Netns::with_links("expanded");
+    let (node, links) = (Snapshot::take(), netns.links());
+    for ifname in ["net%d", "all", "default", "a%"] {
+        let path = netns.path();
+        let error = add(&path, ifname).run(&bond_config(&json!({}))).unwrap_err();
+        assert_reported(&error, &["CNI_IFNAME", ifname]);
+        assert_eq!(netns.links(), links, "{ifname}");
+        assert_eq!(Snapshot::take(), node, "{ifname}");
+        // Nothing was made, and the DEL of a runtime ends.
+        let del = Call { command: "DEL", ..add(&path, ifname) };
+        del.run(&bond_config(&json!({}))).unwrap();
+        assert_eq!(netns.links(), links, "{ifname}");
+        assert_eq!(Snapshot::take(), node, "{ifname}");
+    }
+}
+
 /// Promise: bad-input-changes-nothing
 #[test]
 fn wrong_value_is_named_and_nothing_is_changed() {
