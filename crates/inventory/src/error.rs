@@ -124,6 +124,18 @@ pub enum Error {
         /// Who holds it.
         occupant: Box<Occupant>,
     },
+    /// Another process works on a VF that is to change, as an ADD or DEL of its pod.
+    #[error("VF {index} of {pf} ({vf}) cannot be changed: {source}")]
+    VfLocked {
+        /// The PF.
+        pf: String,
+        /// The VF's number.
+        index: u16,
+        /// The VF.
+        vf: PciAddress,
+        /// Who holds the lock, or why it cannot be taken.
+        source: Box<podbond_record::Error>,
+    },
     /// VFs were created, but no driver gave them a link.
     #[error(
         "VF {index} of {pf} ({vf}) has no network interface after it was created (driver: {}): load the card's VF driver, as igbvf, iavf or ixgbevf", driver.as_deref().unwrap_or("none")

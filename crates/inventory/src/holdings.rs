@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use podbond_api::ResourceName;
 use podbond_cni::Attachment;
 use podbond_kernel::Sysfs;
 use podbond_names::PciAddress;
-use podbond_record::{Holder, Records};
+use podbond_record::{Holder, Records, VfLocks};
 use podbond_state::{Lock, read};
 
 use crate::assign::{Assignment, assign_matching};
@@ -25,6 +26,7 @@ pub struct Holdings {
     pub(crate) state: PathBuf,
     records: Records,
     claims: PathBuf,
+    pub(crate) vf_locks: VfLocks,
 }
 
 impl Holdings {
@@ -32,7 +34,18 @@ impl Holdings {
     /// (normally `/var/lib/cni/sriov`), with the policies of the state directory `state` (normally
     /// `/var/lib/podbond`). None of them need exist yet.
     pub fn new(state: &Path, records: Records, sriov_state: &Path) -> Self {
-        Self { state: state.to_owned(), records, claims: sriov_state.join("pci") }
+        Self {
+            state: state.to_owned(),
+            records,
+            claims: sriov_state.join("pci"),
+            vf_locks: VfLocks::new(sriov_state),
+        }
+    }
+
+    /// Waits no longer than this for a process that works on a VF which a policy changes.
+    #[must_use]
+    pub fn with_vf_timeout(self, timeout: Duration) -> Self {
+        Self { vf_locks: self.vf_locks.with_timeout(timeout), ..self }
     }
 
     /// Returns the VFs of the node's policies on these cards. A policy whose card was removed is skipped,

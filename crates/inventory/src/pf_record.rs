@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use podbond_names::PciAddress;
+use podbond_names::{Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +21,10 @@ pub(crate) struct PfRecord {
     pub(crate) before: Before,
     /// The MTU in bytes that the policies raise it to.
     pub(crate) raised_mtu: Option<u32>,
+    /// The administrative MAC addresses that policies have set, by the VF's index. That a PF shows an
+    /// address does not mean that it was set: some make one up, and another at the VF's next reset.
+    #[serde(default)]
+    pub(crate) set_macs: BTreeMap<u16, Mac>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +50,14 @@ impl PfRecord {
             pf: pf.pci,
             before: earlier.map_or_else(now, |earlier| earlier.before.clone()),
             raised_mtu: assigned.mtu,
+            // New VFs have been told nothing.
+            set_macs: earlier
+                .filter(|_| pf.num_vfs == assigned.num_vfs)
+                .map(|earlier| earlier.set_macs.clone())
+                .unwrap_or_default(),
         }
     }
+
     /// Returns the record as JSON.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         // Numbers, texts and maps of them only: serializing them cannot fail.

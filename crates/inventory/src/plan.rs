@@ -1,9 +1,11 @@
 //! The plan from the observed cards to the policies: number of VFs and MTU of each PF, then MAC, MTU and
 //! driver of each VF. Planned in rounds, since VFs that do not exist have no address; the last plan is empty.
 
+use std::collections::BTreeMap;
+
 use podbond_api::{DeviceType, Management};
 use podbond_kernel::{LinkRef, LinkState, Step, VfSettings};
-use podbond_names::Mac;
+use podbond_names::{Mac, PciAddress};
 
 use crate::assign::{Assignment, PfAssignment, VfGroup};
 use crate::cards::{Inventory, Pf, Vf};
@@ -17,13 +19,18 @@ impl Assignment {
     /// VFs that do not exist yet are in the plan that follows their creation. PFs whose VFs are managed
     /// externally are unchanged, and so are held VFs. A change that would take a held VF from its pod is
     /// an error.
-    pub fn plan(&self, inventory: &Inventory, holders: &Holders) -> Result<Vec<Step>, Error> {
+    pub(crate) fn plan(
+        &self,
+        inventory: &Inventory,
+        holders: &Holders,
+        set_macs: &SetMacs,
+    ) -> Result<Vec<Step>, Error> {
         let mut steps = Vec::new();
         for assigned in self.pfs.iter().filter(|pf| pf.management == Management::Managed) {
             let Some(pf) = inventory.pf(assigned.pf) else { continue };
             steps.extend(assigned.pf_steps(pf, holders)?);
             if pf.num_vfs == assigned.num_vfs {
-                steps.extend(assigned.vf_steps(pf, holders));
+                steps.extend(assigned.vf_steps(pf, holders, set_macs));
             }
         }
         Ok(steps)
@@ -66,11 +73,11 @@ impl PfAssignment {
         group.map(|group| format!("SriovNetworkNodePolicy {}", group.policy)).unwrap_or_default()
     }
 
-    fn vf_steps(&self, pf: &Pf, holders: &Holders) -> Vec<Step> {
+    fn vf_steps(&self, pf: &Pf, holders: &Holders, set_macs: &SetMacs) -> Vec<Step> {
         let mut steps = Vec::new();
         for group in &self.groups {
             for vf in group.vfs_of(pf).filter(|vf| holders.of(vf.pci).is_none()) {
-                steps.extend(set_admin_mac(pf, vf));
+                steps.extend(set_admin_mac(pf, vf, set_macs));
                 steps.extend(set_mtu(group, vf));
                 steps.extend(bind_driver(group, pf, vf));
             }
@@ -79,11 +86,16 @@ impl PfAssignment {
     }
 }
 
+/// The administrative MAC addresses that policies have set, of each VF.
+pub(crate) type SetMacs = BTreeMap<PciAddress, Mac>;
+
 /// Returns the step that sets a VF's own MAC as its administrative MAC on the PF, so that it survives a
-/// reset of the VF.
-fn set_admin_mac(pf: &Pf, vf: &Vf) -> Option<Step> {
+/// reset of the VF. It is set where the PF shows it already, too, unless a policy has set it: the PF may
+/// have made it up, and makes up another one at the next reset. None where the PF shows none at all.
+fn set_admin_mac(pf: &Pf, vf: &Vf, set_macs: &SetMacs) -> Option<Step> {
     let own = vf.link.as_ref()?.mac.filter(|mac| *mac != Mac::ZERO)?;
-    let from = vf.admin_mac.filter(|admin| *admin != own)?;
+    let is_set = set_macs.get(&vf.pci) == Some(&own);
+    let from = vf.admin_mac.filter(|admin| *admin != own || !is_set)?;
     Some(Step::SetVf {
         pf: pf.link.as_ref()?.name.clone(),
         vf: vf.index,

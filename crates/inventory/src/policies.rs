@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use podbond_api::{DeviceType, Management, ObjectKey, SriovNetworkNodePolicy};
 use podbond_kernel::{Failed, Step, Transaction, transact};
-use podbond_names::PciAddress;
+use podbond_names::{Mac, PciAddress};
+use podbond_state::Lock;
 
 use crate::assign::{Assignment, assign, assign_matching};
-use crate::cards::{Cards, Inventory};
+use crate::cards::{Cards, Inventory, Pf};
 use crate::error::Error;
 use crate::files::{Files, lock};
 use crate::holder::Holders;
 use crate::holdings::Holdings;
 use crate::pf_record::PfRecord;
-use crate::plan::{require_free, restore_pf};
+use crate::plan::{SetMacs, require_free, restore_pf};
 use crate::policy_files::{StoredPolicies, file_name};
 
 /// VFs, then what they need, then nothing, and one more for a link that is renamed meanwhile. More rounds
@@ -102,7 +103,8 @@ impl Policies<'_> {
         let inventory = cards.inventory()?;
         let (target, mut applied) = self.target(policies, labels, &inventory)?;
         if !policies.is_empty() {
-            applied.steps = target.steps(&inventory, &self.holdings.holders(&inventory)?)?;
+            let holders = self.holdings.holders(&inventory)?;
+            applied.steps = target.steps(&inventory, &holders, &target.set_macs(&inventory))?;
         }
         Ok(applied)
     }
@@ -227,8 +229,12 @@ impl Policies<'_> {
         for record in &target.records {
             self.pfs.write(&record.pf.to_string(), &record.to_bytes())?;
         }
-        let steps = match transact(cards, |transaction| self.apply_in_rounds(target, transaction)) {
-            Ok(((), steps)) => steps,
+        // Held until all is done, or undone.
+        let mut locks = BTreeMap::new();
+        let applied =
+            transact(cards, |transaction| self.apply_in_rounds(target, transaction, &mut locks));
+        let (set_macs, steps) = match applied {
+            Ok(done) => done,
             Err(Failed { cause, not_undone }) if not_undone.is_empty() => {
                 self.restore_records(target)?;
                 return Err(cause);
@@ -245,6 +251,14 @@ impl Policies<'_> {
         let kept = target.policies.iter().map(|policy| file_name(&policy.key));
         remove_others(&self.files, &kept.collect::<Vec<_>>())?;
         let managed = target.records.iter().filter(|record| target.manages(record.pf));
+        for record in managed.clone() {
+            let set_macs = set_macs.get(&record.pf).cloned().unwrap_or_default();
+            if set_macs != record.set_macs {
+                let mut record = record.clone();
+                record.set_macs = set_macs;
+                self.pfs.write(&record.pf.to_string(), &record.to_bytes())?;
+            }
+        }
         remove_others(&self.pfs, &managed.map(|record| record.pf.to_string()).collect::<Vec<_>>())?;
         Ok(steps)
     }
@@ -260,27 +274,83 @@ impl Policies<'_> {
         Ok(())
     }
 
+    /// Brings the cards to the target, and returns the administrative MAC addresses that are set, by PF and
+    /// index. Nothing changes before every VF that there is of these PFs is locked, and its holder is
+    /// looked at after that: what a runtime does with a VF is over then, or waits.
     fn apply_in_rounds<C: Cards>(
         &self,
         target: &Target,
         transaction: &mut Transaction<'_, C>,
-    ) -> Result<(), Error> {
+        locks: &mut BTreeMap<PciAddress, Lock>,
+    ) -> Result<BTreeMap<PciAddress, BTreeMap<u16, Mac>>, Error> {
         let mut next = String::new();
+        let mut set_macs = target.set_macs(&transaction.kernel().inventory()?);
         for _ in 0..ROUNDS {
-            let inventory = transaction.kernel().inventory()?;
-            let steps = target.steps(&inventory, &self.holdings.holders(&inventory)?)?;
-            let Some(first) = steps.first() else { return Ok(()) };
+            let (inventory, steps) = loop {
+                let inventory = transaction.kernel().inventory()?;
+                let holders = self.holdings.holders(&inventory)?;
+                let steps = target.steps(&inventory, &holders, &set_macs)?;
+                if steps.is_empty() || !self.lock_more(target, &inventory, locks)? {
+                    break (inventory, steps);
+                }
+            };
+            let Some(first) = steps.first() else { return Ok(by_pf(&set_macs, &inventory)) };
             next = first.to_string();
             let resized: Vec<_> = steps.iter().filter_map(resized_pf).collect();
+            let macs: Vec<_> = steps.iter().filter_map(|step| set_mac(step, &inventory)).collect();
             match transaction.apply(steps) {
                 // The link of a new VF was renamed between the observation and the step.
                 Err(error) if error.is_gone() => thread::sleep(UDEV_INTERVAL),
-                applied => applied?,
+                applied => {
+                    applied?;
+                    set_macs.extend(macs);
+                }
             }
             target.require_links(&resized, &transaction.kernel().inventory()?)?;
         }
         Err(Error::Unsettled { rounds: ROUNDS, next })
     }
+
+    /// Locks the VFs of the target's PFs, in order of address, and returns whether there was one that was
+    /// not locked before.
+    fn lock_more(
+        &self,
+        target: &Target,
+        inventory: &Inventory,
+        locks: &mut BTreeMap<PciAddress, Lock>,
+    ) -> Result<bool, Error> {
+        let pfs = inventory.pfs.iter().filter(|pf| target.is_about(pf.pci));
+        let vfs = pfs.flat_map(|pf| pf.vfs.iter().map(move |vf| (vf.pci, (pf, vf))));
+        let mut vfs: BTreeMap<_, _> = vfs.collect();
+        vfs.retain(|pci, _| !locks.contains_key(pci));
+        for (&pci, (pf, vf)) in &vfs {
+            let lock = self.holdings.vf_locks.lock(pci).map_err(|source| Error::VfLocked {
+                pf: pf.label(),
+                index: vf.index,
+                vf: pci,
+                source: Box::new(source),
+            })?;
+            locks.insert(pci, lock);
+        }
+        Ok(!vfs.is_empty())
+    }
+}
+
+/// Returns addresses by PF and index of the VF.
+fn by_pf(set_macs: &SetMacs, inventory: &Inventory) -> BTreeMap<PciAddress, BTreeMap<u16, Mac>> {
+    let of_pf = |pf: &Pf| {
+        let set = pf.vfs.iter().filter_map(|vf| Some((vf.index, *set_macs.get(&vf.pci)?)));
+        (pf.pci, set.collect())
+    };
+    inventory.pfs.iter().map(of_pf).collect()
+}
+
+/// Returns the VF whose administrative MAC address a step sets, and the address.
+fn set_mac(step: &Step, inventory: &Inventory) -> Option<(PciAddress, Mac)> {
+    let Step::SetVf { pf, vf, to, .. } = step else { return None };
+    let mut pfs = inventory.pfs.iter();
+    let pf = pfs.find(|it| it.link.as_ref().is_some_and(|link| link.name == *pf))?;
+    Some((pf.vf(*vf)?.pci, to.mac?))
 }
 
 /// Returns whether a policy's `nodeSelector` selects the node with these labels.
@@ -315,14 +385,36 @@ impl Target {
         assigned.any(|it| it.pf == pf && it.management == Management::Managed)
     }
 
-    fn steps(&self, inventory: &Inventory, holders: &Holders) -> Result<Vec<Step>, Error> {
+    /// Returns whether a PF is, or was, managed.
+    fn is_about(&self, pf: PciAddress) -> bool {
+        self.records.iter().any(|record| record.pf == pf)
+    }
+
+    /// Returns the administrative MAC addresses that policies have set and no step of this target undoes.
+    fn set_macs(&self, inventory: &Inventory) -> SetMacs {
+        let of_pf = |record: &PfRecord| {
+            let pf = inventory.pf(record.pf)?;
+            let set = record.set_macs.iter();
+            Some(
+                set.filter_map(|(index, mac)| Some((pf.vf(*index)?.pci, *mac))).collect::<Vec<_>>(),
+            )
+        };
+        self.records.iter().filter_map(of_pf).flatten().collect()
+    }
+
+    fn steps(
+        &self,
+        inventory: &Inventory,
+        holders: &Holders,
+        set_macs: &SetMacs,
+    ) -> Result<Vec<Step>, Error> {
         let mut steps = Vec::new();
         for record in self.records.iter().filter(|record| !self.manages(record.pf)) {
             if let Some(pf) = inventory.pf(record.pf) {
                 steps.extend(restore_pf(record, pf, holders)?);
             }
         }
-        steps.extend(self.assignment.plan(inventory, holders)?);
+        steps.extend(self.assignment.plan(inventory, holders, set_macs)?);
         Ok(steps)
     }
 

@@ -6,10 +6,10 @@ mod record;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use podbond_cni::{Attachment, ContainerId};
 use podbond_names::PciAddress;
+use podbond_record::VfLocks;
 use podbond_state::{Lock, names, read, remove, writable, write};
 
 use crate::Error;
@@ -19,10 +19,6 @@ pub(crate) use record::SriovCniRecord;
 /// Where sriov-cni keeps its files.
 pub const DIR: &str = "/var/lib/cni/sriov";
 
-/// How long another process is waited for that works on the same VF: as long as sriov-cni waits, since
-/// an IPAM plugin may ask a server.
-const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// The files:
 ///
 /// - `<containerID>-<ifname>`: the record of an attachment,
@@ -31,19 +27,19 @@ const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     dir: PathBuf,
+    locks: VfLocks,
 }
 
 impl Files {
     /// Returns the files below a directory, which need not exist.
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), locks: VfLocks::new(dir) }
     }
 
     /// Waits until no other process works on the VF. An attachment's lock is taken before it, never
     /// after it.
     pub(crate) fn lock(&self, pci: PciAddress) -> Result<Lock, podbond_record::Error> {
-        let path = self.dir.join("pci/vf_lock").join(format!("{pci}.lock"));
-        Ok(Lock::take(&path, LOCK_TIMEOUT)?)
+        self.locks.lock(pci)
     }
 
     /// Returns the path in the claim on a VF, whatever became of that namespace; none where there is no

@@ -150,6 +150,13 @@ impl Node {
         self
     }
 
+    /// Lets the PFs show of each VF the address that the VF has.
+    pub(crate) fn show_macs(&mut self) {
+        for vf in self.seen().pfs.into_iter().flat_map(|pf| pf.vfs) {
+            self.admin_macs.insert(vf.pci, vf.link.unwrap().mac.unwrap());
+        }
+    }
+
     pub(crate) fn sysfs(&self) -> Sysfs {
         Sysfs::new(self.path("sys"))
     }
