@@ -70,11 +70,13 @@ impl LeaseDir {
         Self::lock(path, LOCK_TIMEOUT)
     }
 
-    /// Locks the directory; none if it does not exist.
+    /// Locks the directory; none if it does not exist. Something else in its place, as a symbolic link,
+    /// holds no lease: none was written there.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
-        match fs::metadata(path) {
+        match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("look at", path)(error)),
+            Ok(metadata) if !metadata.is_dir() => Ok(None),
             Ok(_) => Self::lock(path, LOCK_TIMEOUT).map(Some),
         }
     }
@@ -381,6 +383,19 @@ mod tests {
         assert!(error.to_string().contains(temp.path().join("lock").to_str().unwrap()), "{error}");
         drop(holder);
         assert!(LeaseDir::lock(temp.path(), short).is_ok());
+    }
+
+    /// Promise: no-link-followed
+    #[test]
+    fn link_in_place_of_the_directory_is_not_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let (other, link) = (temp.path().join("other"), temp.path().join("link"));
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let error = LeaseDir::create(&link).map(drop).unwrap_err().to_string();
+        assert!(error.contains("link: Not a directory"), "{error}");
+        assert!(LeaseDir::open(&link).unwrap().is_none());
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
     }
 
     #[test]

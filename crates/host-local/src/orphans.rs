@@ -26,6 +26,8 @@ pub fn orphans(is_orphan: impl Fn(&Lease) -> bool) -> (Vec<Orphan>, Vec<Failure>
 }
 
 fn orphans_in(data_dir: &Path, is_orphan: impl Fn(&Lease) -> bool) -> (Vec<Orphan>, Vec<Failure>) {
+    // The administrator may keep them on another disk.
+    let data_dir = &data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
     let networks = match podbond_state::names(data_dir) {
         Ok(networks) => networks,
         Err(error) => return (Vec::new(), vec![Error::from(error).into()]),
@@ -33,7 +35,7 @@ fn orphans_in(data_dir: &Path, is_orphan: impl Fn(&Lease) -> bool) -> (Vec<Orpha
     let (mut orphans, mut errors) = (Vec::new(), Vec::new());
     for network in networks {
         let dir = data_dir.join(&network);
-        if !dir.is_dir() {
+        if dir.is_symlink() || !dir.is_dir() {
             continue;
         }
         let (leases, unread) = leases(&dir);

@@ -22,7 +22,7 @@ pub fn abandoned(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+    fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 #[cfg(test)]

@@ -71,6 +71,9 @@ fn remedy(source: Errno) -> &'static str {
         Errno::NOSPC | Errno::DQUOT => ": free space in its file system",
         Errno::ROFS => ": mount its file system writable",
         Errno::ISDIR => ": move the directory away",
+        Errno::NOTDIR => {
+            ": make it a directory, or mount one there: podbond's files follow no symbolic link"
+        }
         Errno::NAMETOOLONG => ": give what it is named after a shorter name",
         Errno::ACCESS | Errno::PERM => ": run it as root, and let root write there",
         _ => "",

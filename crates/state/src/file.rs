@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile, PathPersistError, TempPath};
 
 use crate::Error;
+use crate::dir::Dir;
 
 /// The largest file that is read and written, in bytes. The largest that is of use holds the
 /// configurations of one attachment.
@@ -25,9 +26,15 @@ const PROBE: [u8; 4096] = [0; 4096];
 
 /// Returns the content of a file that podbond or another plugin writes; none where there is nothing.
 /// A symbolic link is not followed. It has no content, nor has a directory, a pipe or a device: like
-/// an empty file, it holds no record.
+/// an empty file, it holds no record. Nor is one followed in the place of the file's directory: that
+/// holds no file.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match read_with(path, OFlags::NONBLOCK | OFlags::NOFOLLOW) {
+    let dir = match Dir::of(path) {
+        Ok(dir) => dir,
+        Err(error) if is_no_directory(&error) => return Ok(None),
+        Err(error) => return Err(Error::file("read", path)(error)),
+    };
+    match read_with(path, &dir.at_name_of(path), OFlags::NONBLOCK | OFlags::NOFOLLOW) {
         Err(Error::NotRegular { .. }) => Ok(Some(Vec::new())),
         read => read,
     }
@@ -36,15 +43,21 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// Returns the content of a file that a person writes, which may be a symbolic link; none where there
 /// is nothing. Anything but a regular file is [`Error::NotRegular`].
 pub fn read_following_links(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    read_with(path, OFlags::NONBLOCK)
+    read_with(path, path, OFlags::NONBLOCK)
 }
 
-fn read_with(path: &Path, flags: OFlags) -> Result<Option<Vec<u8>>, Error> {
+/// Returns whether there is no directory: nothing, or something else.
+fn is_no_directory(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Reads the file at `place`, which errors call `path`.
+fn read_with(path: &Path, place: &Path, flags: OFlags) -> Result<Option<Vec<u8>>, Error> {
     let failed = Error::file("read", path);
     let not_regular = || Error::NotRegular { path: path.to_owned() };
     // Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
     let flags = flags.bits().cast_signed();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(place) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => match Errno::from_io_error(&error) {
@@ -69,36 +82,37 @@ fn read_with(path: &Path, flags: OFlags) -> Result<Option<Vec<u8>>, Error> {
 
 /// Writes a file (mode 0600, as it may hold what a tenant wrote into a configuration) atomically,
 /// and creates its directory (0700) if there is none. Replaces a file or a symbolic link that is
-/// there; fails with `EISDIR` where a directory is.
+/// there; fails with `EISDIR` where a directory is, and with `ENOTDIR` where a symbolic link is in the
+/// place of its directory.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_then(path, bytes, |temporary| temporary.persist(path))
+    write_then(path, bytes, TempPath::persist)
 }
 
 /// The same for a file that must not exist: fails with `EEXIST` where anything is. Of several that
 /// create it at once one succeeds.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_then(path, bytes, |temporary| temporary.persist_noclobber(path))
+    write_then(path, bytes, TempPath::persist_noclobber)
 }
 
 /// Writes a file as [`write()`] does, and syncs it and its directory to the disk: it survives a loss of power.
 pub fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = Error::file("write", path);
-    write_then(path, bytes, |temporary| {
+    write_then(path, bytes, |temporary, place| {
         let synced = File::open(&temporary).and_then(|file| file.sync_all());
         match synced {
-            Ok(()) => temporary.persist(path),
+            Ok(()) => temporary.persist(place),
             Err(error) => Err(PathPersistError { error, path: temporary }),
         }
     })?;
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+    let synced = Dir::of(path).and_then(|dir| File::open(dir.path())?.sync_all());
+    synced.map_err(failed)
 }
 
-/// Writes a temporary file, which `rename` gives its name. It is removed if that fails.
+/// Writes a temporary file, which `rename` gives its place. It is removed if that fails.
 fn write_then(
     path: &Path,
     bytes: &[u8],
-    rename: impl FnOnce(TempPath) -> Result<(), PathPersistError>,
+    rename: impl FnOnce(TempPath, PathBuf) -> Result<(), PathPersistError>,
 ) -> Result<(), Error> {
     if bytes.len() as u64 > MAX_SIZE {
         return Err(Error::TooLarge { path: path.to_owned(), max: MAX_SIZE });
@@ -106,35 +120,40 @@ fn write_then(
     let failed = Error::file("write", path);
     let what = &path.display();
     around(Change { kind: "write", what }, &failed, || {
-        let mut temporary = temporary_file(path)?;
+        let dir = make_dir_of(path)?;
+        let mut temporary = temporary_file(&dir, path)?;
         temporary.as_file_mut().write_all(bytes).map_err(&failed)?;
         let temporary = temporary.into_temp_path();
         around(Change { kind: "rename", what }, &failed, || {
-            rename(temporary).map_err(|PathPersistError { error, .. }| failed(error))
+            rename(temporary, dir.at_name_of(path))
+                .map_err(|PathPersistError { error, .. }| failed(error))
         })
     })
 }
 
-/// Creates a temporary file beside a file, `.NAME.RANDOM.new`, and the directory if there is none.
-fn temporary_file(path: &Path) -> Result<NamedTempFile, Error> {
+/// Opens the directory of a file, which is created if there is none.
+pub(crate) fn make_dir_of(path: &Path) -> Result<Dir, Error> {
     let dir = path.parent().unwrap_or(Path::new("/"));
+    let opened = match Dir::open(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_dir(dir)?;
+            Dir::open(dir)
+        }
+        opened => opened,
+    };
+    opened.map_err(Error::file("use the directory", dir))
+}
+
+/// Creates a temporary file beside a file, `.NAME.RANDOM.new`.
+fn temporary_file(dir: &Dir, path: &Path) -> Result<NamedTempFile, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let mut builder = Builder::new();
     builder.prefix(&prefix).suffix(TEMPORARY);
     // `tempfile_in` gives errors without the kernel's error number.
-    let create = || {
-        builder.make_in(dir, |path| {
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-        })
-    };
-    let created = match create() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_dir(dir)?;
-            create()
-        }
-        created => created,
-    };
+    let created = builder.make_in(dir.path(), |path| {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    });
     created.map_err(Error::file("write", path))
 }
 
@@ -143,15 +162,16 @@ fn temporary_file(path: &Path) -> Result<NamedTempFile, Error> {
 pub fn remove(path: &Path) -> Result<(), Error> {
     let failed = Error::file("remove", path);
     around(Change { kind: "remove", what: &path.display() }, &failed, || {
-        remove_file(path).map_err(&failed)?;
-        let (Some(dir), Some(name)) =
-            (path.parent(), path.file_name().and_then(|name| name.to_str()))
-        else {
-            return Ok(());
+        let dir = match Dir::of(path) {
+            Ok(dir) => dir,
+            Err(error) if is_no_directory(&error) => return Ok(()),
+            Err(error) => return Err(failed(error)),
         };
-        let mut names = list(dir)?;
+        remove_file(&dir.at_name_of(path)).map_err(&failed)?;
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+        let mut names = list_in(&dir).map_err(&failed)?;
         names.retain(|temporary| unfinished_of(temporary) == Some(name));
-        names.iter().try_for_each(|name| remove_file(&dir.join(name))).map_err(&failed)
+        names.iter().try_for_each(|name| remove_file(&dir.at(name))).map_err(&failed)
     })
 }
 
@@ -179,26 +199,26 @@ pub fn unfinished(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(names.filter(|name| is_unfinished(name)).map(|name| dir.join(name)).collect())
 }
 
-/// Returns all names in a directory that are UTF-8, in order; none where there is no directory.
+/// Returns all names in a directory that are UTF-8, in order; none where there is no directory. Something
+/// else in its place, as a symbolic link, holds no file of ours either.
 fn list(dir: &Path) -> Result<Vec<String>, Error> {
-    let failed = Error::file("list", dir);
-    let entries = match fs::read_dir(dir) {
-        // Something else in its place holds no file of ours either.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        entries => entries.map_err(&failed)?,
-    };
+    match Dir::open(dir).and_then(|dir| list_in(&dir)) {
+        Err(error) if is_no_directory(&error) => Ok(Vec::new()),
+        names => names.map_err(Error::file("list", dir)),
+    }
+}
+
+fn list_in(dir: &Dir) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(&failed)?.file_name().into_string());
+    for entry in fs::read_dir(dir.path())? {
+        names.extend(entry?.file_name().into_string());
     }
     names.sort();
     Ok(names)
 }
 
 /// Creates a directory, and those above it, with mode 0700. Succeeds where it exists.
-pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
+fn make_dir(dir: &Path) -> Result<(), Error> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(Error::file("make the directory", dir))
 }
@@ -206,9 +226,9 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), Error> {
 /// Tries whether a file can be written in a directory, which is created if there is none: writes a
 /// temporary one and removes it. Fails where the disk is full or read-only.
 pub fn writable(dir: &Path) -> Result<(), Error> {
-    make_dir(dir)?;
     let path = dir.join("probe");
-    let mut probe = temporary_file(&path)?;
+    let dir = make_dir_of(&path)?;
+    let mut probe = temporary_file(&dir, &path)?;
     probe.as_file_mut().write_all(&PROBE).map_err(Error::file("write", &path))
 }
 
@@ -232,6 +252,15 @@ mod tests {
     use rustix::fs::{CWD, mkfifoat};
 
     use super::*;
+
+    /// A temporary file for a file.
+    fn temporary(path: &Path) -> NamedTempFile {
+        let file = temporary_file(&make_dir_of(path).unwrap(), path).unwrap();
+        // Its directory is closed here: by its name it can be removed.
+        let name = path.with_file_name(file.path().file_name().unwrap());
+        let (file, _) = file.keep().unwrap();
+        NamedTempFile::from_parts(file, TempPath::try_from_path(name).unwrap())
+    }
 
     /// The names in a directory, temporary files too.
     fn listed(dir: &Path) -> Vec<String> {
@@ -286,7 +315,10 @@ mod tests {
     fn temporary_file_is_not_listed_and_removed_with_its_file() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("b"), dir.path().join("b.c"));
-        let kept = [&path, &other].map(|path| temporary_file(path).unwrap().keep().unwrap().1);
+        let kept = [&path, &other].map(|path| {
+            let temporary = temporary(path).keep().unwrap().1;
+            dir.path().join(temporary.file_name().unwrap())
+        });
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(names(dir.path()).unwrap(), Vec::<String>::new());
         assert_eq!(unfinished(dir.path()).unwrap().len(), 2);
@@ -298,7 +330,7 @@ mod tests {
     fn temporary_name_tells_its_file() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["10.0.0.9", "c1:net1", ".hidden"] {
-            let temporary = temporary_file(&dir.path().join(name)).unwrap();
+            let temporary = temporary(&dir.path().join(name));
             let temporary = temporary.path().file_name().unwrap().to_str().unwrap();
             assert!(is_unfinished(temporary));
             assert_eq!(unfinished_of(temporary), Some(name));
@@ -312,8 +344,54 @@ mod tests {
     fn two_writers_do_not_share_a_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b");
-        let (one, two) = (temporary_file(&path).unwrap(), temporary_file(&path).unwrap());
-        assert_ne!(one.path(), two.path());
+        let (one, two) = (temporary(&path), temporary(&path));
+        assert_ne!(one.path().file_name(), two.path().file_name());
+    }
+
+    #[test]
+    fn of_two_writers_at_once_one_wins_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        let texts: Vec<Vec<u8>> = (b'a'..=b'h').map(|byte| vec![byte; 20_000]).collect();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                let path = &path;
+                scope.spawn(move || (0..20).for_each(|_| write(path, text).unwrap()));
+            }
+        });
+        assert!(texts.contains(&read(&path).unwrap().unwrap()));
+        assert_eq!(listed(&dir.path().join("a")), ["b"]);
+    }
+
+    /// Promise: no-link-followed
+    #[test]
+    fn link_in_place_of_the_directory_is_not_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let (other, link) = (temp.path().join("other"), temp.path().join("link"));
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("b"), "precious").unwrap();
+        for target in [other.as_path(), Path::new("dangling")] {
+            let _ = fs::remove_file(&link);
+            symlink(target, &link).unwrap();
+            let path = link.join("b");
+            assert_eq!(read(&path).unwrap(), None);
+            assert_eq!(listed(&link), [""; 0]);
+            remove(&path).unwrap();
+            for error in [
+                write(&path, b"one").unwrap_err(),
+                write_synced(&path, b"one").unwrap_err(),
+                create(&link.join("c"), b"one").unwrap_err(),
+                writable(&link).unwrap_err(),
+                crate::Lock::take(&path, std::time::Duration::ZERO).unwrap_err(),
+            ] {
+                let error = error.to_string();
+                assert!(error.contains(&format!("{}: ", link.display())), "{error}");
+                assert!(error.ends_with("podbond's files follow no symbolic link"), "{error}");
+            }
+        }
+        assert_eq!(listed(&other), ["b"]);
+        assert_eq!(fs::read(other.join("b")).unwrap(), b"precious");
+        assert!(!temp.path().join("dangling").exists());
     }
 
     #[test]

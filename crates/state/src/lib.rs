@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod age;
+mod dir;
 mod error;
 mod file;
 mod lock;

@@ -8,10 +8,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fstat, major, minor};
+use rustix::io::Errno;
 
 use crate::Error;
+use crate::dir::Dir;
 use crate::error::LockHolder;
-use crate::file::make_dir;
+use crate::file::make_dir_of;
 
 /// How long to wait before a lock is tried again: at first, and at most. Each wait is twice the last.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
@@ -64,7 +66,7 @@ impl Drop for Lock {
             && is_linked(&self.file)
         {
             // One that stays does no harm.
-            let _ = fs::remove_file(path);
+            let _ = Dir::of(path).and_then(|dir| fs::remove_file(dir.at_name_of(path)));
         }
     }
 }
@@ -94,15 +96,15 @@ fn lock(path: &Path, timeout: Duration, deadline: Instant) -> Result<File, Error
 
 fn open(path: &Path) -> Result<File, Error> {
     let failed = Error::file("lock", path);
-    match create(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_dir(path.parent().unwrap_or(Path::new("/")))?;
-            create(path).map_err(failed)
-        }
-        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
-            open_existing(path).map_err(failed)
-        }
-        file => file.map_err(failed),
+    match make_dir_of(path) {
+        Ok(dir) => match create(&dir.at_name_of(path)) {
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+                open_existing(path).map_err(failed)
+            }
+            file => file.map_err(failed),
+        },
+        Err(error) if error.errno() == Some(Errno::ROFS) => open_existing(path).map_err(failed),
+        Err(error) => Err(error),
     }
 }
 
@@ -117,7 +119,10 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Opens a file, or the nearest directory above it that exists.
 fn open_existing(path: &Path) -> io::Result<File> {
-    match (File::open(path), path.parent()) {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    match (options.open(path), path.parent()) {
         (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => open_existing(parent),
         (file, _) => file,
     }
@@ -154,8 +159,6 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
-
-    use rustix::io::Errno;
 
     use super::*;
 
