@@ -100,7 +100,6 @@ impl Sandbox {
             nad: attachment.nad.clone(),
             default_network: Some(attachment.place == Place::Default),
             meta_network: self.meta_network.clone(),
-            gc: attachment.gc,
             resource: match &attachment.device {
                 DeviceRequest::OneOf(resource) => Some(resource.clone()),
                 DeviceRequest::None | DeviceRequest::This(_) => None,

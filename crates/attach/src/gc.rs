@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use podbond_cni::{Attachment, ContainerId, Failure, NetConf, NodeRequest, Version, set_field};
 use podbond_kernel::NetnsState;
-use podbond_record::{GcCalls, Record, State, Unreadable};
+use podbond_record::{Record, State, Unreadable};
 use serde_json::{Value, json};
 
 use crate::attacher::Attacher;
-use crate::chain::Chain;
+use crate::chain::{Chain, GcCalls};
 
 /// The key of the valid attachments in a GC's configuration.
 const VALID: &str = "cni.dev/valid-attachments";
@@ -27,7 +27,7 @@ struct Network {
 impl Attacher<'_> {
     /// GC of the meta-plugin: deletes the attachments of the pods that its network no longer has, and those
     /// whose namespace is gone, then passes GC on to the plugins of `chain`, the networks of its
-    /// configuration, and of those that its records name. Goes on past errors, which it returns.
+    /// configuration. Goes on past errors, which it returns.
     ///
     /// "Plugins MUST, additionally, forward any GC calls to delegated plugins they are configured to use"
     /// (section "GC"). The list of the request has one attachment of each pod, that of the first network: of
@@ -122,8 +122,10 @@ impl<'r> Runtime<'r> {
     }
 }
 
-/// Returns the networks of the configuration, then those of the runtime's that records alone name. Networks of
-/// one name are one: to their plugins, too.
+/// Returns the networks of the configuration. Networks of one name are one: to their plugins, too.
+///
+/// Of networks that records alone name nothing is passed on: what is recorded of them is deleted by its record,
+/// and a NAD may be named like a network of others, whose leases would go.
 fn networks(
     runtime: &Runtime<'_>,
     chain: &Chain,
@@ -144,14 +146,6 @@ fn networks(
                 container_id: (*container_id).clone(),
                 ifname: ifname.clone(),
             }));
-        }
-    }
-    let configured: BTreeSet<&str> = networks.keys().copied().collect();
-    for record in records.iter().filter(|record| runtime.has_made(record)) {
-        let Some(chain) = &record.chain else { continue };
-        if !configured.contains(record.network.as_str()) && chain.gc == GcCalls::Allowed {
-            let network = networks.entry(&record.network).or_default();
-            network.add_plugins(chain.configs.clone());
         }
     }
     for record in records.iter().filter(|record| runtime.is_valid(record)) {

@@ -23,6 +23,6 @@ mod vf_locks;
 pub use add::Begun;
 pub use error::Error;
 pub use holder::Holder;
-pub use record::{Add, ChainPart, GcCalls, LinkPart, Record, State};
+pub use record::{Add, ChainPart, LinkPart, Record, State};
 pub use records::{Records, Stored, Unreadable, if_possible};
 pub use vf_locks::VfLocks;

@@ -125,9 +125,6 @@ pub struct ChainPart {
     /// The network of the meta-plugin that a runtime called; none where `podbond apply` made the attachment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta_network: Option<String>,
-    /// Whether GC is to be called for the network: its configuration has no `disableGC`.
-    #[serde(default, skip_serializing_if = "GcCalls::are_allowed")]
-    pub gc: GcCalls,
     /// The resource from which the device was taken, if from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceName>,
@@ -149,24 +146,6 @@ pub struct ChainPart {
     /// The result of the last plugin, once all have succeeded.
     #[serde(default, with = "crate::result", skip_serializing_if = "Option::is_none")]
     pub result: Option<CniResult>,
-}
-
-/// Whether GC is to be called for a network (`disableGC` of its list, CNI 1.1.0).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GcCalls {
-    /// It is.
-    #[default]
-    Allowed,
-    /// "If `disableGC` is true, runtimes must not call GC for this network configuration list."
-    Disabled,
-}
-
-impl GcCalls {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-    fn are_allowed(&self) -> bool {
-        *self == Self::Allowed
-    }
 }
 
 impl ChainPart {

@@ -4,9 +4,8 @@
 use podbond_api::{ObjectKey, ResourceName};
 use podbond_cni::{Args, NetConf};
 use podbond_names::{LinkName, PciAddress};
-use podbond_record::GcCalls;
 
-use super::nad::set_device;
+use super::nad::{GcCalls, set_device};
 use crate::error::Error;
 use crate::passed_over::PassedOver;
 use crate::selections::DefaultRoute;

@@ -14,7 +14,7 @@ pub use attachment::{Attachment, Chain, DeviceRequest, Place};
 pub use default_network::{DefaultNetwork, default_network};
 #[cfg(feature = "fuzzing")]
 pub(crate) use nad::Network;
-pub(crate) use nad::set_runtime_config;
+pub(crate) use nad::{GcCalls, set_runtime_config};
 pub use on_disk::configuration_on_disk;
 pub use undeclared::Undeclared;
 

@@ -3,12 +3,20 @@
 
 use podbond_cni::{NetConf, Version, field, set_field};
 use podbond_names::PciAddress;
-use podbond_record::GcCalls;
 use serde_json::{Map, Value, json};
 
 use crate::error::ConfigError;
 use crate::passed_over::PassedOver;
 use crate::selections::Selection;
+
+/// Whether GC is to be called for a network (`disableGC` of its list, CNI 1.1.0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GcCalls {
+    /// It is.
+    Allowed,
+    /// "If `disableGC` is true, runtimes must not call GC for this network configuration list."
+    Disabled,
+}
 
 /// A network as its configuration text describes it: a plugin, or several that are called in order.
 #[derive(Debug, Clone, PartialEq)]

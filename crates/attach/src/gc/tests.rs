@@ -74,7 +74,7 @@ fn pods_that_the_runtime_does_not_know_are_valid() {
 
 /// Promise: gc-forwarded
 #[test]
-fn pod_that_the_runtime_has_given_up_is_deleted_and_its_networks_asked() {
+fn pod_that_the_runtime_has_given_up_is_deleted() {
     let node = Node::new();
     let [kept, gone] = ["kept", "gone"].map(|id| of_runtime(&node, id));
     // Of a configuration that had more networks.
@@ -87,7 +87,8 @@ fn pod_that_the_runtime_has_given_up_is_deleted_and_its_networks_asked() {
     node.script.take();
     let now = json!([{"name": "a", "type": "one", "cniVersion": "1.1.0"}]);
     assert_eq!(gc(&node, &now, &["kept"]), [""; 0]);
-    let calls = ["DEL net1 two", "DEL eth0 one", "GC a one kept/eth0", "GC x two kept/net1"];
+    // Not GC of x: only leases that are recorded are known to be of it.
+    let calls = ["DEL net1 two", "DEL eth0 one", "GC a one kept/eth0"];
     assert_eq!(node.script.take(), calls);
     assert!(node.records().iter().all(|record| record.container_id == kept.container_id));
 }

@@ -6,7 +6,7 @@ use podbond_kernel::{NetnsIdentity, Step, VfSettings};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Begun, ChainPart, GcCalls, Holder, LinkPart};
+use crate::{Begun, ChainPart, Holder, LinkPart};
 
 /// Records as version 1 writes them: every later version reads them.
 const VERSION_1: [(&str, &str); 4] = [
@@ -64,7 +64,6 @@ fn chain() -> ChainPart {
         nad: None,
         default_network: None,
         meta_network: None,
-        gc: GcCalls::Allowed,
         resource: None,
         device: None,
         device_info: None,
