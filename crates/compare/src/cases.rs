@@ -38,19 +38,30 @@ pub(crate) fn all() -> Result<Vec<Case>, Error> {
 /// Parses the table; the error is the line that says nothing.
 fn parse(table: &'static str) -> Result<Vec<Case>, &'static str> {
     let (mut cases, mut texts, mut plugin) = (Vec::new(), Texts::new(), "");
+    let mut known = Vec::new();
     for line in table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             plugin = section;
+            known.clear();
+        } else if let Some(row) = line.strip_prefix("known ") {
+            known.push(row_and_start(row));
         } else if let Some((name, text)) = line.split_once(" = ")
             && !name.contains(|c: char| c.is_lowercase() || c == '|')
         {
             texts.push((format!("${name}"), expand(text, &texts)));
             texts.sort_by_key(|(name, _)| Reverse(name.len()));
         } else {
-            cases.push(Case::parse(plugin, line, &texts).ok_or(line)?);
+            let mut case = Case::parse(plugin, line, &texts).ok_or(line)?;
+            case.known.extend(&known);
+            cases.push(case);
         }
     }
     Ok(cases)
+}
+
+/// Returns a row of docs/migration.md, and how the facts begin that it is about.
+fn row_and_start(known: &'static str) -> (&'static str, &'static str) {
+    known.split_once(' ').unwrap_or((known, ""))
 }
 
 fn expand(text: &str, texts: &Texts) -> String {
@@ -77,9 +88,7 @@ impl Case {
                 ("run", commands) => case.before = expand(commands, texts),
                 ("args", args) => case.args = format!(";{args}"),
                 ("containers", names) => case.containers = names.split_whitespace().collect(),
-                ("known", known) => {
-                    case.known.push(known.split_once(' ').unwrap_or((known, "")));
-                }
+                ("known", known) => case.known.push(row_and_start(known)),
                 _ => return None,
             }
         }
@@ -174,6 +183,13 @@ mod tests {
         for bad in ["[bond]\na", "[bond]\na | | walk home", "[bond]\na | | run"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn row_of_a_plugin_is_of_each_case_below_it() {
+        let cases = parse("[bond]\nknown dns result dns\na |\nb |\n[sriov]\nc |").unwrap();
+        let rows: Vec<_> = cases.iter().map(|case| case.row("result dns")).collect();
+        assert_eq!(rows, [Some("dns"), Some("dns"), None]);
     }
 
     #[test]
