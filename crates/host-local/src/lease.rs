@@ -2,16 +2,15 @@
 //! address, the address given last of each range set, and a lock.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, DirEntry, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry};
 use std::io::{self, ErrorKind, Read};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, Failure};
-use podbond_state::{Lock, create, remove, unfinished_of, write};
-use rustix::fs::OFlags;
+use podbond_state::{Access, Lock, create, open_regular, remove, unfinished_of, write};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -63,11 +62,15 @@ pub(crate) struct LeaseDir {
 impl LeaseDir {
     /// Locks the directory, which is created if need be.
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        if !path.is_dir() {
-            let created = DirBuilder::new().recursive(true).mode(0o755).create(path);
-            created.map_err(Error::io("make the directory", path))?;
+        if path.is_dir() {
+            return Self::lock(path, LOCK_TIMEOUT);
         }
-        Self::lock(path, LOCK_TIMEOUT)
+        let created = DirBuilder::new().recursive(true).mode(0o755).create(path);
+        created.map_err(Error::io("make the directory", path))?;
+        Self::lock(path, LOCK_TIMEOUT).inspect_err(|_| {
+            // A filesystem of the kernel may make a directory and no file. One that is not empty stays.
+            let _ = fs::remove_dir(path);
+        })
     }
 
     /// Locks the directory; none if it does not exist. Something else in its place, as a symbolic link,
@@ -216,30 +219,20 @@ fn read_lease(path: PathBuf, address: IpAddr) -> Result<Option<Lease>, Error> {
 }
 
 /// Returns the content of a file and when it was last written; none where there is no file, or
-/// something else in its place. A link is not followed and a pipe not waited for: the directory may
-/// be one to which others have access.
+/// something else in its place, which is not even opened: the directory may be one to which others have
+/// access.
 fn read(path: &Path) -> io::Result<Option<(String, SystemTime)>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut open = OpenOptions::new();
-    let mut file = match open.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
-        Ok(file) => file,
-        Err(error) => {
-            return match Errno::from_io_error(&error) {
-                // Nothing, a link, a socket.
-                Some(Errno::NOENT | Errno::LOOP | Errno::NXIO) => Ok(None),
-                _ => Err(error),
-            };
-        }
+    let mut file = match open_regular(path, Access::Read) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
     // A file that is no longer than this is read at once.
     let mut content = [0; MAX_LEASE];
     let length = file.read(&mut content)?;
     let content = String::from_utf8_lossy(&content[..length]).into_owned();
-    Ok(Some((content, metadata.modified()?)))
+    Ok(Some((content, file.metadata()?.modified()?)))
 }
 
 /// Fails where something other than a file has a file's place: `dataDir` may be a directory of

@@ -10,13 +10,19 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+/// Where the kernel shows what this process has open.
+const OPEN: &str = "/proc/self/fd";
+
 /// A directory.
 pub(crate) struct Dir(File);
 
 impl Dir {
-    /// Opens a directory. Fails with `ENOTDIR` for a symbolic link, too.
+    /// Opens a directory. Fails with `ENOTDIR` for a symbolic link, too, but for those of `/proc/self/fd`:
+    /// the caller holds that directory open, and nobody can put another one in its place.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH;
+        let is_open = path.parent() == Some(Path::new(OPEN));
+        let follow = if is_open { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::DIRECTORY | OFlags::PATH | follow;
         let mut options = OpenOptions::new();
         // A trailing slash would follow a link.
         let path: PathBuf = path.components().collect();
@@ -30,7 +36,7 @@ impl Dir {
 
     /// Returns a path that leads to this directory, as long as it is open.
     pub(crate) fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+        Path::new(OPEN).join(self.0.as_raw_fd().to_string())
     }
 
     /// Returns a path that leads to a file of this directory, as long as it is open.
@@ -59,9 +65,10 @@ mod tests {
         let path = temp.path().join("d");
         fs::create_dir(&path).unwrap();
         let dir = Dir::of(&path.join("file")).unwrap();
+        let again = Dir::of(&dir.at("file")).unwrap();
         fs::rename(&path, temp.path().join("moved")).unwrap();
         symlink("/proc", &path).unwrap();
-        fs::write(dir.at("file"), "x").unwrap();
+        fs::write(again.at("file"), "x").unwrap();
         assert_eq!(fs::read(temp.path().join("moved/file")).unwrap(), b"x");
         for path in [&path, &path.join("")] {
             let error = Dir::open(path).map(drop).unwrap_err();

@@ -13,6 +13,7 @@ mod dir;
 mod error;
 mod file;
 mod lock;
+mod regular;
 pub mod settings;
 
 /// The directory of what outlives a restart of the node, each crate in a directory of its own.
@@ -25,3 +26,4 @@ pub use file::{
     writable, write, write_synced,
 };
 pub use lock::Lock;
+pub use regular::{Access, open_regular};

@@ -1,22 +1,25 @@
 //! Advisory file locks (flock(2)) with a timeout, whose error names the process that holds the lock.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{OFlags, fstat, major, minor};
+use rustix::fs::{fstat, major, minor};
 use rustix::io::Errno;
 
 use crate::Error;
 use crate::dir::Dir;
 use crate::error::LockHolder;
 use crate::file::make_dir_of;
+use crate::regular::{Access, open_or_create, open_regular};
 
 /// How long to wait before a lock is tried again: at first, and at most. Each wait is twice the last.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
+
+/// The mode of a lock's file.
+const MODE: u32 = 0o600;
 
 /// A lock that is held. Dropping it releases the lock, and so does the kernel when the process ends,
 /// however it ends.
@@ -94,38 +97,35 @@ fn lock(path: &Path, timeout: Duration, deadline: Instant) -> Result<File, Error
     }
 }
 
+/// Opens the file of a lock, which is created if there is none. A link, a pipe or a device in its place
+/// is an error, and is not opened.
 fn open(path: &Path) -> Result<File, Error> {
-    let failed = Error::file("lock", path);
-    match make_dir_of(path) {
-        Ok(dir) => match create(&dir.at_name_of(path)) {
-            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
-                open_existing(path).map_err(failed)
-            }
-            file => file.map_err(failed),
+    let opened = match make_dir_of(path) {
+        Ok(dir) => match open_or_create(&dir.at_name_of(path), MODE) {
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => open_existing(path),
+            opened => opened,
         },
-        Err(error) if error.errno() == Some(Errno::ROFS) => open_existing(path).map_err(failed),
-        Err(error) => Err(error),
-    }
+        Err(error) if error.errno() == Some(Errno::ROFS) => open_existing(path),
+        Err(error) => return Err(error),
+    };
+    let opened = opened.map_err(Error::file("lock", path))?;
+    opened.ok_or_else(|| Error::NotRegular { path: path.to_owned() })
 }
 
-/// Opens a file, which is created if there is none. Neither follows a symbolic link nor waits for
-/// the reader of a pipe.
-fn create(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600).custom_flags(flags.bits().cast_signed());
-    options.open(path)
-}
-
-/// Opens a file, or the nearest directory above it that exists.
-fn open_existing(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
-    match (options.open(path), path.parent()) {
-        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => open_existing(parent),
-        (file, _) => file,
+/// Opens a file, or the nearest directory above it that exists. None where something else than a regular
+/// file is.
+fn open_existing(path: &Path) -> io::Result<Option<File>> {
+    match open_regular(path, Access::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => return opened,
     }
+    for dir in path.ancestors().skip(1) {
+        match Dir::open(dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return File::open(opened?.path()).map(Some),
+        }
+    }
+    Err(ErrorKind::NotFound.into())
 }
 
 /// Returns the process that holds the lock on a file, as `/proc/locks` shows it: by device and inode.
@@ -222,21 +222,22 @@ mod tests {
     fn directory_link_and_pipe_are_not_locked() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("lock"), dir.path().join("other"));
-        let refused = || Lock::take(&path, SHORT).unwrap_err().errno();
+        let refused = || Lock::take(&path, SHORT).unwrap_err();
+        let not_regular = Error::NotRegular { path: path.clone() };
         fs::create_dir(&path).unwrap();
-        assert_eq!(refused(), Some(Errno::ISDIR));
+        assert_eq!(refused(), not_regular);
         fs::remove_dir(&path).unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
-        assert_eq!((refused(), other.exists()), (Some(Errno::LOOP), false));
+        assert_eq!((refused(), other.exists()), (not_regular.clone(), false));
         fs::remove_file(&path).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
-        assert_eq!(refused(), Some(Errno::NXIO));
+        assert_eq!(refused(), not_regular);
     }
 
     #[test]
     fn nearest_directory_is_opened_where_no_file_can_be_created() {
         let dir = tempfile::tempdir().unwrap();
-        let opened = open_existing(&dir.path().join("a/b/lock")).unwrap();
+        let opened = open_existing(&dir.path().join("a/b/lock")).unwrap().unwrap();
         let inode = |metadata: io::Result<fs::Metadata>| metadata.unwrap().ino();
         assert_eq!(inode(opened.metadata()), inode(fs::metadata(dir.path())));
     }
