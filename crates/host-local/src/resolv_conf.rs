@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use podbond_cni::Dns;
@@ -18,10 +19,21 @@ pub(crate) fn read(path: &Path) -> Result<Dns, Error> {
     // This opens nothing, and what it is stays so until it is read: another may have the directory.
     let here = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let here = File::from(here.map_err(|errno| failed(errno.into()))?);
-    if !here.metadata().map_err(&failed)?.is_file() {
+    let metadata = here.metadata().map_err(&failed)?;
+    if !metadata.is_file() {
         return Err(failed(io::Error::new(ErrorKind::InvalidInput, "it is no regular file")));
     }
-    let opened = File::open(format!("/proc/self/fd/{}", here.as_raw_fd()));
+    // A file that the kernel makes up as it is read has no size. To read one may wait for ever, or take what
+    // another would read, as with /proc/kmsg.
+    if metadata.len() == 0 {
+        return Ok(Dns::default());
+    }
+    // Another process may have a lease on the file (`F_SETLEASE`), which open(2) would wait for.
+    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = File::options()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(format!("/proc/self/fd/{}", here.as_raw_fd()));
     let mut text = Vec::new();
     let read = opened.and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut text));
     read.map_err(&failed)?;
@@ -74,6 +86,16 @@ mod tests {
             assert!(message.contains(problem), "{message}");
         }
         assert!(read(&dir.path().join("none")).is_err());
+    }
+
+    /// Promise: no-link-followed
+    #[test]
+    fn file_without_size_is_not_opened() {
+        let opened = |path: &str| read(Path::new(path)).unwrap();
+        // To read this one takes what the kernel has logged, and waits where there is nothing.
+        assert_eq!(opened("/proc/kmsg"), Dns::default());
+        // As root or not: who may not read a file cannot open it.
+        assert_eq!(opened("/proc/self/status"), Dns::default());
     }
 
     #[test]
