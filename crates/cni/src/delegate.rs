@@ -21,6 +21,11 @@ use crate::{
     CniResult, Code, Command, Failure, Journal, NetConf, NodeRequest, Operation, Request, Subject,
 };
 
+/// The names of meta-plugins, which attach the pod's networks themselves: our own is called by all of them.
+/// No network and no IPAM plugin may be one: its DEL would delete the attachment that calls it, which would
+/// call its DEL again, one process more each time.
+pub const META_PLUGINS: [&str; 3] = ["podbond", "multus", "multus-shim"];
+
 /// What to do with the name of one of our own plugins that is not in a directory of `CNI_PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
@@ -138,8 +143,11 @@ impl<'p> Delegates<'p> {
         })
     }
 
-    /// DEL by the plugin that `request.config.plugin` names.
+    /// DEL by the plugin that `request.config.plugin` names; success for a meta-plugin, whose ADD was refused.
     pub fn del(&self, request: &Request) -> Result<(), Failure> {
+        if is_meta_plugin(&request.config.plugin) {
+            return Ok(());
+        }
         self.call(&Call::Del(Cow::Borrowed(request)))
     }
 
@@ -239,6 +247,13 @@ impl<'p> Delegates<'p> {
             let msg = format!("plugin name {plugin:?} is no file name");
             return Err(Failure::new(Code::INVALID_CONFIG, msg));
         }
+        if is_meta_plugin(plugin) {
+            let msg = format!(
+                "plugin {plugin:?} attaches the networks of a pod, and is no network's plugin itself: name \
+                 the plugin of the network, like \"bond\", or an IPAM plugin, like \"host-local\""
+            );
+            return Err(Failure::new(Code::INVALID_CONFIG, msg));
+        }
         let file = path.iter().map(|dir| dir.join(plugin)).find(|file| file.is_file());
         match (file, self.builtin(plugin)) {
             (Some(file), Some(builtin)) if is_own_executable(&file) => Ok(Callee::Builtin(builtin)),
@@ -261,6 +276,10 @@ impl Callee<'_> {
         let (config, _) = call.config_and_path();
         call.subject(&config.plugin, program)
     }
+}
+
+fn is_meta_plugin(plugin: &str) -> bool {
+    META_PLUGINS.contains(&plugin)
 }
 
 fn not_installed(plugin: &str, path: &[PathBuf]) -> Failure {

@@ -26,7 +26,7 @@ mod shown;
 mod version;
 
 pub use config::{NetConf, RuntimeConfig};
-pub use delegate::{Delegates, FailedAdd, Lookup, Plugin};
+pub use delegate::{Delegates, FailedAdd, Lookup, META_PLUGINS, Plugin};
 pub use error::{Code, Failure};
 pub use go_json::{field, is_key, set_field};
 pub use journal::{Journal, Operation, Subject};

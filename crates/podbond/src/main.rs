@@ -21,7 +21,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use podbond_cni::{Delegates, Lookup, serve};
+use podbond_cni::{Delegates, Lookup, META_PLUGINS, serve};
 use podbond_log::{Caller, Log};
 
 use crate::plugins::Plugins;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let of_runtime = Delegates::new(&table, Lookup::PathOnly).with_journal(&RUNTIMES);
     match table.iter().find(|plugin| plugin.name() == name) {
         Some(plugin) => serve(*plugin, &of_runtime),
-        None if meta::NAMES.contains(&name) && std::env::var_os("CNI_COMMAND").is_some() => {
+        None if META_PLUGINS.contains(&name) && std::env::var_os("CNI_COMMAND").is_some() => {
             serve(&meta::Meta::default(), &of_runtime)
         }
         None => cli::run(&Delegates::new(&table, Lookup::PathThenBuiltin).with_journal(&PERSONS)),

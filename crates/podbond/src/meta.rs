@@ -13,9 +13,6 @@ use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
 use serde_json::Value;
 
-/// The names by which a runtime may call it.
-pub(crate) const NAMES: [&str; 3] = ["podbond", "multus", "multus-shim"];
-
 /// The meta-plugin.
 #[derive(Debug, Default)]
 pub(crate) struct Meta {

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use podbond_cni::NetConf;
+use podbond_cni::{META_PLUGINS, NetConf};
 
 use super::nad::Network;
 use crate::error::Error;
-
-/// Plugins that attach the pod's networks themselves. To call one for eth0 would attach them twice.
-pub(super) const META_PLUGINS: [&str; 3] = ["multus", "multus-shim", "podbond"];
 
 /// The node's default network: what gives every pod its eth0.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use podbond_api::ObjectName;
-use podbond_cni::field;
+use podbond_cni::{META_PLUGINS, field};
 use serde_json::{Map, Value};
 
-use super::default_network::{META_PLUGINS, is_configuration};
+use super::default_network::is_configuration;
 use crate::error::Error;
 
 /// Returns the text of the configuration of this name in a directory (`/etc/cni/net.d`): of a list first,

@@ -308,3 +308,24 @@ fn ipam_del_succeeds_when_the_plugin_names_itself() {
     assert!(delegates.ipam_add(&request).unwrap_err().cause.msg.contains("the plugin itself"));
     assert_eq!(delegates.ipam_del(&request), Ok(()));
 }
+
+/// Promise: no-meta-plugin-below
+#[test]
+fn meta_plugin_is_called_by_nobody() {
+    for meta in META_PLUGINS {
+        let dir = directory(meta, r#"touch "${0%/*}/called""#);
+        let request = request(meta, &[dir.path()]);
+        let failure = add(&request).unwrap_err();
+        assert_eq!(failure.code, Code::INVALID_CONFIG);
+        assert!(failure.msg.contains("is no network's plugin itself"), "{failure}");
+        assert!(delegates().check_installed(&request.config, &request.path).is_err());
+        assert!(delegates().check(&request).is_err());
+        assert_eq!(delegates().del(&request), Ok(()));
+
+        let mut below = request.clone();
+        (below.config.plugin, below.config.ipam) = ("bond".to_owned(), Some(meta.to_owned()));
+        assert_eq!(delegates().ipam_add(&below).unwrap_err().failed_del, None);
+        assert_eq!(delegates().ipam_del(&below), Ok(()));
+        assert!(!dir.path().join("called").exists());
+    }
+}
