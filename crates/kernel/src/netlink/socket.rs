@@ -25,6 +25,7 @@ const DUMP_ATTEMPTS: usize = 8;
 const U64_BYTES: u32 = u64::BITS / u8::BITS;
 
 /// Flags of recv(2).
+const MSG_PEEK: i32 = 0x02;
 const MSG_TRUNC: i32 = 0x20;
 
 /// `errno.h`
@@ -138,8 +139,10 @@ impl Socket {
         let acknowledged = flags & NLM_F_ACK != 0;
         let mut exchange =
             Exchange { action, request: &request, sequence, acknowledged, interrupted: false };
+        let is_dump = flags & NLM_F_DUMP == NLM_F_DUMP;
         loop {
-            self.receive()
+            if is_dump { self.make_room() } else { Ok(()) }
+                .and_then(|()| self.receive())
                 .map_err(|source| Error::Socket { action: "receive from the kernel", source })?;
             if let Some(end) = exchange.read(&self.buffer, each)? {
                 return Ok(end);
@@ -151,6 +154,19 @@ impl Socket {
     pub(crate) fn expect(&mut self, bytes: usize) {
         self.buffer.clear();
         self.buffer.reserve(bytes);
+    }
+
+    /// Makes room for the next datagram, however large it is. A part of a dump must not be lost: the kernel
+    /// refuses another dump (`EBUSY`) while one is not read to its end. A pod may give a link 64 KiB of
+    /// altnames.
+    fn make_room(&mut self) -> io::Result<()> {
+        self.buffer.clear();
+        let room = self.buffer.capacity();
+        let size = retry_interrupted(|| self.inner.recv(&mut self.buffer, MSG_PEEK | MSG_TRUNC))?;
+        if size > room {
+            self.expect(size);
+        }
+        Ok(())
     }
 
     /// Reads one datagram into the buffer. One that is too large for it is lost, and there is room
