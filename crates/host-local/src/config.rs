@@ -13,6 +13,13 @@ use crate::range::{Problem, Range, RangeSet, RawRange};
 /// Where the reference plugin keeps its files when `dataDir` is not given.
 pub(crate) const DATA_DIR: &str = "/var/lib/cni/networks";
 
+/// The most range sets that a configuration may have: an attachment gets an address of each, and writes a file
+/// for it while it holds the lock of the network, for which others wait.
+const MAX_SETS: usize = 64;
+
+/// The most ranges in all sets: each is compared with every other one.
+const MAX_RANGES: usize = 4096;
+
 /// The configuration of an ADD, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
@@ -75,6 +82,14 @@ impl Config {
         }
         raw_sets.extend(self::raw_sets("ipam.ranges", ranges));
 
+        let ranges: usize = raw_sets.iter().map(|set| set.ranges.len()).sum();
+        for (count, max, what) in
+            [(raw_sets.len(), MAX_SETS, "range sets"), (ranges, MAX_RANGES, "ranges")]
+        {
+            if count > max {
+                return Err(Error::TooMany { network: config.name.clone(), count, max, what });
+            }
+        }
         let mut sets: Vec<RangeSet> = Vec::new();
         for raw in raw_sets {
             let set = range_set(raw, &sets).map_err(|(field, problem)| Error::Field {
@@ -255,6 +270,29 @@ mod tests {
         };
         assert!(parse(&both).is_ok());
         assert!(matches!(parse(&four), Err(Error::OnePerFamily { .. })));
+    }
+
+    /// Promise: input-limits
+    #[test]
+    fn number_of_ranges_is_limited() {
+        let subnets = |count: usize| -> Vec<Value> {
+            let subnet =
+                |n: usize| format!("10.{}.{}.{}/30", n >> 14, (n >> 6) & 255, (n & 63) * 4);
+            (0..count).map(|n| json!({"subnet": subnet(n)})).collect()
+        };
+        let sets =
+            |count| json!({"ranges": subnets(count).into_iter().map(|s| [s]).collect::<Vec<_>>()});
+        assert_eq!(parse(&sets(64)).unwrap().sets.len(), 64);
+        let message = parse(&sets(65)).unwrap_err();
+        assert_eq!(
+            message,
+            "network \"bond-net1\": ipam has 65 range sets: at most 64 are possible"
+        );
+        let message = parse(&json!({"ranges": [subnets(4097)]})).unwrap_err();
+        assert_eq!(
+            message,
+            "network \"bond-net1\": ipam has 4097 ranges: at most 4096 are possible"
+        );
     }
 
     #[test]

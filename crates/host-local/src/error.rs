@@ -23,6 +23,8 @@ pub(crate) enum Error {
          are more range sets: use 0.3.0 or newer"
     )]
     OnePerFamily { network: String, version: Version },
+    #[error("network {network:?}: ipam has {count} {what}: at most {max} are possible")]
+    TooMany { network: String, count: usize, max: usize, what: &'static str },
     #[error(
         "network {network:?}: no address is left in {field}, {ranges} ({held} leases): delete pods \
          that use the network, or widen the range; who holds an address is in the file named after \
@@ -106,6 +108,7 @@ impl Error {
             Self::Request(failure) => failure.code,
             Self::Field { .. }
             | Self::OnePerFamily { .. }
+            | Self::TooMany { .. }
             | Self::Gateway { .. }
             | Self::NotInRanges { .. } => Code::INVALID_CONFIG,
             Self::Exhausted { .. } => Code::EXHAUSTED,

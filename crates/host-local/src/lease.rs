@@ -5,12 +5,14 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, DirEntry};
 use std::io::{self, ErrorKind, Read};
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use podbond_cni::{Attachment, Failure};
 use podbond_state::{Access, Lock, create, open_regular, remove, unfinished_of, write};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -18,6 +20,9 @@ use crate::holder::{Holder, content};
 
 /// How long a command waits for one process that holds the lock: each holds it for milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The name of the lock's file.
+const LOCK: &str = "lock";
 
 /// The most that is read of a lease file, in bytes: an ID and a name.
 const MAX_LEASE: usize = 4096;
@@ -54,8 +59,15 @@ pub(crate) fn leases_of<'l>(leases: &'l [Lease], attachment: &Attachment) -> Vec
 }
 
 /// The directory of a network's leases, locked for as long as this lives.
+///
+/// It is held open, and its files are found through that: who has the directory above it, as a tenant may
+/// with `dataDir`, can put a link to another network's in its place at any moment.
 pub(crate) struct LeaseDir {
+    /// Its path, for messages.
     path: PathBuf,
+    /// A path to it that stays right as long as it is open.
+    open: PathBuf,
+    _dir: OwnedFd,
     _lock: Lock,
 }
 
@@ -85,8 +97,13 @@ impl LeaseDir {
     }
 
     fn lock(path: &Path, timeout: Duration) -> Result<Self, Error> {
-        let lock = Lock::take(&path.join("lock"), timeout)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(path, flags, Mode::empty());
+        let dir = dir.map_err(|errno| Error::io("open", path)(errno.into()))?;
+        let open = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));
+        let lock = Lock::take(&open.join(LOCK), timeout)
+            .map_err(|error| error.with_path(&path.join(LOCK)))?;
+        Ok(Self { path: path.to_owned(), open, _dir: dir, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -96,19 +113,20 @@ impl LeaseDir {
     /// Returns all leases in the order of their addresses, and why others cannot be read. Removes the
     /// temporary files of killed processes: nobody writes without the lock.
     pub(crate) fn leases(&self) -> (Vec<Lease>, Vec<Error>) {
-        let entries = match entries(&self.path) {
+        let entries = match entries(&self.open) {
             Ok(entries) => entries,
-            Err(error) => return (Vec::new(), vec![error]),
+            Err(error) => return (Vec::new(), vec![self.named(error)]),
         };
         for entry in entries.iter().filter(|entry| is_unfinished_lease(&entry.file_name())) {
             let _ = fs::remove_file(entry.path());
         }
-        read_leases(&entries)
+        let (leases, errors) = read_leases(&entries);
+        (leases, errors.into_iter().map(|error| self.named(error)).collect())
     }
 
     /// Returns the lease of an address; none where no file, or something else, is in its place.
     pub(crate) fn lease(&self, address: IpAddr) -> Result<Option<Lease>, Error> {
-        read_lease(self.file(address), address)
+        read_lease(self.file(address), address).map_err(|error| self.named(error))
     }
 
     /// Returns the first of some addresses that nobody holds. It looks for each address's file, and
@@ -131,7 +149,7 @@ impl LeaseDir {
         match fs::symlink_metadata(&path) {
             Ok(metadata) => Ok(metadata.is_file() && metadata.len() == 0),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(Error::io("look at", path)(error)),
+            Err(error) => Err(self.named(Error::io("look at", path)(error))),
         }
     }
 
@@ -139,27 +157,28 @@ impl LeaseDir {
     /// that was killed between creating and writing a file leaves one, as the reference plugin may.
     pub(crate) fn reserve(&self, address: IpAddr, attachment: &Attachment) -> Result<(), Error> {
         let (path, content) = (self.file(address), content(attachment));
-        match create(&path, content.as_bytes()) {
+        let created = match create(&path, content.as_bytes()) {
             Err(error) if error.errno() == Some(Errno::EXIST) && self.is_free(address)? => {
                 self.release(address)?;
-                Ok(create(&path, content.as_bytes())?)
+                create(&path, content.as_bytes())
             }
-            created => Ok(created?),
-        }
+            created => created,
+        };
+        created.map_err(|error| self.named(error.into()))
     }
 
     /// Removes the lease of an address; success if there is none.
     pub(crate) fn release(&self, address: IpAddr) -> Result<(), Error> {
         let path = self.file(address);
-        refuse_other_than_file(&path)?;
-        Ok(remove(&path)?)
+        let removed = refuse_other_than_file(&path).and_then(|()| Ok(remove(&path)?));
+        removed.map_err(|error| self.named(error))
     }
 
     /// Returns the address that was leased last from the range set of this index; none where that is not
     /// recorded. Fails where it could not be written, as something else is in the file's place.
     pub(crate) fn last_reserved(&self, set: usize) -> Result<Option<IpAddr>, Error> {
         let path = self.last_reserved_file(set);
-        refuse_other_than_file(&path)?;
+        refuse_other_than_file(&path).map_err(|error| self.named(error))?;
         // One that cannot be read costs the round robin, and nothing else.
         let text = read(&path).ok().flatten().map(|(text, _)| text);
         Ok(text.and_then(|text| text.trim().parse().ok()))
@@ -168,17 +187,35 @@ impl LeaseDir {
     /// Writes the address that was given last from the range set of this index.
     pub(crate) fn set_last_reserved(&self, set: usize, address: IpAddr) -> Result<(), Error> {
         let path = self.last_reserved_file(set);
-        refuse_other_than_file(&path)?;
-        Ok(write(&path, address.to_string().as_bytes())?)
+        let written = refuse_other_than_file(&path)
+            .and_then(|()| Ok(write(&path, address.to_string().as_bytes())?));
+        written.map_err(|error| self.named(error))
     }
 
     /// Rust and Go write addresses in the same form (RFC 5952).
     fn file(&self, address: IpAddr) -> PathBuf {
-        self.path.join(address.to_string())
+        self.open.join(address.to_string())
     }
 
     fn last_reserved_file(&self, set: usize) -> PathBuf {
-        self.path.join(format!("last_reserved_ip.{set}"))
+        self.open.join(format!("last_reserved_ip.{set}"))
+    }
+
+    /// Returns an error about a file of the directory with the path that people know.
+    fn named(&self, error: Error) -> Error {
+        let path = |path: &Path| match path.strip_prefix(&self.open) {
+            Ok(name) => self.path.join(name),
+            Err(_) => path.to_owned(),
+        };
+        match error {
+            Error::State(error) => {
+                let path = path(error.path());
+                error.with_path(&path).into()
+            }
+            Error::NotAFile { path: at } => Error::NotAFile { path: path(&at) },
+            Error::Io { action, path: at, source } => Error::Io { action, path: path(&at), source },
+            other => other,
+        }
     }
 }
 
@@ -342,6 +379,29 @@ mod tests {
             assert!(dir.release(ip(address)).unwrap_err().to_string().contains("is not a file"));
         }
         assert!(temp.path().join("10.0.0.10/x").is_dir());
+    }
+
+    /// Promise: no-link-followed
+    #[test]
+    fn directory_stays_the_one_that_was_locked() {
+        let temp = tempfile::tempdir().unwrap();
+        let [own, other] = ["own", "other"].map(|name| temp.path().join(name));
+        for dir in [&own, &other] {
+            fs::create_dir(dir).unwrap();
+            fs::write(dir.join("10.0.0.9"), "c1\r\nnet3").unwrap();
+        }
+        let dir = LeaseDir::create(&own).unwrap();
+        fs::rename(&own, temp.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(&other, &own).unwrap();
+        dir.release(ip("10.0.0.9")).unwrap();
+        dir.reserve(ip("10.0.0.8"), &attachment("c1")).unwrap();
+        dir.set_last_reserved(0, ip("10.0.0.8")).unwrap();
+        assert_eq!(shown(&dir), ["10.0.0.8 net3 of container c1"]);
+        assert_eq!(fs::read_dir(&other).unwrap().count(), 1, "another's has been changed");
+        assert!(other.join("10.0.0.9").exists());
+        fs::create_dir(temp.path().join("moved/10.0.0.7")).unwrap();
+        let message = dir.release(ip("10.0.0.7")).unwrap_err().to_string();
+        assert!(message.starts_with(own.join("10.0.0.7").to_str().unwrap()), "{message}");
     }
 
     #[test]

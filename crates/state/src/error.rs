@@ -89,6 +89,28 @@ impl Error {
         }
     }
 
+    /// Returns the path of the file that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. }
+            | Self::NotRegular { path }
+            | Self::TooLarge { path, .. }
+            | Self::Locked { path, .. } => path,
+        }
+    }
+
+    /// Returns the same error with another path to the file, which people know it by.
+    #[must_use]
+    pub fn with_path(mut self, to: &Path) -> Self {
+        match &mut self {
+            Self::File { path, .. }
+            | Self::NotRegular { path }
+            | Self::TooLarge { path, .. }
+            | Self::Locked { path, .. } => to.clone_into(path),
+        }
+        self
+    }
+
     /// Returns true if another process holds the lock. After any other error there is no lock to
     /// wait for.
     pub fn is_locked(&self) -> bool {
