@@ -2,6 +2,7 @@
 //! the plugins replaced: keys of structures are found without regard to case, the last in the document wins,
 //! null leaves what was there, and objects that are given twice are merged. Keys of maps stay exact.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
@@ -43,9 +44,12 @@ pub fn set_field(object: &mut Map<String, Value>, name: &str, value: Option<Valu
 
 /// Merges objects that stand under one key of a structure in several spellings, into the last of them.
 pub(crate) fn merge_spellings(object: &mut Map<String, Value>) {
+    if object.values().filter(|value| value.is_object()).count() < 2 {
+        return;
+    }
     let keys: Vec<String> = object.keys().cloned().collect();
-    for (position, key) in keys.iter().enumerate() {
-        let later = keys[position + 1..].iter().find(|later| is_key(later, key));
+    let next = next_spellings(&keys);
+    for (key, later) in keys.iter().zip(next) {
         let Some(later) =
             later.filter(|later| object[*later].is_object() && object[key].is_object())
         else {
@@ -59,6 +63,17 @@ pub(crate) fn merge_spellings(object: &mut Map<String, Value>) {
 }
 
 /// Overwrites what was there by what is given later in the document.
+/// Returns for each key the next one that is the same key of a structure. A tenant may write tens of thousands
+/// of keys: not each is compared with each.
+fn next_spellings(keys: &[String]) -> Vec<Option<&String>> {
+    let mut next_of = BTreeMap::new();
+    let next =
+        keys.iter().rev().map(|key| next_of.insert(key.chars().map(fold).collect::<String>(), key));
+    let mut next: Vec<_> = next.collect();
+    next.reverse();
+    next
+}
+
 fn merge(value: &mut Value, later: Value) {
     match (value, later) {
         (_, Value::Null) => {}
@@ -227,8 +242,6 @@ impl<'de> IntoDeserializer<'de, serde_json::Error> for Fields<'de> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::json;
 
     use super::*;
@@ -305,5 +318,22 @@ mod tests {
         let object = object.as_object_mut().unwrap();
         set_field(object, "prevResult", Some(json!(4)));
         assert_eq!(*object, *json!({"a": 3, "prevResult": 4}).as_object().unwrap());
+    }
+
+    /// Promise: input-limits
+    #[test]
+    fn spellings_are_found_among_many_keys() {
+        let mut object: Map<String, Value> =
+            (0..50_000).map(|n| (format!("k{n}"), json!({}))).collect();
+        for (key, value) in
+            [("ipam", json!({"a": 1})), ("IPAM", json!({"b": 2})), ("IpAm", json!({"c": 3}))]
+        {
+            object.insert(key.to_owned(), value);
+        }
+        let start = std::time::Instant::now();
+        merge_spellings(&mut object);
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        assert_eq!(field(&object, "ipam"), Some(&json!({"a": 1, "b": 2, "c": 3})));
+        assert_eq!(object.len(), 50_001);
     }
 }

@@ -181,17 +181,38 @@ const OTHERS: &[&str] = &[
     "type",
 ];
 
-/// Returns a finding for each unknown key. Those with a domain, like `cni.dev/…`, belong to others.
+/// How many unknown keys are reported, each in a line of the log.
+const MAX_REPORTED: usize = 20;
+
+/// The longest key for which a known one is guessed, in bytes.
+const MAX_GUESSED: usize = 64;
+
+/// Returns a finding for each unknown key, but for no more than 20 of them. Those with a domain, like `cni.dev/…`, belong to others.
 pub(super) fn unknown(raw: &Map<String, Value>) -> Vec<Finding> {
-    let own = KEYS.iter().map(|key| key.name);
-    let mut known: Vec<&str> = own.chain(of_options(Scope::Bond)).collect();
-    let mut found = unknown_of(raw, "", &known, OTHERS);
-    known = of_options(Scope::Port).chain(["name"]).collect();
+    let of_bond: Vec<&str> =
+        KEYS.iter().map(|key| key.name).chain(of_options(Scope::Bond)).collect();
+    let of_port: Vec<&str> = of_options(Scope::Port).chain(["name"]).collect();
+    let mut unknown: Vec<(String, &String, &[&str])> = Vec::new();
+    let keys = unknown_of(raw, &of_bond, OTHERS);
+    unknown.extend(keys.map(|key| (String::new(), key, of_bond.as_slice())));
     let entries = field(raw, "links").and_then(Value::as_array);
     for (position, entry) in entries.into_iter().flatten().enumerate() {
         if let Some(entry) = entry.as_object() {
-            found.extend(unknown_of(entry, &format!("links[{position}]."), &known, &[]));
+            let place = format!("links[{position}].");
+            let keys = unknown_of(entry, &of_port, &[]);
+            unknown.extend(keys.map(|key| (place.clone(), key, of_port.as_slice())));
         }
+    }
+    let more = unknown.len().saturating_sub(MAX_REPORTED);
+    let reported = unknown.into_iter().take(MAX_REPORTED).map(|(place, key, known)| {
+        let meant = nearest(key, known).map(|known| format!(" (did you mean {known}?)"));
+        let reason = format!("an unknown key, without effect{}", meant.unwrap_or_default());
+        Finding::new(&kind::UNKNOWN_KEY, Object::Key(format!("{place}{key}")), reason)
+    });
+    let mut found: Vec<Finding> = reported.collect();
+    if more > 0 {
+        let reason = format!("{more} more keys are unknown, without effect");
+        found.push(Finding::new(&kind::UNKNOWN_KEY, Object::Key("…".to_owned()), reason));
     }
     found
 }
@@ -201,28 +222,22 @@ fn of_options(scope: Scope) -> impl Iterator<Item = &'static str> {
     options.flat_map(|option| option.aliases.iter().copied().chain([option.key]))
 }
 
-fn unknown_of(
-    object: &Map<String, Value>,
-    place: &str,
+fn unknown_of<'r>(
+    object: &'r Map<String, Value>,
     known: &[&str],
     others: &[&str],
-) -> Vec<Finding> {
-    let unknown = object.keys().filter(|key| {
+) -> impl Iterator<Item = &'r String> {
+    object.keys().filter(move |key| {
         !known.iter().chain(others).any(|known| is_key(key, known)) && !key.contains('/')
-    });
-    unknown
-        .map(|key| {
-            let object = Object::Key(format!("{place}{key}"));
-            let meant = nearest(key, known).map(|known| format!(" (did you mean {known}?)"));
-            let reason = format!("an unknown key, without effect{}", meant.unwrap_or_default());
-            Finding::new(&kind::UNKNOWN_KEY, object, reason)
-        })
-        .collect()
+    })
 }
 
 /// Returns the known key that was meant, when one is near: the kernel's own spelling, another case,
 /// or up to a third of the letters wrong.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    if key.len() > MAX_GUESSED {
+        return None;
+    }
     let key = plain(key);
     let near = known.iter().map(|known| (strsim::levenshtein(&key, &plain(known)), *known));
     let (distance, known) = near.min()?;
@@ -251,5 +266,16 @@ mod tests {
         ] {
             assert_eq!(nearest(key, &known), meant, "{key}");
         }
+    }
+
+    /// Promise: input-limits
+    #[test]
+    fn few_of_many_unknown_keys_are_reported() {
+        let object = |count: usize| (0..count).map(|n| (format!("k{n}"), Value::Null)).collect();
+        assert_eq!(unknown(&object(20)).len(), 20);
+        let found = unknown(&object(50_000));
+        assert_eq!(found.len(), 21);
+        assert!(found[20].to_string().contains("49980 more keys are unknown"), "{}", found[20]);
+        assert_eq!(nearest(&"miimon".repeat(100_000), &["miimon"]), None);
     }
 }
