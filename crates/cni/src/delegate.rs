@@ -26,6 +26,9 @@ use crate::{
 /// call its DEL again, one process more each time.
 pub const META_PLUGINS: [&str; 3] = ["podbond", "multus", "multus-shim"];
 
+/// The names of our own plugins that make links, which are no IPAM plugins.
+const LINK_PLUGINS: [&str; 2] = ["bond", "sriov"];
+
 /// What to do with the name of one of our own plugins that is not in a directory of `CNI_PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
@@ -185,7 +188,7 @@ impl<'p> Delegates<'p> {
     }
 
     /// DEL by the IPAM plugin; success when the configuration has none, or when it names the plugin
-    /// itself: its ADD was refused for that. Code 3, "container unknown or does not exist; the runtime
+    /// itself or another one that makes links: its ADD was refused for that. Code 3, "container unknown or does not exist; the runtime
     /// does not need to perform any container specific cleanup" (section "Error"), is success too.
     pub fn ipam_del(&self, request: &Request) -> Result<(), Failure> {
         let Ok(Some(config)) = ipam_config(&request.config) else { return Ok(()) };
@@ -311,15 +314,17 @@ fn is_own_executable(file: &Path) -> bool {
 /// [`NetConf::plugin`].
 fn ipam_config(config: &NetConf) -> Result<Option<NetConf>, Failure> {
     let Some(ipam) = &config.ipam else { return Ok(None) };
-    if *ipam == config.plugin {
+    let what = if *ipam == config.plugin {
         // It would call itself for ever.
-        let problem = format_args!(
-            "is {ipam:?}, the plugin itself: name an IPAM plugin, like \"host-local\""
-        );
-        return Err(config.invalid("ipam.type", problem));
-    }
-    Ok(Some(NetConf { plugin: ipam.clone(), ..config.clone() }))
+        "the plugin itself"
+    } else if LINK_PLUGINS.contains(&ipam.as_str()) {
+        // It would wait for the lock of the attachment, which its caller holds.
+        "a plugin that makes links"
+    } else {
+        return Ok(Some(NetConf { plugin: ipam.clone(), ..config.clone() }));
+    };
+    let problem = format_args!("is {ipam:?}, {what}: name an IPAM plugin, like \"host-local\"");
+    Err(config.invalid("ipam.type", problem))
 }
-
 #[cfg(test)]
 mod tests;

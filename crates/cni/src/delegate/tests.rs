@@ -329,3 +329,14 @@ fn meta_plugin_is_called_by_nobody() {
         assert!(!dir.path().join("called").exists());
     }
 }
+
+#[test]
+fn plugin_that_makes_links_is_no_ipam_plugin() {
+    let dir = directory("sriov", r#"touch "${0%/*}/called""#);
+    let mut request = request("bond", &[dir.path()]);
+    request.config.ipam = Some("sriov".to_owned());
+    let failed = delegates().ipam_add(&request).unwrap_err();
+    assert!(failed.cause.msg.contains("is \"sriov\", a plugin that makes links"), "{failed:?}");
+    assert_eq!(delegates().ipam_del(&request), Ok(()));
+    assert!(!dir.path().join("called").exists());
+}
