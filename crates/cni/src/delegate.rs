@@ -326,5 +326,6 @@ fn ipam_config(config: &NetConf) -> Result<Option<NetConf>, Failure> {
     let problem = format_args!("is {ipam:?}, {what}: name an IPAM plugin, like \"host-local\"");
     Err(config.invalid("ipam.type", problem))
 }
+
 #[cfg(test)]
 mod tests;
