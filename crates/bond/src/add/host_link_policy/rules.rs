@@ -52,14 +52,15 @@ impl Rules {
     }
 
     /// Returns the line of `[host-links]` with which these links are allowed beside those that are
-    /// allowed now.
+    /// allowed now. A link's name may hold `*`, which would allow any: it becomes `?`.
     pub(crate) fn line_with(&self, names: &[LinkName]) -> String {
         let present = match self {
             Self::Absent => &[],
             Self::Listed(patterns) => patterns.as_slice(),
         };
         let present = present.iter().map(Pattern::to_toml);
-        let added = names.iter().map(|name| format!("{{ name = {} }}", quoted(name.as_str())));
+        let names = names.iter().map(|name| name.as_str().replace('*', "?"));
+        let added = names.map(|name| format!("{{ name = {} }}", quoted(&name)));
         format!("allow = [{}]", present.chain(added).collect::<Vec<_>>().join(", "))
     }
 }
@@ -156,6 +157,15 @@ mod tests {
             assert_eq!(parse(&format!("[host-links]\n{line}\n")), Ok(Rules::Listed(expected)));
         }
         assert_eq!(Rules::Absent.line_with(&names[..1]), r#"allow = [{ name = "ens1f0" }]"#);
+    }
+
+    /// A pod renames its VF, and its namespace ends without a DEL: the node has a link of that name.
+    /// Promise: node-links-kept
+    #[test]
+    fn line_for_a_link_named_like_a_pattern_allows_no_other() {
+        let names = ["*".parse().unwrap(), "e*?".parse().unwrap()];
+        let line = Rules::Absent.line_with(&names);
+        assert_eq!(line, r#"allow = [{ name = "?" }, { name = "e??" }]"#);
     }
 
     #[test]
