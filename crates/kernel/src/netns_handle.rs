@@ -144,6 +144,14 @@ impl NetnsHandle {
         Ok(links)
     }
 
+    /// Returns the indices of the links whose names cannot be read, and which no other answer has.
+    pub(crate) fn unreadable(&mut self) -> Result<Vec<u32>> {
+        let netns = self.netns;
+        let action = format_args!("list the links of the {netns}");
+        let read = netlink::read_index_of_unreadable;
+        self.socket()?.dump(&action, &netlink::all_links(), read)
+    }
+
     /// Returns the ports of the link of this index, in the kernel's order.
     pub(crate) fn ports(&mut self, master: u32) -> Result<Vec<Link>> {
         let netns = self.netns;
@@ -232,6 +240,11 @@ impl NetnsHandle {
         self.socket()?
             .change(action, message, flags)
             .map_err(|error| self.forget_if_gone(name, error))
+    }
+
+    /// Sends a change of a link that has no name here.
+    pub(crate) fn change_index(&mut self, action: &dyn Display, message: &Message) -> Result<()> {
+        self.socket()?.change(action, message, 0)
     }
 
     /// Sends a change that names the link by its index.

@@ -166,7 +166,8 @@ fn restore_links(
         let names = [ifname.clone(), bond_below_vlan(ifname)];
         read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut before)?;
         if !bond.is_empty() && bond_of(ifname, &before, bond).is_none() {
-            // The pod may have renamed it.
+            // The pod may have renamed it, to something that is no name, too.
+            kernel.rename_unreadable(Netns::Pod)?;
             before.pod = kernel.links(Netns::Pod)?;
         }
     }
@@ -178,6 +179,9 @@ fn restore_links(
         LinksAre::OnHost => {
             if kernel.has_pod() {
                 errors.extend(renew_vfs(kernel, bond, &is_anothers));
+                if !bond.is_empty() {
+                    kernel.rename_unreadable(Netns::Pod)?;
+                }
                 now.pod = kernel.links(Netns::Pod)?;
                 let steps = reclaim_ports(&now, bond);
                 if !steps.is_empty() {

@@ -6,6 +6,7 @@ mod apply;
 mod bond;
 mod ip;
 mod move_link;
+mod unreadable_names;
 mod vf;
 
 use std::os::fd::AsFd;

@@ -83,6 +83,12 @@ fn is_on(flag: LinkFlag, flags: LinkFlags) -> bool {
     flags.contains(flag) == is_set
 }
 
+/// Returns the index of a link whose name cannot be read.
+pub(crate) fn read_index_of_unreadable(payload: &[u8]) -> Option<u32> {
+    let header = LinkHeader::parse(payload).ok()?;
+    read_name(payload).is_err().then_some(header.index)
+}
+
 fn read_name(payload: &[u8]) -> Result<LinkName, String> {
     let name = link_attributes(payload).find(|nla| nla.kind() == IFLA_IFNAME);
     let name =
@@ -126,7 +132,7 @@ fn read_info(info: &[u8], link: &mut Link) -> Option<VlanTag> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use netlink_packet_core::Emitable;
+    use netlink_packet_core::{DefaultNla, Emitable};
     use netlink_packet_route::link::{
         InfoBondPort, InfoKind, InfoPortData, InfoPortKind, LinkAttribute, LinkInfo, LinkMessage,
         MiiStatus,
@@ -189,6 +195,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn link_is_known_by_its_index_when_its_name_is_no_text() {
+        let mut message = shown(vec![name("net1")]);
+        assert_eq!(read_index_of_unreadable(&payload(&message)), None);
+        let no_text = DefaultNla::new(IFLA_IFNAME, b"x\xff\0".to_vec());
+        message.attributes = vec![LinkAttribute::Other(no_text)];
+        assert_eq!(read_index_of_unreadable(&payload(&message)), Some(7));
+    }
+
+    #[test]
     fn link_that_is_down_has_no_carrier() {
         let mut message = shown(vec![name("net1"), LinkAttribute::Carrier(1)]);
         message.header.flags = LinkFlags::empty();
@@ -198,7 +213,6 @@ pub(super) mod tests {
 
     #[test]
     fn unreadable_attribute_is_passed_over() {
-        use netlink_packet_core::DefaultNla;
         let message = shown(vec![
             name("net1"),
             LinkAttribute::Other(DefaultNla::new(IFLA_MTU, vec![1])),

@@ -1,6 +1,8 @@
 //! Links of the node come back from whatever a pod has made of them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -140,4 +142,27 @@ fn vf_of_the_node_comes_back_new() {
     ip(&format!("link property del dev {first} altname first-of-pf0"));
     drop((netns, elsewhere));
     networks.end();
+}
+
+/// The kernel takes names that are no UTF-8.
+/// Promise: port-found-in-pod
+#[test]
+fn links_come_back_from_names_that_nobody_can_read() {
+    let netns = Netns::with_links("reclaimed");
+    let _links = Links::new();
+    let _rules = HostRules::allow_all();
+    let (before, looks) = (Snapshot::take(), ["take1", "take2"].map(look));
+    let config = over(["take1", "take2"]);
+    call("ADD", &netns.path()).run(&config).unwrap();
+    for (name, bytes) in [("bond0", b"x\xff".as_slice()), ("take1", b"\xfe"), ("take2", b"\xc3")] {
+        netns.ip(&format!("link set {name} down"));
+        let renamed = Command::new("ip")
+            .args(["-n", "reclaimed", "link", "set", name, "name"])
+            .arg(OsStr::from_bytes(bytes))
+            .status();
+        assert!(renamed.unwrap().success(), "{name}");
+    }
+    call("DEL", &netns.path()).run(&config).unwrap();
+    assert_eq!(Snapshot::take(), before);
+    assert_eq!(["take1", "take2"].map(look), looks);
 }
