@@ -189,8 +189,12 @@ fn restore_links(
                     now.pod = kernel.links(Netns::Pod)?;
                 }
             }
-            for missing in read_host_links(kernel, &links.names, bond, &mut now, is_anothers)? {
+            for missing in read_host_links(kernel, &links.names, bond, &mut now, &is_anothers)? {
                 delegates.warn(Command::Del, request, "warning", &missing);
+            }
+            if !kernel.has_pod() {
+                errors.extend(renew_vfs(kernel, bond, &is_anothers));
+                now.host = kernel.links(Netns::Host)?;
             }
         }
     }

@@ -86,9 +86,14 @@ fn hardware_links_of_a_vanished_namespace_are_restored() {
     let config = over(&vfs, &json!({}));
     call("ADD", &path).run(&config).unwrap();
     assert_eq!(netns.link(&vfs[0])["master"], "bond0");
+    // What the pod has done to them ends with them.
+    netns.ip(&format!("link set {} promisc on alias the-pods txqueuelen 77", vfs[0]));
     drop(netns);
     call("DEL", &path).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
+    let link: Value = serde_json::from_str(&ip(&format!("-d -j link show {}", vfs[0]))).unwrap();
+    assert_eq!((&link[0]["promiscuity"], &link[0]["ifalias"]), (&json!(0), &json!(null)));
+    assert_ne!(link[0]["txqlen"], 77);
     // So they are when the container is added again by another configuration.
     let netns = Netns::with_links("vanished");
     call("ADD", &path).run(&config).unwrap();
