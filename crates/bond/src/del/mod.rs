@@ -161,17 +161,17 @@ fn restore_links(
     if !kernel.has_pod() && (links.are == LinksAre::InPod || bond.is_empty()) {
         return Ok(Vec::new());
     }
-    let mut before = View::default();
+    let (mut before, mut errors) = (View::default(), Vec::new());
     if kernel.has_pod() {
         let names = [ifname.clone(), bond_below_vlan(ifname)];
         read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut before)?;
         if !bond.is_empty() && bond_of(ifname, &before, bond).is_none() {
             // The pod may have renamed it, to something that is no name, too.
-            kernel.rename_unreadable(Netns::Pod)?;
+            errors.extend(kernel.rename_unreadable(Netns::Pod)?.into_iter().map(Error::Kernel));
             before.pod = kernel.links(Netns::Pod)?;
         }
     }
-    let mut errors = apply(kernel, &remove_bond(ifname, &before, bond));
+    errors.extend(apply(kernel, &remove_bond(ifname, &before, bond)));
     // Read again: what the driver has given its ports back is for the kernel to say.
     let mut now = View::default();
     match links.are {
@@ -180,7 +180,8 @@ fn restore_links(
             if kernel.has_pod() {
                 errors.extend(renew_vfs(kernel, bond, &is_anothers));
                 if !bond.is_empty() {
-                    kernel.rename_unreadable(Netns::Pod)?;
+                    let renamed = kernel.rename_unreadable(Netns::Pod)?;
+                    errors.extend(renamed.into_iter().map(Error::Kernel));
                 }
                 now.pod = kernel.links(Netns::Pod)?;
                 let steps = reclaim_ports(&now, bond);

@@ -154,6 +154,10 @@ fn links_come_back_from_names_that_nobody_can_read() {
     let (before, looks) = (Snapshot::take(), ["take1", "take2"].map(look));
     let config = over(["take1", "take2"]);
     call("ADD", &netns.path()).run(&config).unwrap();
+    for number in 1..50 {
+        // Names that the kernel would give them.
+        netns.ip(&format!("link add dev{number} type dummy"));
+    }
     for (name, bytes) in [("bond0", b"x\xff".as_slice()), ("take1", b"\xfe"), ("take2", b"\xc3")] {
         netns.ip(&format!("link set {name} down"));
         let renamed = Command::new("ip")
