@@ -66,6 +66,7 @@ impl Pod {
                 carrier: true,
                 master: None,
                 lower: None,
+                lower_elsewhere: None,
                 traits: LinkTraits::default(),
                 parent: Some(pci),
                 vlan: None,

@@ -310,6 +310,7 @@ mod tests {
             carrier: false,
             master,
             lower: None,
+            lower_elsewhere: None,
             traits: LinkTraits::default(),
             parent: None,
             vlan: None,

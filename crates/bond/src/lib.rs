@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod inspect;
 mod plugin;
 mod pod_links;
+mod port_identity;
 mod port_macs;
 mod record;
 mod status;

@@ -33,6 +33,18 @@ pub(crate) fn own_names_in(
     with_own_names(conf, |name| Ok(kernel.link_called(netns, name)?.map(|link| link.name)))
 }
 
+/// Reads all of the pod's links into a view. Those whose names are no text, as only the pod can have given
+/// them, are renamed first, so that they can be found. Returns what of that went wrong.
+pub(crate) fn read_all_pod_links(
+    kernel: &mut Kernel,
+    view: &mut View,
+) -> podbond_kernel::Result<Vec<KernelError>> {
+    let not_renamed = kernel.rename_unreadable(Netns::Pod)?;
+    view.pod = kernel.links(Netns::Pod)?;
+    view.host_netns_id = kernel.host_netns_id()?;
+    Ok(not_renamed)
+}
+
 /// Adds those of the pod's links to a view that are there.
 pub(crate) fn read_pod_links(
     kernel: &mut Kernel,

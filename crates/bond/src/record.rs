@@ -9,6 +9,7 @@ use podbond_record::{Error, LinkPart, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, LinksAre};
+use crate::port_identity::{PortIdentity, leads_to_no_pod};
 
 /// The plugin's name, in configurations and in records.
 pub(crate) const PLUGIN: &str = "bond";
@@ -43,6 +44,9 @@ pub(crate) struct PortBefore {
     /// What else could be seen of a link of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) look: Option<Look>,
+    /// What else tells a link of the node without PCI function from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<PortIdentity>,
 }
 
 /// What a link that was taken from the node looked like, beside what a bond changes: a pod may have changed
@@ -70,6 +74,22 @@ impl PortBefore {
     pub(crate) fn may_be(&self, link: &Link) -> bool {
         let has_mac = self.permanent_mac.is_none() || link.permanent_mac == self.permanent_mac;
         self.function.is_some() && link.parent == self.function && has_mac
+    }
+
+    /// Returns whether a link of the node is certainly this port, or at least leads to no pod.
+    fn is_certain_on_host(&self, link: &Link) -> bool {
+        if self.function.is_some() {
+            return self.may_be(link);
+        }
+        self.may_be_in(Netns::Host, link, &View::default())
+            && leads_to_no_pod(self.identity.as_ref(), link)
+    }
+
+    /// Returns whether a link of a namespace may be this port, which has no function: it is of the same kind
+    /// and leads to the same, as far as that is recorded.
+    fn may_be_in(&self, netns: Netns, link: &Link, view: &View) -> bool {
+        let may_be = |identity: &PortIdentity| identity.may_be(netns, link, view);
+        self.may_be_kind(link) && link.parent.is_none() && self.identity.as_ref().is_none_or(may_be)
     }
 
     /// Returns whether a link is of this port's kind, where that is recorded.
@@ -106,6 +126,7 @@ impl BondRecord {
                 permanent_mac: link.permanent_mac.filter(|_| function.may_have_several_links),
                 driver: function.vf_driver,
                 look: is_of_node.then(look),
+                identity: (is_of_node && link.parent.is_none()).then(|| PortIdentity::of(link)),
             });
         }
         Ok(Self { steps, ports })
@@ -125,6 +146,22 @@ impl BondRecord {
             record.devices.iter().copied().chain(functions).collect();
         record.devices = devices.into_iter().collect();
         Ok(())
+    }
+
+    /// Returns the same with the indices that the links taken from the node have in the pod.
+    pub(crate) fn with_indices(mut self, pod: &View) -> Self {
+        for port in &mut self.ports {
+            let link = pod.link(Netns::Pod, &port.name);
+            if let (Some(identity), Some(link)) = (&mut port.identity, link) {
+                identity.set_index(link.index);
+            }
+        }
+        self
+    }
+
+    /// Returns whether ADD has taken links from the node that no PCI function identifies.
+    pub(crate) fn has_identities(&self) -> bool {
+        self.ports.iter().any(|port| port.identity.is_some())
     }
 
     /// Returns the mode of the bond that ADD was to make.
@@ -186,13 +223,20 @@ impl BondRecord {
         })
     }
 
+    /// Returns whether a link of the node is certainly one that ADD took from it, or at least leads to no pod:
+    /// it may be brought up.
+    pub(crate) fn is_certain_on_host(&self, link: &Link) -> bool {
+        self.ports.iter().any(|port| port.is_certain_on_host(link))
+    }
+
     /// Returns the link that ADD took from the node by this name, if the view shows it in this
     /// namespace.
     ///
     /// A hardware link is identified by its function: the pod may have renamed it, and on the node
     /// its name may be another link's, so that the kernel gave it another one when it came back
-    /// from a namespace that is gone. Where no function is recorded the name decides, and, in the
-    /// pod, the address and the kind of a link that has been renamed.
+    /// from a namespace that is gone. In the pod its [identity](PortIdentity) decides of a link without
+    /// function. Of a record of an earlier version, or of an ADD that has not ended, and on the node the name
+    /// decides, and, in the pod, the address and the kind of a link that has been renamed.
     pub(crate) fn find_port<'v>(
         &self,
         netns: Netns,
@@ -202,8 +246,13 @@ impl BondRecord {
         let named = view.link(netns, name);
         let Some(port) = self.port(name) else { return named };
         if port.function.is_none() {
-            let named = named.filter(|link| port.may_be_kind(link));
-            return named.or_else(|| self.find_renamed(netns, port, view));
+            let may_be = |link: &&Link| port.may_be_in(netns, link, view);
+            let is_known =
+                |identity: &&PortIdentity| netns == Netns::Pod && identity.is_of_whole_add();
+            return match port.identity.as_ref().filter(is_known) {
+                Some(identity) => identity.choose(view.pod.iter().filter(may_be)),
+                None => named.filter(may_be).or_else(|| self.find_renamed(netns, port, view)),
+            };
         }
         if named.is_some_and(|link| port.may_be(link)) {
             return named;
@@ -234,7 +283,7 @@ impl BondRecord {
             let mac_as_port = link.port.as_ref().and_then(|state| state.permanent_mac);
             let has_mac =
                 has_mac(link, port.mac) || (port.mac.is_some() && mac_as_port == port.mac);
-            has_mac && port.may_be_kind(link) && self.port(&link.name).is_none()
+            has_mac && port.may_be_in(netns, link, view) && self.port(&link.name).is_none()
         });
         links.next().filter(|_| links.next().is_none())
     }
@@ -289,6 +338,10 @@ mod tests {
                     altnames: vec!["further".to_owned()],
                     traits: LinkTraits::default(),
                 }),
+                identity: Some(PortIdentity::of(&Link {
+                    lower: Some(4),
+                    ..Link::new(3, at.name.clone())
+                })),
             }],
         };
         bond.put_into(&mut record).unwrap();

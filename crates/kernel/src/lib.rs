@@ -42,7 +42,7 @@ pub use bond::{
 };
 pub use error::{Error, Result};
 pub use kernel::Kernel;
-pub use link::{Link, LinkRef, LinkState, Netns};
+pub use link::{Link, LinkElsewhere, LinkRef, LinkState, Netns};
 pub use link_sysctl::LinkSysctl;
 pub use link_traits::{LinkFlag, LinkTraits};
 pub use module::{Module, release};

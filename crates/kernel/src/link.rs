@@ -73,6 +73,15 @@ impl fmt::Display for LinkState {
     }
 }
 
+/// A link of another namespace, as the kernel names it to those of one namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkElsewhere {
+    /// The number that the other namespace has in this one.
+    pub netns_id: i32,
+    /// The link's index in it.
+    pub index: u32,
+}
+
 /// A network interface as `RTM_GETLINK` shows it, without statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
@@ -102,6 +111,9 @@ pub struct Link {
     /// other end.
     #[serde(default)]
     pub lower: Option<u32>,
+    /// `IFLA_LINK` and `IFLA_LINK_NETNSID`, where that link is in another namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_elsewhere: Option<LinkElsewhere>,
     /// Flags, queue, alias and group.
     #[serde(default)]
     pub traits: LinkTraits,
@@ -134,6 +146,7 @@ impl Link {
             carrier: false,
             master: None,
             lower: None,
+            lower_elsewhere: None,
             traits: LinkTraits::default(),
             parent: None,
             vlan: None,

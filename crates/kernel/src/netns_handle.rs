@@ -134,12 +134,7 @@ impl NetnsHandle {
 
     /// Returns all links, in the kernel's order.
     pub(crate) fn links(&mut self) -> Result<Vec<Link>> {
-        let netns = self.netns;
-        let action = format_args!("list the links of the {netns}");
-        let read = |payload: &[u8]| netlink::read_link(payload).ok();
-        let socket = self.socket()?;
-        let links = socket.dump(&action, &netlink::all_links(), read)?;
-        let links: Vec<Link> = links.into_iter().map(|link| with_parent(socket, link)).collect();
+        let links = self.list(|payload| netlink::read_link(payload).ok())?;
         self.indices = links.iter().map(|link| (link.name.clone(), link.index)).collect();
         Ok(links)
     }
@@ -150,6 +145,32 @@ impl NetnsHandle {
         let action = format_args!("list the links of the {netns}");
         let read = netlink::read_index_of_unreadable;
         self.socket()?.dump(&action, &netlink::all_links(), read)
+    }
+
+    /// Returns all links, for people to see: those whose names are no text with escapes in them. What is asked
+    /// next of such a name is asked of that link, unless another has it.
+    pub(crate) fn shown_links(&mut self) -> Result<Vec<Link>> {
+        let unreadable = self.list(netlink::read_unreadable)?;
+        let mut links = self.links()?;
+        for link in unreadable {
+            self.indices.entry(link.name.clone()).or_insert(link.index);
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    fn list(&mut self, read: impl Fn(&[u8]) -> Option<Link>) -> Result<Vec<Link>> {
+        let netns = self.netns;
+        let action = format_args!("list the links of the {netns}");
+        let socket = self.socket()?;
+        let links = socket.dump(&action, &netlink::all_links(), read)?;
+        Ok(links.into_iter().map(|link| with_parent(socket, link)).collect())
+    }
+
+    /// Returns the number that another namespace has in this one; none where no link of this one leads there.
+    pub(crate) fn id_of(&mut self, other: BorrowedFd<'_>) -> Result<Option<i32>> {
+        let action = format_args!("ask for the number of a network namespace");
+        self.socket()?.ask(&action, &netlink::id_of(other), netlink::read_id)
     }
 
     /// Returns the ports of the link of this index, in the kernel's order.

@@ -4,8 +4,8 @@ use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
 use crate::{
-    Link, LinkRef, LinkState, Netns, NewBond, NewStacked, NewVlan, PortRole, Step, Vf, Vlan,
-    VlanTag,
+    Link, LinkElsewhere, LinkRef, LinkState, Netns, NewBond, NewStacked, NewVlan, PortRole, Step,
+    Vf, Vlan, VlanTag,
 };
 
 /// What the kernel shows of the links and VFs that a plan is about. A plan is made from a view
@@ -16,6 +16,9 @@ pub struct View {
     pub host: Vec<Link>,
     /// Links of the pod.
     pub pod: Vec<Link>,
+    /// The number that the node's namespace has in the pod's; none where no link of the pod leads to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_netns_id: Option<i32>,
     /// The VFs behind these links, wherever the links are.
     pub vfs: Vec<Vf>,
 }
@@ -32,6 +35,18 @@ impl View {
     /// Returns the link of this name.
     pub fn link(&self, netns: Netns, name: &LinkName) -> Option<&Link> {
         self.links(netns).iter().find(|link| link.name == *name)
+    }
+
+    /// Returns the index of the link of the node that a link stands on, or that is its other end; none
+    /// where that is in another namespace.
+    pub fn lower_on_host(&self, netns: Netns, link: &Link) -> Option<u32> {
+        match netns {
+            Netns::Host => link.lower,
+            Netns::Pod => {
+                let elsewhere = link.lower_elsewhere?;
+                (self.host_netns_id == Some(elsewhere.netns_id)).then_some(elsewhere.index)
+            }
+        }
     }
 
     /// Returns the VF behind a link, if it is one.
@@ -150,6 +165,7 @@ impl View {
     }
 
     fn move_link(&mut self, from: &LinkRef, to: &LinkRef) {
+        let host_netns_id = self.host_netns_id;
         let links = self.links_mut(from.netns);
         if let Some(position) = links.iter().position(|link| link.name == from.name) {
             let mut link = links.remove(position);
@@ -160,6 +176,20 @@ impl View {
                 }
             }
             link.name = to.name.clone();
+            if let (true, Some(netns_id)) = (from.netns != to.netns, host_netns_id) {
+                // What is beside it on the node is elsewhere for the pod.
+                let is_of_node = |lower: &LinkElsewhere| lower.netns_id == netns_id;
+                let of_node =
+                    link.lower_elsewhere.take().filter(is_of_node).map(|lower| lower.index);
+                let of_source = link.lower.take();
+                match to.netns {
+                    Netns::Host => link.lower = of_node,
+                    Netns::Pod => {
+                        let elsewhere = |index| LinkElsewhere { netns_id, index };
+                        link.lower_elsewhere = of_source.map(elsewhere);
+                    }
+                }
+            }
             self.links_mut(to.netns).push(link);
         }
     }

@@ -55,6 +55,7 @@ pub(crate) fn link(name: &str) -> Link {
         carrier: false,
         master: None,
         lower: None,
+        lower_elsewhere: None,
         traits: LinkTraits::default(),
         parent: Some(pci()),
         vlan: None,
@@ -106,11 +107,11 @@ pub(crate) fn record(container: &str, conf: &NetConf) -> Record {
 
 /// The VF's link on the node, down.
 pub(crate) fn on_host() -> View {
-    View { host: vec![link("pf0v2")], pod: Vec::new(), vfs: vec![vf()] }
+    View { host: vec![link("pf0v2")], vfs: vec![vf()], ..View::default() }
 }
 
 /// The VF's link in the pod, up.
 pub(crate) fn in_pod() -> View {
     let link = Link { state: LinkState::Up, ..link("net1") };
-    View { host: Vec::new(), pod: vec![link], vfs: vec![vf()] }
+    View { pod: vec![link], vfs: vec![vf()], ..View::default() }
 }

@@ -8,8 +8,8 @@ mod read_back;
 
 use podbond_cni::{CniResult, Command, Delegates, Failure, Request};
 use podbond_ipam::{Addresses, Ipam, NotAttached, attach, joined_routes_of_lease};
-use podbond_kernel::{Error as KernelError, Kernel};
-use podbond_record::Records;
+use podbond_kernel::{Error as KernelError, Kernel, View};
+use podbond_record::{Record, Records};
 
 use self::observe::{Prepared, observe_and_plan};
 use self::read_back::require_taken_macs;
@@ -17,6 +17,8 @@ use crate::config::Config;
 use crate::del;
 use crate::error::Error;
 use crate::finding::{Finding, Object, kind};
+use crate::pod_links::read_pod_links;
+use crate::record::BondRecord;
 
 /// Makes the bond of a configuration in the pod that `kernel` has open, and asks for its lease.
 /// When anything fails, all is as it was, or the record tells DEL what is not.
@@ -46,7 +48,10 @@ pub(crate) fn add(
                 .map_err(|error| error.into_failure(&request.config.name))?;
         }
         let result = answer(kernel, config, ipam, lease)?;
-        records.write_result(&begun.record, &result)?;
+        records.write_result(
+            &with_indices(kernel, config, &request.config.name, &bond, &begun.record)?,
+            &result,
+        )?;
         Ok(result)
     };
     attach(&mut kernel, plan.steps, Addresses::OnLink, ipam, finish).map_err(|failed| {
@@ -58,6 +63,26 @@ pub(crate) fn add(
         }
         Error::Config(cause)
     })
+}
+
+/// Returns the record of an ADD with the indices that the links of the node have in the pod, before any program
+/// of the pod can have put others in their place.
+fn with_indices(
+    kernel: &mut Kernel,
+    config: &Config,
+    network: &str,
+    bond: &BondRecord,
+    record: &Record,
+) -> Result<Record, Failure> {
+    let mut record = record.clone();
+    if !bond.has_identities() {
+        return Ok(record);
+    }
+    let mut view = View::default();
+    read_pod_links(kernel, config.ports.iter().cloned(), &mut view)
+        .map_err(|error| podbond_ipam::failure(network, &error))?;
+    bond.clone().with_indices(&view).put_into(&mut record)?;
+    Ok(record)
 }
 
 /// Returns the result: beside what the plugins before it in a chain made exactly one interface, the bond
@@ -88,7 +113,7 @@ mod tests {
 
     use podbond_cni::{Args, Code, ContainerId, Lookup, NetConf};
     use podbond_kernel::NetnsIdentity;
-    use podbond_record::{Begun, Record};
+    use podbond_record::Begun;
     use serde_json::json;
 
     use super::*;

@@ -8,11 +8,14 @@ mod restore_ports;
 mod teardown_plan;
 #[cfg(test)]
 mod tests;
+mod uncertain_ports;
 mod wait_for_links;
+
+use std::fmt::Display;
 
 use podbond_cni::{Code, Command, Delegates, Failure, Request};
 use podbond_ipam::Ipam;
-use podbond_kernel::{Kernel, LinkRef, Netns, NetnsState, Step, View, undo_all};
+use podbond_kernel::{Kernel, LinkRef, LinkState, Netns, NetnsState, Step, View, undo_all};
 use podbond_names::{OneLine, PciAddress};
 use podbond_record::{Record, Records, State, Stored, if_possible};
 
@@ -20,10 +23,11 @@ use self::reclaim_ports::{is_on_host, reclaim_ports};
 use self::renew_vfs::renew_vfs;
 use self::restore_ports::{may_be_refused, restore_ports};
 use self::teardown_plan::{bond_of, remove_bond};
+use self::uncertain_ports::{UncertainPort, lost_ports};
 use self::wait_for_links::read_host_links;
 use crate::config::{Links, LinksAre, bond_below_vlan};
 use crate::error::Error;
-use crate::pod_links::{own_names_in, read_pod_links};
+use crate::pod_links::{own_names_in, read_all_pod_links, read_pod_links};
 use crate::record::{BondRecord, PLUGIN};
 
 /// Deletes an attachment. Success when there is nothing left to delete.
@@ -161,14 +165,15 @@ fn restore_links(
     if !kernel.has_pod() && (links.are == LinksAre::InPod || bond.is_empty()) {
         return Ok(Vec::new());
     }
+    let warn = |what: &dyn Display| delegates.warn(Command::Del, request, "warning", what);
     let (mut before, mut errors) = (View::default(), Vec::new());
     if kernel.has_pod() {
         let names = [ifname.clone(), bond_below_vlan(ifname)];
         read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut before)?;
         if !bond.is_empty() && bond_of(ifname, &before, bond).is_none() {
-            // The pod may have renamed it, to something that is no name, too.
-            errors.extend(kernel.rename_unreadable(Netns::Pod)?.into_iter().map(Error::Kernel));
-            before.pod = kernel.links(Netns::Pod)?;
+            // The pod may have renamed it.
+            let not_renamed = read_all_pod_links(kernel, &mut before)?;
+            errors.extend(not_renamed.into_iter().map(Error::Kernel));
         }
     }
     errors.extend(apply(kernel, &remove_bond(ifname, &before, bond)));
@@ -179,11 +184,12 @@ fn restore_links(
         LinksAre::OnHost => {
             if kernel.has_pod() {
                 errors.extend(renew_vfs(kernel, bond, &is_anothers));
-                if !bond.is_empty() {
-                    let renamed = kernel.rename_unreadable(Netns::Pod)?;
-                    errors.extend(renamed.into_iter().map(Error::Kernel));
+                if bond.is_empty() {
+                    now.pod = kernel.links(Netns::Pod)?;
+                } else {
+                    let not_renamed = read_all_pod_links(kernel, &mut now)?;
+                    errors.extend(not_renamed.into_iter().map(Error::Kernel));
                 }
-                now.pod = kernel.links(Netns::Pod)?;
                 let steps = reclaim_ports(&now, bond);
                 if !steps.is_empty() {
                     errors.extend(apply(kernel, &steps));
@@ -191,27 +197,57 @@ fn restore_links(
                 }
             }
             for missing in read_host_links(kernel, &links.names, bond, &mut now, &is_anothers)? {
-                delegates.warn(Command::Del, request, "warning", &missing);
+                warn(&missing);
             }
-            if !kernel.has_pod() {
+            if kernel.has_pod() {
+                for lost in lost_ports(&links.names, &now, bond) {
+                    warn(&lost);
+                }
+            } else {
                 errors.extend(renew_vfs(kernel, bond, &is_anothers));
                 now.host = kernel.links(Netns::Host)?;
             }
         }
     }
     for step in restore_ports(&links, ifname, &before, &now, bond) {
+        match uncertain_port(kernel, &step, bond) {
+            Ok(None) => {}
+            Ok(Some(uncertain)) => {
+                warn(&uncertain);
+                continue;
+            }
+            Err(error) => {
+                errors.push(error.into());
+                continue;
+            }
+        }
         let failed = apply(kernel, std::slice::from_ref(&step));
         if failed.is_empty() {
             warn_of_other_name(&step, &links, &now, request, delegates);
         } else if may_be_refused(&step) {
             for error in failed {
-                delegates.warn(Command::Del, request, "warning", &error);
+                warn(&error);
             }
         } else {
             errors.extend(failed);
         }
     }
     Ok(errors)
+}
+
+/// Returns the link that a step would bring up on the node although it may be another than ADD took. The pod may
+/// have changed its links up to the moment in which this one left it; on the node it can change nothing.
+fn uncertain_port(
+    kernel: &mut Kernel,
+    step: &Step,
+    bond: &BondRecord,
+) -> podbond_kernel::Result<Option<UncertainPort>> {
+    let Step::SetState { at: at @ LinkRef { netns: Netns::Host, .. }, to: LinkState::Up } = step
+    else {
+        return Ok(None);
+    };
+    let link = kernel.link(at)?.filter(|link| !bond.is_certain_on_host(link));
+    Ok(link.map(|link| UncertainPort::down(&link)))
 }
 
 fn warn_of_other_name(

@@ -45,6 +45,7 @@ fn link(index: u32, text: &str) -> Link {
         carrier: true,
         master: None,
         lower: None,
+        lower_elsewhere: None,
         traits: LinkTraits::default(),
         parent: None,
         vlan: None,
@@ -566,4 +567,66 @@ fn unrecorded_del_looks_into_no_namespace_where_another_container_has_the_interf
     assert_eq!(other.state, State::IpamPending);
     records.write(&other).unwrap();
     assert_eq!(looked_into(), Some(path.clone()));
+}
+
+/// The node with links that have no function, of which the first is a veth with its other end, link 50, on the node,
+/// and what an ADD that has ended records of it.
+fn taken_veth() -> (View, BondRecord) {
+    let mut before = on_host();
+    before.host_netns_id = Some(3);
+    before.host[0].lower = Some(50);
+    for link in &mut before.host {
+        link.kind = Some("veth".to_owned());
+    }
+    let bond = recorded(&json!({"linksInContainer": false}), &before);
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    (before, bond.with_indices(&view))
+}
+
+/// Promise: port-not-replaced
+#[test]
+fn link_in_the_place_of_a_port_is_not_taken() {
+    let (before, bond) = taken_veth();
+    let mut view = before.clone();
+    view.apply(&bond.steps);
+    let forged = Link { kind: Some("veth".to_owned()), ..link(2, "net1") };
+    let replaced = |view: &mut View| {
+        let port = view.pod.iter_mut().find(|link| link.name.as_str() == "net1").unwrap();
+        (port.name, port.index) = (name("mine"), 30);
+        view.pod.push(forged.clone());
+    };
+    let said = remove_with(LinksAre::OnHost, &mut view, &bond, replaced);
+    assert!(said.contains(&"move mine (pod) to net1 (host)".to_owned()), "{said:?}");
+    assert_eq!(view.pod, std::slice::from_ref(&forged));
+    // It is not in the pod any more.
+    let mut view = before;
+    view.apply(&bond.steps);
+    let deleted = |view: &mut View| {
+        view.pod.retain(|link| link.name.as_str() != "net1");
+        view.pod.push(forged.clone());
+    };
+    remove_with(LinksAre::OnHost, &mut view, &bond, deleted);
+    assert_eq!(view.pod, std::slice::from_ref(&forged));
+    let lost = lost_ports(&links(LinksAre::OnHost).names, &view, &bond);
+    let namesake = UncertainPort::Lost {
+        name: name("net1"),
+        kind: Some("veth".to_owned()),
+        has_namesake: true,
+    };
+    assert_eq!(lost, [namesake]);
+}
+
+/// Promise: port-not-replaced
+#[test]
+fn only_what_leads_to_no_pod_is_brought_up() {
+    let (before, bond) = taken_veth();
+    let is_certain = |link: &Link| bond.is_certain_on_host(link);
+    assert!(is_certain(&before.host[0]));
+    assert!(!is_certain(&Link { lower: None, ..before.host[0].clone() }));
+    // Its other end is in another namespace.
+    assert!(!is_certain(&before.host[1]));
+    // An ADD that was killed has given the pod nothing.
+    let killed = recorded(&json!({"linksInContainer": false}), &before);
+    assert!(killed.is_certain_on_host(&before.host[1]));
 }

@@ -106,6 +106,7 @@ mod tests {
             permanent_mac: None,
             driver: None,
             look: None,
+            identity: None,
         };
         let ports = vec![port("vf0", Some(pci(0))), port("dummy0", None)];
         let bond = BondRecord { steps: Vec::new(), ports };

@@ -116,6 +116,18 @@ impl Kernel {
         self.handle(netns)?.link_by_index(index)
     }
 
+    /// Returns all links of a namespace for people to see: those whose names are no text with escapes in them.
+    pub fn shown_links(&mut self, netns: Netns) -> Result<Vec<Link>> {
+        self.handle(netns)?.shown_links()
+    }
+
+    /// Returns the number that the node's namespace has in the pod's, by which the pod's links name it
+    /// (`IFLA_LINK_NETNSID`); none where no link of the pod leads to the node.
+    pub fn host_netns_id(&mut self) -> Result<Option<i32>> {
+        let host = self.host.namespace();
+        self.pod.as_mut().ok_or(Error::NoPodNamespace)?.id_of(host)
+    }
+
     /// Returns all links of a namespace, by a dump.
     pub fn links(&mut self, netns: Netns) -> Result<Vec<Link>> {
         self.handle(netns)?.links()

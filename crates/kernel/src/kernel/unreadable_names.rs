@@ -13,7 +13,7 @@ impl Kernel {
     /// Gives each link of a namespace whose name is no text a name as the kernel would: the first of `dev7`,
     /// `dev8`, … from its index on that is free. The kernel takes nearly any bytes for a name, and a pod with
     /// `NET_ADMIN` may so hide a link from whoever is to take it back. The link is down afterwards. Goes on past
-    /// errors, which it returns.
+    /// errors, which it returns; that a link is gone is none.
     ///
     /// It is no step, since a plan holds names.
     pub fn rename_unreadable(&mut self, netns: Netns) -> Result<Vec<Error>> {
@@ -33,7 +33,7 @@ impl Kernel {
             let Some(name) = names.into_iter().find(|name| taken.insert(name.clone())) else {
                 continue;
             };
-            errors.extend(rename(handle, index, name).err());
+            errors.extend(rename(handle, index, name).err().filter(|error| !error.is_gone()));
         }
         Ok(errors)
     }

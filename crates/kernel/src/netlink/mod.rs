@@ -11,6 +11,7 @@ mod link;
 #[cfg(feature = "measuring")]
 pub mod measuring;
 mod neighbour;
+mod nsid;
 mod parse_link;
 mod response;
 mod socket;
@@ -27,7 +28,8 @@ pub(crate) use link::{
     get_link, ports_of, remove_link, set_link, set_port, set_port_role, set_state, set_traits,
 };
 pub(crate) use neighbour::{forget_neighbour, look_for_neighbour};
-pub(crate) use parse_link::{read_index_of_unreadable, read_link};
+pub(crate) use nsid::{id_of, read_id};
+pub(crate) use parse_link::{read_index_of_unreadable, read_link, read_unreadable};
 pub(crate) use socket::Socket;
 pub(crate) use vf::{read_vfs, set_vf};
 

@@ -1,12 +1,12 @@
 //! Reading of links: `RTM_NEWLINK`.
 
-use netlink_packet_core::{Parseable, parse_string, parse_u8, parse_u32};
+use netlink_packet_core::{Parseable, parse_i32, parse_string, parse_u8, parse_u32};
 use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkLayerType, Prop};
 use podbond_names::LinkName;
 
 use super::codec::{attributes, link_attributes, read_mac};
 use super::{bond, vlan};
-use crate::{Link, LinkFlag, LinkState, Vlan, VlanTag};
+use crate::{Link, LinkElsewhere, LinkFlag, LinkState, Vlan, VlanTag};
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -29,16 +29,35 @@ const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 
+/// The longest name, in bytes: the kernel's `IFNAMSIZ` without the zero at its end.
+const MAX_NAME_BYTES: usize = 15;
+
 /// Reads an `RTM_NEWLINK`. Its name is what it cannot do without; any other attribute that cannot
 /// be read counts as absent.
 pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
+    read_link_as(payload, read_name(payload)?)
+}
+
+/// Reads an `RTM_NEWLINK` of a link whose name is no text under a name of our own, for people to see: its
+/// name with escapes. What is asked by that name finds no such link.
+pub(crate) fn read_unreadable(payload: &[u8]) -> Option<Link> {
+    if read_name(payload).is_ok() {
+        return None;
+    }
+    let name = link_attributes(payload).find(|nla| nla.kind() == IFLA_IFNAME)?;
+    let name = name.value().strip_suffix(&[0]).unwrap_or(name.value());
+    let escaped: String = name.escape_ascii().map(char::from).take(MAX_NAME_BYTES).collect();
+    read_link_as(payload, escaped.parse().ok()?).ok()
+}
+
+fn read_link_as(payload: &[u8], name: LinkName) -> Result<Link, String> {
     let header = LinkHeader::parse(payload).map_err(|error| error.to_string())?;
     let ethernet = header.link_layer_type == LinkLayerType::Ether;
     let up = header.flags.contains(LinkFlags::Up);
     let mut lower = None;
-    let mut is_lower_elsewhere = false;
+    let mut lower_netns = None;
     let mut tag = None;
-    let mut link = Link::new(header.index, read_name(payload)?);
+    let mut link = Link::new(header.index, name);
     let flags = LinkFlag::ALL.into_iter();
     link.traits.flags = flags.filter(|flag| is_on(*flag, header.flags)).collect();
     link.state = if up { LinkState::Up } else { LinkState::Down };
@@ -49,7 +68,7 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
             IFLA_MTU => link.mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_MAX_MTU => link.max_mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_LINK => lower = parse_u32(nla.value()).ok(),
-            IFLA_LINK_NETNSID => is_lower_elsewhere = true,
+            IFLA_LINK_NETNSID => lower_netns = parse_i32(nla.value()).ok(),
             IFLA_TXQLEN => link.traits.queue_length = parse_u32(nla.value()).unwrap_or(0),
             IFLA_IFALIAS => link.traits.alias = parse_string(nla.value()).unwrap_or_default(),
             IFLA_GROUP => link.traits.group = parse_u32(nla.value()).unwrap_or(0),
@@ -63,7 +82,9 @@ pub(crate) fn read_link(payload: &[u8]) -> Result<Link, String> {
             _ => {}
         }
     }
-    link.lower = lower.filter(|_| !is_lower_elsewhere);
+    link.lower = lower.filter(|_| lower_netns.is_none());
+    link.lower_elsewhere =
+        lower_netns.zip(lower).map(|(netns_id, index)| LinkElsewhere { netns_id, index });
     link.vlan = tag.zip(lower).map(|(tag, lower)| Vlan { tag, lower });
     Ok(link)
 }
@@ -209,6 +230,32 @@ pub(super) mod tests {
         message.header.flags = LinkFlags::empty();
         let link = read_link(&payload(&message)).unwrap();
         assert_eq!((link.state, link.carrier), (LinkState::Down, false));
+    }
+
+    #[test]
+    fn link_elsewhere_is_told_from_one_of_the_same_namespace() {
+        let mut message = shown(vec![name("net1"), LinkAttribute::Link(5)]);
+        let link = read_link(&payload(&message)).unwrap();
+        assert_eq!((link.lower, link.lower_elsewhere), (Some(5), None));
+        message.attributes.push(LinkAttribute::LinkNetNsId(3));
+        let link = read_link(&payload(&message)).unwrap();
+        let elsewhere = LinkElsewhere { netns_id: 3, index: 5 };
+        assert_eq!((link.lower, link.lower_elsewhere), (None, Some(elsewhere)));
+    }
+
+    #[test]
+    fn name_that_is_no_text_is_shown_with_escapes() {
+        use netlink_packet_core::DefaultNla;
+        let named = |name: &[u8]| {
+            let name = DefaultNla::new(IFLA_IFNAME, [name, &[0]].concat());
+            payload(&shown(vec![LinkAttribute::Other(name), LinkAttribute::Mtu(1400)]))
+        };
+        assert!(read_link(&named(b"x\xff")).is_err());
+        let link = read_unreadable(&named(b"x\xff")).unwrap();
+        assert_eq!((link.name.as_str(), link.mtu), (r"x\xff", 1400));
+        let long = read_unreadable(&named(&[0xff; 15])).unwrap();
+        assert_eq!(long.name.as_str(), r"\xff\xff\xff\xf");
+        assert!(read_unreadable(&named(b"net1")).is_none());
     }
 
     #[test]

@@ -21,7 +21,8 @@ fn view() -> View {
     let port = Link { master: Some(5), state: LinkState::Up, ..link(6, "port") };
     let spare = Link { name: name("bond1"), index: 8, mac: None, max_mtu: 0, ..bond.clone() };
     View {
-        host: vec![Link { altnames: vec!["net1".to_owned()], ..link(3, "vf0") }],
+        host_netns_id: Some(3),
+        host: vec![Link { altnames: vec!["net1".to_owned()], lower: Some(9), ..link(3, "vf0") }],
         pod: vec![bond, port, link(7, "free"), spare],
         vfs: vec![Vf {
             pci: "0000:01:10.0".parse().unwrap(),

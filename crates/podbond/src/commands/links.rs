@@ -35,9 +35,10 @@ impl Function {
     }
 }
 
-/// Returns the links of a pod in the order of their names: the kernel's depends on which VF was made last.
+/// Returns the links of a pod in the order of their names, the kernel's depends on which VF was made last; names
+/// that are no text with escapes.
 pub(super) fn links_of_pod(kernel: &mut Kernel) -> podbond_kernel::Result<Vec<Link>> {
-    let mut links = kernel.links(Netns::Pod)?;
+    let mut links = kernel.shown_links(Netns::Pod)?;
     links.sort_by(|a, b| prefix_and_number(&a.name).cmp(&prefix_and_number(&b.name)));
     Ok(links)
 }

@@ -8,7 +8,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, HostRules, Netns, Snapshot, WithNetworks, bond_config, has_links, ip, wait_for,
+    Call, HostRules, Netns, Snapshot, WithNetworks, begin, bond_config, has_links, ip, podbond,
+    succeeded, wait_for,
 };
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
@@ -18,6 +19,23 @@ fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
 fn over(links: [&str; 2]) -> Value {
     let links = links.map(|name| json!({ "name": name }));
     bond_config(&json!({"linksInContainer": false, "links": links, "ipam": null}))
+}
+
+/// The warnings of DEL; it must succeed.
+fn warnings_of_del(netns: &Netns, config: &Value) -> String {
+    let mut command = Command::new("/opt/cni/bin/bond");
+    let path = netns.path();
+    command.envs([
+        ("CNI_COMMAND", "DEL"),
+        ("CNI_CONTAINERID", "c1"),
+        ("CNI_NETNS", path.as_str()),
+        ("CNI_IFNAME", "bond0"),
+        ("CNI_PATH", "/opt/cni/bin"),
+    ]);
+    let output = begin(&mut command, &config.to_string()).wait_with_output().unwrap();
+    succeeded(&output);
+    let lines = String::from_utf8(output.stderr).unwrap();
+    lines.lines().filter(|line| line.contains("warning")).collect()
 }
 
 /// What `ip` shows of a link of the node beside what a snapshot has.
@@ -42,7 +60,7 @@ impl Links {
     }
 
     fn remove() {
-        for name in ["take1", "take2", "stranger"] {
+        for name in ["take1", "take2", "stranger", "other1", "other2"] {
             let _ = Command::new("ip").args(["link", "del", name]).output();
         }
     }
@@ -144,6 +162,94 @@ fn vf_of_the_node_comes_back_new() {
     networks.end();
 }
 
+/// Links take1 and take2 of the node of the kind that `made` gives, up, in place of dummy links.
+fn links_of_kind(made: fn(&str, &str) -> String) -> Links {
+    let links = Links::new();
+    Links::remove();
+    for number in ["1", "2"] {
+        let (name, other) = (format!("take{number}"), format!("other{number}"));
+        ip(&made(&name, &other));
+        ip(&format!("link set {name} up"));
+    }
+    links
+}
+
+fn veth(name: &str, other: &str) -> String {
+    format!("link add {name} type veth peer name {other}")
+}
+
+/// Promise: port-not-replaced
+#[test]
+fn link_of_the_pod_in_the_place_of_a_port_stays_in_the_pod() {
+    let _rules = HostRules::allow_all();
+    let (_links, config) = (links_of_kind(veth), over(["take1", "take2"]));
+    for number in ["1", "2"] {
+        ip(&format!("link set other{number} up"));
+    }
+    let netns = Netns::with_links("reclaimed");
+    let before = Snapshot::take();
+    // The port is there under another name.
+    call("ADD", &netns.path()).run(&config).unwrap();
+    let mac = netns.link("take1")["address"].as_str().unwrap().to_owned();
+    for command in [
+        "link set take1 down",
+        "link set take1 name mine",
+        &format!("link add take1 address {mac} type veth peer name spy"),
+        "link set spy up",
+    ] {
+        netns.ip(command);
+    }
+    assert_eq!(warnings_of_del(&netns, &config), "");
+    assert_ne!(netns.link("take1"), Value::Null, "the pod's own link has left it");
+    assert_eq!(Snapshot::take(), before);
+    netns.ip("link del take1");
+    // The port is gone, and the other link has its index too.
+    call("ADD", &netns.path()).run(&config).unwrap();
+    let index = netns.link("take1")["ifindex"].clone();
+    netns.ip("link del take1");
+    netns.ip(&format!("link add take1 index {index} address {mac} type veth peer name spy"));
+    netns.ip("link set spy up");
+    let said = warnings_of_del(&netns, &config);
+    assert!(said.contains("links: take1 (veth) is not in the pod any more"), "{said}");
+    assert_ne!(netns.link("take1"), Value::Null, "the pod's own link has left it");
+    let names = ip("-br link");
+    assert!(!names.contains("take1") && names.contains("take2@other2"), "{names}");
+}
+
+/// Promise: port-not-replaced
+#[test]
+fn link_that_may_be_another_comes_back_down() {
+    let _rules = HostRules::allow_all();
+    let config = over(["take1", "take2"]);
+    let is_up = |name| {
+        let shown: Value = serde_json::from_str(&ip(&format!("-j link show dev {name}"))).unwrap();
+        shown[0]["flags"].as_array().unwrap().iter().any(|flag| flag == "UP")
+    };
+    let _elsewhere = Netns::with_links("elsewhere");
+    // Which lead to another namespace, to a link of the node, nowhere.
+    for (made, expected) in [
+        (
+            (|name, other| format!("link add {name} type veth peer name {other} netns elsewhere"))
+                as fn(&str, &str) -> String,
+            false,
+        ),
+        (|name, _| format!("link add {name} link pf0 type macvlan mode bridge"), true),
+        (|name, _| format!("link add {name} type dummy"), true),
+    ] {
+        let (_links, netns) = (links_of_kind(made), Netns::with_links("reclaimed"));
+        call("ADD", &netns.path()).run(&config).unwrap();
+        netns.ip("link set take1 down");
+        netns.ip("link set take1 name mine");
+        let said = warnings_of_del(&netns, &config);
+        assert_eq!(
+            said.contains("links: take1 (veth) is back on the node, down"),
+            !expected,
+            "{said}"
+        );
+        assert_eq!([is_up("take1"), is_up("take2")], [expected; 2], "{}", made("take1", ""));
+    }
+}
+
 /// The kernel takes names that are no UTF-8.
 /// Promise: port-found-in-pod
 #[test]
@@ -169,4 +275,30 @@ fn links_come_back_from_names_that_nobody_can_read() {
     call("DEL", &netns.path()).run(&config).unwrap();
     assert_eq!(Snapshot::take(), before);
     assert_eq!(["take1", "take2"].map(look), looks);
+}
+
+/// Promise: port-found-in-pod
+#[test]
+fn hidden_port_is_shown_and_comes_back_from_being_up() {
+    let netns = Netns::with_links("reclaimed");
+    let _links = Links::new();
+    let _rules = HostRules::allow_all();
+    let (before, looks) = (Snapshot::take(), ["take1", "take2"].map(look));
+    let config = over(["take1", "take2"]);
+    call("ADD", &netns.path()).run(&config).unwrap();
+    netns.ip("link set take1 down");
+    let hidden = OsStr::from_bytes(b"x\xff");
+    for words in
+        [&[OsStr::new("take1"), OsStr::new("name"), hidden][..], &[hidden, OsStr::new("up")]]
+    {
+        let mut command = Command::new("ip");
+        command.args(["-n", "reclaimed", "link", "set", "dev"]).args(words);
+        succeeded(&command.output().unwrap());
+    }
+    let status = succeeded(&podbond(&["status"]));
+    assert!(status.contains(r"x\xff"), "{status}");
+    assert_eq!(warnings_of_del(&netns, &config), "");
+    assert_eq!(Snapshot::take(), before);
+    assert_eq!(["take1", "take2"].map(look), looks);
+    assert_eq!(netns.ip("-br link").lines().count(), 3, "the bond is there still");
 }

@@ -55,6 +55,7 @@ pub(crate) fn link(index: u32, text: &str) -> Link {
         carrier: true,
         master: None,
         lower: None,
+        lower_elsewhere: None,
         traits: LinkTraits::default(),
         parent: u8::try_from(index).ok().map(pci),
         vlan: None,
@@ -74,7 +75,7 @@ pub(crate) fn two_vfs(trust: bool) -> View {
         driver: Some("igbvf".to_owned()),
         settings: VfSettings { trust: Some(trust), ..VfSettings::default() },
     };
-    View { pod: vec![link(2, "net1"), link(3, "net2")], host: Vec::new(), vfs: vec![vf(2), vf(3)] }
+    View { pod: vec![link(2, "net1"), link(3, "net2")], vfs: vec![vf(2), vf(3)], ..View::default() }
 }
 
 fn words(steps: &[Step]) -> Vec<String> {
