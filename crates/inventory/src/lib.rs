@@ -2,7 +2,7 @@
 //!
 //! - **Observe**: [`Inventory::read`] returns the cards of sysfs, as data.
 //! - **Pools**: [`assign`] returns which PF gets how many VFs, and which VF belongs to which resource;
-//!   [`Assignment::plan`] the steps to that.
+//!   `Assignment::plan` the steps to that.
 //! - **Policies**: [`Policies`] stores the policies of the node, creates their VFs, and restores each PF
 //!   when a policy is deleted, never while a pod holds a VF.
 //! - **Holders**: [`Holdings`] finds a free VF by the records of attachments.
