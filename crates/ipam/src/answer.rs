@@ -145,8 +145,7 @@ mod tests {
     fn result_follows_the_previous_one_in_every_version() {
         for version in Version::ALL.into_iter().filter(|version| *version >= Version::V0_3_0) {
             let answer = result(Some(&previous(version)), Some(of_ipam()), bond());
-            // The CNI library writes it in 1.0.0 too.
-            let has_mtu = version >= Version::V1_0_0;
+            let newest = version >= Version::V1_1_0;
             let family = |family: &str| match version {
                 Version::V1_0_0 | Version::V1_1_0 => Value::Null,
                 _ => family.into(),
@@ -157,7 +156,7 @@ mod tests {
                     {"name": "veth0", "mac": "02:00:00:00:00:0a"},
                     {"name": "first0", "mac": "02:00:00:00:00:0b", "sandbox": "/run/netns/p1"},
                     {"name": "net3", "mac": "02:00:00:00:00:01", "sandbox": "/run/netns/p1",
-                     "mtu": has_mtu.then_some(1500)},
+                     "mtu": newest.then_some(1500)},
                 ],
                 "ips": [
                     {"version": family("4"), "interface": 1, "address": "10.0.0.2/24",
