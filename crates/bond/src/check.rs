@@ -53,7 +53,7 @@ pub fn compare(
     };
     let view = observe(kernel, &made, ifname)?;
     let observed = Observed::on(kernel, &LinkRef::pod(ifname.clone()))?;
-    let expected = conf.result_to_compare().unwrap_or_default();
+    let expected = conf.prev_result.clone().unwrap_or_default();
     Ok(differences(&made, ifname, &view, &expected, &observed))
 }
 

@@ -125,16 +125,6 @@ impl NetConf {
         invalid(&self.name, field, problem)
     }
 
-    /// Returns `prevResult` as CHECK compares with it: without MTUs before 1.1.0. The CNI library writes them
-    /// in 1.0.0 too, and a plugin that changes one, like tuning, leaves there what was said before.
-    pub fn result_to_compare(&self) -> Option<CniResult> {
-        let mut result = self.prev_result.clone()?;
-        if self.version < Version::V1_1_0 {
-            result.interfaces.iter_mut().for_each(|interface| interface.mtu = None);
-        }
-        Some(result)
-    }
-
     /// Sets or removes `prevResult`, here and in [`raw`](Self::raw).
     pub fn set_prev_result(&mut self, result: Option<CniResult>) {
         let value = result.as_ref().map(|result| result.to_value(self.version));

@@ -92,11 +92,10 @@ prop_compose! {
     }
 }
 
-/// What a version can say of a result, by the change logs of the specification; of 1.0.0 what the CNI
-/// library writes, which is all that 1.1.0 can say.
+/// What a version can say of a result, by the change logs of the specification.
 fn said(result: &CniResult, version: Version) -> CniResult {
     let mut said = result.clone();
-    if version < Version::V1_0_0 {
+    if version < Version::V1_1_0 {
         for interface in &mut said.interfaces {
             *interface =
                 Interface { mtu: None, socket_path: None, pci_id: None, ..interface.clone() };

@@ -24,7 +24,7 @@ impl Sriov {
             Stored::Missing | Stored::Unreadable(_) => None,
         };
         let mut config = asked_for(request, record.as_ref())?;
-        let expected = &request.config.result_to_compare().ok_or(Error::PrevResultMissing)?;
+        let expected = request.config.prev_result.as_ref().ok_or(Error::PrevResultMissing)?;
         leave_mac_to_later_plugins(&mut config, &request.ifname, expected);
         let mut kernel = Kernel::with_pod(request.netns.as_deref().ok_or(Error::NetnsMissing)?)?;
         let view = observe(&mut kernel, config.device, &request.ifname)?;

@@ -187,16 +187,3 @@ fn prev_result_is_set_in_raw_too() {
     config.set_prev_result(None);
     assert_eq!(config, before);
 }
-
-/// Promise: check-after-upgrade
-#[test]
-fn mtu_of_a_result_is_compared_from_1_1_0_on() {
-    for (version, mtu) in [("1.0.0", None), ("1.1.0", Some(1500))] {
-        let text = format!(
-            r#"{{"cniVersion":"{version}","name":"n","type":"bond","prevResult":{{"cniVersion":"{version}",
-               "interfaces":[{{"name":"net1","mtu":1500}}]}}}}"#
-        );
-        let result = NetConf::parse(text.as_bytes()).unwrap().result_to_compare().unwrap();
-        assert_eq!((result.interfaces[0].mtu, &*result.interfaces[0].name), (mtu, "net1"));
-    }
-}

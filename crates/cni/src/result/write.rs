@@ -7,12 +7,11 @@ use serde_json::{Map, Value, json};
 use super::Unknown;
 use crate::{CniResult, Route, Version};
 
-/// What 1.1.0 added to interfaces. The CNI library, and so each plugin that is built with it, writes it in
-/// 1.0.0 too; Multus takes the MTU of its status from there.
-const NEWER_OF_INTERFACE: &[&str] = &["mtu", "socketPath", "pciID"];
+/// What 1.1.0 added to interfaces.
+const INTERFACE_1_1_0: &[&str] = &["mtu", "socketPath", "pciID"];
 
-/// What 1.1.0 added to routes, and the CNI library writes in 1.0.0 too.
-const NEWER_OF_ROUTE: &[&str] = &["mtu", "advmss", "priority", "table", "scope"];
+/// What 1.1.0 added to routes.
+const ROUTE_1_1_0: &[&str] = &["mtu", "advmss", "priority", "table", "scope"];
 
 /// Returns the result as `version` writes it.
 pub(super) fn result(result: &CniResult, version: Version) -> Value {
@@ -21,9 +20,11 @@ pub(super) fn result(result: &CniResult, version: Version) -> Value {
     if !result.dns.unknown.is_empty() {
         add(&mut value["dns"], &result.dns.unknown);
     }
+    if version < Version::V1_1_0 {
+        remove(&mut value, "interfaces", INTERFACE_1_1_0);
+        remove(&mut value, "routes", ROUTE_1_1_0);
+    }
     if version < Version::V1_0_0 {
-        remove(&mut value, "interfaces", NEWER_OF_INTERFACE);
-        remove(&mut value, "routes", NEWER_OF_ROUTE);
         for (written, ip) in list(&mut value, "ips").zip(&result.ips) {
             written["version"] = if ip.address.addr().is_ipv4() { "4" } else { "6" }.into();
         }
@@ -84,7 +85,7 @@ fn legacy_ip(result: &CniResult, family: fn(&IpAddr) -> bool) -> Option<Value> {
     if !routes.is_empty() {
         value["routes"] = json!(routes);
     }
-    remove(&mut value, "routes", NEWER_OF_ROUTE);
+    remove(&mut value, "routes", ROUTE_1_1_0);
     for (written, route) in list(&mut value, "routes").zip(routes) {
         add(written, &route.unknown);
     }
