@@ -2,7 +2,7 @@
 
 use podbond_bond::{Config, Plan, Surroundings, plan};
 use podbond_cni::{Args, NetConf};
-use podbond_kernel::{Link, LinkState, LinkTraits, Vf, VfSettings, View};
+use podbond_kernel::{Link, LinkAttributes, LinkState, Vf, VfSettings, View};
 use podbond_names::LinkName;
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ impl Pod {
                 master: None,
                 lower: None,
                 lower_elsewhere: None,
-                traits: LinkTraits::default(),
+                attributes: LinkAttributes::default(),
                 parent: Some(pci),
                 vlan: None,
                 bond: None,

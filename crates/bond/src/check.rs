@@ -44,22 +44,22 @@ pub fn compare(
     ifname: &LinkName,
     record: Option<&Record>,
 ) -> Result<Vec<String>, Error> {
-    let recorded = record.and_then(BondRecord::read).and_then(|bond| Made::recorded(&bond));
-    let made = if let Some(made) = recorded {
-        made
+    let recorded = record.and_then(BondRecord::read).and_then(|bond| AddedBond::recorded(&bond));
+    let added = if let Some(added) = recorded {
+        added
     } else {
         let conf = own_names_in(Netns::Pod, kernel, conf)?;
-        Made::configured(Config::parse(&conf, args)?, ifname)
+        AddedBond::configured(Config::parse(&conf, args)?, ifname)
     };
-    let view = observe(kernel, &made, ifname)?;
+    let view = observe(kernel, &added, ifname)?;
     let observed = Observed::on(kernel, &LinkRef::pod(ifname.clone()))?;
     let expected = conf.prev_result.clone().unwrap_or_default();
-    Ok(differences(&made, ifname, &view, &expected, &observed))
+    Ok(differences(&added, ifname, &view, &expected, &observed))
 }
 
 /// What ADD has made.
 #[derive(Debug, Clone, PartialEq)]
-struct Made {
+struct AddedBond {
     /// The bond's name.
     bond: LinkName,
     options: BondOptions,
@@ -74,14 +74,14 @@ struct Made {
     primary: Option<LinkName>,
 }
 
-impl Made {
+impl AddedBond {
     /// Returns what the steps of an ADD have made; none where they make no bond.
     fn recorded(record: &BondRecord) -> Option<Self> {
         let new = record.steps.iter().find_map(|step| match step {
             Step::AddBond(new) => Some(new.clone()),
             _ => None,
         })?;
-        let mut made = Self {
+        let mut added = Self {
             bond: new.at.name,
             options: new.options,
             mac: new.mac,
@@ -93,18 +93,18 @@ impl Made {
         };
         for step in &record.steps {
             match step {
-                Step::Enslave { port, .. } => made.ports.push(port.name.clone()),
+                Step::Enslave { port, .. } => added.ports.push(port.name.clone()),
                 Step::SetPort { port, to, .. } => {
-                    made.port_options.insert(port.name.clone(), to.clone());
+                    added.port_options.insert(port.name.clone(), to.clone());
                 }
                 Step::SetPortRole { role: PortRole::Primary, to, .. } => {
-                    made.primary.clone_from(to);
+                    added.primary.clone_from(to);
                 }
-                Step::AddVlan(vlan) => made.vlan = Some(vlan.tag),
+                Step::AddVlan(vlan) => added.vlan = Some(vlan.tag),
                 _ => {}
             }
         }
-        Some(made)
+        Some(added)
     }
 
     /// Returns what an ADD of today makes of a configuration.
@@ -130,15 +130,19 @@ impl Made {
 
 /// Returns the interface of an attachment, the bond below a VLAN interface, the ports that were
 /// asked for, and all that the bond has, which may have any name.
-fn observe(kernel: &mut Kernel, made: &Made, ifname: &LinkName) -> podbond_kernel::Result<View> {
+fn observe(
+    kernel: &mut Kernel,
+    added: &AddedBond,
+    ifname: &LinkName,
+) -> podbond_kernel::Result<View> {
     let mut view = View::default();
-    let below = Some(made.bond.clone()).filter(|bond| bond != ifname);
+    let below = Some(added.bond.clone()).filter(|bond| bond != ifname);
     read_pod_links(kernel, once(ifname.clone()).chain(below), &mut view)?;
-    if let Some(bond) = view.link(Netns::Pod, &made.bond) {
+    if let Some(bond) = view.link(Netns::Pod, &added.bond) {
         let ports = kernel.ports(Netns::Pod, bond.index)?;
         view.pod.extend(ports);
     }
-    for name in &made.ports {
+    for name in &added.ports {
         if view.link(Netns::Pod, name).is_none() {
             read_pod_links(kernel, [name.clone()], &mut view)?;
         }
@@ -151,36 +155,36 @@ fn observe(kernel: &mut Kernel, made: &Made, ifname: &LinkName) -> podbond_kerne
 ///
 /// Carrier is not compared: a bond that is waiting for its links is as it was asked to be.
 fn differences(
-    made: &Made,
+    added: &AddedBond,
     ifname: &LinkName,
     view: &View,
     expected: &CniResult,
     observed: &Observed,
 ) -> Vec<String> {
-    let bond = &made.bond;
+    let bond = &added.bond;
     let Some(link) = view.link(Netns::Pod, bond) else {
-        return once(format!("{bond} is gone")).chain(ports_gone(made, view)).collect();
+        return once(format!("{bond} is gone")).chain(ports_gone(added, view)).collect();
     };
     let Some(options) = &link.bond else {
-        return once(format!("{bond} is no bond")).chain(ports_gone(made, view)).collect();
+        return once(format!("{bond} is no bond")).chain(ports_gone(added, view)).collect();
     };
-    let mut differences = option_differences(&made.options, options);
-    differences.extend(primary_difference(made, options, view));
-    differences.extend(match made.vlan {
+    let mut differences = option_differences(&added.options, options);
+    differences.extend(primary_difference(added, options, view));
+    differences.extend(match added.vlan {
         Some(tag) => {
-            let below = Changeable { mac: made.mac, mtu: made.mtu };
+            let below = Changeable { mac: added.mac, mtu: added.mtu };
             let mut differences = link_differences(link, &below);
-            let answered = Changeable::answered(ifname, made, expected);
+            let answered = Changeable::answered(ifname, added, expected);
             differences.extend(vlan_differences(ifname, tag, link, view, &answered));
             differences
         }
-        None => link_differences(link, &Changeable::answered(ifname, made, expected)),
+        None => link_differences(link, &Changeable::answered(ifname, added, expected)),
     });
-    for name in &made.ports {
-        differences.extend(port_differences(made, name, link, view));
+    for name in &added.ports {
+        differences.extend(port_differences(added, name, link, view));
     }
     let others = view.pod.iter().filter(|other| other.master == Some(link.index));
-    let others = others.filter(|other| !made.ports.contains(&other.name));
+    let others = others.filter(|other| !added.ports.contains(&other.name));
     differences
         .extend(others.map(|other| format!("{} is a port of {bond}, not asked for", other.name)));
     differences.extend(observed.differences(ifname, expected));
@@ -197,21 +201,21 @@ struct Changeable {
 impl Changeable {
     /// Returns what a result tells of the attachment's interface. Before version 1.1.0 it tells no MTU, so
     /// that a later plugin's cannot be distinguished.
-    fn answered(ifname: &LinkName, made: &Made, expected: &CniResult) -> Self {
+    fn answered(ifname: &LinkName, added: &AddedBond, expected: &CniResult) -> Self {
         let answered = expected.interfaces.iter().find(|it| it.name == ifname.as_str());
         let mac = answered
             .and_then(podbond_cni::Interface::ethernet)
-            .filter(|_| !made.follows_active_port());
+            .filter(|_| !added.follows_active_port());
         Self { mac, mtu: answered.and_then(|it| it.mtu) }
     }
 }
 
-fn ports_gone(made: &Made, view: &View) -> impl Iterator<Item = String> {
-    let gone = made.ports.iter().filter(|name| view.link(Netns::Pod, name).is_none());
+fn ports_gone(added: &AddedBond, view: &View) -> impl Iterator<Item = String> {
+    let gone = added.ports.iter().filter(|name| view.link(Netns::Pod, name).is_none());
     gone.map(|name| format!("port {name} is gone"))
 }
 
-fn port_differences(made: &Made, name: &LinkName, bond: &Link, view: &View) -> Vec<String> {
+fn port_differences(added: &AddedBond, name: &LinkName, bond: &Link, view: &View) -> Vec<String> {
     let Some(port) = view.link(Netns::Pod, name) else {
         return vec![format!("port {name} is gone")];
     };
@@ -223,7 +227,7 @@ fn port_differences(made: &Made, name: &LinkName, bond: &Link, view: &View) -> V
     let mtu = (port.mtu != bond.mtu)
         .then(|| format!("mtu of port {name} is {}, not {} as the bond's", port.mtu, bond.mtu));
     let shown = port.port.as_ref().map(|port| port.options.clone()).unwrap_or_default();
-    let wanted = made.port_options.get(name);
+    let wanted = added.port_options.get(name);
     let unlike = wanted.map(|wanted| wanted.mismatches(&shown)).unwrap_or_default();
     down.into_iter().chain(mtu).chain(option_texts(&format!("{name} "), unlike)).collect()
 }
@@ -274,8 +278,8 @@ fn option_texts(whose: &str, unlike: Vec<OptionMismatch>) -> impl Iterator<Item 
 }
 
 /// Compares the primary port; the active one is the driver's to choose after each fail-over.
-fn primary_difference(made: &Made, shown: &BondOptions, view: &View) -> Option<String> {
-    let wanted = made.primary.as_ref()?;
+fn primary_difference(added: &AddedBond, shown: &BondOptions, view: &View) -> Option<String> {
+    let wanted = added.primary.as_ref()?;
     let primary = view.pod.iter().find(|link| Some(link.index) == shown.primary_port);
     let primary = primary.map_or("none", |link| link.name.as_str());
     (primary != wanted.as_str()).then(|| format!("primary is {primary}, not {wanted}"))
@@ -285,7 +289,7 @@ fn primary_difference(made: &Made, shown: &BondOptions, view: &View) -> Option<S
 mod tests {
     use podbond_cni::{Args, Interface, NetConf};
     use podbond_kernel::bond::table;
-    use podbond_kernel::{LinkTraits, NewBond, Vlan, VlanProtocol};
+    use podbond_kernel::{LinkAttributes, NewBond, Vlan, VlanProtocol};
     use serde_json::json;
 
     use super::*;
@@ -311,7 +315,7 @@ mod tests {
             master,
             lower: None,
             lower_elsewhere: None,
-            traits: LinkTraits::default(),
+            attributes: LinkAttributes::default(),
             parent: None,
             vlan: None,
             bond,
@@ -326,8 +330,8 @@ mod tests {
         View { pod: ports.into_iter().chain([bond]).collect(), ..View::default() }
     }
 
-    fn made() -> Made {
-        Made::configured(config(), &"net3".parse().unwrap())
+    fn added() -> AddedBond {
+        AddedBond::configured(config(), &"net3".parse().unwrap())
     }
 
     /// The result of the last plugin of a chain.
@@ -344,7 +348,7 @@ mod tests {
 
     fn differences_of(view: &View) -> Vec<String> {
         let (name, answered) = ("net3".parse().unwrap(), answered("", Some(1500)));
-        differences(&made(), &name, view, &answered, &Observed::default())
+        differences(&added(), &name, view, &answered, &Observed::default())
     }
 
     #[test]
@@ -407,20 +411,20 @@ mod tests {
             ["net1", "net2", "net4"]
                 .map(|port| step(json!({"step": "enslave", "port": at(port), "bond": "net3"}))),
         );
-        let recorded = Made::recorded(&BondRecord { steps, ports: Vec::new() }).unwrap();
+        let recorded = AddedBond::recorded(&BondRecord { steps, ports: Vec::new() }).unwrap();
         let mut view = as_made();
         view.pod.push(link(5, "net4", Some(4), None));
         for link in &mut view.pod {
             link.mtu = 9000;
         }
         view.pod[2].bond = Some(recorded.options.clone());
-        let of = |made: &Made, view: &View| {
+        let of = |added: &AddedBond, view: &View| {
             let (name, observed) = ("net3".parse().unwrap(), Observed::default());
-            differences(made, &name, view, &answered("", Some(9000)), &observed)
+            differences(added, &name, view, &answered("", Some(9000)), &observed)
         };
         assert_eq!(of(&recorded, &view), [""; 0]);
         let expected = ["miimon is 250, not 100", "net4 is a port of net3, not asked for"];
-        assert_eq!(of(&made(), &view), expected);
+        assert_eq!(of(&added(), &view), expected);
         view.pod[2].bond = Some(config().options);
         let of_record = of(&recorded, &view);
         assert_eq!(of_record[0], "miimon is 100, not 250", "{of_record:?}");
@@ -433,10 +437,10 @@ mod tests {
         let data: BondRecord =
             serde_json::from_value(serde_json::to_value(record.link).unwrap()["data"].clone())
                 .unwrap();
-        let made = Made::recorded(&data).unwrap();
-        assert_eq!((made.mtu, made.vlan, made.follows_active_port()), (Some(1500), None, true));
-        assert_eq!(made.ports, ["net1".parse().unwrap()]);
-        assert_eq!(Made::recorded(&BondRecord::default()), None);
+        let added = AddedBond::recorded(&data).unwrap();
+        assert_eq!((added.mtu, added.vlan, added.follows_active_port()), (Some(1500), None, true));
+        assert_eq!(added.ports, ["net1".parse().unwrap()]);
+        assert_eq!(AddedBond::recorded(&BondRecord::default()), None);
 
         let conf =
             br#"{"type": "bond", "cniVersion": "1.0.0", "name": "n", "mode": "active-backup",
@@ -450,9 +454,9 @@ mod tests {
         };
         let around = crate::Surroundings::default();
         let steps = crate::plan(&config, &name, &ports, &around).unwrap().steps;
-        let recorded = Made::recorded(&BondRecord { steps, ports: Vec::new() }).unwrap();
-        let configured = Made::configured(config, &name);
-        assert_eq!(recorded, Made { mtu: Some(1500), ..configured });
+        let recorded = AddedBond::recorded(&BondRecord { steps, ports: Vec::new() }).unwrap();
+        let configured = AddedBond::configured(config, &name);
+        assert_eq!(recorded, AddedBond { mtu: Some(1500), ..configured });
     }
 
     /// A later plugin of the chain, like tuning, may have changed both, and says so in its result.
@@ -462,31 +466,31 @@ mod tests {
     fn mac_and_mtu_are_those_of_the_last_result() {
         let mut view = as_made();
         view.pod[2].mac = "02:00:00:00:00:02".parse().ok();
-        let of = |made: &Made, view: &View, answered: &CniResult| {
+        let of = |added: &AddedBond, view: &View, answered: &CniResult| {
             let name = "net3".parse().unwrap();
-            differences(made, &name, view, answered, &Observed::default())
+            differences(added, &name, view, answered, &Observed::default())
         };
         let mine = answered("02:00:00:00:00:01", Some(1500));
         let expected = ["mac of net3 is 02:00:00:00:00:02, not 02:00:00:00:00:01"];
-        assert_eq!(of(&made(), &view, &mine), expected);
+        assert_eq!(of(&added(), &view, &mine), expected);
         // Nobody else can tell whether a later plugin has changed the configured one.
-        let tuned = Made { mac: "02:00:00:00:00:01".parse().ok(), ..made() };
+        let tuned = AddedBond { mac: "02:00:00:00:00:01".parse().ok(), ..added() };
         assert_eq!(of(&tuned, &view, &answered("02:00:00:00:00:02", None)), [""; 0]);
         for link in &mut view.pod {
             link.mtu = 1400;
         }
-        assert_eq!(of(&made(), &view, &answered("", Some(1400))), [""; 0]);
+        assert_eq!(of(&added(), &view, &answered("", Some(1400))), [""; 0]);
         assert_eq!(
-            of(&made(), &view, &answered("", Some(1500))),
+            of(&added(), &view, &answered("", Some(1500))),
             ["mtu of net3 is 1400, not 1500"]
         );
         // Before version 1.1.0 a result tells no MTU.
-        assert_eq!(of(&made(), &view, &answered("", None)), [""; 0]);
+        assert_eq!(of(&added(), &view, &answered("", None)), [""; 0]);
 
         let options = BondOptions::new(BondMode::ActiveBackup)
             .with(&table::FAIL_OVER_MAC, FailOverMac::Active);
         view.pod[2].bond = Some(options.clone());
-        let follows = Made { options, ..made() };
+        let follows = AddedBond { options, ..added() };
         assert_eq!(of(&follows, &view, &answered("02:00:00:00:00:01", None)), [""; 0]);
     }
 
@@ -507,10 +511,10 @@ mod tests {
             "mac": "02:00:00:00:00:01", "vlan": 100, "mtu": 1500, "linksInContainer": true,
             "links": [{"name": "net1"}, {"name": "net2"}]}"#;
         let config = Config::parse(&NetConf::parse(conf).unwrap(), &Args::default()).unwrap();
-        let made = Made::configured(config.clone(), &"net3".parse().unwrap());
+        let added = AddedBond::configured(config.clone(), &"net3".parse().unwrap());
         let of = |view: &View| {
             let (name, observed) = ("net3".parse().unwrap(), Observed::default());
-            differences(&made, &name, view, &answered("", Some(1500)), &observed)
+            differences(&added, &name, view, &answered("", Some(1500)), &observed)
         };
         let mut view = as_made();
         view.pod[2].name = "net3-bond".parse().unwrap();

@@ -32,7 +32,7 @@ pub use add::host_link_policy::{
 pub use add::plan::{Plan, plan};
 pub use check::compare;
 pub use config::{Config, KEYS, Key, LinksAre, UntrustedPorts};
-pub use error::{Clash, Error, Leave, Refusal};
+pub use error::{AllowLine, Clash, Error, Refusal};
 pub use finding::{Finding, Kind, Object, Refused, Requirement, Severity, TABLE, kind};
 pub use inspect::{OtherBond, Surroundings, bond_findings, findings};
 pub use plugin::{Bond, surroundings};

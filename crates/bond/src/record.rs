@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use podbond_kernel::{BondMode, Link, LinkRef, LinkState, LinkTraits, Netns, Step, View};
+use podbond_kernel::{BondMode, Link, LinkAttributes, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac, PciAddress};
 use podbond_record::{Error, LinkPart, Record};
 use serde::{Deserialize, Serialize};
@@ -41,21 +41,21 @@ pub(crate) struct PortBefore {
     /// The driver of a VF, which makes its one link anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) driver: Option<String>,
-    /// What else could be seen of a link of the node.
+    /// Its kind, altnames and attributes, where it was a link of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) look: Option<Look>,
+    pub(crate) link: Option<LinkBefore>,
     /// What else tells a link of the node without PCI function from others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) identity: Option<PortIdentity>,
 }
 
-/// What a link that was taken from the node looked like, beside what a bond changes: a pod may have changed
-/// that.
+/// The kind, altnames and attributes of a link before it was taken from the node: what a bond leaves as it is
+/// and a pod may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Look {
+pub(crate) struct LinkBefore {
     pub(crate) kind: Option<String>,
     pub(crate) altnames: Vec<String>,
-    pub(crate) traits: LinkTraits,
+    pub(crate) attributes: LinkAttributes,
 }
 
 /// What is known of the PCI function behind a port.
@@ -94,7 +94,7 @@ impl PortBefore {
 
     /// Returns whether a link is of this port's kind, where that is recorded.
     fn may_be_kind(&self, link: &Link) -> bool {
-        self.look.as_ref().is_none_or(|look| look.kind == link.kind)
+        self.link.as_ref().is_none_or(|link_before| link_before.kind == link.kind)
     }
 }
 
@@ -113,10 +113,10 @@ impl BondRecord {
             let is_of_node = config.links_are == LinksAre::OnHost;
             let function = link.parent.filter(|_| is_of_node).map(&ask);
             let function = function.transpose()?.unwrap_or_default();
-            let look = || Look {
+            let look = || LinkBefore {
                 kind: link.kind.clone(),
                 altnames: link.altnames.clone(),
-                traits: link.traits.clone(),
+                attributes: link.attributes.clone(),
             };
             ports.push(PortBefore {
                 name: name.clone(),
@@ -125,7 +125,7 @@ impl BondRecord {
                 function: link.parent,
                 permanent_mac: link.permanent_mac.filter(|_| function.may_have_several_links),
                 driver: function.vf_driver,
-                look: is_of_node.then(look),
+                link: is_of_node.then(look),
                 identity: (is_of_node && link.parent.is_none()).then(|| PortIdentity::of(link)),
             });
         }
@@ -276,7 +276,7 @@ impl BondRecord {
         port: &PortBefore,
         view: &'v View,
     ) -> Option<&'v Link> {
-        if port.look.is_none() || netns == Netns::Host {
+        if port.link.is_none() || netns == Netns::Host {
             return None;
         }
         let mut links = view.pod.iter().filter(|link| {
@@ -333,10 +333,10 @@ mod tests {
                 function: Some(function),
                 permanent_mac: None,
                 driver: Some("igbvf".to_owned()),
-                look: Some(Look {
+                link: Some(LinkBefore {
                     kind: None,
                     altnames: vec!["further".to_owned()],
-                    traits: LinkTraits::default(),
+                    attributes: LinkAttributes::default(),
                 }),
                 identity: Some(PortIdentity::of(&Link {
                     lower: Some(4),

@@ -17,8 +17,8 @@ pub mod bond;
 mod error;
 mod kernel;
 mod link;
+mod link_attributes;
 mod link_sysctl;
-mod link_traits;
 mod module;
 mod netlink;
 mod netns;
@@ -43,8 +43,8 @@ pub use bond::{
 pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{Link, LinkElsewhere, LinkRef, LinkState, Netns};
+pub use link_attributes::{LinkAttributes, LinkFlag};
 pub use link_sysctl::LinkSysctl;
-pub use link_traits::{LinkFlag, LinkTraits};
 pub use module::{Module, release};
 #[cfg(feature = "fuzzing")]
 pub use netlink::fuzzing;

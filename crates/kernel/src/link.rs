@@ -6,7 +6,7 @@ use podbond_names::{LinkName, Mac, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::bond::{Aggregator, BondOptions, PortState};
-use crate::{LinkTraits, Vlan};
+use crate::{LinkAttributes, Vlan};
 
 /// The two network namespaces that a plugin deals with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ pub struct Link {
     pub lower_elsewhere: Option<LinkElsewhere>,
     /// Flags, queue, alias and group.
     #[serde(default)]
-    pub traits: LinkTraits,
+    pub attributes: LinkAttributes,
     /// `IFLA_PARENT_DEV_NAME`: the PCI function behind the link. Before Linux 5.14, ethtool's `bus-info`.
     pub parent: Option<PciAddress>,
     /// `IFLA_INFO_DATA` and `IFLA_LINK` of a VLAN interface.
@@ -147,7 +147,7 @@ impl Link {
             master: None,
             lower: None,
             lower_elsewhere: None,
-            traits: LinkTraits::default(),
+            attributes: LinkAttributes::default(),
             parent: None,
             vlan: None,
             bond: None,

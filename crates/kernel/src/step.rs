@@ -6,9 +6,9 @@ use ipnet::IpNet;
 use podbond_names::{LinkName, Mac, OneLine, PciAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::link_traits::Changed;
+use crate::link_attributes::Changed;
 use crate::{
-    BondOptions, Dad, LinkRef, LinkState, LinkSysctl, LinkTraits, PortOptions, PortRole, Route,
+    BondOptions, Dad, LinkAttributes, LinkRef, LinkState, LinkSysctl, PortOptions, PortRole, Route,
     VfSettings, VlanTag,
 };
 
@@ -91,13 +91,13 @@ pub enum Step {
         altname: String,
     },
     /// Set flags, queue, alias and group of a link.
-    SetTraits {
+    SetAttributes {
         /// The link.
         at: LinkRef,
         /// What is.
-        from: LinkTraits,
+        from: LinkAttributes,
         /// What is wanted.
-        to: LinkTraits,
+        to: LinkAttributes,
     },
     /// Set a link's MTU in bytes.
     SetMtu {
@@ -258,7 +258,7 @@ impl Step {
             Self::RemoveBond(NewBond { at, .. })
             | Self::RemoveVlan(NewVlan { at, .. })
             | Self::RemoveStacked(NewStacked { at, .. })
-            | Self::SetTraits { at, .. }
+            | Self::SetAttributes { at, .. }
             | Self::Move { from: at, .. }
             | Self::SetMtu { at, .. }
             | Self::SetMac { at, .. }
@@ -279,7 +279,7 @@ impl Step {
             Self::RemoveStacked(stacked) => Self::AddStacked(stacked),
             Self::AddAltname { at, altname } => Self::RemoveAltname { at, altname },
             Self::RemoveAltname { at, altname } => Self::AddAltname { at, altname },
-            Self::SetTraits { at, from, to } => Self::SetTraits { at, from: to, to: from },
+            Self::SetAttributes { at, from, to } => Self::SetAttributes { at, from: to, to: from },
             Self::Enslave { port, bond } => Self::Release { port, bond },
             Self::Release { port, bond } => Self::Enslave { port, bond },
             Self::SetPort { port, from, to } => Self::SetPort { port, from: to, to: from },
@@ -318,7 +318,7 @@ impl Step {
             Self::RemoveStacked(_) => "remove-stacked",
             Self::AddAltname { .. } => "add-altname",
             Self::RemoveAltname { .. } => "remove-altname",
-            Self::SetTraits { .. } => "set-traits",
+            Self::SetAttributes { .. } => "set-attributes",
             Self::Enslave { .. } => "enslave",
             Self::Release { .. } => "release",
             Self::SetPort { .. } => "set-port",
@@ -368,7 +368,7 @@ impl fmt::Display for Step {
             Self::RemoveAltname { at, altname } => {
                 write!(f, "take the altname {} from {at}", OneLine(altname))
             }
-            Self::SetTraits { at, from, to } => write!(f, "set {at} {}", Changed(from, to)),
+            Self::SetAttributes { at, from, to } => write!(f, "set {at} {}", Changed(from, to)),
             Self::Enslave { port, bond } => write!(f, "make {port} a port of {bond}"),
             Self::Release { port, bond } => write!(f, "take port {port} out of {bond}"),
             Self::SetPort { port, from, to } => write!(f, "set port {port} to {to} (was {from})"),

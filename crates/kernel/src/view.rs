@@ -84,7 +84,9 @@ impl View {
             Step::RemoveAltname { at, altname } => {
                 self.change(at, |link| link.altnames.retain(|other| other != altname));
             }
-            Step::SetTraits { at, to, .. } => self.change(at, |link| link.traits = to.clone()),
+            Step::SetAttributes { at, to, .. } => {
+                self.change(at, |link| link.attributes = to.clone());
+            }
             Step::RemoveVlan(NewVlan { at, .. }) | Step::RemoveStacked(NewStacked { at, .. }) => {
                 self.links_mut(at.netns).retain(|link| link.name != at.name);
             }

@@ -7,7 +7,7 @@ use podbond_names::{LinkName, Mac};
 use podbond_record::{Record, Stored};
 
 use crate::observe::{is_userspace, observe};
-use crate::record::{VfBefore, VfMade, device};
+use crate::record::{VfBefore, VfWanted, device};
 use crate::vf_settings::limit;
 use crate::{Config, Error, Sriov, plan};
 
@@ -54,7 +54,7 @@ impl Sriov {
 /// configuration.
 fn asked_for(request: &Request, record: Option<&Record>) -> Result<Config, Error> {
     let recorded = record.and_then(|record| {
-        let VfMade { mac, settings, state } = VfMade::recorded(record)?;
+        let VfWanted { mac, settings, state } = VfWanted::recorded(record)?;
         Some(Config { device: device(record)?, mac, settings, state })
     });
     match recorded {

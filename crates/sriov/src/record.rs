@@ -56,7 +56,7 @@ impl VfBefore {
 
 /// A VF as ADD was to make it, by the defaults of that day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct VfMade {
+pub(crate) struct VfWanted {
     /// The link's own address; none where it was left as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mac: Option<Mac>,
@@ -66,16 +66,16 @@ pub(crate) struct VfMade {
     pub(crate) state: LinkState,
 }
 
-/// Both, as they are recorded. Records of earlier versions have no `made`.
+/// Both, as they are recorded. Records of earlier versions have no `wanted`.
 #[derive(Serialize, Deserialize)]
 struct VfRecord {
     #[serde(flatten)]
     before: VfBefore,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    made: Option<VfMade>,
+    wanted: Option<VfWanted>,
 }
 
-impl VfMade {
+impl VfWanted {
     /// Returns what ADD makes by a configuration.
     fn of(config: &Config) -> Self {
         Self { mac: config.mac, settings: config.settings.clone(), state: config.state }
@@ -83,14 +83,14 @@ impl VfMade {
 
     /// Returns what a record tells; none where its link half is void or ended, and of an earlier version's.
     pub(crate) fn recorded(record: &Record) -> Option<Self> {
-        record.link::<VfRecord>(PLUGIN)?.made
+        record.link::<VfRecord>(PLUGIN)?.wanted
     }
 }
 
 /// Returns the plugin's part of the record of an ADD.
 pub(crate) fn part(before: &VfBefore, config: &Config) -> Result<LinkPart, Error> {
-    let (before, made) = (before.clone(), Some(VfMade::of(config)));
-    LinkPart::new(PLUGIN, &VfRecord { before, made })
+    let (before, wanted) = (before.clone(), Some(VfWanted::of(config)));
+    LinkPart::new(PLUGIN, &VfRecord { before, wanted })
 }
 
 /// Returns the VF of the ADD of this plugin that a record is about.
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(vf.link, "enp2s0v0".parse().ok());
         assert_eq!((vf.mac, vf.mtu), ("02:00:00:00:00:01".parse().ok(), Some(1500)));
         assert_eq!((vf.state, vf.settings.spoofchk), (Some(LinkState::Down), Some(true)));
-        assert_eq!(VfMade::recorded(&record), None);
+        assert_eq!(VfWanted::recorded(&record), None);
     }
 
     #[test]
@@ -133,6 +133,6 @@ mod tests {
         };
         let read: Record = serde_json::from_value(serde_json::to_value(record).unwrap()).unwrap();
         assert_eq!(VfBefore::recorded(&read), Some(before));
-        assert_eq!(VfMade::recorded(&read), Some(VfMade::of(&config)));
+        assert_eq!(VfWanted::recorded(&read), Some(VfWanted::of(&config)));
     }
 }

@@ -2,7 +2,7 @@
 
 use podbond_cni::{Args, Attachment, ContainerId, NetConf, Request};
 use podbond_kernel::{
-    Link, LinkState, LinkTraits, Vf, VfLinkState, VfSettings, View, VlanProtocol,
+    Link, LinkAttributes, LinkState, Vf, VfLinkState, VfSettings, View, VlanProtocol,
 };
 use podbond_names::{LinkName, PciAddress};
 use podbond_record::{Record, State};
@@ -56,7 +56,7 @@ pub(crate) fn link(name: &str) -> Link {
         master: None,
         lower: None,
         lower_elsewhere: None,
-        traits: LinkTraits::default(),
+        attributes: LinkAttributes::default(),
         parent: Some(pci()),
         vlan: None,
         bond: None,

@@ -20,7 +20,7 @@ pub enum Access {
 
 /// Returns the file at a path; none where something else is: a link, a directory, a pipe, a socket, a
 /// device. An error of kind `NotFound` says that nothing is. What it is cannot change between the look and
-/// the opening, whoever has the directory.
+/// the opening, even where others may write to the directory.
 pub fn open_regular(path: &Path, access: Access) -> io::Result<Option<File>> {
     // This opens nothing: it only holds on to what is at the path.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

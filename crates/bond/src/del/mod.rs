@@ -16,7 +16,7 @@ use std::fmt::Display;
 use podbond_cni::{Code, Command, Delegates, Failure, Request};
 use podbond_ipam::Ipam;
 use podbond_kernel::{Kernel, LinkRef, LinkState, Netns, NetnsState, Step, View, undo_all};
-use podbond_names::{OneLine, PciAddress};
+use podbond_names::{LinkName, OneLine, PciAddress};
 use podbond_record::{Record, Records, State, Stored, if_possible};
 
 use self::reclaim_ports::{is_on_host, reclaim_ports};
@@ -166,49 +166,24 @@ fn restore_links(
         return Ok(Vec::new());
     }
     let warn = |what: &dyn Display| delegates.warn(Command::Del, request, "warning", what);
-    let (mut before, mut errors) = (View::default(), Vec::new());
-    if kernel.has_pod() {
-        let names = [ifname.clone(), bond_below_vlan(ifname)];
-        read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut before)?;
-        if !bond.is_empty() && bond_of(ifname, &before, bond).is_none() {
-            // The pod may have renamed it.
-            let not_renamed = read_all_pod_links(kernel, &mut before)?;
-            errors.extend(not_renamed.into_iter().map(Error::Kernel));
-        }
-    }
+    let mut errors = Vec::new();
+    let before = if kernel.has_pod() {
+        read_bond(kernel, &links, ifname, bond, &mut errors)?
+    } else {
+        View::default()
+    };
     errors.extend(apply(kernel, &remove_bond(ifname, &before, bond)));
     // Read again: what the driver has given its ports back is for the kernel to say.
-    let mut now = View::default();
-    match links.are {
-        LinksAre::InPod => read_pod_links(kernel, links.names.iter().cloned(), &mut now)?,
-        LinksAre::OnHost => {
-            if kernel.has_pod() {
-                errors.extend(renew_vfs(kernel, bond, &is_anothers));
-                if bond.is_empty() {
-                    now.pod = kernel.links(Netns::Pod)?;
-                } else {
-                    let not_renamed = read_all_pod_links(kernel, &mut now)?;
-                    errors.extend(not_renamed.into_iter().map(Error::Kernel));
-                }
-                let steps = reclaim_ports(&now, bond);
-                if !steps.is_empty() {
-                    errors.extend(apply(kernel, &steps));
-                    now.pod = kernel.links(Netns::Pod)?;
-                }
-            }
-            for missing in read_host_links(kernel, &links.names, bond, &mut now, &is_anothers)? {
-                warn(&missing);
-            }
-            if kernel.has_pod() {
-                for lost in lost_ports(&links.names, &now, bond) {
-                    warn(&lost);
-                }
-            } else {
-                errors.extend(renew_vfs(kernel, bond, &is_anothers));
-                now.host = kernel.links(Netns::Host)?;
-            }
+    let now = match links.are {
+        LinksAre::InPod => {
+            let mut now = View::default();
+            read_pod_links(kernel, links.names.iter().cloned(), &mut now)?;
+            now
         }
-    }
+        LinksAre::OnHost => {
+            fetch_host_links(kernel, &links, bond, is_anothers, &warn, &mut errors)?
+        }
+    };
     for step in restore_ports(&links, ifname, &before, &now, bond) {
         match uncertain_port(kernel, &step, bond) {
             Ok(None) => {}
@@ -233,6 +208,65 @@ fn restore_links(
         }
     }
     Ok(errors)
+}
+
+/// Returns the bond and its ports in the pod, under whatever names; adds what went wrong to `errors`.
+fn read_bond(
+    kernel: &mut Kernel,
+    links: &Links,
+    ifname: &LinkName,
+    bond: &BondRecord,
+    errors: &mut Vec<Error>,
+) -> podbond_kernel::Result<View> {
+    let mut view = View::default();
+    let names = [ifname.clone(), bond_below_vlan(ifname)];
+    read_pod_links(kernel, names.into_iter().chain(links.names.iter().cloned()), &mut view)?;
+    if !bond.is_empty() && bond_of(ifname, &view, bond).is_none() {
+        // The pod may have renamed it.
+        let not_renamed = read_all_pod_links(kernel, &mut view)?;
+        errors.extend(not_renamed.into_iter().map(Error::Kernel));
+    }
+    Ok(view)
+}
+
+/// Fetches links of the node from whatever the pod has made of them: VFs are made anew by their drivers, others
+/// are freed of what stands on them, and those of a namespace that is over are waited for. Returns the links of
+/// pod and node then; adds what went wrong to `errors`.
+fn fetch_host_links(
+    kernel: &mut Kernel,
+    links: &Links,
+    bond: &BondRecord,
+    is_anothers: impl Fn(PciAddress) -> bool,
+    warn: &impl Fn(&dyn Display),
+    errors: &mut Vec<Error>,
+) -> podbond_kernel::Result<View> {
+    let mut now = View::default();
+    if kernel.has_pod() {
+        errors.extend(renew_vfs(kernel, bond, &is_anothers));
+        if bond.is_empty() {
+            now.pod = kernel.links(Netns::Pod)?;
+        } else {
+            let not_renamed = read_all_pod_links(kernel, &mut now)?;
+            errors.extend(not_renamed.into_iter().map(Error::Kernel));
+        }
+        let steps = reclaim_ports(&now, bond);
+        if !steps.is_empty() {
+            errors.extend(apply(kernel, &steps));
+            now.pod = kernel.links(Netns::Pod)?;
+        }
+    }
+    for missing in read_host_links(kernel, &links.names, bond, &mut now, &is_anothers)? {
+        warn(&missing);
+    }
+    if kernel.has_pod() {
+        for lost in lost_ports(&links.names, &now, bond) {
+            warn(&lost);
+        }
+    } else {
+        errors.extend(renew_vfs(kernel, bond, &is_anothers));
+        now.host = kernel.links(Netns::Host)?;
+    }
+    Ok(now)
 }
 
 /// Returns the link that a step would bring up on the node although it may be another than ADD took. The pod may

@@ -13,7 +13,7 @@ const STACKED: [&str; 7] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "m
 pub(super) fn reclaim_ports(view: &View, recorded: &BondRecord) -> Vec<Step> {
     let mut steps = Vec::new();
     for before in &recorded.ports {
-        let is_taken = recorded.has_moved(&before.name) && before.look.is_some();
+        let is_taken = recorded.has_moved(&before.name) && before.link.is_some();
         let port = recorded.find_port(Netns::Pod, &before.name, view).filter(|_| is_taken);
         let Some(port) = port else { continue };
         steps.extend(view.pod.iter().filter(|link| is_stacked_on(link, port)).map(|link| {
@@ -36,24 +36,24 @@ fn is_stacked_on(link: &Link, port: &Link) -> bool {
 }
 
 /// Returns the steps that give a port of the pod the flags, queue, alias and group again that it had, and
-/// take from it the altnames that it had not, or that a link of the node has by now: with those the kernel
+/// take from it the altnames that it had not, or that a link of the node has: with those the kernel
 /// would not move it there.
-pub(super) fn restore_look(
+pub(super) fn restore_attributes(
     at: &LinkRef,
     port: &Link,
     before: &PortBefore,
     view: &View,
 ) -> Vec<Step> {
-    let Some(look) = &before.look else { return Vec::new() };
+    let Some(link) = &before.link else { return Vec::new() };
     let is_unwanted =
-        |altname: &&String| !look.altnames.contains(altname) || is_on_host(altname, view);
+        |altname: &&String| !link.altnames.contains(altname) || is_on_host(altname, view);
     let altnames = port.altnames.iter().filter(is_unwanted);
     let mut steps: Vec<Step> = altnames
         .map(|altname| Step::RemoveAltname { at: at.clone(), altname: altname.clone() })
         .collect();
-    if look.traits != port.traits {
-        let (from, to) = (port.traits.clone(), look.traits.clone());
-        steps.push(Step::SetTraits { at: at.clone(), from, to });
+    if link.attributes != port.attributes {
+        let (from, to) = (port.attributes.clone(), link.attributes.clone());
+        steps.push(Step::SetAttributes { at: at.clone(), from, to });
     }
     steps
 }
@@ -66,7 +66,7 @@ pub(super) fn restore_altnames(
     before: &PortBefore,
     view: &View,
 ) -> Vec<Step> {
-    let altnames = before.look.iter().flat_map(|look| &look.altnames);
+    let altnames = before.link.iter().flat_map(|before| &before.altnames);
     let missing = altnames.filter(|altname| {
         !port.altnames.contains(altname)
             && !is_on_host(altname, view)

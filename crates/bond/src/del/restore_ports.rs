@@ -5,7 +5,7 @@ use podbond_kernel::{Link, LinkRef, LinkState, Netns, Step, View};
 use podbond_names::{LinkName, Mac};
 
 use super::host_name::place_on_host;
-use super::reclaim_ports::{restore_altnames, restore_look};
+use super::reclaim_ports::{restore_altnames, restore_attributes};
 use super::teardown_plan::bond_of;
 use crate::config::{Links, LinksAre};
 use crate::port_macs::{PortMac, mac_conflicts};
@@ -45,7 +45,7 @@ pub(super) fn may_be_refused(step: &Step) -> bool {
         step,
         Step::SetMac { .. }
             | Step::SetMtu { .. }
-            | Step::SetTraits { .. }
+            | Step::SetAttributes { .. }
             | Step::AddAltname { .. }
             | Step::RemoveAltname { .. }
     )
@@ -143,7 +143,7 @@ impl<'v> Ports<'v> {
         steps.extend(self.restore_values(name, &from, port, mac));
         let before = self.recorded.port(name);
         steps.extend(
-            before.into_iter().flat_map(|before| restore_look(&from, port, before, self.now)),
+            before.into_iter().flat_map(|before| restore_attributes(&from, port, before, self.now)),
         );
         steps.push(Step::Move { from, to: to.clone() });
         steps.extend(self.bring_up_on_host(name, to));

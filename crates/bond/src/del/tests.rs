@@ -1,7 +1,9 @@
 use std::convert::Infallible;
 
 use podbond_cni::{Args, ContainerId, NetConf};
-use podbond_kernel::{Link, LinkFlag, LinkState, LinkTraits, NetnsIdentity, VlanProtocol, VlanTag};
+use podbond_kernel::{
+    Link, LinkAttributes, LinkFlag, LinkState, NetnsIdentity, VlanProtocol, VlanTag,
+};
 use podbond_names::{LinkName, Mac};
 use serde_json::{Value, json};
 
@@ -46,7 +48,7 @@ fn link(index: u32, text: &str) -> Link {
         master: None,
         lower: None,
         lower_elsewhere: None,
-        traits: LinkTraits::default(),
+        attributes: LinkAttributes::default(),
         parent: None,
         vlan: None,
         bond: None,
@@ -422,10 +424,10 @@ fn link_of_the_node_returns_without_what_the_pod_did_to_it() {
         let port = view.pod.iter_mut().find(|link| link.name.as_str() == "net1").unwrap();
         port.name = name("renamed");
         port.altnames.push("net1".to_owned());
-        port.traits = LinkTraits {
+        port.attributes = LinkAttributes {
             flags: LinkFlag::ALL.into(),
             alias: "mine".to_owned(),
-            ..LinkTraits::default()
+            ..LinkAttributes::default()
         };
         let lower = Some(port.index);
         let kind = |kind: &str| Some(kind.to_owned());

@@ -58,7 +58,7 @@ pub(super) fn lost_ports(
     });
     let lost = lost.map(|name| UncertainPort::Lost {
         name: name.clone(),
-        kind: recorded.port(name).and_then(|port| port.look.as_ref()?.kind.clone()),
+        kind: recorded.port(name).and_then(|port| port.link.as_ref()?.kind.clone()),
         has_namesake: view.link(Netns::Pod, name).is_some(),
     });
     lost.collect()

@@ -105,7 +105,7 @@ mod tests {
             function,
             permanent_mac: None,
             driver: None,
-            look: None,
+            link: None,
             identity: None,
         };
         let ports = vec![port("vf0", Some(pci(0))), port("dummy0", None)];

@@ -88,14 +88,14 @@ impl Refusal {
 
 /// What the administrator writes to allow all links that may be allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leave {
+pub struct AllowLine {
     /// The line of `[host-links]`.
     pub(crate) line: String,
     /// Whether the file has `[host-links]` now.
     pub(crate) is_there: bool,
 }
 
-impl fmt::Display for Leave {
+impl fmt::Display for AllowLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.is_there { "in the place of what is there, " } else { "" };
         let Self { line, .. } = self;

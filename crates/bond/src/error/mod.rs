@@ -10,7 +10,7 @@ use podbond_kernel::{BondMode, Netns};
 use podbond_names::{LinkName, Mac, NameError};
 use serde_json::Value;
 
-pub use host_link::{Leave, Refusal};
+pub use host_link::{AllowLine, Refusal};
 
 use crate::finding::{Finding, Refused};
 
@@ -228,13 +228,13 @@ pub enum Error {
     Record(#[from] podbond_record::Error),
     /// Links of the node that the administrator's rules keep from bonds.
     #[error(
-        "{}{}", Joined(.refusals), leave.as_ref().map_or_else(String::new, |leave| format!(": {leave}"))
+        "{}{}", Joined(.refusals), allow_line.as_ref().map_or_else(String::new, |line| format!(": {line}"))
     )]
     HostLinks {
         /// The reason for each of them.
         refusals: Vec<Refusal>,
         /// What allows those of them that may be allowed.
-        leave: Option<Leave>,
+        allow_line: Option<AllowLine>,
     },
     /// The administrator's file cannot be followed.
     #[error("{0}; no link of the node is taken before the file is corrected")]

@@ -44,8 +44,8 @@ impl Kernel {
                 let message = |index| netlink::drop_altname(index, altname);
                 self.handle(at.netns)?.change_link(step, &at.name, message)
             }
-            Step::SetTraits { at, to, .. } => {
-                let message = |index| netlink::set_traits(index, to);
+            Step::SetAttributes { at, to, .. } => {
+                let message = |index| netlink::set_attributes(index, to);
                 self.handle(at.netns)?.change_link(step, &at.name, message)
             }
             Step::Enslave { port, bond } => self.enslave(step, port, bond),

@@ -12,7 +12,7 @@ use crate::{Error, LinkState, Netns, Result};
 impl Kernel {
     /// Gives each link of a namespace whose name is no text a name as the kernel would: the first of `dev7`,
     /// `dev8`, … from its index on that is free. The kernel takes nearly any bytes for a name, and a pod with
-    /// `NET_ADMIN` may so hide a link from whoever is to take it back. The link is down afterwards. Goes on past
+    /// `NET_ADMIN` may so hide a link from DEL. The link is down afterwards. Goes on past
     /// errors, which it returns; that a link is gone is none.
     ///
     /// It is no step, since a plan holds names.

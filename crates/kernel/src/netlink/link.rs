@@ -10,7 +10,7 @@ use super::codec::{Attribute, Message};
 use super::parse_link::kernel_flag;
 use super::{bond, vlan};
 use crate::bond::BondOption;
-use crate::{LinkFlag, LinkState, LinkTraits, NewBond, NewStacked, NewVlan, PortOptions};
+use crate::{LinkAttributes, LinkFlag, LinkState, NewBond, NewStacked, NewVlan, PortOptions};
 
 /// A name of up to 127 bytes.
 const IFLA_ALT_IFNAME: u16 = 53;
@@ -95,17 +95,17 @@ pub(crate) fn set_state(index: u32, state: LinkState) -> Message {
 }
 
 /// Returns `RTM_SETLINK` that gives a link these flags, queue, alias and group.
-pub(crate) fn set_traits(index: u32, traits: &LinkTraits) -> Message {
-    let attributes = vec![
-        Attribute::TxQueueLen(traits.queue_length),
-        Attribute::IfAlias(traits.alias.clone()),
-        Attribute::Group(traits.group),
+pub(crate) fn set_attributes(index: u32, attributes: &LinkAttributes) -> Message {
+    let sent = vec![
+        Attribute::TxQueueLen(attributes.queue_length),
+        Attribute::IfAlias(attributes.alias.clone()),
+        Attribute::Group(attributes.group),
     ];
-    let mut message = message(index, attributes);
+    let mut message = message(index, sent);
     for wanted in LinkFlag::ALL {
         let (flag, is_set) = kernel_flag(wanted);
         message.header.change_mask |= flag;
-        message.header.flags.set(flag, traits.flags.contains(&wanted) == is_set);
+        message.header.flags.set(flag, attributes.flags.contains(&wanted) == is_set);
     }
     Message::SetLink(message)
 }
@@ -261,19 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn traits_are_read_as_sent() {
-        let wanted = LinkTraits {
+    fn attributes_are_read_as_sent() {
+        let wanted = LinkAttributes {
             flags: [LinkFlag::Promisc, LinkFlag::Multicast].into(),
             queue_length: 7,
             alias: "of a pod".to_owned(),
             group: 9,
         };
-        for traits in [wanted, LinkTraits::default()] {
-            let Message::SetLink(mut message) = set_traits(7, &traits) else {
+        for attributes in [wanted, LinkAttributes::default()] {
+            let Message::SetLink(mut message) = set_attributes(7, &attributes) else {
                 panic!("not RTM_SETLINK")
             };
             message.attributes.push(name("net1"));
-            assert_eq!(read_link(&payload(&message)).unwrap().traits, traits);
+            assert_eq!(read_link(&payload(&message)).unwrap().attributes, attributes);
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) use ip::{
 };
 pub(crate) use link::{
     Detail, LinkQuery, add_altname, add_bond, add_stacked, add_vlan, all_links, drop_altname,
-    get_link, ports_of, remove_link, set_link, set_port, set_port_role, set_state, set_traits,
+    get_link, ports_of, remove_link, set_attributes, set_link, set_port, set_port_role, set_state,
 };
 pub(crate) use neighbour::{forget_neighbour, look_for_neighbour};
 pub(crate) use nsid::{id_of, read_id};

@@ -59,7 +59,7 @@ fn read_link_as(payload: &[u8], name: LinkName) -> Result<Link, String> {
     let mut tag = None;
     let mut link = Link::new(header.index, name);
     let flags = LinkFlag::ALL.into_iter();
-    link.traits.flags = flags.filter(|flag| is_on(*flag, header.flags)).collect();
+    link.attributes.flags = flags.filter(|flag| is_on(*flag, header.flags)).collect();
     link.state = if up { LinkState::Up } else { LinkState::Down };
     for nla in link_attributes(payload) {
         match nla.kind() {
@@ -69,9 +69,9 @@ fn read_link_as(payload: &[u8], name: LinkName) -> Result<Link, String> {
             IFLA_MAX_MTU => link.max_mtu = parse_u32(nla.value()).unwrap_or(0),
             IFLA_LINK => lower = parse_u32(nla.value()).ok(),
             IFLA_LINK_NETNSID => lower_netns = parse_i32(nla.value()).ok(),
-            IFLA_TXQLEN => link.traits.queue_length = parse_u32(nla.value()).unwrap_or(0),
-            IFLA_IFALIAS => link.traits.alias = parse_string(nla.value()).unwrap_or_default(),
-            IFLA_GROUP => link.traits.group = parse_u32(nla.value()).unwrap_or(0),
+            IFLA_TXQLEN => link.attributes.queue_length = parse_u32(nla.value()).unwrap_or(0),
+            IFLA_IFALIAS => link.attributes.alias = parse_string(nla.value()).unwrap_or_default(),
+            IFLA_GROUP => link.attributes.group = parse_u32(nla.value()).unwrap_or(0),
             IFLA_MASTER => link.master = parse_u32(nla.value()).ok(),
             IFLA_CARRIER => link.carrier = up && parse_u8(nla.value()).is_ok_and(|c| c != 0),
             IFLA_PROP_LIST => link.altnames = read_altnames(nla.value()),

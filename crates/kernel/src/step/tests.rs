@@ -68,14 +68,14 @@ pub(crate) fn one_of_each() -> Vec<Step> {
             kind: "macvlan".to_owned(),
         }),
         Step::AddAltname { at: pod.clone(), altname: "further".to_owned() },
-        Step::SetTraits {
+        Step::SetAttributes {
             at: pod.clone(),
-            from: LinkTraits::default(),
-            to: LinkTraits {
+            from: LinkAttributes::default(),
+            to: LinkAttributes {
                 flags: LinkFlag::ALL.into(),
                 queue_length: 7,
                 alias: "of\na pod".to_owned(),
-                ..LinkTraits::default()
+                ..LinkAttributes::default()
             },
         },
         Step::Enslave { port: pod.clone(), bond: name("bond0") },

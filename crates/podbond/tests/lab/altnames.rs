@@ -1,11 +1,10 @@
 //! Links that a bond's configuration calls by altnames.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, HostRules, Netns, Snapshot, apply, bond_config, delete, ip, nad, pod, succeeded, words,
+    Call, HostRules, Netns, NodeLinks, Snapshot, apply, bond_config, delete, ip, nad, pod,
+    succeeded, words,
 };
 
 /// Longer than a link's own name can be.
@@ -22,39 +21,20 @@ fn over(in_container: bool, links: [&str; 2]) -> Value {
     }))
 }
 
-/// Links take1 and take2 of the node for as long as the value lives; the first has altnames.
-struct Links;
-
-impl Links {
-    fn new() -> Self {
-        Self::remove();
-        for name in ["take1", "take2"] {
-            ip(&format!("link add {name} type dummy"));
-        }
-        for altname in ["first", LONG] {
-            ip(&format!("link property add dev take1 altname {altname}"));
-        }
-        Self
+/// Links of the node, the first with altnames.
+fn node_links() -> NodeLinks {
+    let links = NodeLinks::dummies();
+    for altname in ["first", LONG] {
+        ip(&format!("link property add dev take1 altname {altname}"));
     }
-
-    fn remove() {
-        for name in ["take1", "take2"] {
-            let _ = Command::new("ip").args(["link", "del", name]).output();
-        }
-    }
-}
-
-impl Drop for Links {
-    fn drop(&mut self) {
-        Self::remove();
-    }
+    links
 }
 
 /// Promise: link-by-altname
 #[test]
 fn links_of_the_node_are_taken_by_altname() {
     let netns = Netns::with_links("altnames");
-    let _links = Links::new();
+    let _links = node_links();
     let rules = HostRules::write("[host-links]\nallow = [{ name = \"take?\" }]\n");
     let before = Snapshot::take();
     for altname in ["first", LONG] {
@@ -99,7 +79,7 @@ fn links_of_the_pod_are_taken_by_altname() {
 /// Promise: link-by-altname
 #[test]
 fn podbond_plans_and_applies_altnames() {
-    let _links = Links::new();
+    let _links = node_links();
     let _rules = HostRules::allow_all();
     let before = Snapshot::take();
     let config = over(false, ["first", "take2"]);

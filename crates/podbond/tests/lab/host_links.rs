@@ -1,48 +1,13 @@
 //! Links of the node that a bond may take, and those that it may not, whatever a NAD says.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::node::{
-    ADMINISTRATORS_FILE as FILE, Call, HostRules, Netns, Snapshot, WithNetworks, apply,
+    ADMINISTRATORS_FILE as FILE, Call, HostRules, Netns, NodeLinks, Snapshot, WithNetworks, apply,
     bond_config, failed, ip, nad, pod, podbond, succeeded, words,
 };
-
-/// Links of the node, up, for as long as the value lives: with them goes all that hangs on them.
-struct Links(&'static [&'static str]);
-
-impl Links {
-    /// Each by what stands after `ip link add`, its name first.
-    fn new(names: &'static [&'static str], created: &[&str]) -> Self {
-        let links = Self(names);
-        links.remove();
-        for link in created {
-            ip(&format!("link add {link}"));
-        }
-        for name in names {
-            ip(&format!("link set {name} up"));
-        }
-        links
-    }
-
-    fn remove(&self) {
-        for name in self.0 {
-            let _ = Command::new("ip").args(["link", "del", name]).output();
-        }
-    }
-}
-
-impl Drop for Links {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
-fn two_dummies() -> Links {
-    Links::new(&["take1", "take2"], &["take1 type dummy", "take2 type dummy"])
-}
 
 /// A bond over links of the node.
 fn over(links: [&str; 2]) -> Value {
@@ -95,7 +60,7 @@ fn message(netns: &Netns, links: [&str; 2]) -> String {
 #[test]
 fn without_rules_no_link_is_taken_and_the_error_names_the_line() {
     let netns = Netns::with_links("unlisted");
-    let _links = two_dummies();
+    let _links = NodeLinks::dummies();
     let links = ["take1", "take2"];
     let both = r#"allow = [{ name = "take1" }, { name = "take2" }]"#;
     refused(&netns, links, &["take1 (driver dummy", "take2 (driver dummy", FILE, both]);
@@ -121,7 +86,7 @@ fn without_rules_no_link_is_taken_and_the_error_names_the_line() {
 fn pfs_with_vfs_and_vfs_of_policies_are_never_taken() {
     let networks = WithNetworks::new();
     let _rules = HostRules::allow_all();
-    let links = two_dummies();
+    let links = NodeLinks::dummies();
     let netns = Netns::with_links("owned");
     refused(&netns, ["take1", "pf1"], &["pf1 is a link of a PF with 4 VFs"]);
     let vf = vf_link("pf1", 0);
@@ -142,7 +107,7 @@ fn pfs_with_vfs_and_vfs_of_policies_are_never_taken() {
 fn vf_that_a_pod_holds_is_never_taken() {
     let networks = WithNetworks::vfs_alone();
     let _rules = HostRules::allow_all();
-    let links = two_dummies();
+    let links = NodeLinks::dummies();
     let (netns, holder) = (Netns::with_links("greedy"), Netns::with_links("holder"));
     let (vf, pci) = (vf_link("pf1", 0), function("pf1"));
     let claims = "/var/lib/cni/sriov/pci";
@@ -169,7 +134,7 @@ fn on_one_line(printed: &[u8]) -> String {
 #[test]
 fn doctor_reports_links_that_would_be_refused() {
     let netns = Netns::with_links("running");
-    let _links = two_dummies();
+    let _links = NodeLinks::dummies();
     let rules = HostRules::allow_all();
     call("ADD", &netns.path()).run(&over(["take1", "take2"])).unwrap();
     let doctor = || on_one_line(&podbond(&["doctor"]).stdout);
@@ -190,7 +155,7 @@ fn link_of_the_default_route_is_never_taken() {
     let netns = Netns::with_links("default");
     let names = &["take1", "take2", "way0"];
     let kinds = ["take1 type dummy", "take2 type dummy", "way0 type bridge"];
-    let _links = Links::new(names, &kinds);
+    let _links = NodeLinks::new(names, &kinds);
     let links = ["take1", "take2"];
     let rules = "[host-links]\nallow = [{ name = \"*\" }, { driver = \"*\" }]\n";
     // As long as the lab's own route has a smaller metric, nothing goes this way.
@@ -223,7 +188,7 @@ fn link_of_the_default_route_is_never_taken() {
 #[test]
 fn with_rules_only_links_that_match_a_pattern_are_taken() {
     let netns = Netns::with_links("listed");
-    let _links = two_dummies();
+    let _links = NodeLinks::dummies();
     let links = ["take1", "take2"];
     ip("addr add 192.0.2.7/24 dev take2");
     for allowed in [r#"{ name = "take?" }"#, r#"{ name = "take*", driver = "dummy" }"#] {
@@ -283,7 +248,7 @@ fn vfs_are_allowed_by_driver_and_by_pci_address() {
 #[test]
 fn malformed_rules_refuse_host_links_and_no_pod_links() {
     let netns = Netns::with_links("malformed");
-    let _links = two_dummies();
+    let _links = NodeLinks::dummies();
     let _rules = HostRules::write("[host-links]\nallow = [{ nane = \"take*\" }]\n");
     refused(&netns, ["take1", "take2"], &[FILE, "line 2, column 12", "nane"]);
     call("ADD", &netns.path()).run(&bond_config(&json!({}))).unwrap();
@@ -293,7 +258,7 @@ fn malformed_rules_refuse_host_links_and_no_pod_links() {
 #[test]
 fn del_restores_links_that_later_rules_forbid() {
     let netns = Netns::with_links("later");
-    let _links = two_dummies();
+    let _links = NodeLinks::dummies();
     let before = Snapshot::take();
     let config = over(["take1", "take2"]);
     let rules = HostRules::allow_all();
@@ -307,7 +272,7 @@ fn del_restores_links_that_later_rules_forbid() {
 /// Promise: bad-input-changes-nothing
 #[test]
 fn apply_refuses_a_forbidden_link_before_any_change() {
-    let _links = two_dummies();
+    let _links = NodeLinks::dummies();
     let before = Snapshot::take();
     let manifest = nad("greedy", &over(["take1", "take2"]).to_string()) + &pod("p", "greedy@bond0");
     let said = failed(&apply(&manifest));

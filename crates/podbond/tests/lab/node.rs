@@ -105,6 +105,40 @@ pub(crate) fn words(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// Links of the node, up, for as long as the value lives: with them goes all that hangs on them.
+pub(crate) struct NodeLinks(&'static [&'static str]);
+
+impl NodeLinks {
+    /// Each by what stands after `ip link add`, its name first. Those of `names` go with the value.
+    pub(crate) fn new(names: &'static [&'static str], created: &[&str]) -> Self {
+        let links = Self(names);
+        links.remove();
+        for link in created {
+            ip(&format!("link add {link}"));
+            let name = link.split_whitespace().next().unwrap_or_default();
+            ip(&format!("link set {name} up"));
+        }
+        links
+    }
+
+    /// The links take1 and take2, without hardware.
+    pub(crate) fn dummies() -> Self {
+        Self::new(&["take1", "take2"], &["take1 type dummy", "take2 type dummy"])
+    }
+
+    fn remove(&self) {
+        for name in self.0 {
+            let _ = Command::new("ip").args(["link", "del", name]).output();
+        }
+    }
+}
+
+impl Drop for NodeLinks {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
 /// iproute2's `ip`; it must succeed.
 pub(crate) fn ip(arguments: &str) -> String {
     let mut command = Command::new("ip");

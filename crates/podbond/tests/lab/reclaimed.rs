@@ -8,8 +8,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::node::{
-    Call, HostRules, Netns, Snapshot, WithNetworks, begin, bond_config, has_links, ip, podbond,
-    succeeded, wait_for,
+    Call, HostRules, Netns, NodeLinks, Snapshot, WithNetworks, begin, bond_config, has_links, ip,
+    podbond, succeeded, wait_for,
 };
 
 fn call<'c>(command: &'c str, netns: &'c str) -> Call<'c> {
@@ -45,38 +45,23 @@ fn look(name: &str) -> Value {
     json!(keys.map(|key| shown[0][key].clone()))
 }
 
-/// Links take1 and take2 of the node for as long as the value lives.
-struct Links;
+/// What a test may leave on the node.
+const NAMES: &[&str] = &["take1", "take2", "stranger", "other1", "other2"];
 
-impl Links {
-    fn new() -> Self {
-        Self::remove();
-        for name in ["take1", "take2"] {
-            ip(&format!("link add {name} type dummy"));
-        }
-        ip("link property add dev take1 altname own altname shared");
-        ip("link set take1 up alias ours txqueuelen 77");
-        Self
-    }
-
-    fn remove() {
-        for name in ["take1", "take2", "stranger", "other1", "other2"] {
-            let _ = Command::new("ip").args(["link", "del", name]).output();
-        }
-    }
-}
-
-impl Drop for Links {
-    fn drop(&mut self) {
-        Self::remove();
-    }
+/// Links of the node: one up, with altnames, an alias and a queue of its own, and one down.
+fn node_links() -> NodeLinks {
+    let links = NodeLinks::new(NAMES, &["take1 type dummy", "take2 type dummy"]);
+    ip("link property add dev take1 altname own altname shared");
+    ip("link set take1 alias ours txqueuelen 77");
+    ip("link set take2 down");
+    links
 }
 
 /// Promise: port-found-in-pod
 #[test]
 fn links_come_back_from_whatever_the_pod_made_of_them() {
     let netns = Netns::with_links("reclaimed");
-    let _links = Links::new();
+    let _links = node_links();
     let _rules = HostRules::allow_all();
     let (before, looks) = (Snapshot::take(), ["take1", "take2"].map(look));
     let config = over(["take1", "take2"]);
@@ -162,20 +147,13 @@ fn vf_of_the_node_comes_back_new() {
     networks.end();
 }
 
-/// Links take1 and take2 of the node of the kind that `made` gives, up, in place of dummy links.
-fn links_of_kind(made: fn(&str, &str) -> String) -> Links {
-    let links = Links::new();
-    Links::remove();
-    for number in ["1", "2"] {
-        let (name, other) = (format!("take{number}"), format!("other{number}"));
-        ip(&made(&name, &other));
-        ip(&format!("link set {name} up"));
-    }
-    links
+/// Links take1 and take2 of the node, of the kind that `made` gives.
+fn links_of_kind(made: fn(&str, &str) -> String) -> NodeLinks {
+    NodeLinks::new(NAMES, &[&*made("take1", "other1"), &made("take2", "other2")])
 }
 
 fn veth(name: &str, other: &str) -> String {
-    format!("link add {name} type veth peer name {other}")
+    format!("{name} type veth peer name {other}")
 }
 
 /// Promise: port-not-replaced
@@ -229,12 +207,12 @@ fn link_that_may_be_another_comes_back_down() {
     // Which lead to another namespace, to a link of the node, nowhere.
     for (made, expected) in [
         (
-            (|name, other| format!("link add {name} type veth peer name {other} netns elsewhere"))
+            (|name, other| format!("{name} type veth peer name {other} netns elsewhere"))
                 as fn(&str, &str) -> String,
             false,
         ),
-        (|name, _| format!("link add {name} link pf0 type macvlan mode bridge"), true),
-        (|name, _| format!("link add {name} type dummy"), true),
+        (|name, _| format!("{name} link pf0 type macvlan mode bridge"), true),
+        (|name, _| format!("{name} type dummy"), true),
     ] {
         let (_links, netns) = (links_of_kind(made), Netns::with_links("reclaimed"));
         call("ADD", &netns.path()).run(&config).unwrap();
@@ -255,7 +233,7 @@ fn link_that_may_be_another_comes_back_down() {
 #[test]
 fn links_come_back_from_names_that_nobody_can_read() {
     let netns = Netns::with_links("reclaimed");
-    let _links = Links::new();
+    let _links = node_links();
     let _rules = HostRules::allow_all();
     let (before, looks) = (Snapshot::take(), ["take1", "take2"].map(look));
     let config = over(["take1", "take2"]);
@@ -281,7 +259,7 @@ fn links_come_back_from_names_that_nobody_can_read() {
 #[test]
 fn hidden_port_is_shown_and_comes_back_from_being_up() {
     let netns = Netns::with_links("reclaimed");
-    let _links = Links::new();
+    let _links = node_links();
     let _rules = HostRules::allow_all();
     let (before, looks) = (Snapshot::take(), ["take1", "take2"].map(look));
     let config = over(["take1", "take2"]);

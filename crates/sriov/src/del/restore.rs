@@ -27,7 +27,7 @@ const ELSEWHERE: &str = "its network interface is in another network namespace";
 /// Restores a VF: has its driver make its link anew, on the node, and sets it as it was before.
 ///
 /// A link that is moved back keeps much of what a pod did to it: links stacked on it (VLAN, macvlan), in
-/// whatever namespace they are by now, flags like PROMISC, XDP programs, altnames, the alias and settings of
+/// whatever namespace they are, flags like PROMISC, XDP programs, altnames, the alias and settings of
 /// the driver. All of that ends with the link, and a new one comes in about the time that a move takes. It
 /// comes also from a namespace that nobody finds any more.
 pub(crate) fn restore(

@@ -5,7 +5,7 @@ use podbond_names::{LinkName, PciAddress};
 
 use super::functions::VfOwner;
 use super::rules::{Pattern, Rules};
-use crate::error::{Error, Leave, Refusal};
+use crate::error::{AllowLine, Error, Refusal};
 
 /// A link of the node that a bond is to take, and what hangs on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +47,12 @@ pub(crate) fn refuse_links_of_all(
     if refusals.is_empty() {
         return Ok(());
     }
-    let leave = refusals.iter().any(Refusal::may_be_allowed).then(|| leave(rules, all));
-    Err(Error::HostLinks { refusals, leave })
+    let allow_line = refusals.iter().any(Refusal::may_be_allowed).then(|| allow_line(rules, all));
+    Err(Error::HostLinks { refusals, allow_line })
 }
 
-/// Returns the administrator's leave to take all of these links that are refused without it.
-fn leave(rules: &Rules, all: &[&HostLink]) -> Leave {
+/// Returns the line of the administrator's file that allows all of these links that it may allow.
+fn allow_line(rules: &Rules, all: &[&HostLink]) -> AllowLine {
     let mut names: Vec<LinkName> = Vec::new();
     for link in all {
         let may_be = refusal(rules, link).is_some_and(|refusal| refusal.may_be_allowed());
@@ -60,7 +60,7 @@ fn leave(rules: &Rules, all: &[&HostLink]) -> Leave {
             names.push(link.name.clone());
         }
     }
-    Leave { line: rules.line_with(&names), is_there: matches!(rules, Rules::Listed(_)) }
+    AllowLine { line: rules.line_with(&names), is_there: matches!(rules, Rules::Listed(_)) }
 }
 
 fn refusal(rules: &Rules, link: &HostLink) -> Option<Refusal> {

@@ -1,5 +1,5 @@
 use podbond_cni::{Args, NetConf};
-use podbond_kernel::{LinkTraits, Vf, VfSettings};
+use podbond_kernel::{LinkAttributes, Vf, VfSettings};
 use podbond_names::PciAddress;
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ pub(crate) fn link(index: u32, text: &str) -> Link {
         master: None,
         lower: None,
         lower_elsewhere: None,
-        traits: LinkTraits::default(),
+        attributes: LinkAttributes::default(),
         parent: u8::try_from(index).ok().map(pci),
         vlan: None,
         bond: None,

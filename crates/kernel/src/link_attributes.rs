@@ -37,7 +37,7 @@ impl LinkFlag {
 /// What `ip link set` changes of a link beside its name, state, MTU and address, and a link keeps when it is
 /// moved to another namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkTraits {
+pub struct LinkAttributes {
     /// Those of [`LinkFlag::ALL`] that are on.
     pub flags: BTreeSet<LinkFlag>,
     /// `IFLA_TXQLEN`, in packets.
@@ -48,7 +48,7 @@ pub struct LinkTraits {
     pub group: u32,
 }
 
-impl Default for LinkTraits {
+impl Default for LinkAttributes {
     /// Returns those of a new Ethernet link.
     fn default() -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Default for LinkTraits {
     }
 }
 
-impl LinkTraits {
+impl LinkAttributes {
     /// Returns in words, as `ip link set` has them, what these have that others have not.
     pub(crate) fn differing_from(&self, other: &Self) -> String {
         let state = |flag| if self.flags.contains(flag) { "on" } else { "off" };
@@ -81,7 +81,7 @@ impl LinkTraits {
 }
 
 /// What a [`Step`](crate::Step) changes, as the end of a sentence.
-pub(crate) struct Changed<'t>(pub(crate) &'t LinkTraits, pub(crate) &'t LinkTraits);
+pub(crate) struct Changed<'t>(pub(crate) &'t LinkAttributes, pub(crate) &'t LinkAttributes);
 
 impl fmt::Display for Changed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
