@@ -30,7 +30,7 @@ pub(crate) fn settled<S>(look: impl Fn() -> S, has_vf_in_reset: impl Fn(&S) -> b
 }
 
 /// The last that the kernel has logged.
-fn said_by_kernel() -> String {
+pub(crate) fn said_by_kernel() -> String {
     let log = Command::new("dmesg").output().unwrap();
     let log = String::from_utf8_lossy(&log.stdout).into_owned();
     let lines: Vec<&str> = log.lines().collect();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::card::said_by_kernel;
 use crate::node::{interface, ip, status, succeeded, words};
 
 /// The switch's address.
@@ -31,7 +32,8 @@ pub(crate) fn until<T: Debug>(
         if is_it(&seen) {
             return seen;
         }
-        assert!(Instant::now() < end, "{wanted}: not within {TIMEOUT:?}: {seen:#?}");
+        let is_late = Instant::now() >= end;
+        assert!(!is_late, "{wanted}: not within {TIMEOUT:?}: {seen:#?}\n{}", said_by_kernel());
         sleep(Duration::from_millis(100));
     }
 }

@@ -4,17 +4,15 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::cables::{Switch, carrying, plug, pull, until};
 use crate::node::{
     EXAMPLES, Snapshot, WithNetworks, apply, bond_config, in_pod, interface, ip, nad, pod, podbond,
-    status, succeeded, sweep, wait_for, words,
+    status, succeeded, sweep, words,
 };
 
 /// A VF finds carrier some time after it is opened, and what is sent before is lost.
 fn wait_for_ports(name: &str) {
-    wait_for("both ports to have carrier", || {
-        let pod = status(name);
-        ["net1", "net2"].iter().all(|port| interface(&pod, port)["port"]["countsAsUp"] == true)
-    });
+    carrying(name, &["net1", "net2"]);
 }
 
 /// SriovNetworks whose VFs are trusted, and may thus take the address of a bond.
@@ -119,27 +117,19 @@ fn trusted_vfs_are_bonded_in_every_documented_mode() {
 fn bond_fails_over_and_back() {
     let networks = WithNetworks::new();
     succeeded(&apply(&pod("failing", "demo/sriovnet1, demo/sriovnet2, demo/bond-net1")));
+    // Puts both cables back, also when the test fails with one out.
+    let _switch = Switch::wired("bridge");
     let active = || interface(&status("failing"), "net3")["bond"]["activePort"].clone();
-    let wait_for = |wanted: &dyn Fn(&Value) -> bool| {
-        for _ in 0..300 {
-            let active = active();
-            if wanted(&active) {
-                return active;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("the active port is the wrong one: {}", status("failing"));
-    };
     // Whichever VF finds its carrier first.
-    let first = wait_for(&|active| active == "net1" || active == "net2");
-    let [own, other] = if first == "net1" { ["pf0", "pf1"] } else { ["pf1", "pf0"] };
-    ip(&format!("link set {own} down"));
-    wait_for(&|active| active.is_string() && *active != first);
+    let first = until("a first active port", active, Value::is_string);
+    let [own, other] = if first == "net1" { [0, 1] } else { [1, 0] };
+    pull(own);
+    until("the other port active", active, |active| active.is_string() && *active != first);
     in_pod("failing", &["ping", "-c", "2", "-i", "0.2", "-W", "5", "-I", "net3", "10.56.217.1"]);
-    ip(&format!("link set {own} up"));
-    ip(&format!("link set {other} down"));
-    wait_for(&|active| *active == first);
-    ip(&format!("link set {other} up"));
+    plug(own);
+    pull(other);
+    until("the first port active again", active, |active| *active == first);
+    plug(other);
     succeeded(&podbond(&["delete", "pod", "failing", "-n", "demo"]));
     networks.end();
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::card::{NO_ADDRESS, settled};
+use crate::card::{NO_ADDRESS, said_by_kernel, settled};
 
 /// Where a node keeps what must not be left behind.
 const STATE: [&str; 5] = [
@@ -406,7 +406,8 @@ pub(crate) fn vf(number: usize) -> String {
 pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
+        let is_late = start.elapsed() >= Duration::from_mins(1);
+        assert!(!is_late, "waited in vain until {what}: {}", said_by_kernel());
         sleep(Duration::from_millis(50));
     }
 }
