@@ -14,7 +14,7 @@ use super::Kernel;
 use crate::netlink::{NLM_F_CREATE, forget_neighbour, look_for_neighbour};
 use crate::netns_handle::NetnsHandle;
 use crate::wait::poll;
-use crate::{Error, Link, LinkRef, Result, netns};
+use crate::{AddressState, Error, Link, LinkRef, Result, netns};
 
 /// How often the carrier is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -24,8 +24,8 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 impl Kernel {
     /// Announces addresses to the neighbours: a gratuitous ARP for each IPv4 address, an
-    /// unsolicited neighbour advertisement for each IPv6 one. Waits for the link's carrier, at most
-    /// `timeout`, and sends nothing when it has none then.
+    /// unsolicited neighbour advertisement for each IPv6 one that is not tentative. Waits for the link's
+    /// carrier, at most `timeout`, and sends nothing when it has none then.
     pub fn announce(&mut self, at: &LinkRef, addresses: &[IpNet], timeout: Duration) -> Result<()> {
         if addresses.is_empty() {
             return Ok(());
@@ -37,9 +37,18 @@ impl Kernel {
         let Some(link) = link else { return Ok(()) };
         // Neighbours of links without an Ethernet address remember none.
         let Some(mac) = link.mac else { return Ok(()) };
+        let usable = if addresses.iter().any(|address| address.addr().is_ipv6()) {
+            let states = handle.addresses(&at.name)?;
+            let usable = states.into_iter().filter(|(_, state)| *state == AddressState::Usable);
+            usable.map(|(address, _)| address).collect()
+        } else {
+            Vec::new()
+        };
         for address in addresses {
             match address.addr() {
                 IpAddr::V4(ip) => announce_v4(handle, &link, ip)?,
+                // A card that hears itself, as a VF of igb, would take it for another host's answer.
+                IpAddr::V6(_) if !usable.contains(address) => {}
                 IpAddr::V6(ip) => netns::within(handle.namespace(), || advertise(&link, mac, ip))
                     .and_then(|sent| sent.map_err(Into::into))
                     .map_err(|source| Error::Socket { action: "announce an address", source })?,

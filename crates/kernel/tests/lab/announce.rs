@@ -79,3 +79,34 @@ fn nothing_is_sent_without_carrier() {
     assert!(begin.elapsed() >= TIMEOUT);
     assert_eq!(sent(&node), before);
 }
+
+/// An address that duplicates are still looked for is not yet a node's own (RFC 4862, section 5.4): to a card that
+/// hears itself, as igb's VFs do, its announcement is another host's. An optimistic one can be sent from
+/// (RFC 4429, section 3.3), so that the kernel refuses nothing.
+#[test]
+fn tentative_address_is_not_announced() {
+    let (mut node, peer) = neighbours("kernel-announce-dad");
+    ip("netns exec kernel-announce-dad sysctl -qw net.ipv6.conf.net3.dad_transmits=30 \
+        net.ipv6.conf.net3.optimistic_dad=1");
+    let own: IpNet = "2001:db8::7/64".parse().unwrap();
+    let tentative: [IpNet; 2] =
+        ["2001:db8::8/64", "2001:db8::9/64"].map(|text| text.parse().unwrap());
+    for (address, flag) in tentative.iter().zip(["", "optimistic"]) {
+        node.ip(&format!("addr add {address} dev net3 {flag}"));
+        let ip = address.addr();
+        peer.ip(&format!("neigh add {ip} lladdr 02:00:00:00:00:99 dev peer nud stale"));
+    }
+    node.announce(&pod("net3"), &[tentative[0], tentative[1], own], TIMEOUT).unwrap();
+    let mac = node.shown(&pod("net3")).mac.unwrap().to_string();
+    let remembered = |ip: IpNet| peer.ip(&format!("neigh show {} dev peer nud all", ip.addr()));
+    let end = Instant::now() + Duration::from_secs(5);
+    while !remembered(own).contains(&mac) {
+        assert!(Instant::now() < end, "{}", remembered(own));
+        sleep(Duration::from_millis(50));
+    }
+    for address in tentative {
+        assert!(remembered(address).contains("02:00:00:00:00:99"), "{}", remembered(address));
+    }
+    let shown = node.ip("addr show dev net3 tentative");
+    assert!(shown.contains("2001:db8::9/64 scope global optimistic tentative"), "{shown}");
+}
