@@ -187,7 +187,7 @@ impl Dns {
 impl CniResult {
     /// Returns the result as this version of the specification writes it, `cniVersion` included. What the
     /// version cannot say is left out: interfaces, second addresses of a family and routes of a
-    /// family without address before 0.3.0, what 1.1.0 added to interfaces and routes before it.
+    /// family without address before 0.3.0, and what 1.1.0 added: to interfaces before it, to routes before 0.3.0.
     pub fn to_value(&self, version: Version) -> Value {
         write::result(self, version)
     }

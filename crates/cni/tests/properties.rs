@@ -92,7 +92,8 @@ prop_compose! {
     }
 }
 
-/// What a version can say of a result, by the change logs of the specification.
+/// What a version can say of a result, by the change logs of the specification; of routes what the CNI
+/// library writes.
 fn said(result: &CniResult, version: Version) -> CniResult {
     let mut said = result.clone();
     if version < Version::V1_1_0 {
@@ -100,12 +101,12 @@ fn said(result: &CniResult, version: Version) -> CniResult {
             *interface =
                 Interface { mtu: None, socket_path: None, pci_id: None, ..interface.clone() };
         }
+    }
+    if version < Version::V0_3_0 {
         for route in &mut said.routes {
             let unknown = std::mem::take(&mut route.unknown);
             *route = Route { unknown, ..Route::new(route.dst, route.gw) };
         }
-    }
-    if version < Version::V0_3_0 {
         said.interfaces.clear();
         // One address of each family, IPv4 first, with the routes of its family.
         let first = |v4: bool| said.ips.iter().find(|ip| ip.address.addr().is_ipv4() == v4);

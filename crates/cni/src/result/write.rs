@@ -10,7 +10,8 @@ use crate::{CniResult, Route, Version};
 /// What 1.1.0 added to interfaces.
 const INTERFACE_1_1_0: &[&str] = &["mtu", "socketPath", "pciID"];
 
-/// What 1.1.0 added to routes.
+/// What 1.1.0 added to routes. The CNI library writes it from 0.3.0 on, and so does every plugin built with it:
+/// a plugin that asks host-local with an older version would make other routes without.
 const ROUTE_1_1_0: &[&str] = &["mtu", "advmss", "priority", "table", "scope"];
 
 /// Returns the result as `version` writes it.
@@ -22,7 +23,6 @@ pub(super) fn result(result: &CniResult, version: Version) -> Value {
     }
     if version < Version::V1_1_0 {
         remove(&mut value, "interfaces", INTERFACE_1_1_0);
-        remove(&mut value, "routes", ROUTE_1_1_0);
     }
     if version < Version::V1_0_0 {
         for (written, ip) in list(&mut value, "ips").zip(&result.ips) {
