@@ -127,8 +127,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let programs = Programs {
-        podbond: build::for_bench("podbond")?,
-        measuring: build::for_bench(PROGRAM.0)?,
+        podbond: build::for_dist("podbond")?,
+        measuring: build::for_dist(PROGRAM.0)?,
         nothing: nothing()?,
     };
     let mut document = Document::default();

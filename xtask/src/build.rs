@@ -42,17 +42,10 @@ pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
     one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 
-/// Builds a package's executable for measuring: what it would be for others, but for the minutes that
-/// optimising across all crates takes.
-pub(crate) fn for_bench(package: &str) -> Result<PathBuf, Error> {
-    let arguments = ["build", "--package", package, "--profile", "measured"];
-    one_executable(package, &arguments, &format!("building {package} for measuring"))
-}
-
-/// Builds `podbond` as it is given to others.
-pub(crate) fn podbond_for_dist() -> Result<PathBuf, Error> {
-    let arguments = ["build", "--package", "podbond", "--profile", "dist"];
-    one_executable("podbond", &arguments, "building podbond; this takes minutes")
+/// Builds a package's executable as it is given to others.
+pub(crate) fn for_dist(package: &str) -> Result<PathBuf, Error> {
+    let arguments = ["build", "--package", package, "--profile", "dist"];
+    one_executable(package, &arguments, &format!("building {package}; this takes minutes"))
 }
 
 /// Builds the executable of a package that has one, named like it.

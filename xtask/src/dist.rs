@@ -25,7 +25,7 @@ Example:
 pub(crate) struct Arguments {}
 
 pub(crate) fn run(_: &Arguments) -> Result<ExitCode, Error> {
-    let built = build::podbond_for_dist()?;
+    let built = build::for_dist("podbond")?;
     let bytes = fs::metadata(&built).file("read", &built)?.len();
     if bytes > MOST_BYTES {
         let message =
