@@ -7,7 +7,7 @@ use podbond_kernel::NetnsIdentity;
 use podbond_names::PciAddress;
 use podbond_record::{ChainPart, Record, Records};
 
-use crate::chain::{Attachment, DeviceRequest, Place};
+use crate::chain::{Attachment, Place};
 use crate::cni_args::cni_args;
 use crate::device_info::DeviceInfoFiles;
 use crate::error::{AttachmentId, Error};
@@ -100,10 +100,7 @@ impl Sandbox {
             nad: attachment.nad.clone(),
             default_network: Some(attachment.place == Place::Default),
             meta_network: self.meta_network.clone(),
-            resource: match &attachment.device {
-                DeviceRequest::OneOf(resource) => Some(resource.clone()),
-                DeviceRequest::None | DeviceRequest::This(_) => None,
-            },
+            resource: attachment.resource.clone(),
             device,
             device_info: None,
             configs: attachment.configs(device),

@@ -11,8 +11,10 @@ use podbond_state::settings::PATH;
 
 use crate::passed_over::PassedOver;
 
+mod device;
 mod input;
 
+pub use device::{MissingDevice, NoDevice};
 pub use input::{ConfigError, ElementError, NetworksError};
 
 /// Why a pod's networks cannot be attached or detached. Each message begins with the object that it is
@@ -36,7 +38,7 @@ pub enum Error {
          NetworkAttachmentDefinition {} in namespace {}, which does not exist: apply it there, or \
          correct the element{}",
         nad.name, nad.namespace,
-        implied.map(|meant| format!(" (it names no namespace, so {meant} is meant)")).unwrap_or_default()
+        implied.as_ref().map(|meant| format!(" (it names no namespace, so {meant} is meant)")).unwrap_or_default()
     )]
     NadMissing {
         /// The pod.
@@ -48,7 +50,7 @@ pub enum Error {
         /// Place in the annotation, from 1.
         number: usize,
         /// Which namespace is meant, where the element names none.
-        implied: Option<&'static str>,
+        implied: Option<String>,
     },
     /// A NAD has no configuration, and neither has the node one of its name.
     #[error(
@@ -94,6 +96,33 @@ pub enum Error {
         #[source]
         error: NameError,
     },
+    /// The node's configuration has namespaces isolated from each other.
+    #[error(
+        "pod {pod}: annotation {annotation} element {number} asks for NetworkAttachmentDefinition {nad}, \
+         and namespaceIsolation of the node's configuration keeps a pod to the \
+         NetworkAttachmentDefinitions of its own namespace and of globalNamespaces: apply it in namespace \
+         {}, or have {} added to globalNamespaces",
+        pod.namespace, nad.namespace
+    )]
+    Isolated {
+        /// The pod.
+        pod: ObjectKey,
+        /// The annotation.
+        annotation: &'static str,
+        /// Place in the annotation, from 1.
+        number: usize,
+        /// The NAD.
+        nad: Box<ObjectKey>,
+    },
+    /// The pod has no device for a network.
+    #[error(transparent)]
+    NoDevice(Box<NoDevice>),
+    /// Podbond is at fault.
+    #[error("{failure}")]
+    Defect {
+        /// What is wrong.
+        failure: Box<Failure>,
+    },
     /// A NAD cannot be looked up.
     #[error("NetworkAttachmentDefinition {nad} of pod {pod} cannot be looked up: {failure}")]
     Source {
@@ -119,6 +148,15 @@ pub enum Error {
     DefaultConfig {
         /// The file.
         file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        reason: ConfigError,
+    },
+    /// What the runtime asks for makes the configuration of one of the node's networks invalid.
+    #[error("network {network} of the node's configuration {reason}")]
+    NodeNetwork {
+        /// The network.
+        network: String,
         /// What is wrong with it.
         #[source]
         reason: ConfigError,
@@ -288,6 +326,9 @@ pub enum TakenBy {
     /// `eth0`
     #[error("the default network's")]
     DefaultNetwork,
+    /// A network of every pod.
+    #[error("that of a network which the node's configuration gives to every pod")]
+    NodeNetwork,
     /// An earlier element.
     #[error("that of element {0} already")]
     Element(usize),
@@ -299,6 +340,7 @@ impl Error {
         match self {
             Self::Source { failure, .. }
             | Self::Device { failure, .. }
+            | Self::Defect { failure }
             | Self::Plugin { failure, .. }
             | Self::Delegate { reason: ConfigError::Plugin { failure }, .. }
             | Self::NadConfig { reason: ConfigError::Plugin { failure }, .. }

@@ -8,12 +8,15 @@
 //! - **CHECK, GC, STATUS**: [`Attacher::check`], [`Attacher::gc`], [`Attacher::unready`].
 //! - **Status**: [`NetworkStatus`] is an entry of the pod's network-status annotation.
 //!
-//! The caller provides the NADs ([`Source`]) and chooses devices ([`Devices`]).
+//! The caller provides the NADs ([`Source`]) and chooses devices ([`Devices`]). In a cluster both are in the answer
+//! of the node's agent: [`AnsweredNads`], and [`assign_devices`] before ADD.
 
 // They panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod add;
+mod answered;
+mod assigned_devices;
 mod attacher;
 mod chain;
 mod check;
@@ -34,14 +37,19 @@ mod testing;
 mod traits;
 
 pub use add::Added;
+pub use answered::{AnsweredNads, answered_nad, answered_pod};
+pub use assigned_devices::{SharedPf, assign_devices};
 pub use attacher::{Attacher, Sandbox};
 pub use chain::{
-    Attachment, Chain, DefaultNetwork, DeviceRequest, Place, Undeclared, configuration_on_disk,
-    default_network,
+    Asked, Attachment, Chain, ConfiguredNetwork, DeviceRequest, Isolation, MULTUS_NAMESPACE,
+    NodeNetwork, Place, Rules, Undeclared, configuration_on_disk, default_network, network_at,
+    network_named,
 };
 pub use check::Checked;
 pub use device_info::DeviceInfoFiles;
-pub use error::{AttachmentId, ConfigError, ElementError, Error, NetworksError, TakenBy};
+pub use error::{
+    AttachmentId, ConfigError, ElementError, Error, MissingDevice, NetworksError, NoDevice, TakenBy,
+};
 pub use network_status::{DeviceInfo, NetworkStatus, annotation, statuses_of};
 pub use passed_over::{PassedOver, unread_annotations};
 pub use selections::{DefaultRoute, Selection, parse_networks};

@@ -26,6 +26,14 @@ pub enum PassedOver {
         /// The capability.
         capability: &'static str,
     },
+    /// No plugin of the network declares the capability, and the value is in `CNI_ARGS`, where an older
+    /// plugin reads it.
+    ArgsOnly {
+        /// The annotation's key.
+        key: &'static str,
+        /// The capability.
+        capability: &'static str,
+    },
     /// `deviceID`: the network's resource chooses the device.
     DeviceOfResource,
     /// `ipam-claim-reference`, for which there is no capability.
@@ -42,6 +50,12 @@ impl fmt::Display for PassedOver {
                 "{key} has no effect, since no plugin of the network declares the capability \
                  {capability}: give the plugin that takes it \"capabilities\": {{\"{capability}\": \
                  true}} in the NetworkAttachmentDefinition, or leave {key} out"
+            ),
+            Self::ArgsOnly { key, capability } => write!(
+                f,
+                "{key} is passed on in CNI_ARGS alone, since no plugin of the network declares the \
+                 capability {capability}: give the plugin that takes it \"capabilities\": \
+                 {{\"{capability}\": true}} in the NetworkAttachmentDefinition"
             ),
             Self::DeviceOfResource => f.write_str(
                 "deviceID has no effect, since the network's resource chooses the device: leave it out, \

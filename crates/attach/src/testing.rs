@@ -19,8 +19,8 @@ use podbond_record::{Record, Records};
 use serde_json::{Value, json};
 
 use crate::{
-    Added, Attacher, Chain, DefaultNetwork, Device, DeviceInfoFiles, Devices, Error, Sandbox,
-    Source, default_network,
+    Added, Attacher, Chain, Device, DeviceInfoFiles, Devices, Error, NodeNetwork, Sandbox, Source,
+    default_network,
 };
 
 /// How a call of a plugin fails.
@@ -224,7 +224,7 @@ impl Node {
         assert_eq!(self.records.all().unwrap(), (Vec::new(), Vec::new()));
     }
 
-    fn eth0(&self) -> DefaultNetwork {
+    fn eth0(&self) -> NodeNetwork {
         let conf_dir = self.path("net.d");
         fs::create_dir_all(&conf_dir).unwrap();
         fs::write(conf_dir.join("a.conf"), r#"{"name": "cluster", "type": "three"}"#).unwrap();

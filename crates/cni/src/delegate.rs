@@ -49,6 +49,8 @@ pub struct Delegates<'p> {
     builtins: &'p [&'p dyn Plugin],
     lookup: Lookup,
     journal: Option<&'static dyn Journal>,
+    /// When a plugin that is another program is killed, if it goes on for so long.
+    deadline: Option<Instant>,
 }
 
 /// An ADD by another plugin that failed.
@@ -82,7 +84,7 @@ enum Callee<'p> {
 impl<'p> Delegates<'p> {
     /// Creates the delegation that knows these plugins as our own.
     pub fn new(builtins: &'p [&'p dyn Plugin], lookup: Lookup) -> Self {
-        Self { builtins, lookup, journal: None }
+        Self { builtins, lookup, journal: None, deadline: None }
     }
 
     /// Sets where each operation is noted: one that [`serve`](crate::serve()) serves, and those of the
@@ -90,6 +92,13 @@ impl<'p> Delegates<'p> {
     #[must_use]
     pub fn with_journal(self, journal: &'static dyn Journal) -> Self {
         Self { journal: Some(journal), ..self }
+    }
+
+    /// Returns the same delegation, in which a plugin that is another program is killed when it goes on past
+    /// this moment.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..*self }
     }
 
     /// Returns where operations are noted.
@@ -142,7 +151,7 @@ impl<'p> Delegates<'p> {
                 self.warn_of_log_file(request);
                 Ok(plugin.add(request, self)?)
             }
-            Callee::Program(program) => program::add(program, request),
+            Callee::Program(program) => program::add(program, request, self.deadline),
         })
     }
 
@@ -175,7 +184,7 @@ impl<'p> Delegates<'p> {
         let callee = self.find(&config.plugin, path)?;
         self.noted(&callee.subject(call), || match &callee {
             Callee::Builtin(plugin) => call.serve(*plugin, self).map(drop),
-            Callee::Program(program) => program::call(program, call),
+            Callee::Program(program) => program::call(program, call, self.deadline),
         })
     }
 

@@ -34,12 +34,13 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// Runs a program to its end; an error says that it cannot be started. Variables without a value are
-/// removed from its environment, the others of this process are passed on.
+/// Runs a program to its end, or to the deadline, if there is one; an error says that it cannot be started.
+/// Variables without a value are removed from its environment, the others of this process are passed on.
 pub(crate) fn run(
     program: &Path,
     variables: &[(&str, Option<OsString>)],
     stdin: &[u8],
+    deadline: Option<Instant>,
 ) -> io::Result<Output> {
     let mut command = Command::new(program);
     for (key, value) in variables {
@@ -48,7 +49,8 @@ pub(crate) fn run(
             None => command.env_remove(key),
         };
     }
-    run_within(TIMEOUT, &mut command, stdin)
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    run_within(left.unwrap_or(TIMEOUT).min(TIMEOUT), &mut command, stdin)
 }
 
 fn run_within(timeout: Duration, command: &mut Command, stdin: &[u8]) -> io::Result<Output> {
@@ -89,7 +91,8 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
 }
 
 fn too_late(timeout: Duration) -> io::Error {
-    io::Error::other(format!("it did not end within {} s, and was killed", timeout.as_secs()))
+    let seconds = timeout.as_secs_f64();
+    io::Error::other(format!("it did not end within {seconds:.1} s, and was killed"))
 }
 
 /// Waits for a program that has closed its pipes. Returns false where it goes on.
@@ -239,7 +242,7 @@ mod tests {
         {
             let (output, took) = run(1, script);
             let error = output.stdout.unwrap_err().to_string();
-            assert_eq!(error, "it did not end within 1 s, and was killed", "{script}");
+            assert_eq!(error, "it did not end within 1.0 s, and was killed", "{script}");
             assert!(took < Duration::from_secs(20), "{script}: {took:?}");
         }
     }

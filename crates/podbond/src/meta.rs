@@ -1,23 +1,49 @@
 //! The meta-plugin: called by a runtime, it attaches a pod to all its networks in one process.
 //!
-//! Its configuration lists the networks in `delegates`, as Multus' does where it asks no cluster. It is
-//! called by its own name and by those of Multus.
+//! In a cluster the agent of the node says what the pod asks for; without one the configuration lists the networks
+//! in `delegates`, as Multus' does where it asks no cluster. It is called by its own name and by those of Multus.
+
+mod cluster;
+mod config;
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use podbond_agent_socket::{Client, READY_SINCE_BOOT, SOCKET};
 use podbond_api::ResourceName;
 use podbond_attach::{Attacher, Chain, Checked, Device, DeviceInfoFiles, Devices, Sandbox};
-use podbond_cni::{CniResult, Code, Delegates, Failure, NodeRequest, Plugin, Request};
+use podbond_cni::{
+    CniResult, Code, Command, Delegates, Failure, NetConf, NodeRequest, Plugin, Request,
+};
 use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
-use serde_json::Value;
+
+use self::cluster::PodNetworks;
+use self::config::{MetaConfig, Networks};
+
+/// How long STATUS of the primary network may take: a runtime asks every 5 s, and the node's state waits for it.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The meta-plugin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meta {
     records: Records,
     device_info: DeviceInfoFiles,
+    agent: Client,
+    /// Is there once the agent was ready since the node was started.
+    was_ready: PathBuf,
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self {
+            records: Records::default(),
+            device_info: DeviceInfoFiles::default(),
+            agent: Client::new(SOCKET),
+            was_ready: READY_SINCE_BOOT.into(),
+        }
+    }
 }
 
 impl Plugin for Meta {
@@ -27,17 +53,44 @@ impl Plugin for Meta {
 
     /// Returns the result of the first network, which is the pod's default network.
     fn add(&self, request: &Request, delegates: &Delegates<'_>) -> Result<CniResult, Failure> {
-        let (sandbox, chain) = asked(request)?;
-        let added = self.attacher(delegates, &request.path).add(&sandbox, &chain)?;
+        let config = MetaConfig::read(&request.config)?;
+        let mut sandbox = sandbox(request)?;
+        let warn = |what: &dyn Display| delegates.warn(Command::Add, request, "warning", what);
+        for key in &config.passed_over {
+            warn(key);
+        }
+        let chain = match &config.networks {
+            Networks::Listed(networks) => {
+                Chain::delegated(networks, &request.ifname)?.pass_on(request)?
+            }
+            Networks::Cluster(cluster) => {
+                let networks = cluster::pod_networks(cluster, request, &sandbox.pod, &self.agent)?;
+                let PodNetworks { chain, uid, warnings } = networks;
+                for warning in &warnings {
+                    warn(warning);
+                }
+                sandbox.pod.uid.get_or_insert(uid);
+                chain
+            }
+        };
+        let path = plugin_path(config.bin_dir, &request.path);
+        let added = self.attacher(delegates, &path).add(&sandbox, &chain)?;
+        if let Networks::Cluster(_) = config.networks {
+            let id = request.container_id.as_str();
+            if let Some(deferred) = cluster::report(&self.agent, &sandbox.pod, id) {
+                warn(&deferred);
+            }
+        }
         Ok(added.first.unwrap_or_default())
     }
 
     /// Deletes by the records, since a configuration may have changed since ADD; by the configuration
     /// where they cannot be read, or there are none.
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
+        let path = path_of(&request.config, &request.path);
         let errors = self
-            .attacher(delegates, &request.path)
-            .delete(&request.container_id, || asked(request).ok());
+            .attacher(delegates, &path)
+            .delete(&request.container_id, || configured_for_pod(request).ok());
         all(errors.into_iter().map(Failure::from))
     }
 
@@ -46,7 +99,8 @@ impl Plugin for Meta {
             .records
             .of_container(&request.container_id)
             .map_err(|e| Failure::new(Code::IO, e))?;
-        let attacher = self.attacher(delegates, &request.path);
+        let path = path_of(&request.config, &request.path);
+        let attacher = self.attacher(delegates, &path);
         let active = records.iter().filter(|record| record.state != State::IpamPending);
         let checked = active.flat_map(|record| attacher.check(record));
         let differ: Vec<Failure> = checked.filter_map(|(_, checked)| failure_of(checked)).collect();
@@ -56,19 +110,39 @@ impl Plugin for Meta {
     }
 
     /// "If a plugin relies on a delegated plugin (e.g. IPAM) to service ADD requests, it must also
-    /// execute a STATUS request to that plugin" (section "STATUS").
+    /// execute a STATUS request to that plugin" (section "STATUS"). In a cluster a pod's own networks are not
+    /// known here: the primary network is asked, within a second. The agent is missed only until it was
+    /// ready once: later its absence is that of a pod's ADD alone, and not of the node.
     fn status(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let chain = configured(&request.config.raw)?;
-        let unready = self.attacher(delegates, &request.path).unready(&chain);
-        podbond_ipam::readiness(unready, request, delegates)
+        let config = MetaConfig::read(&request.config)?;
+        let path = plugin_path(config.bin_dir, &request.path);
+        let cluster = match &config.networks {
+            Networks::Listed(networks) => {
+                let chain = Chain::delegated(networks, &cluster::eth0()?)?;
+                let unready = self.attacher(delegates, &path).unready(&chain);
+                return podbond_ipam::readiness(unready, request, delegates);
+            }
+            Networks::Cluster(cluster) => cluster,
+        };
+        if !self.was_ready.exists() {
+            let msg = "podbond-agent was not ready since this node was started: is its pod on this node \
+                       running? kubectl -n podbond-system get pods -o wide";
+            return Err(Failure::new(Code::NOT_AVAILABLE, msg));
+        }
+        let unready_network = |failure: Failure| Failure { code: Code::NOT_AVAILABLE, ..failure };
+        let chain = cluster::primary(cluster).map_err(unready_network)?;
+        let delegates = delegates.until(Instant::now() + STATUS_TIMEOUT);
+        let unready = self.attacher(&delegates, &path).unready(&chain);
+        podbond_ipam::readiness(unready, request, &delegates)
     }
 
     /// Deletes by the records what is of no valid pod, and passes GC on to the networks' plugins, each with
     /// what is valid of its network.
     fn gc(&self, request: &NodeRequest, delegates: &Delegates<'_>) -> Result<(), Failure> {
-        let chain = configured(&request.config.raw);
+        let chain = configured(&request.config);
         let networks = chain.as_ref().cloned().unwrap_or_default();
-        let failures = self.attacher(delegates, &request.path).gc(request, &networks);
+        let path = path_of(&request.config, &request.path);
+        let failures = self.attacher(delegates, &path).gc(request, &networks);
         all(chain.err().into_iter().chain(failures))
     }
 }
@@ -98,24 +172,47 @@ fn cannot_be_read(file: &Unreadable) -> Failure {
     Failure::new(Code::DECODE, msg)
 }
 
-/// Returns the sandbox and the networks that a request asks for.
-fn asked(request: &Request) -> Result<(Sandbox, Chain), Failure> {
+/// Returns the sandbox that a request is about.
+fn sandbox(request: &Request) -> Result<Sandbox, Failure> {
     let pod = request.pod().ok_or_else(|| {
         let msg = "CNI_ARGS: K8S_POD_NAMESPACE and K8S_POD_NAME are missing or malformed: they name \
                    the pod";
         Failure::new(Code::INVALID_ENVIRONMENT, msg)
     })?;
-    let networks = networks(&request.config.raw)?;
-    let chain = Chain::delegated(networks, &request.ifname)?.pass_on(request)?;
     let netns = request.netns.clone().unwrap_or_default();
     let (container_id, network) = (request.container_id.clone(), request.config.name.clone());
-    Ok((Sandbox { pod, container_id, netns, meta_network: Some(network) }, chain))
+    Ok(Sandbox { pod, container_id, netns, meta_network: Some(network) })
+}
+
+/// Returns the sandbox that a request is about and the networks that its configuration gives to the pod: all
+/// of them where no cluster is asked, else those of every pod that need no NAD.
+fn configured_for_pod(request: &Request) -> Result<(Sandbox, Chain), Failure> {
+    let sandbox = sandbox(request)?;
+    let chain = match MetaConfig::read(&request.config)?.networks {
+        Networks::Listed(networks) => {
+            Chain::delegated(&networks, &request.ifname)?.pass_on(request)?
+        }
+        Networks::Cluster(cluster) => {
+            cluster::configured_for_pod(&cluster, request, &sandbox.pod.namespace)?
+        }
+    };
+    Ok((sandbox, chain))
+}
+
+/// Returns the directories of plugins: `binDir` before those of `CNI_PATH`.
+fn plugin_path(bin_dir: Option<PathBuf>, path: &[PathBuf]) -> Vec<PathBuf> {
+    bin_dir.into_iter().chain(path.iter().cloned()).collect()
+}
+
+/// Returns the directories of plugins by a configuration that may be wrong.
+fn path_of(config: &NetConf, path: &[PathBuf]) -> Vec<PathBuf> {
+    plugin_path(MetaConfig::read(config).ok().and_then(|config| config.bin_dir), path)
 }
 
 /// Returns a failure for each network of the configuration of which the pod has no record: it was never
 /// attached, or its record is lost. Without networks in the configuration one record is enough.
 fn unrecorded(request: &Request, records: &[Record]) -> Vec<Failure> {
-    let Ok((sandbox, chain)) = asked(request) else {
+    let Ok((sandbox, chain)) = configured_for_pod(request) else {
         let container = format_args!("container {}", request.container_id);
         return if records.is_empty() { vec![not_recorded(container)] } else { Vec::new() };
     };
@@ -150,22 +247,11 @@ impl Devices for Chosen {
     }
 }
 
-/// Returns the networks of a configuration, for what concerns no single pod.
-fn configured(raw: &serde_json::Map<String, Value>) -> Result<Chain, Failure> {
-    let networks = networks(raw)?;
-    let eth0 = "eth0".parse().map_err(|error| Failure::new(Code::DEFECT, error))?;
-    Ok(Chain::delegated(networks, &eth0)?)
-}
-
-/// Returns the networks that a configuration lists.
-fn networks(raw: &serde_json::Map<String, Value>) -> Result<&[Value], Failure> {
-    match raw.get("delegates").and_then(Value::as_array) {
-        Some(networks) if !networks.is_empty() => Ok(networks),
-        _ => {
-            let msg = "field delegates is missing: list the configurations of the pod's networks, \
-                       its own network first";
-            Err(Failure::new(Code::INVALID_CONFIG, msg))
-        }
+/// Returns the networks of a configuration that need no NAD, for what concerns no single pod.
+fn configured(config: &NetConf) -> Result<Chain, Failure> {
+    match MetaConfig::read(config)?.networks {
+        Networks::Listed(networks) => Ok(Chain::delegated(&networks, &cluster::eth0()?)?),
+        Networks::Cluster(cluster) => cluster::configured(&cluster),
     }
 }
 

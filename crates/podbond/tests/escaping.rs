@@ -114,7 +114,7 @@ proptest! {
     fn configuration_is_shown_escaped(text in hostile(), field in 0_usize..16, long in 0_usize..20) {
         let dir = tempfile::tempdir().unwrap();
         let text = if long == 0 { text.repeat(2000) } else { text };
-        for name in ["bond", "sriov", "host-local", "podbond"] {
+        for name in ["bond", "sriov", "host-local", "multus"] {
             let config = config(name, dir.path(), field, &text);
             assert_output_is_safe(&plugin(name, "ADD", dir.path(), &[], &config));
         }
@@ -146,8 +146,8 @@ proptest! {
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         let foreign = json!({"cniVersion": "1.1.0", "name": "n", "type": "foreign"});
         let config =
-            json!({"cniVersion": "1.1.0", "name": "n", "type": "podbond", "delegates": [foreign]});
-        let output = plugin("podbond", "STATUS", dir.path(), &[], &config);
+            json!({"cniVersion": "1.1.0", "name": "n", "type": "multus", "delegates": [foreign]});
+        let output = plugin("multus", "STATUS", dir.path(), &[], &config);
         prop_assert!(!output.stderr.is_empty());
         let stderr = String::from_utf8(output.stderr).unwrap();
         // It is a line of the foreign plugin's own.

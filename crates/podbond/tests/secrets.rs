@@ -63,7 +63,7 @@ fn configs(data_dir: &str) -> [Value; 4] {
             },
         })),
         with_secrets(json!({
-            "type": "podbond", "capabilities": {"mac": true},
+            "type": "multus", "capabilities": {"mac": true},
             "delegates": [{
                 "name": "first", "type": "bond", "capabilities": {"token": true}, "password": SECRET,
                 "args": {"cni": {"secret": SECRET}}, "links": [{"name": "net1"}, {"name": "net2"}],

@@ -2,11 +2,11 @@
 //! configurations.
 
 use podbond_api::{ObjectKey, ResourceName};
-use podbond_cni::{Args, NetConf};
+use podbond_cni::{Args, CniResult, NetConf};
 use podbond_names::{LinkName, PciAddress};
 
-use super::nad::{GcCalls, set_device};
-use crate::error::Error;
+use super::nad::{GcCalls, Network, set_device};
+use crate::error::{ConfigError, Error};
 use crate::passed_over::PassedOver;
 use crate::selections::DefaultRoute;
 
@@ -33,6 +33,12 @@ pub struct Attachment {
     pub device: DeviceRequest,
     /// The NAD's annotation `k8s.v1.cni.cncf.io/resourceName`, by which a device plugin names its files.
     pub(crate) resource_name: Option<String>,
+    /// The resource by its name without prefix, for the record.
+    pub(crate) resource: Option<ResourceName>,
+    /// The device that the annotation names beside the network's resource.
+    pub(crate) wanted_device: Option<PciAddress>,
+    /// What another meta-plugin has recorded as the result of its ADD.
+    pub(crate) earlier_result: Option<CniResult>,
     /// Keys of the annotation that have no effect: worth a warning.
     pub passed_over: Vec<PassedOver>,
     /// Which of the pod's default routes lead through this attachment; mostly it does not say.
@@ -71,13 +77,19 @@ impl Chain {
 }
 
 impl Attachment {
-    /// Returns an attachment that no NAD describes.
-    pub(crate) fn of_configs(
-        network: String,
+    /// Returns an attachment to a network of the node's configuration.
+    pub(super) fn of_network(
+        network: &Network,
         ifname: LinkName,
         place: Place,
-        configs: Vec<NetConf>,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
+        let configs = network.configs()?;
+        let attachment = Self::of_configs(network.name.clone(), ifname, place, configs);
+        Ok(Self { gc: network.gc, ..attachment })
+    }
+
+    /// Returns an attachment that no NAD describes.
+    fn of_configs(network: String, ifname: LinkName, place: Place, configs: Vec<NetConf>) -> Self {
         Self {
             nad: None,
             place,
@@ -85,6 +97,9 @@ impl Attachment {
             ifname,
             device: DeviceRequest::None,
             resource_name: None,
+            resource: None,
+            wanted_device: None,
+            earlier_result: None,
             passed_over: Vec::new(),
             default_route: DefaultRoute::NotAsked,
             gc: GcCalls::Allowed,
@@ -99,13 +114,22 @@ impl Attachment {
         self.nad.as_ref().map_or_else(|| self.network.clone(), ToString::to_string)
     }
 
+    /// Gives its plugins a device, by the ID that the device plugin has given it: mostly a PCI address.
+    pub(crate) fn give_device(&mut self, id: &str) {
+        for config in &mut self.configs {
+            set_device(&mut config.raw, id);
+        }
+        // What is not on the PCI bus concerns the plugin alone.
+        self.device = id.parse().map_or(DeviceRequest::None, DeviceRequest::This);
+    }
+
     /// Returns the configurations for its plugins, in order, with the device that was chosen for it.
     /// `device` is ignored where the attachment takes none of a resource.
     pub fn configs(&self, device: Option<PciAddress>) -> Vec<NetConf> {
         let mut configs = self.configs.clone();
         if let (DeviceRequest::OneOf(_), Some(device)) = (&self.device, device) {
             for config in &mut configs {
-                set_device(&mut config.raw, device);
+                set_device(&mut config.raw, &device.to_string());
             }
         }
         configs

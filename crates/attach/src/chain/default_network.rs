@@ -2,36 +2,70 @@
 
 use std::path::Path;
 
-use podbond_cni::{META_PLUGINS, NetConf};
+use podbond_cni::META_PLUGINS;
 
 use super::nad::Network;
-use crate::error::Error;
+use crate::error::{ConfigError, Error};
 
-/// The node's default network: what gives every pod its eth0.
+/// A network of the node's own configuration, as the one that gives every pod its eth0.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DefaultNetwork {
+pub struct NodeNetwork {
     /// Its name.
     pub name: String,
-    pub(crate) configs: Vec<NetConf>,
+    pub(super) network: Network,
+}
+
+impl NodeNetwork {
+    /// Returns the network of a configuration's text.
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let network = Network::parse(text, None)?;
+        Ok(Self { name: network.name.clone(), network })
+    }
+
+    /// Returns whether one of its plugins is a meta-plugin, which would attach the pod's networks again.
+    fn is_of_meta_plugin(&self) -> Result<bool, ConfigError> {
+        let configs = self.network.configs()?;
+        Ok(configs.iter().any(|config| META_PLUGINS.contains(&config.plugin.as_str())))
+    }
 }
 
 /// Returns the default network of a configuration directory (`/etc/cni/net.d`): its first file, by name,
 /// that ends in `.conf`, `.conflist` or `.json`, as a runtime chooses it. None where there is no such
 /// file. A file of a meta-plugin (Multus or podbond itself) is skipped: it would attach the pod's
 /// networks again.
-pub fn default_network(conf_dir: &Path) -> Result<Option<DefaultNetwork>, Error> {
+pub fn default_network(conf_dir: &Path) -> Result<Option<NodeNetwork>, Error> {
     let files = podbond_state::names(conf_dir)?.into_iter().map(|name| conf_dir.join(name));
     for file in files.filter(|file| is_configuration(file)) {
-        let bytes = podbond_state::read_following_links(&file)?.unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
         let wrong = |reason| Error::DefaultConfig { file: file.clone(), reason };
-        let network = Network::parse(&text, None).map_err(wrong)?;
-        let configs = network.configs().map_err(wrong)?;
-        if !configs.iter().any(|config| META_PLUGINS.contains(&config.plugin.as_str())) {
-            return Ok(Some(DefaultNetwork { name: network.name, configs }));
+        let network = read(&file)?.ok_or(ConfigError::Empty).map_err(wrong)?;
+        if !network.is_of_meta_plugin().map_err(wrong)? {
+            return Ok(Some(network));
         }
     }
     Ok(None)
+}
+
+/// Returns the network of a path, as `clusterNetwork` names one: of a file, or of the first file of a
+/// directory as [`default_network`] finds it. None where there is no such file. A file of a meta-plugin is
+/// refused.
+pub fn network_at(path: &Path) -> Result<Option<NodeNetwork>, Error> {
+    if path.is_dir() {
+        return default_network(path);
+    }
+    let network = read(path)?;
+    let wrong = |reason| Error::DefaultConfig { file: path.to_owned(), reason };
+    if let Some(network) = &network
+        && network.is_of_meta_plugin().map_err(wrong)?
+    {
+        return Err(wrong(ConfigError::MetaPlugin));
+    }
+    Ok(network)
+}
+
+fn read(file: &Path) -> Result<Option<NodeNetwork>, Error> {
+    let Some(bytes) = podbond_state::read_following_links(file)? else { return Ok(None) };
+    let network = NodeNetwork::parse(&String::from_utf8_lossy(&bytes));
+    network.map(Some).map_err(|reason| Error::DefaultConfig { file: file.to_owned(), reason })
 }
 
 pub(super) fn is_configuration(file: &Path) -> bool {
@@ -44,7 +78,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::ConfigError;
 
     fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
@@ -67,7 +100,7 @@ mod tests {
         ]);
         let network = default_network(directory.path()).unwrap().unwrap();
         assert_eq!(network.name, "first");
-        assert_eq!(network.configs.len(), 2);
+        assert_eq!(network.network.plugins.len(), 2);
     }
 
     #[test]
@@ -82,6 +115,19 @@ mod tests {
         let multus = r#"{"name": "multus-cni-network", "type": "multus"}"#;
         let directory = directory(&[("00-multus.conf", multus), ("10-net.json", BRIDGE)]);
         assert_eq!(default_network(directory.path()).unwrap().unwrap().name, "cluster");
+    }
+
+    #[test]
+    fn network_of_a_path_is_of_the_file_or_of_the_directorys_first() {
+        let multus = r#"{"name": "multus-cni-network", "type": "multus"}"#;
+        let directory = directory(&[("00-multus.conf", multus), ("10-net.json", BRIDGE)]);
+        let at = |name: &str| network_at(&directory.path().join(name));
+        let name = |found: Result<Option<NodeNetwork>, Error>| found.unwrap().map(|it| it.name);
+        assert_eq!(name(at("10-net.json")).as_deref(), Some("cluster"));
+        assert_eq!(name(network_at(directory.path())).as_deref(), Some("cluster"));
+        assert_eq!(name(at("absent.conf")), None);
+        let message = at("00-multus.conf").unwrap_err().to_string();
+        assert!(message.contains("00-multus.conf is that of a meta-plugin"), "{message}");
     }
 
     #[test]

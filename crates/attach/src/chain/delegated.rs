@@ -5,10 +5,11 @@ use podbond_names::LinkName;
 use serde_json::Value;
 
 use super::attachment::{Attachment, Chain, Place, interface_name};
+use super::default_network::NodeNetwork;
 use super::nad::Network;
 use super::ports::keep_bond_ports_down;
 use crate::cni_args::POD_ARGS;
-use crate::error::{ConfigError, Error};
+use crate::error::Error;
 
 /// The keys of `CNI_ARGS` that ask for something of one interface.
 const INTERFACE_ARGS: [&str; 3] = ["IP", "MAC", "GATEWAY"];
@@ -19,7 +20,7 @@ impl Chain {
     /// devices are named in their configurations.
     pub fn delegated(delegates: &[Value], ifname: &LinkName) -> Result<Self, Error> {
         let mut attachments = Vec::new();
-        for (position, delegate) in delegates.iter().enumerate() {
+        for (position, network) in NodeNetwork::delegates(delegates)?.iter().enumerate() {
             let interface = match position {
                 0 => ifname.clone(),
                 _ => interface_name(&format!("net{position}"))?,
@@ -28,8 +29,9 @@ impl Chain {
                 return Err(Error::DelegateIfname { ifname: interface });
             }
             let place = if position == 0 { Place::Default } else { Place::Secondary };
-            let attachment = attachment(delegate, interface, place)
-                .map_err(|reason| Error::Delegate { position, reason })?;
+            let wrong = |reason| Error::Delegate { position, reason };
+            let attachment =
+                Attachment::of_network(&network.network, interface, place).map_err(wrong)?;
             attachments.push(attachment);
         }
         keep_bond_ports_down(&mut attachments);
@@ -41,8 +43,6 @@ impl Chain {
     /// all networks, but for those that can only be one interface's, which go to the first one.
     pub fn pass_on(mut self, request: &Request) -> Result<Self, Error> {
         for (position, attachment) in self.attachments.iter_mut().enumerate() {
-            let mut args = request.args.0.clone();
-            args.retain(|key, _| !POD_ARGS.contains(&key.as_str()));
             if position == 0 {
                 let plugins = attachment.configs.iter().map(|config| config.raw.clone()).collect();
                 let (name, gc) = (attachment.network.clone(), attachment.gc);
@@ -51,19 +51,32 @@ impl Chain {
                     .pass_on(&request.config.raw)
                     .and_then(|()| network.configs())
                     .map_err(|reason| Error::Delegate { position, reason })?;
-            } else {
-                args.retain(|key, _| !INTERFACE_ARGS.contains(&key.as_str()));
             }
-            attachment.args = Args(args);
+            attachment.args = args_for(attachment.place, &request.args);
         }
         Ok(self)
     }
 }
 
-fn attachment(delegate: &Value, ifname: LinkName, place: Place) -> Result<Attachment, ConfigError> {
-    let network = Network::parse(&delegate.to_string(), None)?;
-    let (configs, gc) = (network.configs()?, network.gc);
-    Ok(Attachment { gc, ..Attachment::of_configs(network.name, ifname, place, configs) })
+impl NodeNetwork {
+    /// Returns the networks of a meta-plugin's `delegates`.
+    pub fn delegates(delegates: &[Value]) -> Result<Vec<Self>, Error> {
+        let networks = delegates.iter().enumerate().map(|(position, delegate)| {
+            let network = Self::parse(&delegate.to_string());
+            network.map_err(|reason| Error::Delegate { position, reason })
+        });
+        networks.collect()
+    }
+}
+
+/// Returns what of the meta-plugin's `CNI_ARGS` goes to a network, beside what names the pod.
+pub(super) fn args_for(place: Place, args: &Args) -> Args {
+    let mut args = args.0.clone();
+    args.retain(|key, _| !POD_ARGS.contains(&key.as_str()));
+    if place == Place::Secondary {
+        args.retain(|key, _| !INTERFACE_ARGS.contains(&key.as_str()));
+    }
+    Args(args)
 }
 
 #[cfg(test)]

@@ -8,14 +8,17 @@ mod nad;
 mod on_disk;
 mod ports;
 mod resolve;
+mod rules;
 mod undeclared;
 
 pub use attachment::{Attachment, Chain, DeviceRequest, Place};
-pub use default_network::{DefaultNetwork, default_network};
+pub use default_network::{NodeNetwork, default_network, network_at};
 #[cfg(feature = "fuzzing")]
 pub(crate) use nad::Network;
 pub(crate) use nad::{GcCalls, set_runtime_config};
-pub use on_disk::configuration_on_disk;
+pub use on_disk::{configuration_on_disk, network_named};
+pub(crate) use ports::links_in_pod;
+pub use rules::{Asked, ConfiguredNetwork, Isolation, MULTUS_NAMESPACE, Rules};
 pub use undeclared::Undeclared;
 
 #[cfg(test)]

@@ -81,12 +81,17 @@ impl Network {
     }
 
     /// Adds to the configurations what a runtime asks of a meta-plugin: of `runtimeConfig` what each
-    /// plugin declares a capability for, and `args.cni`.
-    pub(crate) fn pass_on(&mut self, config: &Map<String, Value>) -> Result<(), ConfigError> {
+    /// plugin declares a capability for.
+    pub(crate) fn pass_on_runtime_config(&mut self, config: &Map<String, Value>) {
         let runtime = config.get("runtimeConfig").and_then(Value::as_object);
         for (capability, value) in runtime.into_iter().flatten() {
             self.set_runtime_config(capability, value);
         }
+    }
+
+    /// As [`Self::pass_on_runtime_config`], and `args.cni`.
+    pub(crate) fn pass_on(&mut self, config: &Map<String, Value>) -> Result<(), ConfigError> {
+        self.pass_on_runtime_config(config);
         let cni = config.get("args").and_then(|args| args.get("cni")).and_then(Value::as_object);
         cni.map_or(Ok(()), |cni| self.add_cni_args(cni))
     }
@@ -121,15 +126,15 @@ impl Network {
     /// Sets the address of the attachment's device in each plugin's configuration.
     pub(crate) fn set_device(&mut self, device: PciAddress) {
         for plugin in &mut self.plugins {
-            set_device(plugin, device);
+            set_device(plugin, &device.to_string());
         }
     }
 }
 
-/// Sets the address of the attachment's device under both keys, as Multus does: some plugins read one,
-/// some the other.
-pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: PciAddress) {
-    let text = Value::from(device.to_string());
+/// Sets the ID of the attachment's device, which is its address for one on the PCI bus, under both keys, as
+/// Multus does: some plugins read one, some the other.
+pub(crate) fn set_device(plugin: &mut Map<String, Value>, device: &str) {
+    let text = Value::from(device);
     set_field(plugin, "deviceID", Some(text.clone()));
     set_field(plugin, "pciBusID", Some(text.clone()));
     set_runtime_config(plugin, "deviceID", &text);

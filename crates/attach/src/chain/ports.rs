@@ -31,11 +31,16 @@ pub(crate) fn keep_bond_ports_down(attachments: &mut [Attachment]) {
     }
 }
 
-/// Returns the links of the pod that a configuration makes ports of a bond.
+/// Returns the links that may stay down until a bond takes them.
 fn ports_in_pod(config: &NetConf) -> Vec<LinkName> {
-    let in_pod = config.get("linksInContainer").is_some_and(|value| *value == true);
     let has_vlan = config.get("vlan").is_some();
-    if config.plugin != "bond" || !in_pod || has_vlan {
+    if has_vlan { Vec::new() } else { links_in_pod(config) }
+}
+
+/// Returns the links of the pod that a configuration makes ports of a bond; none for another plugin's.
+pub(crate) fn links_in_pod(config: &NetConf) -> Vec<LinkName> {
+    let in_pod = config.get("linksInContainer").is_some_and(|value| *value == true);
+    if config.plugin != "bond" || !in_pod {
         return Vec::new();
     }
     let links = config.get("links").and_then(Value::as_array).into_iter().flatten();

@@ -47,7 +47,9 @@ impl Undeclared {
         }
         for attachment in &chain.attachments {
             let mut passed_over = attachment.passed_over.iter();
-            let undeclared = passed_over.find(|it| matches!(it, PassedOver::Undeclared { .. }));
+            let undeclared = passed_over.find(|it| {
+                matches!(it, PassedOver::Undeclared { .. } | PassedOver::ArgsOnly { .. })
+            });
             if let Some(passed_over) = undeclared.cloned() {
                 let (pod, ifname) = (pod.clone(), attachment.ifname.clone());
                 let (nad, passed_over) = (attachment.name(), Box::new(passed_over));

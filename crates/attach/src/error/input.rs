@@ -108,6 +108,12 @@ pub enum ConfigError {
         /// The field, with its path.
         field: String,
     },
+    /// It is that of a meta-plugin, which attaches networks itself.
+    #[error(
+        "is that of a meta-plugin, which would attach the pod's networks again: name the primary network's \
+         own file"
+    )]
+    MetaPlugin,
     /// A plugin's configuration is invalid.
     #[error("is invalid: {failure}")]
     Plugin {

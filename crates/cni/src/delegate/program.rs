@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -18,17 +19,21 @@ use crate::{CniResult, Code, Failure, NetConf, Request, Version};
 const MAX_PRINTED: usize = 1000;
 
 /// ADD by a program.
-pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, FailedAdd> {
+pub(super) fn add(
+    program: &Path,
+    request: &Request,
+    deadline: Option<Instant>,
+) -> Result<CniResult, FailedAdd> {
     let NetConf { plugin, version, .. } = &request.config;
     // One that cannot be started has nothing to remove.
-    let output = run(program, &Call::Add(Cow::Borrowed(request)))?;
+    let output = run(program, &Call::Add(Cow::Borrowed(request)), deadline)?;
     let cause = match result(plugin, *version, &output) {
         Err(cause) => cause,
         Ok(result) => return Ok(result),
     };
     // "If, on ADD, a delegated plugin fails, the "upper" plugin should execute again with DEL
     // before returning failure" (section "Delegated plugin execution procedure").
-    let del = call(program, &Call::Del(Cow::Borrowed(request)));
+    let del = call(program, &Call::Del(Cow::Borrowed(request)), deadline);
     let Err(del) = del else { return Err(cause.into()) };
     let separator = if cause.details.is_empty() { "" } else { "; " };
     let details = format!("{}{separator}and its DEL failed: {del}", cause.details);
@@ -38,8 +43,12 @@ pub(super) fn add(program: &Path, request: &Request) -> Result<CniResult, Failed
 }
 
 /// A call of a program that answers nothing: any but ADD.
-pub(super) fn call(program: &Path, call: &Call<'_>) -> Result<(), Failure> {
-    let output = run(program, call)?;
+pub(super) fn call(
+    program: &Path,
+    call: &Call<'_>,
+    deadline: Option<Instant>,
+) -> Result<(), Failure> {
+    let output = run(program, call, deadline)?;
     let (config, _) = call.config_and_path();
     success(&config.plugin, &output).map(drop)
 }
@@ -59,7 +68,11 @@ fn is_refusal(code: Code) -> bool {
 
 /// Runs a program as a plugin, to its end. Its environment is that of section "Parameters": without
 /// an attachment it has none of an attachment's variables, not even those of our own environment.
-fn run(program: &Path, call: &Call<'_>) -> Result<exec::Output, Failure> {
+fn run(
+    program: &Path,
+    call: &Call<'_>,
+    deadline: Option<Instant>,
+) -> Result<exec::Output, Failure> {
     let (attachment, (config, path)) = (call.attachment(), call.config_and_path());
     let path = std::env::join_paths(path).map_err(|error| {
         Failure::new(Code::INVALID_ENVIRONMENT, format!("CNI_PATH cannot be passed on: {error}"))
@@ -73,7 +86,7 @@ fn run(program: &Path, call: &Call<'_>) -> Result<exec::Output, Failure> {
         ("CNI_ARGS", attachment.map(|request| request.args.to_string().into())),
         ("CNI_PATH", Some(path)),
     ];
-    let output = exec::run(program, &variables, stdin(config).to_string().as_bytes());
+    let output = exec::run(program, &variables, stdin(config).to_string().as_bytes(), deadline);
     let output = output.map_err(|error| {
         let name = &config.plugin;
         let msg = format!("plugin {name:?} ({}) cannot be run: {error}", program.display());

@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -307,6 +308,16 @@ fn ipam_del_succeeds_when_the_plugin_names_itself() {
     let delegates = Delegates::new(&[&Fake], Lookup::PathThenBuiltin);
     assert!(delegates.ipam_add(&request).unwrap_err().cause.msg.contains("the plugin itself"));
     assert_eq!(delegates.ipam_del(&request), Ok(()));
+}
+
+#[test]
+fn program_is_killed_at_the_deadline() {
+    let dir = directory("slow", "exec sleep 30");
+    let start = Instant::now();
+    let delegates = delegates().until(start + Duration::from_millis(200));
+    let failure = delegates.check(&request("slow", &[dir.path()])).unwrap_err();
+    assert!(failure.msg.contains("it did not end within "), "{failure}");
+    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 /// Promise: no-meta-plugin-below

@@ -1,5 +1,5 @@
 use podbond_cni::{Args, NetConf};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 

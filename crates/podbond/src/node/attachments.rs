@@ -122,7 +122,7 @@ impl Source for Nads<'_> {
     }
 
     fn configuration(&self, name: &ObjectName) -> Result<Option<String>, Failure> {
-        Ok(configuration_on_disk(self.conf_dir, name)?)
+        Ok(configuration_on_disk(self.conf_dir, name.as_str())?)
     }
 }
 
