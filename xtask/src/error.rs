@@ -8,6 +8,9 @@ pub(crate) enum Error {
     /// The lab could not do it.
     #[error(transparent)]
     Lab(#[from] podbond_lab::Error),
+    /// The cluster could not do it.
+    #[error(transparent)]
+    Cluster(#[from] podbond_lab_cluster::Error),
     /// A file could not be used.
     #[error("cannot {what} {path}: {source}", path = path.display())]
     File {

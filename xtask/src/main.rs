@@ -1,8 +1,9 @@
-//! `cargo xtask`: lints, tests, the lab's virtual machine, the demo, measuring, comparing, the executable for
+//! `cargo xtask`: lints, tests, the lab's virtual machine and cluster, the demo, measuring, comparing, the executable for
 //! distribution, and the pages that are made from code.
 
 mod bench;
 mod build;
+mod cluster;
 mod compare;
 mod crash;
 mod demo;
@@ -37,6 +38,7 @@ struct Arguments {
 enum Task {
     Demo(demo::Arguments),
     Lab(lab::Arguments),
+    Cluster(cluster::Arguments),
     Test(test::Arguments),
     Crash(crash::Arguments),
     Fuzz(fuzz::Arguments),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
+        Task::Cluster(arguments) => cluster::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),

@@ -7,7 +7,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -21,7 +21,7 @@ const KEYRINGS: [&str; 2] = [
 
 /// Fetches `wanted` and all that they depend on from a suite, and unpacks into `root` the packages
 /// whose names begin with one of `kept`. None of their scripts is run.
-pub(crate) fn unpack(
+pub fn unpack(
     suite: &str,
     wanted: &[&str],
     kept: &[&str],
@@ -45,7 +45,13 @@ pub(crate) fn unpack(
     })?;
     write(&dir.join("lab.sources"), &sources(&mirror(&dir.join("no-lists"))?, suite, keyring))?;
     progress.begin(format_args!("fetching Debian's package lists of {suite}"));
-    run(apt_get(dir).args(["update", "--quiet=2"]), "apt-get update")?;
+    let mut update = apt_get(dir);
+    if suite == "sid" {
+        // Its lists are valid for a week, and a mirror may have kept older ones: what such a mirror could
+        // do with that is to withhold new versions, and the packages are run in a machine of the lab alone.
+        update.args(["-o", "Acquire::Check-Valid-Until=false"]);
+    }
+    run(update.args(["update", "--quiet=2"]), "apt-get update")?;
     download(dir, suite, wanted, progress)?;
 
     progress.begin(format_args!("unpacking {} of {suite}", wanted[0]));
@@ -153,6 +159,37 @@ fn sources(mirror: &str, suite: &str, keyring: &str) -> String {
     )
 }
 
+/// Returns a program of unpacked packages, run with their own loader and libraries: this machine may have
+/// none, or older ones. `program` is relative to `root`; its name is what it is called by.
+pub fn unpacked(root: &Path, program: &str) -> Command {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let mut command = loader(root);
+    command.args(["--argv0", name]).arg(root.join(program));
+    command
+}
+
+/// Returns the loader of unpacked packages, to be given a program of theirs.
+fn loader(root: &Path) -> Command {
+    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(root.join("usr/lib/x86_64-linux-gnu"));
+    command
+}
+
+/// Returns the libraries that a program of unpacked packages is linked with, as paths below `root`.
+pub fn libraries(root: &Path, program: &str) -> Result<Vec<PathBuf>, Error> {
+    let mut command = loader(root);
+    command.arg("--list").arg(root.join(program));
+    let listed = run(&mut command, &format!("looking for the libraries of {program}"))?;
+    Ok(parse_libraries(&listed))
+}
+
+/// Returns the paths in lines like `libc.so.6 => /root/usr/lib/libc.so.6 (0x00007f…)`.
+fn parse_libraries(listed: &str) -> Vec<PathBuf> {
+    let paths =
+        listed.lines().filter_map(|line| line.split_once(" => ")?.1.split_whitespace().next());
+    paths.map(PathBuf::from).collect()
+}
+
 /// Runs a program to its end and returns its standard output.
 pub(crate) fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
@@ -187,6 +224,15 @@ mod tests {
         let mirror = choose_mirror(uris, "bookworm");
         assert_eq!(mirror.as_deref(), Some("http://mirror.example/debian"));
         assert_eq!(choose_mirror(uris, "noble"), None);
+    }
+
+    #[test]
+    fn libraries_are_read_from_the_loaders_list() {
+        let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\
+                      \tlibc.so.6 => /r/usr/lib/x86_64-linux-gnu/libc.so.6 (0x00007f12)\n\
+                      \t/lib64/ld-linux-x86-64.so.2 => /r/ld.so (0x00007f13)\n\tstatically linked\n";
+        let wanted = ["/r/usr/lib/x86_64-linux-gnu/libc.so.6", "/r/ld.so"].map(PathBuf::from);
+        assert_eq!(parse_libraries(listed), wanted);
     }
 
     #[test]

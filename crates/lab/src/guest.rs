@@ -22,9 +22,10 @@ const MOUNTED: [&str; 4] = ["dev", "proc", "run", "sys"];
 const PLUGINS: [&str; 3] = ["bond", "sriov", "host-local"];
 
 /// Files of the guest that the lab brings itself: path, mode, content.
-const FILES: [(&str, u32, &str); 10] = [
+const FILES: [(&str, u32, &str); 11] = [
     ("init", 0o755, include_str!("../guest/init")),
     ("usr/local/sbin/lab-switch", 0o755, include_str!("../guest/lab-switch")),
+    ("usr/local/lib/lab-port", 0o644, include_str!("../guest/lab-port")),
     ("etc/cni/net.d/10-default.conf", 0o644, include_str!("../guest/default-network.json")),
     ("etc/modprobe.d/lab.conf", 0o644, include_str!("../guest/modprobe.conf")),
     ("etc/profile", 0o644, include_str!("../guest/profile")),

@@ -150,13 +150,9 @@ fn index_and_pack(kernel: Kernel, dir: &Path, userland: &Userland) -> Result<(),
     pack(&modules.join(&release), &release, &load, &path).file("write", path)
 }
 
-/// Returns a tool of the guest's kmod, run with the guest's own loader: this machine may have none.
+/// Returns a tool of the guest's kmod, which is one program under many names.
 fn kmod(tool: &str, userland: &Userland) -> Command {
-    let root = userland.root();
-    let mut command = Command::new(root.join("usr/lib64/ld-linux-x86-64.so.2"));
-    command.arg("--library-path").arg(root.join("usr/lib/x86_64-linux-gnu"));
-    command.args(["--argv0", tool]).arg(root.join("usr/bin/kmod"));
-    command
+    apt::unpacked(&userland.root(), &format!("usr/sbin/{tool}"))
 }
 
 /// Returns the files to load, each after those that it needs, from lines `insmod FILE` of modprobe;

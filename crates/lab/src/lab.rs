@@ -15,7 +15,7 @@ use crate::{
     channel::random_end,
     guest::{self, Added, Guest},
     kernel::KernelFiles,
-    machine::{self, Hardware, Initramfs, Streams},
+    machine::{self, Hardware, Initramfs, Machine, Streams},
     qemu::Qemu,
     terminal,
     userland::Userland,
@@ -203,6 +203,22 @@ impl Lab {
         machine::shell(self.command(), &hardware, self.builder.console, &mut io::stdout())
     }
 
+    /// Returns a machine for another program to drive: its init does what it does for every lab, then
+    /// becomes what was added as `/lab/node`. `settings` are more variables for that script, plain words.
+    /// It has `more_megabytes` of memory beside what the lab needs itself, and MAC addresses that differ
+    /// from those of a machine of another number.
+    pub fn machine(
+        &self,
+        number: u8,
+        settings: &[(&str, &dyn std::fmt::Display)],
+        more_megabytes: u64,
+    ) -> Result<Machine, Error> {
+        let initramfs = self.initramfs(None, settings)?;
+        let mut command = self.command();
+        Hardware { more_megabytes, number, ..self.hardware(&initramfs) }.args(&mut command);
+        Ok(Machine::new(command, initramfs))
+    }
+
     fn initramfs(
         &self,
         command: Option<&[OsString]>,
@@ -231,6 +247,12 @@ impl Lab {
     }
 
     fn hardware<'a>(&'a self, initramfs: &'a Initramfs) -> Hardware<'a> {
-        Hardware { kernel: &self.kernel, initramfs, pfs: self.builder.pfs }
+        Hardware {
+            kernel: &self.kernel,
+            initramfs,
+            pfs: self.builder.pfs,
+            more_megabytes: 0,
+            number: 0,
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! counted with, and cargo's tools.
 
 mod accel;
-mod apt;
+pub mod apt;
 mod cache;
 mod channel;
 mod cpio;
@@ -29,6 +29,7 @@ pub use cache::Cache;
 pub use error::Error;
 pub use kernel::Kernel;
 pub use lab::{Builder, Lab, PFS, Switch, VFS};
-pub use machine::{Console, Stdin};
+pub use machine::{Console, Machine, Stdin};
 pub use progress::Progress;
+pub use userland::Userland;
 pub use valgrind::Valgrind;

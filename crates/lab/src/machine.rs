@@ -38,6 +38,10 @@ pub(crate) struct Hardware<'a> {
     pub(crate) kernel: &'a KernelFiles,
     pub(crate) initramfs: &'a Initramfs,
     pub(crate) pfs: u8,
+    /// Memory beside that for the initramfs and what the lab itself needs.
+    pub(crate) more_megabytes: u64,
+    /// In the MAC addresses, so that those of machines on one network differ.
+    pub(crate) number: u8,
 }
 
 /// The guest's file system in memory: nothing to clean up, however this process ends.
@@ -67,9 +71,9 @@ impl Initramfs {
 }
 
 impl Hardware<'_> {
-    fn args(&self, command: &mut Command) {
+    pub(crate) fn args(&self, command: &mut Command) {
         // The archive is unpacked into memory, and both are there at once while that lasts.
-        let megabytes = 640 + 2 * self.initramfs.bytes / 1_000_000;
+        let megabytes = 640 + 2 * self.initramfs.bytes / 1_000_000 + self.more_megabytes;
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         command.args(["-machine", "q35", "-smp", "2"]).args(["-m", &megabytes.to_string()]);
         command.arg("-kernel").arg(self.kernel.image());
@@ -82,7 +86,7 @@ impl Hardware<'_> {
         command.arg(format!("local,id=modules,security_model=none,readonly=on,path={share}"));
         command.args(["-device", "virtio-9p-pci,fsdev=modules,mount_tag=modules"]);
         for number in 0..self.pfs {
-            cable(command, number);
+            cable(command, self.number, number);
         }
     }
 
@@ -97,7 +101,7 @@ impl Hardware<'_> {
 }
 
 /// A card and the switch port at the other end of its cable.
-fn cable(command: &mut Command, number: u8) {
+fn cable(command: &mut Command, machine: u8, number: u8) {
     let slot = number + 1;
     let mut arg = |option: &str, value: String| {
         command.arg(option).arg(value);
@@ -108,13 +112,38 @@ fn cable(command: &mut Command, number: u8) {
     // An igb makes VFs only below a PCIe root port. One for each card: the cards are then as
     // independent as two in a real machine. Without a romfile no boot ROM is run, which takes long.
     arg("-device", format!("pcie-root-port,id=slot{slot},chassis={slot},slot={slot}"));
-    let mac = format!("52:54:00:70:66:{number:02x}");
+    let mac = format!("52:54:{machine:02x}:70:66:{number:02x}");
     arg("-device", format!("igb,bus=slot{slot},netdev=pf{number},mac={mac},romfile="));
     // 802.3ad builds no aggregator of ports that have no speed, and a virtio card has none unless
     // it is given one.
-    let mac = format!("52:54:00:73:77:{number:02x}");
+    let mac = format!("52:54:{machine:02x}:73:77:{number:02x}");
     let link = "speed=1000,duplex=full";
     arg("-device", format!("virtio-net-pci,netdev=sw{number},mac={mac},{link},romfile="));
+}
+
+/// A machine of the lab that another program adds to, starts and watches.
+pub struct Machine {
+    command: Command,
+    /// Open until the machine is started, which inherits it.
+    _initramfs: Initramfs,
+}
+
+impl Machine {
+    /// `command` has been given its hardware, `initramfs` among it.
+    pub(crate) fn new(command: Command, initramfs: Initramfs) -> Self {
+        Self { command, _initramfs: initramfs }
+    }
+
+    /// Returns QEMU's command line, to be added to. The cable of PF k is the hub of number k.
+    pub fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    /// Starts the machine. It ends with the calling thread.
+    pub fn start(mut self) -> Result<Child, Error> {
+        let child = self.command.spawn();
+        child.map_err(|source| Error::NoProgram { program: "setpriv".into(), source })
+    }
 }
 
 /// What the guest and its streams report.

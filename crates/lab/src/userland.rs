@@ -59,12 +59,13 @@ const LEFT_OUT: [&str; 13] = [
 
 /// The unpacked packages and the archive made of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Userland {
+pub struct Userland {
     dir: PathBuf,
 }
 
 impl Userland {
-    pub(crate) fn prepare(cache: &Cache, progress: &Progress) -> Result<Self, Error> {
+    /// Fetches the packages, unless they are in the cache.
+    pub fn prepare(cache: &Cache, progress: &Progress) -> Result<Self, Error> {
         let recipe = (SUITE, PACKAGES, LEFT_OUT);
         let dir = cache.entry("userland", &recipe, progress, |dir| {
             let root = dir.join("root");
@@ -80,8 +81,8 @@ impl Userland {
         self.dir.join("userland.cpio")
     }
 
-    /// The directory that became the archive.
-    pub(crate) fn root(&self) -> PathBuf {
+    /// Returns the directory that the packages were unpacked into.
+    pub fn root(&self) -> PathBuf {
         self.dir.join("root")
     }
 }

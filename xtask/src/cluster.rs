@@ -1,0 +1,166 @@
+//! `cargo xtask cluster`: a Kubernetes cluster with SR-IOV nodes in virtual machines; a command in it, or
+//! until Ctrl-C.
+
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    os::fd::{AsFd, OwnedFd},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+};
+
+use clap::{Args, Subcommand, value_parser};
+use podbond_lab::{Accel, Kernel, Progress, VFS};
+use podbond_lab_cluster::{Description, namespaces};
+
+use crate::{
+    build,
+    error::{Error, FileContext},
+    workspace::target,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask cluster up
+        a cluster of two nodes, until Ctrl-C; prints how kubectl reaches it
+  cargo xtask cluster run -- kubectl get nodes
+        one command in the cluster's network, its exit status returned
+  cargo xtask cluster run --nodes 3 --kernel bookworm --kernel trixie --bare -- bash
+        a shell, with three nodes under Linux 6.1, 6.12 and 6.12, without podbond";
+
+/// Set for the process inside of the cluster's namespaces: what it was started again for.
+const INSIDE: &str = "PODBOND_CLUSTER_INSIDE";
+
+/// Holds, for that process, the executable that was built before.
+const PODBOND: &str = "PODBOND_CLUSTER_PODBOND";
+
+/// How many nodes have been tried: more do not fit into a small machine.
+const NODES: std::ops::RangeInclusive<i64> = 1..=3;
+
+/// A Kubernetes cluster whose nodes have SR-IOV cards, in virtual machines
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Keep a cluster up until Ctrl-C
+    Up(Options),
+    /// Run one command: its output, its exit status (125: the cluster itself failed)
+    Run(Run),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+struct Run {
+    #[command(flatten)]
+    options: Options,
+    /// The command and its arguments; kubectl is the first on its PATH
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// The options that describe a cluster.
+#[derive(Debug, Args)]
+struct Options {
+    /// How many nodes: 1 to 3
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u8).range(NODES))]
+    nodes: u8,
+    /// The Debian suite whose kernel a node runs, in the order of the nodes; the last is also that of
+    /// the rest: bullseye (5.10), bookworm (6.1), trixie (6.12) or trixie-backports
+    #[arg(long, value_name = "SUITE")]
+    kernel: Vec<Kernel>,
+    /// How many VFs each of a node's two PFs has from the start: 0 to 7
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u8).range(VFS))]
+    vfs: u8,
+    /// Install nothing of podbond
+    #[arg(long)]
+    bare: bool,
+    /// A folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and kubelet,
+    /// instead of those that are built
+    #[arg(long, value_name = "DIR")]
+    kubernetes: Option<PathBuf>,
+    /// The folder for all that the cluster writes, its logs too; emptied at first [default: in cargo's
+    /// target directory]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Run the nodes under kvm or tcg instead of trying which works
+    #[arg(long, value_name = "KIND", env = "PODBOND_LAB_ACCEL")]
+    accel: Option<Accel>,
+    /// Use this static executable as podbond instead of building it
+    #[arg(long, value_name = "PATH", env = PODBOND, hide_env = true, conflicts_with = "bare")]
+    podbond: Option<PathBuf>,
+}
+
+impl Options {
+    fn describe(&self) -> Result<Description, Error> {
+        let podbond = match (&self.podbond, self.bare) {
+            (_, true) => None,
+            (Some(path), false) => Some(path.clone()),
+            (None, false) => Some(build::for_lab("podbond")?),
+        };
+        Ok(Description {
+            nodes: self.nodes,
+            kernels: self.kernel.clone(),
+            vfs: self.vfs,
+            accel: self.accel,
+            podbond,
+            kubernetes: self.kubernetes.clone(),
+            state: self.state.clone().unwrap_or_else(|| target().join("cluster")),
+        })
+    }
+}
+
+/// Runs the cluster. This process prepares it, then another one of the same arguments, the first of new
+/// namespaces, is the cluster's and ends with this one.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    let options = match &arguments.action {
+        Action::Up(options) => options,
+        Action::Run(run) => &run.options,
+    };
+    let description = options.describe()?;
+    let progress = Progress::on_stderr();
+    if env::var_os(INSIDE).is_some() {
+        return inside(&arguments.action, &description, &progress);
+    }
+    description.prepare(&progress)?;
+    let mut command = namespaces::command(env::current_exe().file("find", "this executable")?);
+    command.args(env::args_os().skip(1)).env(INSIDE, "1");
+    if let Some(podbond) = &description.podbond {
+        command.env(PODBOND, podbond);
+    }
+    if matches!(arguments.action, Action::Up(_)) {
+        // A socket stays in the network namespace that it was made in: this one, the user's.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener = listener.file("listen on", "a port of 127.0.0.1")?;
+        command.stdin(Stdio::from(OwnedFd::from(listener)));
+    }
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|source| Error::Start { program, source })?;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)))
+}
+
+/// What the first process of the namespaces does.
+fn inside(
+    action: &Action,
+    description: &Description,
+    progress: &Progress,
+) -> Result<ExitCode, Error> {
+    let mut cluster = description.start(progress)?;
+    match action {
+        Action::Up(_) => {
+            let listener = io::stdin().as_fd().try_clone_to_owned();
+            let listener = TcpListener::from(listener.file("take", "the socket given")?);
+            cluster.stay(listener, progress)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Run(run) => Ok(ExitCode::from(cluster.run(&run.command, &[INSIDE, PODBOND])?)),
+    }
+}
