@@ -13,7 +13,7 @@ const TOOLS: [&str; 7] = [
     "podbond-demo",
     "podbond-fuzz",
     "podbond-lab",
-    "podbond-traffic",
+    "podbond-lab-cluster",
     "xtask",
 ];
 
