@@ -42,6 +42,19 @@ pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
     one_executable(package, &arguments, &format!("building {package} for the lab"))
 }
 
+/// Builds the tests of the lab's cluster.
+pub(crate) fn cluster_tests() -> Result<PathBuf, Error> {
+    let mut command = cargo();
+    command.args(["test", "--no-run", "--package", CLUSTER, "--features", "cluster"]);
+    command.args(["--test", "cluster"]);
+    let built = executables(&mut command, "building the cluster's tests")?;
+    let tests = built.into_iter().find(|built| built.is_test && built.package == CLUSTER);
+    tests.map(|tests| tests.path).ok_or_else(|| Error::NotBuilt(CLUSTER.into()))
+}
+
+/// The package of the lab's cluster.
+const CLUSTER: &str = "podbond-lab-cluster";
+
 /// Builds a package's executable as it is given to others.
 pub(crate) fn for_dist(package: &str) -> Result<PathBuf, Error> {
     let arguments = ["build", "--package", package, "--profile", "dist"];

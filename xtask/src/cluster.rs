@@ -1,5 +1,5 @@
-//! `cargo xtask cluster`: a Kubernetes cluster with SR-IOV nodes in virtual machines; a command in it, or
-//! until Ctrl-C.
+//! `cargo xtask cluster`: a Kubernetes cluster with SR-IOV nodes in virtual machines; a command in it,
+//! the tests in it, or until Ctrl-C.
 
 use std::{
     env,
@@ -28,14 +28,21 @@ Examples:
         a cluster of two nodes, until Ctrl-C; prints how kubectl reaches it
   cargo xtask cluster run -- kubectl get nodes
         one command in the cluster's network, its exit status returned
+  cargo xtask cluster test -- vfs
+        the cluster's tests whose name holds `vfs`
   cargo xtask cluster run --nodes 3 --kernel bookworm --kernel trixie --bare -- bash
         a shell, with three nodes under Linux 6.1, 6.12 and 6.12, without podbond";
 
 /// Set for the process inside of the cluster's namespaces: what it was started again for.
 const INSIDE: &str = "PODBOND_CLUSTER_INSIDE";
 
-/// Holds, for that process, the executable that was built before.
+/// What is built for a cluster: for each a variable that tells that process its path.
 const PODBOND: &str = "PODBOND_CLUSTER_PODBOND";
+const DEVICE_PLUGIN: &str = "PODBOND_CLUSTER_DEVICE_PLUGIN";
+const TESTS: &str = "PODBOND_CLUSTER_TESTS";
+
+/// Variables that are not for the commands in the cluster.
+const HIDDEN: [&str; 4] = [INSIDE, PODBOND, DEVICE_PLUGIN, TESTS];
 
 /// How many nodes have been tried: more do not fit into a small machine.
 const NODES: std::ops::RangeInclusive<i64> = 1..=3;
@@ -54,6 +61,28 @@ enum Action {
     Up(Options),
     /// Run one command: its output, its exit status (125: the cluster itself failed)
     Run(Run),
+    /// Run the tests of the cluster
+    Test(Test),
+}
+
+impl Action {
+    fn options(&self) -> &Options {
+        match self {
+            Self::Up(options) => options,
+            Self::Run(run) => &run.options,
+            Self::Test(test) => &test.options,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+struct Test {
+    #[command(flatten)]
+    options: Options,
+    /// Only tests whose name holds one of these words
+    #[arg(last = true, value_name = "FILTER")]
+    filter: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -94,7 +123,7 @@ struct Options {
     #[arg(long, value_name = "KIND", env = "PODBOND_LAB_ACCEL")]
     accel: Option<Accel>,
     /// Use this static executable as podbond instead of building it
-    #[arg(long, value_name = "PATH", env = PODBOND, hide_env = true, conflicts_with = "bare")]
+    #[arg(long, value_name = "PATH", conflicts_with = "bare")]
     podbond: Option<PathBuf>,
 }
 
@@ -103,13 +132,14 @@ impl Options {
         let podbond = match (&self.podbond, self.bare) {
             (_, true) => None,
             (Some(path), false) => Some(path.clone()),
-            (None, false) => Some(build::for_lab("podbond")?),
+            (None, false) => Some(built(PODBOND, || build::for_lab("podbond"))?),
         };
         Ok(Description {
             nodes: self.nodes,
             kernels: self.kernel.clone(),
             vfs: self.vfs,
             accel: self.accel,
+            device_plugin: built(DEVICE_PLUGIN, || build::for_lab("podbond-lab-device-plugin"))?,
             podbond,
             kubernetes: self.kubernetes.clone(),
             state: self.state.clone().unwrap_or_else(|| target().join("cluster")),
@@ -117,14 +147,15 @@ impl Options {
     }
 }
 
+/// Returns what the variable names, or else builds it.
+fn built(variable: &str, build: impl FnOnce() -> Result<PathBuf, Error>) -> Result<PathBuf, Error> {
+    env::var_os(variable).map_or_else(build, |path| Ok(path.into()))
+}
+
 /// Runs the cluster. This process prepares it, then another one of the same arguments, the first of new
 /// namespaces, is the cluster's and ends with this one.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
-    let options = match &arguments.action {
-        Action::Up(options) => options,
-        Action::Run(run) => &run.options,
-    };
-    let description = options.describe()?;
+    let description = arguments.action.options().describe()?;
     let progress = Progress::on_stderr();
     if env::var_os(INSIDE).is_some() {
         return inside(&arguments.action, &description, &progress);
@@ -132,8 +163,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     description.prepare(&progress)?;
     let mut command = namespaces::command(env::current_exe().file("find", "this executable")?);
     command.args(env::args_os().skip(1)).env(INSIDE, "1");
+    command.env(DEVICE_PLUGIN, &description.device_plugin);
     if let Some(podbond) = &description.podbond {
         command.env(PODBOND, podbond);
+    }
+    if matches!(arguments.action, Action::Test(_)) {
+        command.env(TESTS, build::cluster_tests()?);
     }
     if matches!(arguments.action, Action::Up(_)) {
         // A socket stays in the network namespace that it was made in: this one, the user's.
@@ -161,6 +196,11 @@ fn inside(
             cluster.stay(listener, progress)?;
             Ok(ExitCode::SUCCESS)
         }
-        Action::Run(run) => Ok(ExitCode::from(cluster.run(&run.command, &[INSIDE, PODBOND])?)),
+        Action::Run(run) => Ok(ExitCode::from(cluster.run(&run.command, &HIDDEN)?)),
+        Action::Test(test) => {
+            let mut command = vec![built(TESTS, build::cluster_tests)?.into()];
+            command.extend(test.filter.iter().cloned());
+            Ok(ExitCode::from(cluster.run(&command, &HIDDEN)?))
+        }
     }
 }

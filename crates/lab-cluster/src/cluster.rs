@@ -23,7 +23,7 @@ use crate::{
     forward,
     kubernetes::Kubernetes,
     network,
-    node::Node,
+    node::{Node, RESOURCES},
     process::{self, Component, tail},
     state::State,
 };
@@ -48,6 +48,8 @@ pub struct Description {
     pub vfs: u8,
     /// What the machines run under; none: what works.
     pub accel: Option<Accel>,
+    /// The static executable of the nodes' device plugin.
+    pub device_plugin: PathBuf,
     /// A static executable to be installed on each node as podbond, with its plugins.
     pub podbond: Option<PathBuf>,
     /// A folder with Kubernetes' executables.
@@ -87,7 +89,8 @@ impl Description {
         let mut nodes = Vec::new();
         for number in 1..=self.nodes {
             let node = Node { number, nodes: self.nodes, vfs: self.vfs };
-            let mut builder = node.describe(self.kernel(number), &authority, &state)?;
+            let mut builder =
+                node.describe(self.kernel(number), &self.device_plugin, &authority, &state)?;
             builder = builder.accel(self.accel);
             if let Some(podbond) = &self.podbond {
                 builder = builder.podbond(podbond);
@@ -221,7 +224,7 @@ impl Cluster {
             self.wait(&name, began, progress, &logs, |cluster| {
                 let mut ask = cluster.kubectl();
                 ask.args(["get", "node", &name, "--output", "json"]);
-                process::output(&mut ask, "asking").is_ok_and(|node| is_ready(&node))
+                process::output(&mut ask, "asking").is_ok_and(|json| is_ready(&json, node.vfs))
             })?;
         }
         // Without it the first pod of a namespace is refused.
@@ -265,9 +268,13 @@ fn has_content(log: &Path) -> bool {
     fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
 }
 
-/// Whether a Node's JSON has the condition Ready.
-fn is_ready(node: &str) -> bool {
+/// Whether a Node's JSON has the condition Ready and offers this many VFs of each PF.
+fn is_ready(node: &str, vfs: u8) -> bool {
     let node: Value = serde_json::from_str(node).unwrap_or_default();
+    let offered = |resource: &str| node["status"]["allocatable"][resource].as_str();
+    if vfs > 0 && RESOURCES.iter().any(|resource| offered(resource) != Some(&vfs.to_string())) {
+        return false;
+    }
     let conditions = node["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
     conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
@@ -277,15 +284,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_is_ready_by_its_condition() {
+    fn node_is_ready_by_its_condition_and_its_vfs() {
         let node = |status: &str| {
             format!(
                 r#"{{"status":{{"conditions":[{{"type":"DiskPressure","status":"True"}},
-                {{"type":"Ready","status":"{status}"}}]}}}}"#
+                {{"type":"Ready","status":"{status}"}}],
+                "allocatable":{{"openshift.io/sriovnic1":"4","openshift.io/sriovnic2":"4"}}}}}}"#
             )
         };
-        assert!(is_ready(&node("True")));
-        assert!(!is_ready(&node("False")) && !is_ready("{}") && !is_ready("no JSON"));
+        assert!(is_ready(&node("True"), 4) && is_ready(&node("True"), 0));
+        assert!(!is_ready(&node("True"), 3) && !is_ready(&node("False"), 4));
+        assert!(!is_ready("{}", 0) && !is_ready("no JSON", 0));
     }
 
     #[test]
@@ -295,6 +304,7 @@ mod tests {
             kernels: vec![Kernel::Bookworm, Kernel::Trixie],
             vfs: 4,
             accel: None,
+            device_plugin: PathBuf::new(),
             podbond: None,
             kubernetes: None,
             state: PathBuf::new(),

@@ -65,7 +65,7 @@ const LINKS: [(&str, &str); 2] = [("usr/bin/awk", "mawk"), ("usr/sbin/iptables",
 const ROOT_MEGABYTES: u64 = 6000;
 
 /// The image that the documentation's pod runs. It is the sandbox's too: one less to import.
-const POD_IMAGE: &str = "quay.io/openshift/origin-network-interface-bond-cni:4.11.0";
+pub(crate) const POD_IMAGE: &str = "quay.io/openshift/origin-network-interface-bond-cni:4.11.0";
 
 /// The name of the image as the sandbox of each pod.
 pub(crate) const SANDBOX_IMAGE: &str = "registry.lab.example/pause:1";

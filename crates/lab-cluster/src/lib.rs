@@ -12,6 +12,7 @@ mod error;
 mod forward;
 mod go;
 mod image;
+pub mod kubectl;
 mod kubernetes;
 pub mod namespaces;
 mod network;

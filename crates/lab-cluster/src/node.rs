@@ -29,8 +29,15 @@ const SCRIPTS: [(&str, &str); 2] = [
 /// Where a node's certificates are.
 const PKI: &str = "/etc/kubernetes/pki";
 
+/// Where the device plugin is.
+const DEVICE_PLUGIN: &str = "/lab/files/usr/local/sbin/podbond-lab-device-plugin";
+
+/// The resource of each PF's VFs, as `guest/node-init` has them: those of the documentation.
+pub(crate) const RESOURCES: [&str; PFS as usize] =
+    ["openshift.io/sriovnic1", "openshift.io/sriovnic2"];
+
 /// Programs of a node whose output goes to a log of ours each.
-const LOGS: [&str; 2] = ["containerd", "kubelet"];
+const LOGS: [&str; 3] = ["containerd", "kubelet", "device-plugin"];
 
 /// One node of so many.
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +59,12 @@ impl Node {
     pub(crate) fn describe(
         self,
         kernel: Kernel,
+        device_plugin: &Path,
         authority: &Authority,
         state: &State,
     ) -> Result<Builder, Error> {
-        let files = self.write_files(authority, state)?;
+        let mut files = self.write_files(authority, state)?;
+        files.push((device_plugin.to_owned(), DEVICE_PLUGIN.to_owned()));
         let builder = Lab::builder().pfs(PFS).vfs(self.vfs).kernel(kernel).switch(Switch::Ports);
         Ok(files.into_iter().fold(builder, |builder, (host, guest)| builder.add(host, guest)))
     }
@@ -237,6 +246,13 @@ fn containerd_configuration() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_pf_has_its_resource() {
+        for (pf, resource) in (0..PFS).zip(RESOURCES) {
+            assert!(SCRIPTS[1].1.contains(&format!(" {resource}=pf{pf}")), "{resource}");
+        }
+    }
 
     #[test]
     fn nodes_differ_in_range_and_name_alone() {
