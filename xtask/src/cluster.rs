@@ -14,12 +14,13 @@ use std::{
 
 use clap::{Args, Subcommand, value_parser};
 use podbond_lab::{Accel, Kernel, Progress, VFS};
-use podbond_lab_cluster::{Description, namespaces};
+use podbond_lab_cluster::{Description, Podbond, namespaces};
 
 use crate::{
     build,
     error::{Error, FileContext},
-    workspace::target,
+    metadata,
+    workspace::{root, target},
 };
 
 const EXAMPLES: &str = "\
@@ -38,11 +39,18 @@ const INSIDE: &str = "PODBOND_CLUSTER_INSIDE";
 
 /// What is built for a cluster: for each a variable that tells that process its path.
 const PODBOND: &str = "PODBOND_CLUSTER_PODBOND";
+const AGENT: &str = "PODBOND_CLUSTER_AGENT";
 const DEVICE_PLUGIN: &str = "PODBOND_CLUSTER_DEVICE_PLUGIN";
 const TESTS: &str = "PODBOND_CLUSTER_TESTS";
 
+/// What a user applies to have podbond, in `deploy/`.
+const MANIFESTS: [&str; 2] = ["crd.yaml", "agent.yaml"];
+
+/// The package of the agent.
+const AGENT_PACKAGE: &str = "podbond-agent";
+
 /// Variables that are not for the commands in the cluster.
-const HIDDEN: [&str; 4] = [INSIDE, PODBOND, DEVICE_PLUGIN, TESTS];
+const HIDDEN: [&str; 5] = [INSIDE, PODBOND, AGENT, DEVICE_PLUGIN, TESTS];
 
 /// How many nodes have been tried: more do not fit into a small machine.
 const NODES: std::ops::RangeInclusive<i64> = 1..=3;
@@ -129,11 +137,7 @@ struct Options {
 
 impl Options {
     fn describe(&self) -> Result<Description, Error> {
-        let podbond = match (&self.podbond, self.bare) {
-            (_, true) => None,
-            (Some(path), false) => Some(path.clone()),
-            (None, false) => Some(built(PODBOND, || build::for_lab("podbond"))?),
-        };
+        let podbond = if self.bare { None } else { Some(self.podbond()?) };
         Ok(Description {
             nodes: self.nodes,
             kernels: self.kernel.clone(),
@@ -144,6 +148,19 @@ impl Options {
             kubernetes: self.kubernetes.clone(),
             state: self.state.clone().unwrap_or_else(|| target().join("cluster")),
         })
+    }
+
+    fn podbond(&self) -> Result<Podbond, Error> {
+        let executable = match &self.podbond {
+            Some(path) => path.clone(),
+            None => built(PODBOND, || build::for_lab("podbond"))?,
+        };
+        let is_there = metadata::packages()?.iter().any(|package| package.name == AGENT_PACKAGE);
+        let agent = || built(AGENT, || build::for_lab(AGENT_PACKAGE));
+        let agent = if is_there { Some(agent()?) } else { None };
+        let manifests = MANIFESTS.map(|name| root().join("deploy").join(name));
+        let manifests = manifests.into_iter().filter(|path| path.is_file()).collect();
+        Ok(Podbond { executable, agent, manifests })
     }
 }
 
@@ -165,7 +182,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     command.args(env::args_os().skip(1)).env(INSIDE, "1");
     command.env(DEVICE_PLUGIN, &description.device_plugin);
     if let Some(podbond) = &description.podbond {
-        command.env(PODBOND, podbond);
+        command.env(PODBOND, &podbond.executable);
+        command.envs(podbond.agent.iter().map(|agent| (AGENT, agent)));
     }
     if matches!(arguments.action, Action::Test(_)) {
         command.env(TESTS, build::cluster_tests()?);

@@ -24,6 +24,7 @@ use crate::{
     kubernetes::Kubernetes,
     network,
     node::{Node, RESOURCES},
+    podbond::{Podbond, ready_pods},
     process::{self, Component, tail},
     state::State,
 };
@@ -33,6 +34,9 @@ const READY_LIMIT: Duration = Duration::from_mins(6);
 
 /// Between two questions about what is waited for.
 const PACE: Duration = Duration::from_millis(500);
+
+/// Where a node's init looks for images to import.
+const AGENT_IMAGE: &str = "/lab/files/images/podbond-agent.tar";
 
 /// The variable that tells a command where the cluster's folder is.
 const FOLDER: &str = "PODBOND_CLUSTER";
@@ -50,8 +54,8 @@ pub struct Description {
     pub accel: Option<Accel>,
     /// The static executable of the nodes' device plugin.
     pub device_plugin: PathBuf,
-    /// A static executable to be installed on each node as podbond, with its plugins.
-    pub podbond: Option<PathBuf>,
+    /// podbond, if the cluster is to have it.
+    pub podbond: Option<Podbond>,
     /// A folder with Kubernetes' executables.
     pub kubernetes: Option<PathBuf>,
     /// The folder for all that the cluster writes.
@@ -86,6 +90,10 @@ impl Description {
         progress.begin("starting the control plane");
         let authority = control_plane::prepare(&state)?;
         let mut components = control_plane::start_server(&kubernetes, &state)?;
+        let image = match &self.podbond {
+            Some(podbond) => podbond.write_image(&state)?,
+            None => None,
+        };
         let mut nodes = Vec::new();
         for number in 1..=self.nodes {
             let node = Node { number, nodes: self.nodes, vfs: self.vfs };
@@ -93,7 +101,10 @@ impl Description {
                 node.describe(self.kernel(number), &self.device_plugin, &authority, &state)?;
             builder = builder.accel(self.accel);
             if let Some(podbond) = &self.podbond {
-                builder = builder.podbond(podbond);
+                builder = builder.podbond(&podbond.executable);
+            }
+            if let Some(image) = &image {
+                builder = builder.add(image, AGENT_IMAGE);
             }
             let lab = builder.prepare(progress)?;
             progress.begin(format_args!("booting {} under {}", node.name(), lab.accel()));
@@ -102,6 +113,9 @@ impl Description {
         }
         let mut cluster = Cluster { state, components };
         cluster.wait_until_ready(&kubernetes, &nodes, began, progress)?;
+        if let Some(podbond) = &self.podbond {
+            cluster.install(podbond, &nodes, began, progress)?;
+        }
         progress.begin(format_args!(
             "{} nodes are Ready after {} s; everything of the cluster is in {}",
             nodes.len(),
@@ -232,6 +246,35 @@ impl Cluster {
         self.wait("the default service account", began, progress, &[log], |cluster| {
             let mut ask = cluster.kubectl();
             process::output(ask.args(["get", "serviceaccount", "default"]), "asking").is_ok()
+        })
+    }
+
+    /// Applies podbond's manifests, as a user does, and waits until the agent runs on every node.
+    fn install(
+        &mut self,
+        podbond: &Podbond,
+        nodes: &[Node],
+        began: Instant,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        progress.begin("applying podbond's manifests");
+        let mut named = Vec::new();
+        for manifest in &podbond.manifests {
+            named.extend([OsString::from("--filename"), manifest.into()]);
+            let mut apply = self.kubectl();
+            apply.arg("apply").arg("--filename").arg(manifest);
+            process::output(&mut apply, "applying podbond's manifests")?;
+        }
+        let mut established = self.kubectl();
+        established.args(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+        process::output(&mut established, "waiting for the definitions of podbond's manifests")?;
+        let logs: Vec<_> = nodes.iter().map(|node| node.log("kubelet", &self.state)).collect();
+        self.wait("podbond's agent on every node", began, progress, &logs, |cluster| {
+            let mut ask = cluster.kubectl();
+            ask.arg("get").args(&named).args(["--output", "json"]);
+            let list = process::output(&mut ask, "asking").unwrap_or_default();
+            let (ready, all) = ready_pods(&list, nodes.len() as u64);
+            ready == all
         })
     }
 

@@ -48,6 +48,12 @@ pub enum Error {
         /// The first that is missing.
         missing: &'static str,
     },
+    /// No manifest of podbond names an image.
+    #[error("none of {} names an image: the agent's has to", listed(manifests))]
+    NoImage {
+        /// The manifests.
+        manifests: Vec<PathBuf>,
+    },
     /// A certificate could not be made.
     #[error("cannot make the certificate of {name}: {source}")]
     Certificate {
@@ -102,6 +108,10 @@ pub enum Error {
 fn appended(text: &str) -> String {
     let text = text.trim_end();
     if text.is_empty() { String::new() } else { format!(":\n{text}") }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Turns an `io::Error` into [`Error::File`].

@@ -18,6 +18,7 @@ use tar::{EntryType, Header};
 pub struct Image {
     /// By path, so that a directory stands before what is in it.
     entries: BTreeMap<String, Entry>,
+    entrypoint: Vec<String>,
     command: Vec<String>,
 }
 
@@ -65,6 +66,13 @@ impl Image {
         self
     }
 
+    /// Sets the program that a container runs; the words of its pod's `args` follow it.
+    #[must_use]
+    pub fn entrypoint(mut self, words: &[&str]) -> Self {
+        self.entrypoint = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
     fn parents(&mut self, path: &str) {
         for (at, _) in path.match_indices('/') {
             self.entries.entry(path[..at].into()).or_insert(Entry::Directory);
@@ -79,6 +87,7 @@ impl Image {
             "architecture": "amd64",
             "os": "linux",
             "config": {
+                "Entrypoint": self.entrypoint,
                 "Cmd": self.command,
                 "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
             },
@@ -171,7 +180,8 @@ mod tests {
         let image = Image::default()
             .file("usr/bin/it", 0o755, b"program".to_vec())
             .link("bin", "usr/bin")
-            .command(&["/bin/it"]);
+            .entrypoint(&["/bin/it"])
+            .command(&["run"]);
         image.write(&["quay.example/it:1"], &path).unwrap();
         let written = fs::read(&path).unwrap();
         let archive = entries(&written);
@@ -184,6 +194,8 @@ mod tests {
         let layer = part(&manifest[0]["Layers"][0]);
         let config: Value = serde_json::from_slice(part(&manifest[0]["Config"])).unwrap();
         let digest = format!("sha256:{}", hexadecimal(layer));
+        assert_eq!(config["config"]["Entrypoint"], json!(["/bin/it"]));
+        assert_eq!(config["config"]["Cmd"], json!(["run"]));
         assert_eq!(config["rootfs"]["diff_ids"], json!([digest]));
         let names: Vec<_> =
             entries(layer).into_iter().map(|(path, mode, _)| (path, mode)).collect();

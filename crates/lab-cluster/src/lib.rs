@@ -17,9 +17,11 @@ mod kubernetes;
 pub mod namespaces;
 mod network;
 mod node;
+mod podbond;
 mod process;
 mod state;
 
 pub use cluster::{Cluster, Description};
 pub use error::Error;
 pub use image::Image;
+pub use podbond::{Podbond, agent_image};
