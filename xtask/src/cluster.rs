@@ -1,5 +1,5 @@
 //! `cargo xtask cluster`: a Kubernetes cluster with SR-IOV nodes in virtual machines; a command in it,
-//! the tests in it, or until Ctrl-C.
+//! the tests or the demo in it, or until Ctrl-C.
 
 use std::{
     env,
@@ -29,6 +29,8 @@ Examples:
         a cluster of two nodes, until Ctrl-C; prints how kubectl reaches it
   cargo xtask cluster run -- kubectl get nodes
         one command in the cluster's network, its exit status returned
+  cargo xtask cluster demo
+        the documented pod gets its bond, survives the loss of a card, and is deleted
   cargo xtask cluster test -- vfs
         the cluster's tests whose name holds `vfs`
   cargo xtask cluster run --nodes 3 --kernel bookworm --kernel trixie --bare -- bash
@@ -42,6 +44,7 @@ const PODBOND: &str = "PODBOND_CLUSTER_PODBOND";
 const AGENT: &str = "PODBOND_CLUSTER_AGENT";
 const DEVICE_PLUGIN: &str = "PODBOND_CLUSTER_DEVICE_PLUGIN";
 const TESTS: &str = "PODBOND_CLUSTER_TESTS";
+const DEMO: &str = "PODBOND_CLUSTER_DEMO";
 
 /// What a user applies to have podbond, in `deploy/`.
 const MANIFESTS: [&str; 2] = ["crd.yaml", "agent.yaml"];
@@ -50,7 +53,7 @@ const MANIFESTS: [&str; 2] = ["crd.yaml", "agent.yaml"];
 const AGENT_PACKAGE: &str = "podbond-agent";
 
 /// Variables that are not for the commands in the cluster.
-const HIDDEN: [&str; 5] = [INSIDE, PODBOND, AGENT, DEVICE_PLUGIN, TESTS];
+const HIDDEN: [&str; 6] = [INSIDE, PODBOND, AGENT, DEVICE_PLUGIN, TESTS, DEMO];
 
 /// How many nodes have been tried: more do not fit into a small machine.
 const NODES: std::ops::RangeInclusive<i64> = 1..=3;
@@ -71,12 +74,14 @@ enum Action {
     Run(Run),
     /// Run the tests of the cluster
     Test(Test),
+    /// Show the documented pod in it: its bond, its fail-over, its removal
+    Demo(Options),
 }
 
 impl Action {
     fn options(&self) -> &Options {
         match self {
-            Self::Up(options) => options,
+            Self::Up(options) | Self::Demo(options) => options,
             Self::Run(run) => &run.options,
             Self::Test(test) => &test.options,
         }
@@ -185,14 +190,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         command.env(PODBOND, &podbond.executable);
         command.envs(podbond.agent.iter().map(|agent| (AGENT, agent)));
     }
-    if matches!(arguments.action, Action::Test(_)) {
-        command.env(TESTS, build::cluster_tests()?);
-    }
-    if matches!(arguments.action, Action::Up(_)) {
-        // A socket stays in the network namespace that it was made in: this one, the user's.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let listener = listener.file("listen on", "a port of 127.0.0.1")?;
-        command.stdin(Stdio::from(OwnedFd::from(listener)));
+    match arguments.action {
+        Action::Test(_) => {
+            command.env(TESTS, build::cluster_tests()?);
+        }
+        Action::Demo(_) => {
+            command.env(DEMO, build::for_lab("podbond-cluster-demo")?);
+        }
+        Action::Up(_) => {
+            // A socket stays in the network namespace that it was made in: this one, the user's.
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+            let listener = listener.file("listen on", "a port of 127.0.0.1")?;
+            command.stdin(Stdio::from(OwnedFd::from(listener)));
+        }
+        Action::Run(_) => {}
     }
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|source| Error::Start { program, source })?;
@@ -218,6 +229,11 @@ fn inside(
         Action::Test(test) => {
             let mut command = vec![built(TESTS, build::cluster_tests)?.into()];
             command.extend(test.filter.iter().cloned());
+            Ok(ExitCode::from(cluster.run(&command, &HIDDEN)?))
+        }
+        Action::Demo(_) => {
+            let program = built(DEMO, || build::for_lab("podbond-cluster-demo"))?;
+            let command = [program.into(), root().join("examples").into()];
             Ok(ExitCode::from(cluster.run(&command, &HIDDEN)?))
         }
     }

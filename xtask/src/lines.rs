@@ -7,13 +7,15 @@ use clap::Args;
 use crate::{error::Error, metadata, source, workspace::root};
 
 /// The packages that are no part of what is given to others.
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 9] = [
     "podbond-bench",
+    "podbond-cluster-demo",
     "podbond-compare",
     "podbond-demo",
     "podbond-fuzz",
     "podbond-lab",
     "podbond-lab-cluster",
+    "podbond-lab-device-plugin",
     "xtask",
 ];
 

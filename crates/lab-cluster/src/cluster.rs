@@ -21,6 +21,7 @@ use crate::{
     disk::Disks,
     error::{Error, FileContext},
     forward,
+    kubectl::has_condition,
     kubernetes::Kubernetes,
     network,
     node::{Node, RESOURCES},
@@ -268,14 +269,43 @@ impl Cluster {
         let mut established = self.kubectl();
         established.args(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
         process::output(&mut established, "waiting for the definitions of podbond's manifests")?;
-        let logs: Vec<_> = nodes.iter().map(|node| node.log("kubelet", &self.state)).collect();
-        self.wait("podbond's agent on every node", began, progress, &logs, |cluster| {
+        let ready = self.wait("podbond's agent on every node", began, progress, &[], |cluster| {
             let mut ask = cluster.kubectl();
             ask.arg("get").args(&named).args(["--output", "json"]);
             let list = process::output(&mut ask, "asking").unwrap_or_default();
             let (ready, all) = ready_pods(&list, nodes.len() as u64);
             ready == all
+        });
+        ready.map_err(|error| match error {
+            Error::Late { what, limit, .. } => Error::Late { what, limit, tails: self.told() },
+            other => other,
         })
+    }
+
+    /// Returns what Kubernetes tells of pods that are not ready, and what those of `DaemonSet`s wrote.
+    fn told(&self) -> String {
+        let ask = |arguments: &[&str]| {
+            let told = process::output(self.kubectl().args(arguments), "asking");
+            told.unwrap_or_else(|error| error.to_string())
+        };
+        let events = ask(&["get", "events", "--all-namespaces", "--field-selector=type=Warning"]);
+        let sets = ["get", "daemonsets", "--all-namespaces", "--no-headers"];
+        let columns = "custom-columns=:metadata.namespace,:metadata.name";
+        let sets = ask(&[&sets[..], &["--output", columns]].concat());
+        let logs =
+            sets.lines().filter_map(|line| line.trim().split_once(' ')).map(|(namespace, name)| {
+                let set = format!("daemonset/{}", name.trim());
+                ask(&[
+                    "logs",
+                    "--namespace",
+                    namespace,
+                    &set,
+                    "--all-pods",
+                    "--prefix",
+                    "--tail=20",
+                ])
+            });
+        [events].into_iter().chain(logs).collect()
     }
 
     /// Waits until `holds`; while it does not, says so every two seconds.
@@ -318,8 +348,7 @@ fn is_ready(node: &str, vfs: u8) -> bool {
     if vfs > 0 && RESOURCES.iter().any(|resource| offered(resource) != Some(&vfs.to_string())) {
         return false;
     }
-    let conditions = node["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
-    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    has_condition(&node, "Ready")
 }
 
 #[cfg(test)]

@@ -7,12 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use podbond_lab::Progress;
 use serde_json::{Value, json};
 
 use crate::{disk::POD_IMAGE, error::Error, process};
 
 /// Between two looks at what is waited for.
 const PACE: Duration = Duration::from_millis(250);
+
+/// What is here within this time is not told to be waited for.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The image that each node has: with bash, ip, ping, sleep and a few more.
 pub const IMAGE: &str = POD_IMAGE;
@@ -49,33 +53,47 @@ pub fn exec(namespace: &str, pod: &str, words: &[&str]) -> Result<String, Error>
 
 /// Waits until a pod is Ready; when it is not in time, the error has what `kubectl describe` tells of it.
 pub fn wait_until_ready(namespace: &str, pod: &str, limit: Duration) -> Result<(), Error> {
-    let timeout = format!("--timeout={}s", limit.as_secs());
-    let name = format!("pod/{pod}");
-    let waited = run(&["wait", "--namespace", namespace, "--for=condition=Ready", &name, &timeout]);
-    waited.map(drop).map_err(|error| {
-        let described = run(&["describe", "--namespace", namespace, &name]);
-        let tails = format!("{error}\n{}", described.unwrap_or_else(|error| error.to_string()));
-        Error::Late { what: format!("pod {namespace}/{pod} was not Ready"), limit, tails }
+    let ready = || {
+        let pod = get(namespace, "pod", pod)?;
+        Ok(has_condition(&pod, "Ready").then_some(()))
+    };
+    wait_for(&format!("pod {namespace}/{pod}"), limit, ready).map_err(|error| match error {
+        Error::Late { limit, .. } => {
+            let described = run(&["describe", "pod", "--namespace", namespace, pod]);
+            let tails = described.unwrap_or_else(|error| error.to_string());
+            Error::Late { what: format!("pod {namespace}/{pod} was not Ready"), limit, tails }
+        }
+        other => other,
     })
 }
 
-/// Looks again and again until there is something to return.
+/// Whether an object's status has a condition that is true.
+pub(crate) fn has_condition(object: &Value, kind: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    conditions.iter().any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+/// Looks again and again until there is something to return; says so every two seconds.
 pub fn wait_for<T>(
     what: &str,
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>, Error>,
 ) -> Result<T, Error> {
-    let began = Instant::now();
+    let (began, progress) = (Instant::now(), Progress::on_stderr());
     loop {
         let seen = look()?;
-        match seen {
-            Some(seen) => return Ok(seen),
-            None if began.elapsed() > limit => {
-                let what = format!("{what} was not seen");
-                return Err(Error::Late { what, limit, tails: String::new() });
-            }
-            None => thread::sleep(PACE),
+        if let Some(seen) = seen {
+            return Ok(seen);
         }
+        let waited = began.elapsed();
+        if waited > limit {
+            let what = format!("{what} was not seen");
+            return Err(Error::Late { what, limit, tails: String::new() });
+        }
+        if waited > SILENCE {
+            progress.advance(format_args!("waiting for {what}: {} s", waited.as_secs()));
+        }
+        thread::sleep(PACE);
     }
 }
 

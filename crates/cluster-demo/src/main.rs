@@ -1,0 +1,153 @@
+//! The demo of `cargo xtask cluster demo`: the documented pod in a Kubernetes cluster, from its manifests to
+//! its removal.
+//!
+//! Everything is done with kubectl, as a person would, and each claim is checked against what it prints; the
+//! first that does not hold ends the demo with status 1.
+
+mod show;
+
+use std::{env, path::PathBuf, process::ExitCode, time::Duration};
+
+use podbond_lab_cluster::kubectl::{self, NodeShell};
+use serde_json::Value;
+
+use show::{Error, claim, say, show};
+
+/// The pod and its namespace, as the manifests have them.
+const NAMESPACE: &str = "demo";
+const POD: &str = "bondpod1";
+
+/// The bond in the pod: the third network.
+const BOND: &str = "net3";
+
+/// The address of the switch on the bond's network.
+const SWITCH: &str = "10.56.217.1";
+
+/// How long a pod may take until it runs, under emulation on a busy machine.
+const READY_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long a VF may take to see that its PF is down or up: igbvf looks every 2 s, and takes up to 13 s
+/// under emulation to find carrier again.
+const CARRIER_LIMIT: Duration = Duration::from_mins(2);
+
+fn main() -> ExitCode {
+    let Some(examples) = env::args_os().nth(1).map(PathBuf::from) else {
+        eprintln!("name the folder of the examples");
+        return ExitCode::FAILURE;
+    };
+    match demo(&examples) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(examples: &std::path::Path) -> Result<(), Error> {
+    let file = |name: &str| examples.join(name).display().to_string();
+    say("the networks and the pod of the documentation");
+    show(&["apply", "--filename", &file("cluster/networks.yaml")])?;
+    show(&["apply", "--filename", &file("bond-net1.yaml")])?;
+    show(&["apply", "--filename", &file("cluster/bondpod1.yaml")])?;
+    kubectl::wait_until_ready(NAMESPACE, POD, READY_LIMIT)?;
+    show(&["get", "pods", "--namespace", NAMESPACE, "--output", "wide"])?;
+
+    say("in the pod: the cluster's own network, the two VFs, the bond over them");
+    show_exec(&["ip", "-br", "link"])?;
+    show_exec(&["ip", "-br", "-4", "address"])?;
+    check_links()?;
+    let bond_file = show_exec(&["cat", &format!("/proc/net/bonding/{BOND}")])?;
+    for port in ["net1", "net2"] {
+        let is_port = bond_file.lines().any(|line| line == format!("Slave Interface: {port}"));
+        claim(is_port, &format!("{port} is a port of {BOND}"), &bond_file)?;
+    }
+    show_exec(&["ping", "-c", "2", "-I", BOND, SWITCH])?;
+    claim(true, "the switch answers over the bond", "")?;
+
+    say("what Kubernetes knows of it");
+    let pod = kubectl::get(NAMESPACE, "pod", POD)?;
+    let vfs = check_status(&pod)?;
+    let node_name = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
+
+    let node = NodeShell::open(&node_name)?;
+    fail_over(&node, &node_name)?;
+
+    say("the pod is deleted");
+    show(&["delete", "pod", "--namespace", NAMESPACE, POD, "--grace-period=1"])?;
+    for vf in &vfs {
+        let links = ["ls", &format!("/sys/bus/pci/devices/{vf}/net")];
+        let home = kubectl::wait_for(&format!("VF {vf} on {node_name}"), READY_LIMIT, || {
+            Ok(node.run(&links).ok().filter(|name| !name.trim().is_empty()))
+        })?;
+        claim(
+            home.starts_with("pf"),
+            &format!("VF {vf} is on {node_name} again, as {}", home.trim()),
+            &home,
+        )?;
+    }
+    Ok(())
+}
+
+/// Runs a command in the pod, shows it and what it prints, and returns that.
+fn show_exec(words: &[&str]) -> Result<String, Error> {
+    let mut arguments = vec!["exec", "--namespace", NAMESPACE, POD, "--"];
+    arguments.extend(words);
+    show(&arguments)
+}
+
+/// Checks the addresses of the pod's links.
+fn check_links() -> Result<(), Error> {
+    for (link, network) in [("eth0", "10.244."), (BOND, "10.56.217.")] {
+        let addresses =
+            kubectl::exec(NAMESPACE, POD, &["ip", "-o", "-4", "address", "show", "dev", link])?;
+        let address = addresses.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+        let address = address.unwrap_or("no address");
+        claim(address.starts_with(network), &format!("{link} has {address}"), &addresses)?;
+    }
+    Ok(())
+}
+
+/// Checks the network status in the API, and returns the addresses of the VFs.
+fn check_status(pod: &Value) -> Result<Vec<String>, Error> {
+    let annotation = &pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"];
+    let text = annotation.as_str().unwrap_or_default();
+    println!("{text}");
+    let status: Value = serde_json::from_str(text).unwrap_or_default();
+    let names: Vec<_> =
+        status.as_array().into_iter().flatten().map(|of| &of["interface"]).collect();
+    claim(names == ["eth0", "net1", "net2", BOND], "it has the four interfaces", text)?;
+    let bond_ips = status[3]["ips"].to_string();
+    claim(bond_ips.contains("10.56.217."), "it has the address of the bond", text)?;
+    let vf = |at: usize| status[at]["device-info"]["pci"]["pci-address"].as_str();
+    let vfs: Vec<_> = [1, 2].into_iter().filter_map(vf).map(str::to_owned).collect();
+    claim(vfs.len() == 2 && vfs[0] != vfs[1], "it has the VF of each port", text)?;
+    Ok(vfs)
+}
+
+/// Takes the PF under the active port down, and brings it back.
+fn fail_over(node: &NodeShell, node_name: &str) -> Result<(), Error> {
+    let bond = || kubectl::exec(NAMESPACE, POD, &["cat", &format!("/proc/net/bonding/{BOND}")]);
+    let active = |file: &str| {
+        let line = file.lines().find_map(|line| line.strip_prefix("Currently Active Slave: "));
+        line.unwrap_or_default().to_owned()
+    };
+    let before = active(&bond()?);
+    let pf = if before == "net1" { "pf0" } else { "pf1" };
+    say(&format!("{before} is active: {pf} of {node_name}, under it, goes down"));
+    node.run(&["ip", "link", "set", pf, "down"])?;
+    let after = kubectl::wait_for("another active port", CARRIER_LIMIT, || {
+        let port = active(&bond()?);
+        Ok((port != before && port.starts_with("net")).then_some(port))
+    })?;
+    claim(true, &format!("{after} has become the active port"), "")?;
+    show_exec(&["ping", "-c", "2", "-I", BOND, SWITCH])?;
+    claim(true, "the switch answers over it", "")?;
+    node.run(&["ip", "link", "set", pf, "up"])?;
+    kubectl::wait_for("carrier on both ports", CARRIER_LIMIT, || {
+        let file = bond()?;
+        // The bond's own line, and one for each port.
+        Ok((file.matches("MII Status: up").count() == 3).then_some(()))
+    })?;
+    claim(true, &format!("{pf} is back: both ports have carrier again"), "")
+}
