@@ -179,6 +179,12 @@ fn built(variable: &str, build: impl FnOnce() -> Result<PathBuf, Error>) -> Resu
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let description = arguments.action.options().describe()?;
     let progress = Progress::on_stderr();
+    let has_agent = description.podbond.as_ref().is_some_and(|podbond| podbond.agent.is_some());
+    if matches!(arguments.action, Action::Demo(_)) && !has_agent {
+        let reason =
+            "the demo needs podbond's agent in the cluster: without it pods get no networks";
+        return Err(Error::Other(reason.into()));
+    }
     if env::var_os(INSIDE).is_some() {
         return inside(&arguments.action, &description, &progress);
     }
