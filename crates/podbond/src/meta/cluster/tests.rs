@@ -397,10 +397,16 @@ fn networks_of_every_pod_are_by_file_by_folder_and_by_nad() {
     assert_eq!(configured, ["kube-system/plain"]);
     node.del().unwrap();
     node.calls();
+    // As a thick Multus' daemon sees the node.
+    let in_container = format!("/host{}", node.path("net.d/10-cluster.conflist").display());
+    node.add(&json!({"clusterNetwork": in_container})).unwrap();
+    assert_eq!(node.calls(), ["ADD eth0 cluster", "ADD net1 plain"]);
+    node.del().unwrap();
+    node.calls();
     // A pod of a system namespace has the first one alone.
     node.add_in("kube-system", &keys).unwrap();
     assert_eq!(node.calls()[0], "ADD eth0 cluster");
-    let Some(Asking::Resolve(resolve)) = node.asked.lock().unwrap().get(2).cloned() else {
+    let Some(Asking::Resolve(resolve)) = node.asked.lock().unwrap().get(4).cloned() else {
         panic!()
     };
     assert_eq!(resolve.configured, []);
