@@ -53,6 +53,21 @@ impl Attacher<'_> {
         errors
     }
 
+    /// Undoes a sandbox's attachments that another meta-plugin has made, in reverse, by the chain that it has
+    /// recorded. It goes on past errors and returns them all. Where it has called plugins of podbond, these go by
+    /// their own records, which stay theirs.
+    pub fn delete_of_another(&self, sandbox: &Sandbox, chain: &Chain) -> Vec<Error> {
+        let mut errors = Vec::new();
+        for record in records_of_chain(sandbox, chain).into_iter().rev() {
+            let record = match self.records.read(&record.attachment()) {
+                Ok(Stored::Whole(stored)) => Record { chain: record.chain, ..*stored },
+                _ => record,
+            };
+            errors.extend(self.detach(&record));
+        }
+        errors
+    }
+
     /// Undoes an orphaned attachment, of a chain or of a plugin alone. One whose namespace may be alive is
     /// left unchanged. A lease that its IPAM plugin does not take back is an error here, and stays
     /// recorded.
@@ -155,6 +170,7 @@ fn records_of_chain(sandbox: &Sandbox, chain: &Chain) -> Vec<Record> {
         let mut record = sandbox.record(netns.clone(), attachment, None, position);
         if let Some(chain) = &mut record.chain {
             chain.called = chain.configs.len();
+            chain.result.clone_from(&attachment.earlier_result);
         }
         records.push(record);
     }

@@ -117,6 +117,14 @@ pub enum Error {
     /// The pod has no device for a network.
     #[error(transparent)]
     NoDevice(Box<NoDevice>),
+    /// What Multus has recorded of a pod cannot be read.
+    #[error("what Multus has recorded of the pod in {file:?} cannot be read: {problem}", file = file.display().to_string())]
+    MultusFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Podbond is at fault.
     #[error("{failure}")]
     Defect {

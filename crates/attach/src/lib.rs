@@ -41,9 +41,9 @@ pub use answered::{AnsweredNads, answered_nad, answered_pod};
 pub use assigned_devices::{SharedPf, assign_devices};
 pub use attacher::{Attacher, Sandbox};
 pub use chain::{
-    Asked, Attachment, Chain, ConfiguredNetwork, DeviceRequest, Isolation, MULTUS_NAMESPACE,
-    NodeNetwork, Place, Rules, Undeclared, configuration_on_disk, default_network, network_at,
-    network_named,
+    Asked, AttachedByMultus, Attachment, Chain, ConfiguredNetwork, DeviceRequest, Isolation,
+    MULTUS_NAMESPACE, NodeNetwork, Place, Rules, Undeclared, configuration_on_disk,
+    default_network, network_at, network_named,
 };
 pub use check::Checked;
 pub use device_info::DeviceInfoFiles;

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use podbond_cni::{CniResult, Dns, Interface};
 use podbond_names::{LinkName, PciAddress};
 use podbond_record::Record;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 /// The version of the Device Information Specification that `device-info` follows.
@@ -50,7 +51,7 @@ pub enum DeviceInfo {
 }
 
 impl Serialize for DeviceInfo {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Pci(address) => json!({
                 "type": "pci",
@@ -63,10 +64,19 @@ impl Serialize for DeviceInfo {
     }
 }
 
-/// Returns the annotation's text.
+/// Returns the annotation's text in Multus' form, which people and scripts see: each entry indented by four, one
+/// after the other in a list.
 pub fn annotation(statuses: &[NetworkStatus]) -> String {
-    // Texts and numbers only: serializing them cannot fail.
-    serde_json::to_string(statuses).unwrap_or_default()
+    let entries: Vec<String> = statuses.iter().map(indented).collect();
+    format!("[{}]", entries.join(","))
+}
+
+fn indented(status: &NetworkStatus) -> String {
+    let mut text = Vec::new();
+    let formatter = PrettyFormatter::with_indent(b"    ");
+    // Texts and numbers only: serializing them cannot fail, and they are UTF-8.
+    let _ = status.serialize(&mut Serializer::with_formatter(&mut text, formatter));
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Returns the entries of a chain's attachment; none before all its plugins have succeeded.

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use podbond_agent_socket::{Client, READY_SINCE_BOOT, SOCKET};
 use podbond_api::ResourceName;
-use podbond_attach::{Attacher, Chain, Checked, Device, DeviceInfoFiles, Devices, Sandbox};
+use podbond_attach::{
+    AttachedByMultus, Attacher, Chain, Checked, Device, DeviceInfoFiles, Devices, Sandbox,
+};
 use podbond_cni::{
     CniResult, Code, Command, Delegates, Failure, NetConf, NodeRequest, Plugin, Request,
 };
@@ -20,7 +22,7 @@ use podbond_names::PciAddress;
 use podbond_record::{Record, Records, State, Unreadable};
 
 use self::cluster::PodNetworks;
-use self::config::{MetaConfig, Networks};
+use self::config::{CNI_DIR, MetaConfig, Networks};
 
 /// How long STATUS of the primary network may take: a runtime asks every 5 s, and the node's state waits for it.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -85,12 +87,22 @@ impl Plugin for Meta {
     }
 
     /// Deletes by the records, since a configuration may have changed since ADD; by the configuration
-    /// where they cannot be read, or there are none.
+    /// where they cannot be read, or there are none; by Multus' file what Multus has attached.
     fn del(&self, request: &Request, delegates: &Delegates<'_>) -> Result<(), Failure> {
         let path = path_of(&request.config, &request.path);
-        let errors = self
-            .attacher(delegates, &path)
-            .delete(&request.container_id, || configured_for_pod(request).ok());
+        let attacher = self.attacher(delegates, &path);
+        let id = &request.container_id;
+        let mut errors = Vec::new();
+        if let Some((sandbox, attached)) = attached_by_multus(request, delegates) {
+            errors.extend(attacher.delete_of_another(&sandbox, &attached.chain));
+            // It stays for the next DEL where there was an error.
+            if errors.is_empty() {
+                errors.extend(attached.remove().err());
+                errors.extend(attacher.delete(id, || None));
+            }
+        } else {
+            errors.extend(attacher.delete(id, || configured_for_pod(request).ok()));
+        }
         all(errors.into_iter().map(Failure::from))
     }
 
@@ -197,6 +209,23 @@ fn configured_for_pod(request: &Request) -> Result<(Sandbox, Chain), Failure> {
         }
     };
     Ok((sandbox, chain))
+}
+
+/// Returns what Multus has recorded of the sandbox that DEL is about; none where it has not attached it. What
+/// cannot be read is treated as missing, as a record is.
+fn attached_by_multus(
+    request: &Request,
+    delegates: &Delegates<'_>,
+) -> Option<(Sandbox, AttachedByMultus)> {
+    let sandbox = sandbox(request).ok()?;
+    let config = MetaConfig::read(&request.config).ok();
+    let cni_dir = config.map_or_else(|| CNI_DIR.into(), |config| config.cni_dir);
+    let attached = AttachedByMultus::read(&cni_dir, &request.container_id, &request.ifname);
+    let attached = attached.unwrap_or_else(|error| {
+        delegates.warn(Command::Del, request, "warning", &error);
+        None
+    });
+    Some((sandbox, attached?))
 }
 
 /// Returns the directories of plugins: `binDir` before those of `CNI_PATH`.

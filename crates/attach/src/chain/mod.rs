@@ -4,6 +4,7 @@
 mod attachment;
 mod default_network;
 mod delegated;
+mod multus;
 mod nad;
 mod on_disk;
 mod ports;
@@ -13,6 +14,7 @@ mod undeclared;
 
 pub use attachment::{Attachment, Chain, DeviceRequest, Place};
 pub use default_network::{NodeNetwork, default_network, network_at};
+pub use multus::AttachedByMultus;
 #[cfg(feature = "fuzzing")]
 pub(crate) use nad::Network;
 pub(crate) use nad::{GcCalls, set_runtime_config};

@@ -22,6 +22,63 @@ fn sandboxed(name: &str, mac: &str) -> Value {
     json!({"name": name, "mac": mac, "sandbox": "/run/netns/bondpod1"})
 }
 
+/// As the client library of Multus writes it.
+const OF_DOCUMENTED_POD: &str = r#"[{
+    "name": "cluster",
+    "interface": "eth0",
+    "ips": [
+        "10.88.0.5"
+    ],
+    "mac": "02:00:00:00:00:03",
+    "default": true,
+    "dns": {
+        "nameservers": [
+            "10.96.0.10"
+        ],
+        "search": [
+            "cluster.local"
+        ]
+    },
+    "gateway": [
+        "10.88.0.1"
+    ]
+},{
+    "name": "demo/sriovnet1",
+    "interface": "net1",
+    "mac": "02:00:00:00:01:01",
+    "dns": {},
+    "device-info": {
+        "type": "pci",
+        "version": "1.1.0",
+        "pci": {
+            "pci-address": "0000:01:10.1"
+        }
+    }
+},{
+    "name": "demo/sriovnet2",
+    "interface": "net2",
+    "mac": "02:00:00:00:02:01",
+    "dns": {},
+    "device-info": {
+        "type": "pci",
+        "version": "1.1.0",
+        "pci": {
+            "pci-address": "0000:02:10.1"
+        }
+    }
+},{
+    "name": "demo/bond-net1",
+    "interface": "net3",
+    "ips": [
+        "10.56.217.2"
+    ],
+    "mac": "02:00:00:00:01:01",
+    "dns": {},
+    "gateway": [
+        "10.56.217.1"
+    ]
+}]"#;
+
 #[test]
 fn annotation_of_the_documented_pod() {
     let eth0 = json!({
@@ -48,18 +105,8 @@ fn annotation_of_the_documented_pod() {
         all.extend(status(network, ifname, Some(device), &port(ifname, mac)));
     }
     all.extend(status("demo/bond-net1", "net3", None, &bond));
-    let expected = concat!(
-        r#"[{"name":"cluster","interface":"eth0","ips":["10.88.0.5"],"mac":"02:00:00:00:00:03","#,
-        r#""default":true,"dns":{"nameservers":["10.96.0.10"],"search":["cluster.local"]},"#,
-        r#""gateway":["10.88.0.1"]},"#,
-        r#"{"name":"demo/sriovnet1","interface":"net1","mac":"02:00:00:00:01:01","dns":{},"#,
-        r#""device-info":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:01:10.1"}}},"#,
-        r#"{"name":"demo/sriovnet2","interface":"net2","mac":"02:00:00:00:02:01","dns":{},"#,
-        r#""device-info":{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:02:10.1"}}},"#,
-        r#"{"name":"demo/bond-net1","interface":"net3","ips":["10.56.217.2"],"#,
-        r#""mac":"02:00:00:00:01:01","dns":{},"gateway":["10.56.217.1"]}]"#,
-    );
-    assert_eq!(annotation(&all), expected);
+    assert_eq!(annotation(&all), OF_DOCUMENTED_POD);
+    assert_eq!(annotation(&[]), "[]");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A pod's networks in a cluster: what the agent of the node answers about the pod, with the rules of the
 //! meta-plugin's configuration, as a chain whose devices are chosen.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -22,6 +23,9 @@ use super::config::{Cluster, NetworkRef, Primary};
 
 /// How long ADD waits for the file in which a primary network says that it is ready, as Multus.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Where the daemon of a thick Multus has the node's folders.
+const HOST: &str = "/host";
 
 /// Between two looks at that file.
 const READINESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -187,7 +191,9 @@ impl Sources<'_> {
     ) -> Result<Option<ConfiguredNetwork>, Failure> {
         let Cluster { conf_dir, multus_namespace, .. } = self.cluster;
         let found = match network {
-            NetworkRef::Path(path) => network_at(path)?.map(ConfiguredNetwork::OnNode),
+            NetworkRef::Path(path) => {
+                network_at(&path_on_node(path))?.map(ConfiguredNetwork::OnNode)
+            }
             NetworkRef::Name(name) => {
                 match nad_key(self.cluster, name).and_then(|key| (self.nad)(&key)) {
                     Some(nad) => Some(ConfiguredNetwork::Nad(nad)),
@@ -210,6 +216,15 @@ impl Sources<'_> {
                 Failure::new(Code::INVALID_CONFIG, msg)
             }
         })
+    }
+}
+
+/// Returns a path as the node has it. A thick Multus writes the paths of its own container into the node's
+/// configuration, where the node's folders are below `/host`; on the node nothing may be there.
+fn path_on_node(path: &Path) -> Cow<'_, Path> {
+    match path.strip_prefix(HOST) {
+        Ok(below) if !path.exists() => Path::new("/").join(below).into(),
+        _ => path.into(),
     }
 }
 

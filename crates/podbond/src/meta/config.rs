@@ -16,7 +16,7 @@ use serde_json::Value;
 const CONF_DIR: &str = "/etc/cni/multus/net.d";
 
 /// `cniDir` where the configuration does not say.
-const CNI_DIR: &str = "/var/lib/cni/multus";
+pub(crate) const CNI_DIR: &str = "/var/lib/cni/multus";
 
 /// `globalNamespaces` where the configuration does not say.
 const GLOBAL_NAMESPACES: &str = "default";

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use podbond_agent_socket::{
     Answer, HEADER_BYTES, Refusal, Reported, Request as Asking, Resolved, decode_request,
     encode_answer, request_length,
@@ -261,6 +263,36 @@ fn pod_is_attached_to_what_the_agent_answers() {
     assert!(start.elapsed() < Duration::from_secs(2));
 }
 
+/// Promise: multus-pod-deleted
+#[test]
+fn pod_of_multus_is_deleted_by_its_file() {
+    let node = Node::new();
+    let config =
+        |name: &str| json!({"cniVersion": "1.0.0", "name": name, "type": "fake"}).to_string();
+    let delegate = |name: &str| json!({"Name": "", "Bytes": STANDARD.encode(config(name))});
+    let file = node.path("multus/c1");
+    let result = node.path("multus/results/b-c1-net1");
+    fs::create_dir_all(node.path("multus/results")).unwrap();
+    let with_ips = json!({"result": {"cniVersion": "1.0.0", "ips": [{"address": "10.1.0.2/24"}]}});
+    fs::write(&result, with_ips.to_string()).unwrap();
+    fs::write(&file, json!([delegate("a"), delegate("b")]).to_string()).unwrap();
+    let del = || {
+        let request = node.request("demo", &json!({"cniDir": node.path("multus")}));
+        node.with(|meta, delegates| meta.del(&request, delegates)).unwrap();
+    };
+    del();
+    let requests = node.requests();
+    assert_eq!(node.calls(), ["DEL net1 b", "DEL eth0 a"]);
+    let previous = requests[0].config.prev_result.as_ref().unwrap();
+    assert_eq!(previous.ips[0].address.to_string(), "10.1.0.2/24");
+    assert_eq!(requests[1].config.prev_result, None);
+    assert!(!file.exists() && !result.exists());
+    // A file that cannot be read is as none.
+    fs::write(&file, "[{").unwrap();
+    del();
+    assert_eq!(node.calls(), ["DEL eth0 cluster"]);
+}
+
 /// Promise: no-agent-no-pod
 #[test]
 fn add_without_an_agent_fails_and_says_what_to_look_at() {
@@ -365,10 +397,16 @@ fn networks_of_every_pod_are_by_file_by_folder_and_by_nad() {
     assert_eq!(configured, ["kube-system/plain"]);
     node.del().unwrap();
     node.calls();
+    // As a thick Multus' daemon sees the node.
+    let in_container = format!("/host{}", node.path("net.d/10-cluster.conflist").display());
+    node.add(&json!({"clusterNetwork": in_container})).unwrap();
+    assert_eq!(node.calls(), ["ADD eth0 cluster", "ADD net1 plain"]);
+    node.del().unwrap();
+    node.calls();
     // A pod of a system namespace has the first one alone.
     node.add_in("kube-system", &keys).unwrap();
     assert_eq!(node.calls()[0], "ADD eth0 cluster");
-    let Some(Asking::Resolve(resolve)) = node.asked.lock().unwrap().get(2).cloned() else {
+    let Some(Asking::Resolve(resolve)) = node.asked.lock().unwrap().get(4).cloned() else {
         panic!()
     };
     assert_eq!(resolve.configured, []);
