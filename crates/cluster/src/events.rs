@@ -1,8 +1,11 @@
 //! Events about pods, as `kubectl describe` shows them.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType as Type, Recorder, Reporter};
 use podbond_names::{ObjectKey, ObjectUid};
+use tokio::time::timeout;
 
 use crate::client::Cluster;
 use crate::error::Error;
@@ -19,9 +22,8 @@ pub enum EventType {
     Warning,
 }
 
-/// Writes events. Equal ones are counted instead of repeated.
-#[derive(Clone)]
-pub(crate) struct Events(Recorder);
+/// How long the API may take to take an event.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Cluster {
     /// Writes an event about a pod.
@@ -37,7 +39,7 @@ impl Cluster {
     ) -> Result<(), Error> {
         let instance = Some(node_name.to_owned());
         let reporter = Reporter { controller: "podbond".to_owned(), instance };
-        let events = Events(Recorder::new(self.client.clone(), reporter));
+        let recorder = Recorder::new(self.client.clone(), reporter);
         let about = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Pod".to_owned()),
@@ -57,8 +59,9 @@ impl Cluster {
             secondary: None,
         };
         let action = || format!("write an event about pod {pod}");
-        let written = events.0.publish(&event, &about).await;
-        written.map_err(|source| Error::Request { action: action(), source })
+        let written = timeout(EVENT_TIMEOUT, recorder.publish(&event, &about)).await;
+        let late = |_| Error::Late { action: action(), ms: EVENT_TIMEOUT.as_millis() };
+        written.map_err(late)?.map_err(|source| Error::Request { action: action(), source })
     }
 }
 

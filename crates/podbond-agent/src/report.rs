@@ -1,6 +1,6 @@
 //! The status of pods in the API, from the records: written when a plugin reports, and later where that failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use podbond_agent_socket::{Report, Reported, Written};
@@ -52,9 +52,14 @@ impl Statuses {
             Ok((records, _)) => records,
             Err(error) => return deferred(error.to_string()),
         };
-        let Some(wanted) = wanted(&records) else {
+        let Some(mut wanted) = wanted(&records) else {
             return deferred("no attachment of the container is recorded as complete".to_owned());
         };
+        // The API knows a static pod by another UID than the runtime.
+        let known = self.observed.known_pod(&wanted.pod);
+        if let Some(pod) = known.filter(|pod| pod.is_of(Some(&wanted.uid))) {
+            wanted.uid = pod.uid;
+        }
         match self.write(&wanted, REPORT_TIMEOUT).await {
             Ok(()) => {
                 let this = self.clone();
@@ -78,7 +83,10 @@ impl Statuses {
             };
             for wanted in missing(records, &self.observed.pods()) {
                 match self.write(&wanted, LATER_TIMEOUT).await {
-                    Ok(()) => tracing::info!(pod = %wanted.pod, "the status is written"),
+                    Ok(()) => {
+                        tracing::info!(pod = %wanted.pod, "the status is written");
+                        self.tell(&wanted).await;
+                    }
                     Err(error) => tracing::warn!(%error, "the status is still to be written"),
                 }
             }
@@ -128,9 +136,17 @@ fn missing(records: Vec<Record>, pods: &[NodePod]) -> Vec<Wanted> {
     for record in records {
         by_container.entry(record.container_id.to_string()).or_default().push(record);
     }
-    let mut missing = Vec::new();
-    for records in by_container.values_mut() {
+    // A pod that has had another sandbox before, as before a reboot, is known by its newest.
+    let begun = |records: &[Record]| records.iter().map(|record| record.begun).max();
+    let mut containers: Vec<Vec<Record>> = by_container.into_values().collect();
+    containers.sort_by_key(|records| std::cmp::Reverse(begun(records)));
+    let (mut missing, mut seen) = (Vec::new(), BTreeSet::new());
+    for records in &mut containers {
         records.sort_by_key(|record| record.chain.as_ref().map(|chain| chain.position));
+        let pod = records.iter().find_map(|record| record.pod.clone());
+        if pod.is_some_and(|pod| !seen.insert(pod)) {
+            continue;
+        }
         let Some(wanted) = wanted(records) else { continue };
         let pod = pods.iter().find(|pod| pod.key == wanted.pod && pod.is_of(Some(&wanted.uid)));
         let Some(pod) = pod.filter(|pod| !pod.is_over) else { continue };
@@ -188,6 +204,21 @@ mod tests {
         assert_eq!(attached(&both.statuses), "Add eth0 [10.0.0.1] from n, net1 [10.0.0.1] from n");
         assert_eq!(wanted(&[eth0, record("net1", 1, "prepared")]), None);
         assert_eq!(wanted(&[]), None);
+    }
+
+    #[test]
+    fn newest_sandbox_of_a_pod_makes_its_status() {
+        let older = record("eth0", 0, "active");
+        let newer = |state: &str| {
+            let mut newer = record("net9", 0, state);
+            newer.container_id = "a0".to_owned().try_into().unwrap();
+            newer.begun = older.begun + 1;
+            newer
+        };
+        let found = missing(vec![newer("active"), older.clone()], &[pod(&[])]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].statuses[0].interface, "net9");
+        assert_eq!(missing(vec![newer("prepared"), older.clone()], &[pod(&[])]), []);
     }
 
     #[test]

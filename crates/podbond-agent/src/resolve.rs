@@ -35,11 +35,9 @@ pub(crate) async fn resolve(
             nads.extend(observed.known_nad(configured));
         }
     }
-    let devices = if nads.iter().any(|nad| nad.resource.is_some()) {
-        devices(kubelet, &key).await?
-    } else {
-        Vec::new()
-    };
+    let resources: Vec<&str> = nads.iter().filter_map(|nad| nad.resource.as_deref()).collect();
+    let devices =
+        if resources.is_empty() { Vec::new() } else { devices(kubelet, &key, &resources).await? };
     // PodResources knows a pod by its name alone.
     if observed.known_pod(&key).is_some_and(|now| now.uid != pod.uid) {
         return Err(other_pod(&asked.pod, &pod));
@@ -84,11 +82,17 @@ fn wanted(pod: &NodePod, default_namespace: &Namespace) -> Result<Vec<ObjectKey>
     Ok(wanted)
 }
 
-/// Returns the devices that the kubelet has given to a pod.
-async fn devices(kubelet: &PodResources, pod: &ObjectKey) -> Result<Vec<ResourceDevices>, Refusal> {
+/// Returns the devices that the kubelet has given to a pod. Those of a resource claim are refused where they may be
+/// what a network needs: a resource of which no device plugin has given any.
+async fn devices(
+    kubelet: &PodResources,
+    pod: &ObjectKey,
+    resources: &[&str],
+) -> Result<Vec<ResourceDevices>, Refusal> {
     let given = kubelet.devices(pod.namespace.as_str(), pod.name.as_str()).await;
     let given = given.map_err(|error| not_ready(pod, error))?;
-    if let Some(claim) = given.claims.first() {
+    let is_short = resources.iter().any(|resource| !given.by_resource.contains_key(*resource));
+    if let Some(claim) = given.claims.first().filter(|_| is_short) {
         let message = format!(
             "pod {pod}: device {} of driver {} comes from resource claim {}/{}, which podbond does not \
              attach: request the device as a resource of a container",
