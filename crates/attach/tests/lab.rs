@@ -16,7 +16,7 @@ use podbond_cni::{CniResult, ContainerId, Delegates, Failure, Lookup, Plugin, Re
 use podbond_kernel::NamedNetns;
 use podbond_names::PciAddress;
 use podbond_record::Records;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// iproute2's `ip`: its output, and a panic when it fails.
 fn ip(arguments: &str) -> String {
@@ -240,14 +240,13 @@ fn default_route_is_set_through_its_attachment() {
     let node = Node::new("attach-route");
     let added = node.add(r#"[{"name": "a", "default-route": ["10.1.0.7"]}]"#).unwrap();
     assert_eq!(node.default_routes("-4"), ["10.1.0.7 net1"]);
-    assert_eq!(
-        annotation(&added.statuses),
-        concat!(
-            r#"[{"name":"10.88.0","interface":"eth0","ips":["10.88.0.2"],"default":true,"dns":{}},"#,
-            r#"{"name":"demo/a","interface":"net1","ips":["10.1.0.2"],"dns":{},"#,
-            r#""gateway":["10.1.0.7"]}]"#,
-        )
-    );
+    let written: Value = serde_json::from_str(&annotation(&added.statuses)).unwrap();
+    let wanted = json!([
+        {"name": "10.88.0", "interface": "eth0", "ips": ["10.88.0.2"], "default": true, "dns": {}},
+        {"name": "demo/a", "interface": "net1", "ips": ["10.1.0.2"], "dns": {},
+         "gateway": ["10.1.0.7"]},
+    ]);
+    assert_eq!(written, wanted);
     assert_eq!(node.delete(), []);
     assert_eq!(node.default_routes("-4"), [""; 0]);
 }
