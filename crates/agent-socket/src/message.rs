@@ -59,7 +59,7 @@ pub struct Resolve {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
-    /// The UID of the pod in the API; of a static pod the one that the kubelet knows it by.
+    /// The UID of the pod in the API, also of a static pod, which the runtime knows by a hash.
     pub uid: ObjectUid,
     /// The pod's annotations that name networks.
     #[serde(default)]
