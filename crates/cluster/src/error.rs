@@ -1,6 +1,6 @@
 //! Why the API could not be asked or told.
 
-use podbond_names::ObjectKey;
+use podbond_names::OneLine;
 
 /// Why the API could not be asked or told.
 #[derive(Debug, thiserror::Error)]
@@ -8,30 +8,16 @@ pub enum Error {
     /// There is neither a service account nor a kubeconfig.
     #[error("no way to the API server: run in a pod with a service account, or set KUBECONFIG")]
     Config {
-        /// What is wrong with either.
+        /// What is wrong with the service account.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A request failed.
-    #[error("{action}: {}", reason(source))]
+    #[error("{action}: {}", OneLine(reason(source)))]
     Request {
-        /// What was asked, with its object.
+        /// What was asked, with its object: `read pod demo/p`.
         action: String,
         /// The client's error.
-        source: kube::Error,
-    },
-    /// An object of the API has a name that Kubernetes does not allow.
-    #[error("an object of the API has no valid name")]
-    Name {
-        /// What is wrong with it.
-        source: podbond_names::NameError,
-    },
-    /// An object of the API lacks what each has.
-    #[error("{object} has no {field} in the API")]
-    Incomplete {
-        /// The object.
-        object: ObjectKey,
-        /// What is missing.
-        field: &'static str,
+        source: Box<kube::Error>,
     },
     /// The API did not answer in time.
     #[error("{action}: the API server has not answered within {ms} ms")]
@@ -41,12 +27,22 @@ pub enum Error {
         /// For how long it was waited, in ms.
         ms: u128,
     },
+    /// An object of the API is none that the API takes.
+    #[error("{object} of the API cannot be read: {}", OneLine(reason))]
+    Object {
+        /// Its kind and name.
+        object: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl Error {
-    /// Returns true where the API says that there is no such object.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Request { source: kube::Error::Api(status), .. } if status.code == 404)
+    /// Returns whether the object is not there, or another one of its name is: nothing is left to write to.
+    pub fn is_gone(&self) -> bool {
+        let Self::Request { source, .. } = self else { return false };
+        // 422 (409 in older API servers): the UID that was named is of an earlier pod.
+        matches!(&**source, kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422))
     }
 }
 

@@ -1,22 +1,34 @@
-//! A pod as its networks depend on it. Pure.
+//! A pod as the API has it, reduced to what attaching it needs: annotations, UID, phase, the devices that its
+//! containers request.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use podbond_agent_socket::{Containers, PodAnnotations};
 use podbond_names::{ObjectKey, ObjectUid};
+use serde::Deserialize;
 
 use crate::error::Error;
-use crate::objects::{Container, Pod};
 
 /// What a pod is to be attached to.
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
-
 /// The default network that a pod wants in the place of the node's.
 const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
 
-/// The annotations by which the kubelet marks a static pod: the UID that the runtime is told is its hash.
-const CONFIG_HASH: &str = "kubernetes.io/config.hash";
-const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
+/// What a pod is attached to.
+pub(crate) const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
+/// The state of a pod's bonds.
+pub(crate) const BONDS: &str = "podbond.dev/bonds";
+
+/// Only the kubelet can make a pod with it: the mirror of a static pod.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The UID by which the kubelet knows a static pod; that of its mirror in the API is another one.
+const STATIC_UID: &str = "kubernetes.io/config.hash";
 
 /// A pod of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,156 +37,268 @@ pub struct NodePod {
     pub key: ObjectKey,
     /// Its UID in the API.
     pub uid: ObjectUid,
-    /// Where it comes from.
-    pub source: PodSource,
-    /// Its annotations that name networks.
+    /// The UID by which the kubelet knows it, where that is another one: of a static pod.
+    pub static_uid: Option<ObjectUid>,
+    /// The annotations that name networks.
     pub networks: PodAnnotations,
-    /// All annotations that were kept: those about networks.
-    pub annotations: BTreeMap<String, String>,
-    /// Whether it has the node's own network.
-    pub host_network: bool,
-    /// The resources that its containers request, with those alone whose name has a prefix.
+    /// `k8s.v1.cni.cncf.io/network-status`, as it is in the API.
+    pub network_status: Option<String>,
+    /// `podbond.dev/bonds`, as it is in the API.
+    pub bonds: Option<String>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Whose network it uses.
+    pub network: PodNetwork,
+    /// Whether it is being deleted.
+    pub is_deleting: bool,
+    /// The device resources that its containers request.
     pub requested: BTreeMap<String, Containers>,
-    /// Whether it was deleted or has ended.
-    pub is_over: bool,
 }
 
-/// Where a pod comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodSource {
-    /// The API: the runtime is told its UID.
-    Api,
-    /// A file of the node: the runtime is told this hash in the UID's place.
-    Static(String),
+/// How far a pod has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Phase {
+    /// Not all of its containers have been started.
+    #[default]
+    Pending,
+    /// It runs.
+    Running,
+    /// It has ended well.
+    Succeeded,
+    /// It has ended badly.
+    Failed,
+    /// Anything else.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Whose network a pod uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodNetwork {
+    /// One of its own.
+    Own,
+    /// The node's (`hostNetwork`): no plugin is called for it.
+    Node,
 }
 
 impl NodePod {
-    /// Returns the pod of an object of the API.
-    pub(crate) fn read(pod: &Pod) -> Result<Self, Error> {
-        let metadata = &pod.metadata;
-        let namespace = metadata.namespace.as_deref().unwrap_or("default");
-        let name = metadata.name.as_deref().unwrap_or_default();
-        let invalid = |source| Error::Name { source };
-        let key = ObjectKey::new(namespace, name).map_err(invalid)?;
-        let uid = metadata.uid.as_deref();
-        let uid = uid.ok_or_else(|| Error::Incomplete { object: key.clone(), field: "UID" })?;
-        let annotations = metadata.annotations.clone().unwrap_or_default();
-        let get = |key: &str| annotations.get(key).cloned();
-        let is_static = get(CONFIG_SOURCE).is_some_and(|source| source != "api");
-        Ok(Self {
-            uid: uid.parse().map_err(invalid)?,
-            source: match get(CONFIG_HASH).filter(|_| is_static) {
-                Some(hash) => PodSource::Static(hash),
-                None => PodSource::Api,
-            },
+    /// Returns whether a runtime means this pod by a UID; one that names none may mean it.
+    pub fn is_of(&self, uid: Option<&ObjectUid>) -> bool {
+        uid.is_none_or(|uid| *uid == self.uid || Some(uid) == self.static_uid.as_ref())
+    }
+
+    /// Returns whether it has ended or is being deleted.
+    pub fn is_over(&self) -> bool {
+        self.is_deleting || matches!(self.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Returns the UID by which the kubelet and the runtime know it.
+    pub fn runtime_uid(&self) -> &ObjectUid {
+        self.static_uid.as_ref().unwrap_or(&self.uid)
+    }
+}
+
+/// The object as it arrives.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PodObject {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    host_network: bool,
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container {
+    /// `Always` of an init container that runs as long as the pod.
+    restart_policy: Option<String>,
+    resources: Resources,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Resources {
+    /// Of device resources the limits are the requests.
+    limits: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    phase: Phase,
+}
+
+impl PodObject {
+    /// Returns its namespace and name.
+    pub(crate) fn key(&self) -> Result<ObjectKey, Error> {
+        key_of("Pod", &self.metadata)
+    }
+
+    /// Returns what is needed of it.
+    pub(crate) fn reduced(self) -> Result<NodePod, Error> {
+        let key = self.key()?;
+        let malformed = |reason: String| Error::Object { object: format!("pod {key}"), reason };
+        let uid = self.metadata.uid.unwrap_or_default();
+        let uid = uid.parse().map_err(|error| malformed(format!("metadata.uid: {error}")))?;
+        let mut annotations = self.metadata.annotations.unwrap_or_default();
+        let is_mirror = annotations.contains_key(MIRROR);
+        let static_uid = annotations.remove(STATIC_UID).filter(|_| is_mirror);
+        Ok(NodePod {
+            uid,
+            static_uid: static_uid.and_then(|uid| uid.parse().ok()),
             networks: PodAnnotations {
-                networks: get(NETWORKS),
-                default_network: get(DEFAULT_NETWORK),
+                networks: annotations.remove(NETWORKS),
+                default_network: annotations.remove(DEFAULT_NETWORK),
             },
-            host_network: pod.spec.host_network,
-            requested: requested(&pod.spec.containers, &pod.spec.init_containers),
-            is_over: metadata.deletion_timestamp.is_some()
-                || pod
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| ["Succeeded", "Failed"].contains(&&*status.phase)),
-            annotations,
+            network_status: annotations.remove(NETWORK_STATUS),
+            bonds: annotations.remove(BONDS),
+            phase: self.status.phase,
+            network: if self.spec.host_network { PodNetwork::Node } else { PodNetwork::Own },
+            is_deleting: self.metadata.deletion_timestamp.is_some(),
+            requested: self.spec.requested(),
             key,
         })
     }
+}
 
-    /// Returns true if this is the pod that a runtime means by a UID; without one the name is all that it says.
-    pub fn is_of(&self, uid: Option<&ObjectUid>) -> bool {
-        let Some(uid) = uid else { return true };
-        match &self.source {
-            PodSource::Api => self.uid == *uid,
-            PodSource::Static(hash) => hash == uid.as_str() || self.uid == *uid,
+impl Spec {
+    fn requested(&self) -> BTreeMap<String, Containers> {
+        let always = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+        let ending = self.init_containers.iter().filter(|container| !always(container));
+        let running = self.init_containers.iter().filter(always).chain(&self.containers);
+        let mut requested = BTreeMap::new();
+        for (containers, kind) in [
+            (ending.collect::<Vec<_>>(), Containers::InitOnly),
+            (running.collect(), Containers::Running),
+        ] {
+            for (resource, amount) in containers.iter().flat_map(|it| &it.resources.limits) {
+                if resource.contains('/') && !is_zero(amount) {
+                    requested.insert(resource.clone(), kind);
+                }
+            }
         }
+        requested
     }
 }
 
-/// Returns true for the annotations of a pod that are read.
-pub(crate) fn keeps(annotation: &str) -> bool {
-    [NETWORKS, DEFAULT_NETWORK, CONFIG_HASH, CONFIG_SOURCE].contains(&annotation)
-        || annotation.starts_with("k8s.v1.cni.cncf.io/")
-        || annotation.starts_with("podbond.dev/")
+fn is_zero(amount: &serde_json::Value) -> bool {
+    match amount {
+        serde_json::Value::String(text) => text == "0",
+        amount => amount.as_u64() == Some(0),
+    }
 }
 
-/// Returns who requests which device resource.
-fn requested(running: &[Container], init: &[Container]) -> BTreeMap<String, Containers> {
-    let sidecars = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
-    let init_only = init.iter().filter(|container| !sidecars(container));
-    let running = running.iter().chain(init.iter().filter(sidecars));
-    let of = |container: &Container, kind| {
-        let names = container.resources.limits.keys().chain(container.resources.requests.keys());
-        let devices = names.filter(|name| name.contains('/'));
-        devices.map(|name| (name.clone(), kind)).collect::<Vec<_>>()
-    };
-    let init_only = init_only.flat_map(|container| of(container, Containers::InitOnly));
-    // The later ones count: who runs as long as the pod.
-    init_only.chain(running.flat_map(|container| of(container, Containers::Running))).collect()
+/// Returns the namespace and name of an object.
+pub(crate) fn key_of(kind: &str, metadata: &ObjectMeta) -> Result<ObjectKey, Error> {
+    let part = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (namespace, name) = (part(&metadata.namespace), part(&metadata.name));
+    ObjectKey::new(&namespace, &name).map_err(|error| Error::Object {
+        object: format!("{kind} {namespace}/{name}"),
+        reason: error.to_string(),
+    })
+}
+
+impl Resource for PodObject {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Pod".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "pods".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn pod(changes: &serde_json::Value) -> NodePod {
-        let mut pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "bondpod1", "namespace": "demo", "uid": "u-1", "annotations": {
-                "k8s.v1.cni.cncf.io/networks": "demo/a", "other": "x",
-            }},
-            "spec": {"containers": [
-                {"name": "c", "resources": {"limits": {"openshift.io/sriovnic1": "1", "cpu": 2}}},
-            ]},
-            "status": {"phase": "Pending"},
-        });
-        for (path, value) in changes.as_object().unwrap() {
-            *pod.pointer_mut(path).unwrap() = value.clone();
-        }
-        NodePod::read(&serde_json::from_value(pod).unwrap()).unwrap()
+    fn pod(value: Value) -> NodePod {
+        serde_json::from_value::<PodObject>(value).unwrap().reduced().unwrap()
     }
 
     #[test]
-    fn pod_has_what_its_networks_depend_on() {
-        let pod = pod(&json!({}));
-        assert_eq!((&*pod.key.to_string(), pod.uid.as_str()), ("demo/bondpod1", "u-1"));
-        assert_eq!(pod.networks.networks.as_deref(), Some("demo/a"));
-        assert_eq!(pod.networks.default_network, None);
-        let requested = [("openshift.io/sriovnic1".to_owned(), Containers::Running)];
-        assert_eq!(pod.requested, requested.into());
-        assert!(!pod.host_network && !pod.is_over);
-        assert!(pod.is_of(None) && pod.is_of(Some(&"u-1".parse().unwrap())));
-        assert!(!pod.is_of(Some(&"u-2".parse().unwrap())));
+    fn pod_is_reduced_to_what_attaching_needs() {
+        let pod = pod(json!({
+            "metadata": {
+                "namespace": "demo",
+                "name": "p",
+                "uid": "u-1",
+                "annotations": {
+                    "k8s.v1.cni.cncf.io/networks": "a",
+                    "kubernetes.io/config.hash": "h",
+                    "podbond.dev/bonds": "[]",
+                },
+            },
+            "spec": {
+                "hostNetwork": true,
+                "containers": [
+                    {"name": "c", "resources": {"limits": {"cpu": "1", "example.com/a": "2"}}},
+                    {"name": "d"},
+                ],
+                "initContainers": [
+                    {"resources": {"limits": {"example.com/a": 1, "example.com/b": "1"}}},
+                    {"restartPolicy": "Always", "resources": {"limits": {"example.com/c": "1"}}},
+                    {"resources": {"limits": {"example.com/none": "0"}}},
+                ],
+            },
+            "status": {"phase": "Running", "conditions": []},
+        }));
+        assert_eq!(pod.networks.networks.as_deref(), Some("a"));
+        assert_eq!((pod.phase, pod.network), (Phase::Running, PodNetwork::Node));
+        assert_eq!(pod.bonds.as_deref(), Some("[]"));
+        // Anybody can write the annotation of a static pod to another one.
+        assert_eq!((pod.static_uid.as_ref(), pod.runtime_uid().as_str()), (None, "u-1"));
+        let requested: Vec<_> = pod.requested.iter().map(|(r, c)| (r.as_str(), *c)).collect();
+        assert_eq!(
+            requested,
+            [
+                ("example.com/a", Containers::Running),
+                ("example.com/b", Containers::InitOnly),
+                ("example.com/c", Containers::Running),
+            ]
+        );
     }
 
     #[test]
-    fn static_pod_is_known_by_its_hash_too() {
-        let annotations = json!({CONFIG_HASH: "abc", CONFIG_SOURCE: "file"});
-        let of_file = pod(&json!({"/metadata/annotations": annotations}));
-        assert!(of_file.is_of(Some(&"abc".parse().unwrap())));
-        let annotations = json!({CONFIG_HASH: "abc", CONFIG_SOURCE: "api"});
-        let of_api = pod(&json!({"/metadata/annotations": annotations}));
-        assert!(!of_api.is_of(Some(&"abc".parse().unwrap())));
-    }
-
-    #[test]
-    fn resources_of_init_containers_are_told_apart_unless_they_run_on() {
-        let limits = json!({"limits": {"a/b": 1}});
-        let of = |init: serde_json::Value| {
-            let spec = json!({"containers": [], "initContainers": [init]});
-            pod(&json!({"/spec": spec})).requested["a/b"]
-        };
-        assert_eq!(of(json!({"resources": limits})), Containers::InitOnly);
-        let sidecar = json!({"resources": limits, "restartPolicy": "Always"});
-        assert_eq!(of(sidecar), Containers::Running);
-    }
-
-    #[test]
-    fn pod_that_has_ended_is_over() {
-        assert!(pod(&json!({"/status": {"phase": "Failed"}})).is_over);
+    fn static_pod_is_known_by_both_uids() {
+        let pod = pod(json!({"metadata": {
+            "namespace": "kube-system", "name": "etcd-n", "uid": "u-1",
+            "annotations": {"kubernetes.io/config.mirror": "h", "kubernetes.io/config.hash": "h"},
+        }}));
+        let [api, kubelet, other] = ["u-1", "h", "u-2"].map(|uid| uid.parse().unwrap());
+        assert!(pod.is_of(Some(&api)) && pod.is_of(Some(&kubelet)));
+        assert!(pod.is_of(None) && !pod.is_of(Some(&other)));
+        assert_eq!(*pod.runtime_uid(), kubelet);
+        assert_eq!(pod.phase, Phase::Pending);
     }
 }

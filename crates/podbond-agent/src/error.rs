@@ -14,8 +14,17 @@ pub(crate) enum Error {
     Kubelet(#[from] podbond_kubelet::Error),
     #[error("{action} {}: {source}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("install the plugins by {}: {problem}", program.display())]
-    Install { program: PathBuf, problem: String },
+    #[error("{} {command}: {problem}", program.display())]
+    Podbond { program: PathBuf, command: &'static str, problem: String },
+    #[error(
+        "nothing is removed: podbond has attached pods of this node, whose networks would be lost: {pods}. Drain \
+         the node or delete them"
+    )]
+    InUse { pods: String },
+    #[error(transparent)]
+    Record(#[from] podbond_record::Error),
+    #[error("no agent answers at {}: {source}", socket.display())]
+    NotReady { socket: PathBuf, source: io::Error },
     #[error(transparent)]
     State(#[from] podbond_state::Error),
 }

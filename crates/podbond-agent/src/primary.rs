@@ -22,20 +22,16 @@ pub(crate) struct Primary {
 /// Returns the primary network of a configuration directory (`/etc/cni/net.d`): its first file, by name, as a
 /// runtime chooses it, that is of no meta-plugin. What cannot be parsed is passed over: it may be half written.
 pub(crate) fn primary(conf_dir: &Path) -> Result<Option<Primary>, Error> {
-    for name in podbond_state::names(conf_dir)? {
-        let file = conf_dir.join(&name);
-        let extension = file.extension().and_then(|extension| extension.to_str());
-        if !matches!(extension, Some("conf" | "conflist" | "json")) {
-            continue;
-        }
-        let bytes = podbond_state::read_following_links(&file)?.unwrap_or_default();
-        let Ok(Value::Object(config)) = serde_json::from_slice(&bytes) else { continue };
+    for file in files(conf_dir)? {
+        let Some(config) = read(&file)? else { continue };
         let plugins = plugins(&config);
         let is_meta = |plugin: &&Map<String, Value>| {
             let kind = plugin.get("type").and_then(Value::as_str);
             kind.is_some_and(|kind| META_PLUGINS.contains(&kind))
         };
-        if plugins.is_empty() || plugins.iter().any(is_meta) {
+        let has_type =
+            |plugin: &&Map<String, Value>| plugin.get("type").is_some_and(Value::is_string);
+        if plugins.is_empty() || !plugins.iter().all(has_type) || plugins.iter().any(is_meta) {
             continue;
         }
         let capabilities =
@@ -46,6 +42,35 @@ pub(crate) fn primary(conf_dir: &Path) -> Result<Option<Primary>, Error> {
         return Ok(Some(Primary { file, capabilities: capabilities.into_iter().collect() }));
     }
     Ok(None)
+}
+
+/// Returns the file that a runtime chooses before podbond's, if there is one.
+pub(crate) fn file_before(conf_dir: &Path) -> Result<Option<PathBuf>, Error> {
+    let own = conf_dir.join(FILE);
+    for file in files(conf_dir)?.into_iter().take_while(|file| *file < own) {
+        if read(&file)?.is_some() {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the files of a configuration directory that a runtime reads, in its order.
+fn files(conf_dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut names = podbond_state::names(conf_dir)?;
+    names.sort();
+    let files = names.into_iter().map(|name| conf_dir.join(name));
+    let is_read = |file: &PathBuf| {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("conf" | "conflist" | "json"))
+    };
+    Ok(files.filter(is_read).collect())
+}
+
+/// Returns a configuration; none of what is no JSON object.
+fn read(file: &Path) -> Result<Option<Map<String, Value>>, Error> {
+    let bytes = podbond_state::read_following_links(file)?.unwrap_or_default();
+    Ok(serde_json::from_slice(&bytes).ok())
 }
 
 /// Returns the plugins of a list, or the one of a configuration without a list.
@@ -89,6 +114,7 @@ mod tests {
             (FILE, r#"{"name": "podbond", "plugins": [{"type": "podbond"}]}"#),
             ("00-multus.conf", r#"{"name": "multus-cni-network", "type": "multus"}"#),
             ("01-half.conflist", r#"{"name": "#),
+            ("02-empty.conf", "{}"),
             ("05-later.conf.tmp", "{}"),
             ("10-bridge.conflist", bridge),
             ("20-other.conf", r#"{"name": "o", "type": "ptp"}"#),

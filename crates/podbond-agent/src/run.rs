@@ -2,17 +2,37 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use podbond_agent_socket::{Answer, READY_SINCE_BOOT, Request, SOCKET};
-use podbond_cluster::{Cluster, Observed};
+use podbond_cluster::{Cluster, Watched};
 use podbond_kubelet::{KUBELET_DIR, PodResources};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::report::Statuses;
-use crate::resolve::resolve;
+use crate::resolve::{Sources, resolve};
+use crate::status::Statuses;
+use crate::upkeep::Upkeep;
 use crate::{install, socket};
+
+/// Between two attempts to remove the taint.
+const TAINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where the node's folders are
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The runtime's folder of CNI configurations
+    #[arg(long, value_name = "DIR", default_value = "/etc/cni/net.d")]
+    pub(crate) cni_conf_dir: PathBuf,
+    /// The runtime's folder of CNI plugins
+    #[arg(long, value_name = "DIR", default_value = "/opt/cni/bin")]
+    pub(crate) cni_bin_dir: PathBuf,
+    /// The executable that is installed as the plugins
+    #[arg(long, value_name = "PATH", default_value = "/podbond")]
+    pub(crate) podbond: PathBuf,
+}
 
 /// What an agent is started with
 #[derive(Debug, Args)]
@@ -23,65 +43,94 @@ pub(crate) struct RunArgs {
     /// The kubelet's folder
     #[arg(long, value_name = "DIR", default_value = KUBELET_DIR)]
     kubelet_dir: PathBuf,
-    /// The runtime's folder of CNI configurations
-    #[arg(long, value_name = "DIR", default_value = "/etc/cni/net.d")]
-    cni_conf_dir: PathBuf,
-    /// The runtime's folder of CNI plugins
-    #[arg(long, value_name = "DIR", default_value = "/opt/cni/bin")]
-    cni_bin_dir: PathBuf,
-    /// The executable that is installed as the plugins
-    #[arg(long, value_name = "PATH", default_value = "/podbond")]
-    podbond: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Remove the taints of this key from the node once pods can be attached
+    #[arg(long, value_name = "KEY")]
+    startup_taint: Option<String>,
 }
 
 /// Runs until it is told to end. The plugins and the configuration that calls them stay.
 pub(crate) async fn run(arguments: RunArgs) -> Result<(), Error> {
-    install::plugins(&arguments.podbond, &arguments.cni_bin_dir).await?;
-    let cluster = Cluster::connect().await?;
-    let observed = Observed::watch(&cluster, &arguments.node_name);
-    let kubelet = PodResources::new(&arguments.kubelet_dir)?;
-    tracing::info!(
-        node = arguments.node_name,
-        "waiting for the API server to tell of pods and networks"
-    );
-    let mut end = signal(SignalKind::terminate()).map_err(|source| Error::Runtime { source })?;
+    let RunArgs { node_name, kubelet_dir, node, startup_taint } = arguments;
+    let mut end = terminated()?;
+    install::plugins(&node.podbond, &node.cni_bin_dir).await?;
+    let cluster = Arc::new(Cluster::connect(&node_name).await?);
+    let watched = Watched::default();
+    let kubelet = PodResources::new(&kubelet_dir)?;
+    tracing::info!(node = node_name, "waiting for the API server to tell of pods and networks");
+    let (of_watch, watching) = (Arc::clone(&cluster), watched.clone());
+    tokio::spawn(async move { watching.watch(&of_watch).await });
     tokio::select! {
-        () = observed.wait_until_synced() => {}
+        () = watched.synced() => {}
         _ = end.recv() => return Ok(()),
     }
-    let statuses =
-        Statuses { cluster, node_name: arguments.node_name.clone(), observed: observed.clone() };
-    let agent = Arc::new(Agent { observed, kubelet, statuses: statuses.clone() });
+    let statuses = Statuses::new(Arc::clone(&cluster), watched.clone());
+    let upkeep = Upkeep {
+        cluster: Arc::clone(&cluster),
+        watched: watched.clone(),
+        statuses: statuses.clone(),
+        podbond: node.podbond,
+    };
+    let agent = Arc::new(Agent {
+        cluster: Arc::clone(&cluster),
+        watched,
+        kubelet,
+        statuses: statuses.clone(),
+    });
     let listener = socket::listen(Path::new(SOCKET))?;
     std::fs::write(READY_SINCE_BOOT, "").map_err(Error::file("write", READY_SINCE_BOOT))?;
     tracing::info!(socket = SOCKET, "ready");
     tokio::select! {
         () = socket::serve(listener, agent) => {}
         () = statuses.keep() => {}
-        () = install::keep_configuration(&arguments.cni_conf_dir) => {}
+        () = upkeep.keep() => {}
+        () = install::keep_configuration(&node.cni_conf_dir, &cluster) => {}
+        () = remove_taint(&cluster, startup_taint) => {}
         _ = end.recv() => {}
     }
     Ok(())
 }
 
+/// Returns what tells that the process is to end.
+pub(crate) fn terminated() -> Result<Signal, Error> {
+    signal(SignalKind::terminate()).map_err(|source| Error::Runtime { source })
+}
+
+/// Removes a taint; it does not end.
+async fn remove_taint(cluster: &Cluster, key: Option<String>) {
+    if let Some(key) = key {
+        while let Err(error) = cluster.remove_taint(&key).await {
+            tracing::warn!(%error, "the node keeps its startup taint");
+            sleep(TAINT_INTERVAL).await;
+        }
+        tracing::info!(key, "the node has no startup taint");
+    }
+    std::future::pending::<()>().await;
+}
+
 /// What answers plugins.
 struct Agent {
-    observed: Observed,
+    cluster: Arc<Cluster>,
+    watched: Watched,
     kubelet: PodResources,
     statuses: Statuses,
 }
 
 impl socket::Responder for Agent {
     async fn answer(&self, request: Request) -> Answer {
+        let Self { cluster, watched, kubelet, statuses } = self;
         match request {
-            Request::Resolve(asked) => match resolve(&self.observed, &self.kubelet, &asked).await {
-                Ok(resolved) => Answer::Resolved(Box::new(resolved)),
-                Err(refusal) => {
-                    tracing::warn!(reason = ?refusal.reason, "{}", refusal.message);
-                    Answer::Refused(refusal)
+            Request::Resolve(asked) => {
+                match resolve(Sources { cluster, watched, kubelet }, &asked).await {
+                    Ok(resolved) => Answer::Resolved(Box::new(resolved)),
+                    Err(refusal) => {
+                        tracing::warn!(reason = ?refusal.reason, "{}", refusal.message);
+                        Answer::Refused(refusal)
+                    }
                 }
-            },
-            Request::Report(report) => Answer::Reported(self.statuses.report(&report).await),
+            }
+            Request::Report(report) => Answer::Reported(statuses.report(&report).await),
         }
     }
 }
