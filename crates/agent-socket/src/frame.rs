@@ -149,4 +149,22 @@ mod tests {
             );
         }
     }
+
+    /// A message of each kind as the first version writes it. Files are added when messages grow, and none is
+    /// changed: an executable of any version may be on the other side.
+    #[test]
+    fn messages_of_the_first_version_are_read_and_written_unchanged() {
+        for text in [include_str!("../v1/resolve.json"), include_str!("../v1/report.json")] {
+            let message = decode_request(text.as_bytes()).unwrap();
+            assert_eq!(encode_request(&message).unwrap()[HEADER_BYTES..], *text.trim().as_bytes());
+        }
+        for text in [
+            include_str!("../v1/resolved.json"),
+            include_str!("../v1/reported.json"),
+            include_str!("../v1/refused.json"),
+        ] {
+            let message = decode_answer(text.as_bytes()).unwrap();
+            assert_eq!(encode_answer(&message).unwrap()[HEADER_BYTES..], *text.trim().as_bytes());
+        }
+    }
 }
