@@ -33,10 +33,10 @@ pub(crate) struct Built {
     pub(crate) path: PathBuf,
 }
 
-/// Builds a package's executable for the lab. podbond's is one that a test can end at any change.
+/// Builds a package's executable for the lab. Those of podbond are such that a test can end them at any change.
 pub(crate) fn for_lab(package: &str) -> Result<PathBuf, Error> {
     let mut arguments = vec!["build", "--package", package];
-    if package == "podbond" {
+    if ["podbond", "podbond-agent"].contains(&package) {
         arguments.extend(["--features", "faults"]);
     }
     one_executable(package, &arguments, &format!("building {package} for the lab"))

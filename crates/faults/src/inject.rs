@@ -30,6 +30,10 @@ struct Fault {
     fail: Option<(usize, i32)>,
     /// From which change on files cannot be changed, and the error number.
     disk: Option<(usize, i32)>,
+    /// The kind of change that counts; none: all.
+    of: Option<String>,
+    /// The file that is made before the process is killed, and whose presence keeps it alive.
+    once: Option<PathBuf>,
     /// The kind of change that is skipped.
     ignore: Option<String>,
 }
@@ -56,6 +60,8 @@ impl Fault {
                 "die-after" => fault.death = Some(Death::After(value.parse().ok()?)),
                 "fail" => fault.fail = Some(failure(value)?),
                 "disk" => fault.disk = Some(failure(value)?),
+                "of" => fault.of = Some(value.to_owned()),
+                "once" => fault.once = Some(value.into()),
                 "ignore" => fault.ignore = Some(value.to_owned()),
                 _ => return None,
             }
@@ -90,12 +96,16 @@ pub(crate) fn around<E>(
     make: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
     let fault = FAULT.get_or_init(Fault::of_environment);
+    let counts = fault.of.as_deref().is_none_or(|kind| kind == change.kind);
+    if !counts {
+        return make();
+    }
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     if let Some(path) = &fault.list {
         note(path, change);
     }
     if fault.death == Some(Death::Before(count)) {
-        die();
+        die(fault);
     }
     if let Some((position, errno)) = fault.fail
         && position == count
@@ -113,7 +123,7 @@ pub(crate) fn around<E>(
     let outcome =
         if ignores && fault.ignore.as_deref() == Some(change.kind) { Ok(()) } else { make() };
     if fault.death == Some(Death::After(count)) {
-        die();
+        die(fault);
     }
     outcome
 }
@@ -131,7 +141,15 @@ fn note(path: &PathBuf, change: Change<'_>) {
 }
 
 /// Ends the process as `kill -9` does: nothing is cleaned up.
-fn die() -> ! {
+fn die(fault: &Fault) {
+    if let Some(path) = &fault.once {
+        let made = OpenOptions::new().create_new(true).write(true).open(path);
+        match made {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return,
+            Err(error) => panic!("PODBOND_FAULT: cannot make {}: {error}", path.display()),
+        }
+    }
     let _ = kill_process(getpid(), Signal::KILL);
     unreachable!("SIGKILL cannot be survived")
 }
@@ -153,14 +171,16 @@ mod tests {
     #[test]
     fn malformed_fault_is_refused() {
         assert_eq!(Fault::parse(""), Some(Fault::default()));
-        let fault =
-            Fault::parse("list=/tmp/l child-of=7 die-after=3 fail=2:16 disk=4:30 ignore=set-mac")
-                .unwrap();
+        let fault = Fault::parse(
+            "list=/tmp/l child-of=7 die-after=3 fail=2:16 disk=4:30 ignore=set-mac of=a once=/o",
+        )
+        .unwrap();
         assert_eq!(fault.parent, Some(7));
         assert_eq!(fault.death, Some(Death::After(3)));
         assert_eq!(fault.fail, Some((2, 16)));
         assert_eq!(fault.disk, Some((4, 30)));
         assert_eq!(fault.ignore.as_deref(), Some("set-mac"));
+        assert_eq!((fault.of.as_deref(), fault.once), (Some("a"), Some("/o".into())));
         assert_eq!(fault.list, Some("/tmp/l".into()));
         for wrong in ["die", "die-before=x", "child-of=", "fail=2", "fail=2:EBUSY", "other=1"] {
             assert_eq!(Fault::parse(wrong), None, "{wrong}");

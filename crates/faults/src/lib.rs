@@ -2,7 +2,7 @@
 //! change fail, or skip it.
 //!
 //! Every change that outlives the process (a step of the kernel crate, a file of the state crate) goes
-//! through [`around`]. Without the feature `inject`, which only executables
+//! through [`around`], and an exchange of a daemon through [`point`]. Without the feature `inject`, which only executables
 //! for the lab are built with, that is a plain call.
 //!
 //! With it, the environment variable `PODBOND_FAULT` has words separated by white space:
@@ -13,6 +13,9 @@
 //! - `die-before=K`, `die-after=K`: the process is killed (SIGKILL) around its K-th change, from 1;
 //! - `fail=K:ERRNO`: the K-th change is not made and fails with this error number;
 //! - `disk=K:ERRNO`: from the K-th change on no file can be changed, or, with `ENOSPC`, written;
+//! - `of=KIND`: only changes and points of this kind count;
+//! - `once=FILE`: the process is killed only if the file is not there, which is made before it: a process that
+//!   is started anew with the same environment lives;
 //! - `ignore=KIND`: changes of this kind are skipped and succeed; together with `fail`, only those after
 //!   it. For tests of tests: a missing undo must be noticed.
 
@@ -50,4 +53,9 @@ pub fn around<E>(
         let _ = (change, refused);
         make()
     }
+}
+
+/// A point between two changes at which a test may kill the process.
+pub fn point(kind: &'static str, what: &dyn Display) {
+    let _ = around(Change { kind, what }, |_| (), || Ok(()));
 }

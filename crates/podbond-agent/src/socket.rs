@@ -9,6 +9,7 @@ use podbond_agent_socket::{
     Answer, Error as SocketError, HEADER_BYTES, Refusal, RefusalReason, Request, decode_request,
     encode_answer, request_length,
 };
+use podbond_faults::point;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +24,9 @@ const AT_ONCE: usize = 64;
 
 /// How long a plugin may take to ask, and to take the answer.
 const IO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a test calls the points of an exchange.
+pub(crate) const POINT: &str = "exchange";
 
 /// What answers requests.
 pub(crate) trait Responder: Send + Sync + 'static {
@@ -71,7 +75,9 @@ pub(crate) async fn serve(listener: UnixListener, responder: Arc<impl Responder>
 }
 
 async fn exchange(mut stream: UnixStream, responder: &impl Responder) -> io::Result<()> {
-    let answer = match timeout(IO_TIMEOUT, read(&mut stream)).await?? {
+    let request = timeout(IO_TIMEOUT, read(&mut stream)).await??;
+    point(POINT, &"a request is read");
+    let answer = match request {
         Ok(request) => responder.answer(request).await,
         Err(error) => Answer::Refused(refused(&error)),
     };
@@ -79,7 +85,10 @@ async fn exchange(mut stream: UnixStream, responder: &impl Responder) -> io::Res
         Ok(frame) => frame,
         Err(error) => encode_answer(&Answer::Refused(refused(&error))).unwrap_or_default(),
     };
-    timeout(IO_TIMEOUT, stream.write_all(&frame)).await?
+    point(POINT, &"an answer is there");
+    let written = timeout(IO_TIMEOUT, stream.write_all(&frame)).await?;
+    point(POINT, &"an answer is written");
+    written
 }
 
 /// Returns the request of a connection, or why it is none.

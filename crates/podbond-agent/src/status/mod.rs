@@ -11,9 +11,12 @@ use futures_util::{StreamExt, stream};
 use podbond_agent_socket::{Report, Reported, Written};
 use podbond_cluster::{About, Cluster, Event, EventType, Watched};
 use podbond_cni::ContainerId;
+use podbond_faults::point;
 use podbond_record::Records;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::socket::POINT;
 
 use self::index::{StatusIndex, Write};
 pub(crate) use self::sandbox::{Sandbox, newest_of_each_pod};
@@ -108,8 +111,10 @@ impl Statuses {
 
     /// Writes one status, and tells of the pod's interfaces by an event when it is the first.
     async fn write(&self, write: &Write, time: Duration) -> Result<(), podbond_cluster::Error> {
+        point(POINT, &"a status is to be written");
         let written =
             self.cluster.write_annotations(&write.pod, &write.uid, &write.annotations, time).await;
+        point(POINT, &"a status is written");
         let is_first = self.index().ended(write, written.is_ok(), Instant::now());
         self.changed.notify_one();
         if is_first {
