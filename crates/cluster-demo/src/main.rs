@@ -86,7 +86,8 @@ fn demo(examples: &std::path::Path) -> Result<(), Error> {
             &home,
         )?;
     }
-    Ok(())
+    two_nodes(&file("cluster/two-nodes.yaml"))?;
+    modes(&file("cluster/modes.yaml"))
 }
 
 /// Runs a command in the pod, shows it and what it prints, and returns that.
@@ -108,7 +109,7 @@ fn check_links() -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks the network status in the API, and returns the addresses of the VFs.
+/// Checks the status of networks and bonds in the API, and returns the addresses of the VFs.
 fn check_status(pod: &Value) -> Result<Vec<String>, Error> {
     let annotation = &pod["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"];
     let text = annotation.as_str().unwrap_or_default();
@@ -122,32 +123,105 @@ fn check_status(pod: &Value) -> Result<Vec<String>, Error> {
     let vf = |at: usize| status[at]["device-info"]["pci"]["pci-address"].as_str();
     let vfs: Vec<_> = [1, 2].into_iter().filter_map(vf).map(str::to_owned).collect();
     claim(vfs.len() == 2 && vfs[0] != vfs[1], "it has the VF of each port", text)?;
+    let text = pod["metadata"]["annotations"]["podbond.dev/bonds"].as_str().unwrap_or_default();
+    println!("{text}");
+    let bonds: Value = serde_json::from_str(text).unwrap_or_default();
+    let ports = bonds[0]["ports"].as_array().map_or(0, Vec::len);
+    claim(ports == 2, "podbond.dev/bonds has the bond with both ports", text)?;
     Ok(vfs)
+}
+
+/// Returns what the kernel shows of the bond.
+fn bond_file() -> Result<String, podbond_lab_cluster::Error> {
+    kubectl::exec(NAMESPACE, POD, &["cat", &format!("/proc/net/bonding/{BOND}")])
+}
+
+/// Waits until both ports have carrier, and returns what the kernel shows of the bond.
+fn wait_for_carrier() -> Result<String, Error> {
+    Ok(kubectl::wait_for("carrier on both ports", CARRIER_LIMIT, || {
+        let file = bond_file()?;
+        // The bond's own line, and one for each port.
+        Ok((file.matches("MII Status: up").count() == 3).then_some(file))
+    })?)
+}
+
+/// Returns the active port in what the kernel shows of a bond.
+fn active(bond_file: &str) -> &str {
+    let mut lines = bond_file.lines();
+    lines.find_map(|line| line.strip_prefix("Currently Active Slave: ")).unwrap_or_default()
 }
 
 /// Takes the PF under the active port down, and brings it back.
 fn fail_over(node: &NodeShell, node_name: &str) -> Result<(), Error> {
-    let bond = || kubectl::exec(NAMESPACE, POD, &["cat", &format!("/proc/net/bonding/{BOND}")]);
-    let active = |file: &str| {
-        let line = file.lines().find_map(|line| line.strip_prefix("Currently Active Slave: "));
-        line.unwrap_or_default().to_owned()
-    };
-    let before = active(&bond()?);
+    let before = wait_for_carrier()?;
+    let before = active(&before);
     let pf = if before == "net1" { "pf0" } else { "pf1" };
     say(&format!("{before} is active: {pf} of {node_name}, under it, goes down"));
     node.run(&["ip", "link", "set", pf, "down"])?;
     let after = kubectl::wait_for("another active port", CARRIER_LIMIT, || {
-        let port = active(&bond()?);
-        Ok((port != before && port.starts_with("net")).then_some(port))
+        let file = bond_file()?;
+        let port = active(&file);
+        Ok((port != before && port.starts_with("net")).then(|| port.to_owned()))
     })?;
     claim(true, &format!("{after} has become the active port"), "")?;
     show_exec(&["ping", "-c", "2", "-I", BOND, SWITCH])?;
     claim(true, "the switch answers over it", "")?;
+    let note = kubectl::wait_for("the event about it", CARRIER_LIMIT, event_of_fail_over)?;
+    claim(note.contains(before), &format!("an event tells it: {note}"), &note)?;
     node.run(&["ip", "link", "set", pf, "up"])?;
-    kubectl::wait_for("carrier on both ports", CARRIER_LIMIT, || {
-        let file = bond()?;
-        // The bond's own line, and one for each port.
-        Ok((file.matches("MII Status: up").count() == 3).then_some(()))
-    })?;
+    wait_for_carrier()?;
     claim(true, &format!("{pf} is back: both ports have carrier again"), "")
+}
+
+/// Returns the text of the event about the bond's fail-over, once it is there.
+fn event_of_fail_over() -> Result<Option<String>, podbond_lab_cluster::Error> {
+    let of_pod = format!("involvedObject.name={POD},reason=BondFailover");
+    let text = ["--field-selector", &of_pod, "--output", "jsonpath={.items[*].message}"];
+    let mut arguments = vec!["get", "events", "--namespace", NAMESPACE];
+    arguments.extend(text);
+    let note = kubectl::run(&arguments)?;
+    Ok((!note.is_empty()).then_some(note))
+}
+
+/// Two pods on two nodes, whose bonds are called bond0, reach each other over them.
+fn two_nodes(file: &str) -> Result<(), Error> {
+    say("two pods on two nodes, with bonds called bond0 and addresses that they ask for");
+    show(&["apply", "--filename", file])?;
+    for pod in ["bondpod2", "bondpod3"] {
+        kubectl::wait_until_ready(NAMESPACE, pod, READY_LIMIT)?;
+    }
+    let node = |pod| -> Result<String, Error> {
+        Ok(kubectl::get(NAMESPACE, "pod", pod)?["spec"]["nodeName"].to_string())
+    };
+    let (one, other) = (node("bondpod2")?, node("bondpod3")?);
+    claim(one != other, &format!("they are on {one} and {other}"), &one)?;
+    let (pod, at) = ("bondpod2", ["10.56.217.72", "10.56.217.73"]);
+    let ping = ["ping", "-c", "3", "-W", "5", "-I", "bond0", at[1]];
+    let mut arguments = vec!["exec", "--namespace", NAMESPACE, pod, "--"];
+    arguments.extend(ping);
+    let said = kubectl::wait_for("an answer over the bonds", CARRIER_LIMIT, || {
+        Ok(kubectl::run(&arguments).ok())
+    })?;
+    claim(said.contains(", 0% packet loss"), &format!("{} answers over bond0", at[1]), &said)?;
+    show(&["delete", "--filename", file, "--grace-period=1"]).map(drop)
+}
+
+/// A pod of each of the other documented modes.
+fn modes(file: &str) -> Result<(), Error> {
+    say("the modes balance-rr and balance-xor");
+    show(&["apply", "--filename", file])?;
+    for mode in ["rr", "xor"] {
+        let pod = format!("bondpod-{mode}");
+        kubectl::wait_until_ready(NAMESPACE, &pod, READY_LIMIT)?;
+        let mode_file = format!("/sys/class/net/{BOND}/bonding/mode");
+        let seen = kubectl::exec(NAMESPACE, &pod, &["cat", &mode_file])?;
+        let is_mode = seen.starts_with(&format!("balance-{mode} "));
+        claim(is_mode, &format!("{pod} has a bond of mode {}", seen.trim()), &seen)?;
+        let said = kubectl::wait_for("the switch's answer over it", CARRIER_LIMIT, || {
+            let ping = ["ping", "-c", "2", "-W", "5", "-I", BOND, SWITCH];
+            Ok(kubectl::exec(NAMESPACE, &pod, &ping).ok())
+        })?;
+        claim(said.contains("received"), "the switch answers over it", &said)?;
+    }
+    show(&["delete", "--filename", file, "--grace-period=1"]).map(drop)
 }
