@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::netlink::{LinkNotifications, Notification};
 use crate::{Error, Result};
@@ -11,7 +11,14 @@ use crate::{Error, Result};
 /// The number of a network namespace in the one of this process (`nsid`). The kernel uses it again when the
 /// namespace is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NetnsNumber(pub(crate) i32);
+pub struct NetnsNumber(i32);
+
+impl NetnsNumber {
+    /// Returns the number as the kernel has it.
+    pub const fn new(number: i32) -> Self {
+        Self(number)
+    }
+}
 
 impl fmt::Display for NetnsNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,8 +60,10 @@ impl LinkMonitor {
     pub fn next_event(&mut self) -> io::Result<Option<LinkEvent>> {
         while let Some(notification) = self.notifications.next()? {
             let event = match notification {
-                Notification::Link(Some(netns)) => LinkEvent::Changed(NetnsNumber(netns)),
-                Notification::NamespaceOver(netns) => LinkEvent::NamespaceOver(NetnsNumber(netns)),
+                Notification::Link(Some(netns)) => LinkEvent::Changed(NetnsNumber::new(netns)),
+                Notification::NamespaceOver(netns) => {
+                    LinkEvent::NamespaceOver(NetnsNumber::new(netns))
+                }
                 Notification::Lost => LinkEvent::Lost,
                 // What happens in its own namespace is not asked for.
                 Notification::Link(None) | Notification::Other => continue,
@@ -68,5 +77,12 @@ impl LinkMonitor {
 impl AsFd for LinkMonitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.notifications.as_fd()
+    }
+}
+
+/// For runtimes that wait for descriptors by number.
+impl AsRawFd for LinkMonitor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.notifications.as_fd().as_raw_fd()
     }
 }

@@ -155,7 +155,7 @@ impl NetnsIdentity {
         let action = format_args!("ask for the number of a network namespace");
         let ask = netlink::id_of(namespace.as_fd());
         if let Some(number) = socket.ask(&action, &ask, netlink::read_id)? {
-            return Ok(Some(NetnsNumber(number)));
+            return Ok(Some(NetnsNumber::new(number)));
         }
         let give = netlink::assign_id(namespace.as_fd());
         match socket.change(&"give a network namespace a number", &give, 0) {
@@ -164,7 +164,7 @@ impl NetnsIdentity {
             Err(error) if error.errno() == Some(Errno::EXIST) => {}
             Err(error) => return Err(error),
         }
-        Ok(socket.ask(&action, &ask, netlink::read_id)?.map(NetnsNumber))
+        Ok(socket.ask(&action, &ask, netlink::read_id)?.map(NetnsNumber::new))
     }
 
     fn compare(&self, namespace: BorrowedFd<'_>) -> NetnsState {
