@@ -37,7 +37,7 @@ pub(crate) fn check(
 /// Returns every difference between the bond `ifname` of the pod and what its ADD made, whose result is
 /// the configuration's `prevResult`; none when all is well. What ADD made is in the record: the defaults
 /// may have been others then. Without one, the configuration tells.
-pub fn compare(
+pub(crate) fn compare(
     kernel: &mut Kernel,
     conf: &NetConf,
     args: &Args,

@@ -20,6 +20,7 @@ mod finding;
 pub mod fuzzing;
 mod inspect;
 mod plugin;
+mod pod_bond;
 mod pod_links;
 mod port_identity;
 mod port_macs;
@@ -30,10 +31,10 @@ pub use add::host_link_policy::{
     Functions, HostLinksTaken, VfOwner, host_link_findings, refuse_host_links,
 };
 pub use add::plan::{Plan, plan};
-pub use check::compare;
 pub use config::{Config, KEYS, Key, LinksAre, UntrustedPorts};
 pub use error::{AllowLine, Clash, Error, Refusal};
 pub use finding::{Finding, Kind, Object, Refused, Requirement, Severity, TABLE, kind};
-pub use inspect::{OtherBond, Surroundings, bond_findings, findings};
+pub use inspect::{OtherBond, Surroundings, bond_findings};
 pub use plugin::{Bond, surroundings};
+pub use pod_bond::{PodBond, RecordedBond, recorded_bonds};
 pub use pod_links::with_own_link_names;

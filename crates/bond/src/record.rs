@@ -172,6 +172,14 @@ impl BondRecord {
         })
     }
 
+    /// Returns the name of the bond that ADD was to make.
+    pub(crate) fn bond_name(&self) -> Option<LinkName> {
+        self.steps.iter().find_map(|step| match step {
+            Step::AddBond(bond) => Some(bond.at.name.clone()),
+            _ => None,
+        })
+    }
+
     /// Returns whether nothing is recorded.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()

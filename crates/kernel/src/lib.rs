@@ -18,6 +18,8 @@ mod error;
 mod kernel;
 mod link;
 mod link_attributes;
+mod link_function;
+mod link_monitor;
 mod link_sysctl;
 mod module;
 mod netlink;
@@ -44,6 +46,8 @@ pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use link::{Link, LinkElsewhere, LinkRef, LinkState, Netns};
 pub use link_attributes::{LinkAttributes, LinkFlag};
+pub use link_function::LinkFunction;
+pub use link_monitor::{LinkEvent, LinkMonitor, NetnsNumber};
 pub use link_sysctl::LinkSysctl;
 pub use module::{Module, release};
 #[cfg(feature = "fuzzing")]

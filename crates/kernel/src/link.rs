@@ -155,4 +155,16 @@ impl Link {
             port: None,
         }
     }
+
+    /// Returns its ports among the links of its namespace, where it is a bond or a bridge.
+    pub fn ports<'l>(&self, links: &'l [Self]) -> impl Iterator<Item = &'l Self> + use<'l> {
+        let index = self.index;
+        links.iter().filter(move |link| link.master == Some(index))
+    }
+
+    /// Returns the name of the link with this index.
+    pub fn name_at(index: Option<u32>, links: &[Self]) -> Option<LinkName> {
+        let link = links.iter().find(|link| Some(link.index) == index)?;
+        Some(link.name.clone())
+    }
 }

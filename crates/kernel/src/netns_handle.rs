@@ -147,8 +147,8 @@ impl NetnsHandle {
         self.socket()?.dump(&action, &netlink::all_links(), read)
     }
 
-    /// Returns all links, for people to see: those whose names are no text with escapes in them. What is asked
-    /// next of such a name is asked of that link, unless another has it.
+    /// Returns all links in the order of their names, for people to see: those whose names are no text with escapes
+    /// in them. What is asked next of such a name is asked of that link, unless another has it.
     pub(crate) fn shown_links(&mut self) -> Result<Vec<Link>> {
         let unreadable = self.list(netlink::read_unreadable)?;
         let mut links = self.links()?;
@@ -156,6 +156,7 @@ impl NetnsHandle {
             self.indices.entry(link.name.clone()).or_insert(link.index);
             links.push(link);
         }
+        links.sort_by(|a, b| prefix_and_number(&a.name).cmp(&prefix_and_number(&b.name)));
         Ok(links)
     }
 
@@ -328,6 +329,12 @@ impl NetnsHandle {
     pub(crate) fn forget_all(&mut self) {
         self.indices.clear();
     }
+}
+
+/// Returns a name in two parts by which net10 comes after net9.
+fn prefix_and_number(name: &LinkName) -> (&str, u64) {
+    let prefix = name.as_str().trim_end_matches(|letter: char| letter.is_ascii_digit());
+    (prefix, name.as_str()[prefix.len()..].parse().unwrap_or_default())
 }
 
 /// Returns a link with its function, also where the kernel is too old to show it.

@@ -14,7 +14,8 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::netlink::Socket;
+use crate::link_monitor::NetnsNumber;
+use crate::netlink::{self, Socket};
 use crate::netns::{self, boot_id};
 use crate::{Error, Result};
 
@@ -141,6 +142,29 @@ impl NetnsIdentity {
             Seen::Unreadable => NetnsState::Unknown,
         };
         state.as_far_as_visible(&self.path)
+    }
+
+    /// Returns the number of the namespace in the calling thread's, which it is given where it has none; none where
+    /// the namespace is not at its path any more, or nobody can tell. Nothing of it stays open.
+    pub fn number(&self) -> Result<Option<NetnsNumber>> {
+        let Seen::Namespace(namespace) = Seen::at(&self.path) else { return Ok(None) };
+        if !self.is_of_this_boot() || self.compare(namespace.as_fd()) != NetnsState::Alive {
+            return Ok(None);
+        }
+        let mut socket = Socket::open()?;
+        let action = format_args!("ask for the number of a network namespace");
+        let ask = netlink::id_of(namespace.as_fd());
+        if let Some(number) = socket.ask(&action, &ask, netlink::read_id)? {
+            return Ok(Some(NetnsNumber::new(number)));
+        }
+        let give = netlink::assign_id(namespace.as_fd());
+        match socket.change(&"give a network namespace a number", &give, 0) {
+            Ok(()) => {}
+            // Another process was faster.
+            Err(error) if error.errno() == Some(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(socket.ask(&action, &ask, netlink::read_id)?.map(NetnsNumber::new))
     }
 
     fn compare(&self, namespace: BorrowedFd<'_>) -> NetnsState {

@@ -15,4 +15,5 @@ mod rules;
 
 pub use live::bond_findings;
 pub(crate) use observe::observe_surroundings;
-pub use rules::{OtherBond, Surroundings, findings};
+pub(crate) use rules::findings;
+pub use rules::{OtherBond, Surroundings};

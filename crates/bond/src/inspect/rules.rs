@@ -73,7 +73,7 @@ impl Port<'_> {
 ///
 /// The view holds what it holds for a plan, and the links of the ports' PFs on the node with their
 /// masters. What it does not hold is not judged: a port that is no VF has no PF to fail.
-pub fn findings(config: &Config, view: &View, around: &Surroundings) -> Vec<Finding> {
+pub(crate) fn findings(config: &Config, view: &View, around: &Surroundings) -> Vec<Finding> {
     let ports = ports(config, view);
     let mut found = config.findings.clone();
     found.extend(monitoring(config));

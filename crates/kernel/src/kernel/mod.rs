@@ -116,7 +116,8 @@ impl Kernel {
         self.handle(netns)?.link_by_index(index)
     }
 
-    /// Returns all links of a namespace for people to see: those whose names are no text with escapes in them.
+    /// Returns all links of a namespace for people to see, in the order of their names: the kernel's depends on
+    /// which VF was made last. Those whose names are no text have escapes in them.
     pub fn shown_links(&mut self, netns: Netns) -> Result<Vec<Link>> {
         self.handle(netns)?.shown_links()
     }

@@ -8,6 +8,7 @@ mod codec;
 pub mod fuzzing;
 mod ip;
 mod link;
+mod link_notifications;
 #[cfg(feature = "measuring")]
 pub mod measuring;
 mod neighbour;
@@ -27,8 +28,9 @@ pub(crate) use link::{
     Detail, LinkQuery, add_altname, add_bond, add_stacked, add_vlan, all_links, drop_altname,
     get_link, ports_of, remove_link, set_attributes, set_link, set_port, set_port_role, set_state,
 };
+pub(crate) use link_notifications::{LinkNotifications, Notification};
 pub(crate) use neighbour::{forget_neighbour, look_for_neighbour};
-pub(crate) use nsid::{id_of, read_id};
+pub(crate) use nsid::{assign_id, id_of, read_id};
 pub(crate) use parse_link::{read_index_of_unreadable, read_link, read_unreadable};
 pub(crate) use socket::Socket;
 pub(crate) use vf::{read_vfs, set_vf};

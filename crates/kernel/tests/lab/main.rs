@@ -4,6 +4,7 @@
 mod announce;
 mod bond;
 mod ip;
+mod link_monitor;
 mod links;
 mod moves;
 mod netns;

@@ -2,7 +2,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use podbond_kernel::{Apply, Kernel, LinkState, Step, Vf, VfLinkState, VfSettings, VlanProtocol};
+use podbond_kernel::{
+    Apply, Kernel, LinkEvent, LinkMonitor, LinkState, NamedNetns, NetnsIdentity, Step, Vf,
+    VfLinkState, VfSettings, VlanProtocol,
+};
 use podbond_names::{Mac, PciAddress};
 
 use crate::pod::{Pod, errno, host, ip, name, pod};
@@ -200,4 +203,32 @@ fn vf_is_unbound_and_bound() {
     let error = node.kernel.apply(&Step::BindDriver { pci: vf.pci, from: driver.clone(), to });
     assert!(error.unwrap_err().to_string().contains("is its module loaded?"));
     assert_eq!(node.kernel.vf(vf.pci).unwrap().unwrap().driver, driver);
+}
+
+/// A namespace without a name is over once nothing holds it: then its VFs are home.
+#[test]
+fn vf_of_a_namespace_that_is_only_watched_comes_home() {
+    let mut node = Vfs::new();
+    let vf = node.vf(3);
+    let link = node.kernel.sysfs().links_of(vf.pci).unwrap().remove(0);
+    let netns = NamedNetns::create("kernel-vf-home").unwrap();
+    let mut monitor = LinkMonitor::open().unwrap();
+    let identity = NetnsIdentity::of(netns.path()).unwrap();
+    let number = identity.number().unwrap().unwrap();
+    ip(&format!("link set {link} netns kernel-vf-home name net1"));
+    assert_eq!(node.kernel.sysfs().links_of(vf.pci).unwrap(), []);
+
+    let held = Kernel::with_pod(netns.path()).unwrap();
+    netns.remove().unwrap();
+    sleep(Duration::from_secs(2));
+    assert_eq!(node.kernel.sysfs().links_of(vf.pci).unwrap(), [], "a socket holds it");
+    let begun = Instant::now();
+    drop(held);
+    while node.kernel.sysfs().links_of(vf.pci).unwrap().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the VF is not home");
+        sleep(Duration::from_millis(10));
+    }
+    println!("home after {:?}", begun.elapsed());
+    let mut heard = std::iter::from_fn(|| monitor.next_event().unwrap());
+    assert!(heard.any(|event| event == LinkEvent::NamespaceOver(number)));
 }

@@ -4,35 +4,25 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use podbond_bond::{
-    Config, Error, Finding, HostLinksTaken, Object, OtherBond, Surroundings, bond_findings,
-    findings, host_link_findings, kind, surroundings,
+    Error, Finding, HostLinksTaken, Object, OtherBond, PodBond, bond_findings, host_link_findings,
+    kind, recorded_bonds,
 };
-use podbond_cni::{Args, NetConf};
 use podbond_inventory::{Holders, Occupant};
 use podbond_ipam::joined_routes;
-use podbond_kernel::{Kernel, Link, NetnsState, Sysfs, View};
+use podbond_kernel::{Kernel, Link, LinkFunction, Netns, NetnsState, Sysfs, View};
 use podbond_names::LinkName;
-use podbond_record::{Holder, Record, Records, State};
+use podbond_record::{Holder, State};
 
 use super::report::{BondReport, Located, Place, PortReport};
-use crate::commands::links::{Function, links_of_pod, ports_of};
 use crate::node::Pod;
 use crate::output::note;
 use crate::plugins::NodeFunctions;
-
-/// A bond of a pod, with what its findings need once all bonds of the node are read.
-struct PodBond {
-    place: Place,
-    config: Config,
-    view: View,
-    around: Surroundings,
-}
 
 /// What is read so far.
 #[derive(Default)]
 struct Bonds {
     reports: Vec<BondReport>,
-    of_pods: Vec<PodBond>,
+    of_pods: Vec<(Place, PodBond)>,
     host_links: Vec<(Place, HostLinksTaken)>,
     findings: Vec<Located>,
 }
@@ -81,15 +71,13 @@ fn unrecorded_pods(pods: &[Pod], holders: &Holders) -> Vec<Pod> {
 impl Bonds {
     fn read_pod(&mut self, pod: &Pod, netns: &Path, node: &View) -> Result<(), Error> {
         let mut kernel = Kernel::with_pod(netns)?;
-        let links = links_of_pod(&mut kernel)?;
+        let links = kernel.shown_links(Netns::Pod)?;
         for bond in bonds_of(&links) {
             let place = place(&pod.name, &bond.name);
             self.add_findings(&place, bond_findings(bond, &links));
             self.reports.push(report(Some(&pod.name), bond, &links, kernel.sysfs())?);
-            let Some(config) = config_of(bond, &links, &pod.records) else { continue };
-            let mut view = View { pod: links.clone(), ..node.clone() };
-            let around = surroundings(&mut kernel, &config, &mut view, &Records::default())?;
-            self.of_pods.push(PodBond { place, config, view, around });
+            let read = PodBond::read(&mut kernel, bond, &links, node, &pod.records)?;
+            self.of_pods.extend(read.map(|bond| (place, bond)));
         }
         for record in pod.records.iter().filter(|record| record.state == State::Active) {
             let of_ours = ["bond", "sriov"].iter().any(|plugin| record.is_of(plugin));
@@ -103,29 +91,22 @@ impl Bonds {
             let place = place(&pod.name, &record.ifname);
             self.host_links.extend(taken.map(|taken| (place, taken)));
         }
-        for (record, conf) in recorded_bonds(&pod.records) {
-            let (bond, args) = (&record.ifname, Args::default());
-            let differences = podbond_bond::compare(&mut kernel, &conf, &args, bond, Some(record))?;
-            if !differences.is_empty() {
-                let object = Object::Bond(bond.clone());
-                let finding = Finding::new(&kind::NOT_AS_ASKED_FOR, object, differences.join("; "));
-                self.add_findings(&place(&pod.name, bond), vec![finding]);
-            }
+        for recorded in recorded_bonds(&pod.records) {
+            let place = place(&pod.name, &recorded.record.ifname);
+            self.add_findings(&place, recorded.difference(&mut kernel)?.into_iter().collect());
         }
         Ok(())
     }
 
     /// Adds the findings about each bond among all others.
     fn compare_all(&mut self) {
-        let mut of_pods = std::mem::take(&mut self.of_pods);
-        let all: Vec<OtherBond> = of_pods
-            .iter()
-            .map(|bond| OtherBond::of(bond.place.to_string(), &bond.config, &bond.view))
-            .collect();
-        for bond in &mut of_pods {
-            let own = bond.place.to_string();
-            bond.around.bonds = all.iter().filter(|other| other.name != own).cloned().collect();
-            self.add_findings(&bond.place, findings(&bond.config, &bond.view, &bond.around));
+        let of_pods = std::mem::take(&mut self.of_pods);
+        let all: Vec<OtherBond> =
+            of_pods.iter().map(|(place, bond)| bond.as_other(place.to_string())).collect();
+        for (place, bond) in of_pods {
+            let own = place.to_string();
+            let others = all.iter().filter(|other| other.name != own).cloned().collect();
+            self.add_findings(&place, bond.beside(others).findings());
         }
     }
 
@@ -133,36 +114,6 @@ impl Bonds {
         let located = |finding| Located { place: Some(place.clone()), finding };
         self.findings.extend(findings.into_iter().map(located));
     }
-}
-
-/// Returns the configuration of a bond as the kernel shows it, with what its record says of untrusted
-/// VFs.
-fn config_of(bond: &Link, links: &[Link], records: &[Record]) -> Option<Config> {
-    let ports = ports_of(bond, links).map(|port| port.name.clone()).collect();
-    let mut config = Config::of_existing(bond.bond.clone()?, ports);
-    for (Record { ifname, .. }, conf) in recorded_bonds(records) {
-        if let Ok(asked) = Config::parse(&conf, &Args::default())
-            && asked.bond_name(ifname) == bond.name
-        {
-            config.untrusted = asked.untrusted;
-        }
-    }
-    Some(config)
-}
-
-/// Returns the bonds whose ADD has succeeded, each with its configuration and, as `prevResult`, its
-/// result.
-fn recorded_bonds(records: &[Record]) -> impl Iterator<Item = (&Record, NetConf)> {
-    records.iter().filter(|record| record.state == State::Active).filter_map(|record| {
-        let add = record.add.as_ref().filter(|add| add.config.plugin == "bond")?;
-        let result = match &record.chain {
-            Some(chain) => chain.result.clone(),
-            None => add.result.clone(),
-        };
-        let mut conf = add.config.clone();
-        conf.set_prev_result(Some(result?));
-        Some((record, conf))
-    })
 }
 
 fn place(pod: &str, bond: &LinkName) -> Place {
@@ -176,12 +127,12 @@ fn report(
     sysfs: &Sysfs,
 ) -> podbond_kernel::Result<BondReport> {
     let mut ports = Vec::new();
-    for port in ports_of(bond, links) {
+    for port in bond.ports(links) {
         ports.push(PortReport {
             name: port.name.clone(),
             state: port.state,
             carrier: port.carrier,
-            function: Function::of(port, sysfs)?,
+            function: LinkFunction::of(port, sysfs)?,
         });
     }
     Ok(BondReport {

@@ -7,7 +7,6 @@ use podbond_kernel::{Kernel, Link, Module, Netns, View, release};
 use super::bonds;
 use super::report::{KernelReport, Located, PfReport, Report, VfReport};
 use crate::arguments::Selection;
-use crate::commands::links::name_at;
 use crate::error::Error;
 use crate::node::{Node, PendingLease, Pod, read_pods, unreadable_files};
 
@@ -74,7 +73,7 @@ fn pf_report(
         state: link.map(|link| link.state),
         carrier: link.is_some_and(|link| link.carrier),
         speed,
-        master: link.and_then(|link| name_at(link.master, links)),
+        master: link.and_then(|link| Link::name_at(link.master, links)),
         vfs: pf.num_vfs,
         vfs_at_most: pf.total_vfs,
         vfs_free: pf.vfs.iter().filter(|vf| holders.of(vf.pci).is_none()).count(),

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use podbond_bond::{Finding, Severity};
-use podbond_kernel::{LinkState, Module, Speed};
+use podbond_kernel::{LinkFunction, LinkState, Module, Speed};
 use podbond_names::{LinkName, PciAddress};
 use serde::Serialize;
 
-use crate::commands::links::Function;
 use crate::node::PendingLease;
 
 /// What the node has, and what is wrong with it.
@@ -107,7 +106,7 @@ pub(super) struct PortReport {
     pub(super) state: LinkState,
     pub(super) carrier: bool,
     #[serde(flatten)]
-    pub(super) function: Option<Function>,
+    pub(super) function: Option<LinkFunction>,
 }
 
 impl Report {

@@ -4,7 +4,7 @@ use podbond_bond::Severity;
 use podbond_kernel::Module;
 
 use super::report::{BondReport, PfReport, Report, VfReport};
-use crate::commands::links::Function;
+use crate::commands::links::function_cells;
 use crate::output::{Table, count, finding_lines, link_state};
 
 impl Report {
@@ -95,7 +95,7 @@ fn bond_lines(bonds: &[BondReport]) -> Vec<String> {
         for port in &bond.ports {
             let [of, name, mode] = [const { String::new() }; 3];
             let states = link_state(port.state, port.carrier).to_owned();
-            let [pf, vf] = Function::cells(port.function.as_ref());
+            let [pf, vf] = function_cells(port.function.as_ref());
             table.row([of, name, mode, port.name.to_string(), states, pf, vf]);
         }
     }
@@ -105,7 +105,7 @@ fn bond_lines(bonds: &[BondReport]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use podbond_bond::{Finding, Object, kind};
-    use podbond_kernel::{Duplex, LinkState, Speed};
+    use podbond_kernel::{Duplex, LinkFunction, LinkState, Speed};
 
     use super::super::report::{KernelReport, Located, Place, PortReport};
     use super::*;
@@ -115,7 +115,7 @@ mod tests {
             name: name.parse().unwrap(),
             state: LinkState::Up,
             carrier,
-            function: Some(Function {
+            function: Some(LinkFunction {
                 pci: "0000:01:10.0".parse().unwrap(),
                 pf: Some("ens1f0np0".parse().unwrap()),
                 vf: Some(12),

@@ -2,13 +2,12 @@
 
 use podbond_attach::statuses_of;
 use podbond_bond::bond_findings;
-use podbond_kernel::{Kernel, Link, LinkRef};
+use podbond_kernel::{Kernel, Link, LinkFunction, LinkRef, Netns};
 use serde_json::Value;
 
 use super::report::{
     AggregatorStatus, BondStatus, InterfaceStatus, LacpStatus, PodStatus, PortStatus, VlanStatus,
 };
-use crate::commands::links::{Function, links_of_pod, name_at};
 use crate::error::Error;
 use crate::node::Pod;
 
@@ -47,7 +46,7 @@ fn network_status(pod: &Pod) -> Value {
 }
 
 fn interfaces(kernel: &mut Kernel) -> Result<Vec<InterfaceStatus>, Error> {
-    let links = links_of_pod(kernel)?;
+    let links = kernel.shown_links(Netns::Pod)?;
     let mut interfaces = Vec::new();
     for link in links.iter().filter(|link| link.name.as_str() != "lo") {
         interfaces.push(interface(kernel, link, &links)?);
@@ -64,15 +63,15 @@ fn interface(kernel: &mut Kernel, link: &Link, links: &[Link]) -> Result<Interfa
         mac: link.mac,
         mtu: link.mtu,
         addresses: addresses.iter().map(ToString::to_string).collect(),
-        function: Function::of(link, kernel.sysfs())?,
+        function: LinkFunction::of(link, kernel.sysfs())?,
         vlan: link.vlan.map(|vlan| VlanStatus {
             id: vlan.tag.id,
             protocol: vlan.tag.protocol,
-            on: name_at(Some(vlan.lower), links),
+            on: Link::name_at(Some(vlan.lower), links),
         }),
         bond: link.bond.as_ref().map(|bond| BondStatus {
             mode: bond.mode.name(),
-            active_port: name_at(bond.active_port, links),
+            active_port: Link::name_at(bond.active_port, links),
             aggregator: link.aggregator.as_ref().map(|aggregator| AggregatorStatus {
                 id: aggregator.id,
                 ports: aggregator.ports,
@@ -83,7 +82,7 @@ fn interface(kernel: &mut Kernel, link: &Link, links: &[Link]) -> Result<Interfa
             findings: bond_findings(link, links),
         }),
         port: link.port.as_ref().map(|port| PortStatus {
-            bond: name_at(link.master, links),
+            bond: Link::name_at(link.master, links),
             active: port.active,
             counts_as_up: port.mii_up,
             link_failures: port.link_failures,

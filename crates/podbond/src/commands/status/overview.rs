@@ -1,7 +1,7 @@
 //! The table of pods and their links.
 
 use super::report::{InterfaceStatus, PodStatus, VlanStatus};
-use crate::commands::links::Function;
+use crate::commands::links::function_cells;
 use crate::output::{Table, link_state};
 
 /// The cells of a row; those that are not set are empty.
@@ -41,7 +41,7 @@ fn rows(pod: &PodStatus) -> Vec<Row> {
         rows.extend(pod.ports_of(interface).map(|port| Row {
             port: port.name.to_string(),
             state: port_state(port, interface),
-            function: Function::cells(port.function.as_ref()),
+            function: function_cells(port.function.as_ref()),
             ..Row::default()
         }));
     }
@@ -60,7 +60,7 @@ fn interface_rows(interface: &InterfaceStatus) -> Vec<Row> {
         link,
         mode,
         state: link_state(interface.state, interface.carrier).to_owned(),
-        function: Function::cells(interface.function.as_ref()),
+        function: function_cells(interface.function.as_ref()),
         address: addresses.next().unwrap_or_default(),
         ..Row::default()
     };

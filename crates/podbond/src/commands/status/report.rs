@@ -1,12 +1,11 @@
 //! What `podbond status` shows of each pod: its interfaces, bonds, ports and VLANs.
 
 use podbond_bond::Finding;
-use podbond_kernel::{LacpPort, LinkState, VlanProtocol};
+use podbond_kernel::{LacpPort, LinkFunction, LinkState, VlanProtocol};
 use podbond_names::{LinkName, Mac};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::commands::links::Function;
 use crate::node::PendingLease;
 
 /// The answer as JSON.
@@ -48,7 +47,7 @@ pub(super) struct InterfaceStatus {
     pub(super) mtu: u32,
     pub(super) addresses: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) function: Option<Function>,
+    pub(super) function: Option<LinkFunction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) vlan: Option<VlanStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,9 @@
 //! Pods and interfaces for tests.
 
-use podbond_kernel::LinkState;
+use podbond_kernel::{LinkFunction, LinkState};
 use serde_json::Value;
 
 use super::report::{BondStatus, InterfaceStatus, PodStatus, PortStatus};
-use crate::commands::links::Function;
 
 /// Returns an interface that is up.
 pub(super) fn interface(name: &str) -> InterfaceStatus {
@@ -35,7 +34,7 @@ pub(super) fn bond(mode: &'static str, active_port: Option<&str>) -> InterfaceSt
 /// Returns a port of the bond net3.
 pub(super) fn port(name: &str, pf: &str) -> InterfaceStatus {
     InterfaceStatus {
-        function: Some(Function {
+        function: Some(LinkFunction {
             pci: "0000:01:10.0".parse().unwrap(),
             pf: Some(pf.parse().unwrap()),
             vf: Some(0),
