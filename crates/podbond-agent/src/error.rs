@@ -26,6 +26,8 @@ pub(crate) enum Error {
     #[error("no agent answers at {}: {source}", socket.display())]
     NotReady { socket: PathBuf, source: io::Error },
     #[error(transparent)]
+    Kernel(#[from] podbond_kernel::Error),
+    #[error(transparent)]
     State(#[from] podbond_state::Error),
 }
 

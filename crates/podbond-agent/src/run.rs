@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use podbond_agent::bonds;
 use podbond_agent_socket::{Answer, READY_SINCE_BOOT, Request, SOCKET};
 use podbond_cluster::{Cluster, Watched};
 use podbond_kubelet::{KUBELET_DIR, PodResources};
@@ -65,7 +66,8 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Error> {
         () = watched.synced() => {}
         _ = end.recv() => return Ok(()),
     }
-    let statuses = Statuses::new(Arc::clone(&cluster), watched.clone());
+    let (bonds, next_look) = bonds::Watch::start()?;
+    let statuses = Statuses::new(Arc::clone(&cluster), watched.clone(), bonds);
     let upkeep = Upkeep {
         cluster: Arc::clone(&cluster),
         watched: watched.clone(),
@@ -83,7 +85,8 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Error> {
     tracing::info!(socket = SOCKET, "ready");
     tokio::select! {
         () = socket::serve(listener, agent) => {}
-        () = statuses.keep() => {}
+        () = statuses.watch_bonds(next_look) => {}
+        () = statuses.clone().keep() => {}
         () = upkeep.keep() => {}
         () = install::keep_configuration(&node.cni_conf_dir, &cluster) => {}
         () = remove_taint(&cluster, startup_taint) => {}

@@ -47,7 +47,7 @@ impl Upkeep {
             let pods: Vec<NodePod> = self.watched.index().pods().cloned().collect();
             match tokio::task::spawn_blocking(move || Read::now(&pods)).await {
                 Ok(Ok(read)) => {
-                    self.statuses.tell_all(read.sandboxes, as_of);
+                    self.statuses.tell_all(read.sandboxes, as_of).await;
                     self.tell_of(&read.unattached, &mut told).await;
                     if sweeps.is_due(read.orphans, as_of) {
                         sweep(&self.podbond).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use podbond_agent::bonds::{self, Change, changes, from_annotation};
 use podbond_attach::annotation;
 use podbond_cluster::{Index, NodePod, StatusAnnotations};
 use podbond_cni::ContainerId;
@@ -55,27 +56,52 @@ pub(crate) struct Write {
 }
 
 impl StatusIndex {
-    /// Takes what the records of one sandbox say, read at a time.
-    pub(crate) fn tell(&mut self, sandbox: Sandbox, as_of: Instant) {
-        let new = |sandbox| Entry { sandbox, as_of, last: None, is_told: false };
-        match self.by_pod.get_mut(&sandbox.pod) {
-            None => drop(self.by_pod.insert(sandbox.pod.clone(), new(sandbox))),
-            Some(known) if known.as_of > as_of => {}
-            Some(known) if known.sandbox.container_id == sandbox.container_id => {
-                (known.sandbox, known.as_of) = (sandbox, as_of);
+    /// Takes what is seen of one sandbox, read at a time. Returns what has changed of its bonds since it was seen
+    /// last, by an earlier process too: `known` is the pod as the API has told of it.
+    pub(crate) fn tell(
+        &mut self,
+        mut sandbox: Sandbox,
+        known: Option<&NodePod>,
+        as_of: Instant,
+    ) -> Vec<Change> {
+        let before = match self.by_pod.get_mut(&sandbox.pod) {
+            Some(old) if old.as_of > as_of || old.sandbox.is_newer_than(&sandbox) => {
+                return Vec::new();
             }
-            Some(known) if known.sandbox.is_newer_than(&sandbox) => {}
-            Some(known) => *known = new(sandbox),
-        }
+            Some(old) if old.sandbox.container_id == sandbox.container_id => {
+                let before = old.sandbox.bonds.take();
+                // Who has not looked at the bonds says nothing about them.
+                sandbox.bonds = sandbox.bonds.or_else(|| before.clone());
+                (old.sandbox, old.as_of) = (sandbox.clone(), as_of);
+                before
+            }
+            _ => {
+                let entry = Entry { sandbox: sandbox.clone(), as_of, last: None, is_told: false };
+                self.by_pod.insert(sandbox.pod.clone(), entry);
+                None
+            }
+        };
+        let of_api = known.filter(|pod| pod.is_of(sandbox.uid.as_ref()));
+        let of_api = of_api.and_then(|pod| from_annotation(pod.bonds.as_deref()?));
+        let before = before.or(of_api).unwrap_or_default();
+        sandbox.bonds.map_or_else(Vec::new, |after| changes(&before, &after))
     }
 
-    /// Takes what the records of all sandboxes say: others are gone, unless they were told of since.
-    pub(crate) fn tell_all(&mut self, sandboxes: Vec<Sandbox>, as_of: Instant) {
+    /// Returns the sandboxes whose bonds nobody has looked at.
+    pub(crate) fn unseen(&self) -> Vec<ContainerId> {
+        let entries = self.by_pod.values().filter(|entry| entry.sandbox.bonds.is_none());
+        entries.map(|entry| entry.sandbox.container_id.clone()).collect()
+    }
+
+    /// Takes what the records of all sandboxes say, without their bonds: others are gone, unless they were told of
+    /// since.
+    pub(crate) fn tell_all(&mut self, sandboxes: Vec<Sandbox>, known: &Index, as_of: Instant) {
         self.by_pod.retain(|pod, entry| {
             entry.as_of > as_of || sandboxes.iter().any(|sandbox| sandbox.pod == *pod)
         });
         for sandbox in sandboxes {
-            self.tell(sandbox, as_of);
+            let pod = known.pod(&sandbox.pod);
+            self.tell(sandbox, pod, as_of);
         }
     }
 
@@ -131,9 +157,10 @@ impl StatusIndex {
 }
 
 impl Entry {
-    /// Returns what the API is to have; none where the pod's UID there is not known.
+    /// Returns what the API is to have; none where the pod's UID there is not known, or its bonds are not.
     fn write(&self, known: Option<&NodePod>) -> Option<Write> {
         let sandbox = &self.sandbox;
+        let bonds = sandbox.bonds.as_ref()?;
         // The API knows a static pod by another UID than the runtime.
         let known = known.filter(|pod| pod.is_of(sandbox.uid.as_ref())).map(|pod| pod.uid.clone());
         Some(Write {
@@ -141,7 +168,9 @@ impl Entry {
             uid: known.or_else(|| sandbox.uid.clone())?,
             annotations: StatusAnnotations {
                 network_status: annotation(&sandbox.statuses),
-                bonds: None,
+                bonds: Some(bonds)
+                    .filter(|bonds| !bonds.is_empty())
+                    .map(|it| bonds::annotation(it)),
             },
             interfaces: sandbox.interfaces(),
             container_id: sandbox.container_id.clone(),
@@ -208,7 +237,7 @@ mod tests {
 
     fn index(now: Instant) -> StatusIndex {
         let mut index = StatusIndex::default();
-        index.tell(sandbox("c1", 10), now);
+        index.tell(sandbox("c1", 10), None, now);
         index
     }
 
@@ -270,9 +299,9 @@ mod tests {
     fn earlier_reading_does_not_remove_what_was_reported_since() {
         let (earlier, now) = (Instant::now(), Instant::now() + Duration::from_secs(1));
         let mut index = index(now);
-        index.tell_all(vec![], earlier);
+        index.tell_all(vec![], &Index::default(), earlier);
         assert_eq!(index.by_pod.len(), 1);
-        index.tell_all(vec![], now + Duration::from_secs(1));
+        index.tell_all(vec![], &Index::default(), now + Duration::from_secs(1));
         assert!(index.by_pod.is_empty());
     }
 
@@ -280,9 +309,9 @@ mod tests {
     fn later_sandbox_takes_the_place_of_an_earlier_one() {
         let now = Instant::now();
         let mut index = index(now);
-        index.tell(sandbox("c0", 9), now);
+        index.tell(sandbox("c0", 9), None, now);
         assert_eq!(index.by_pod.values().next().unwrap().sandbox.container_id.as_str(), "c1");
-        index.tell(sandbox("c2", 11), now);
+        index.tell(sandbox("c2", 11), None, now);
         assert_eq!(index.by_pod.values().next().unwrap().sandbox.container_id.as_str(), "c2");
     }
 
@@ -292,5 +321,46 @@ mod tests {
         let mirror = NodePod { static_uid: Some("u-1".parse().unwrap()), ..pod("u-9", None) };
         let write = index(now).due(&known(mirror), now).0.remove(0);
         assert_eq!(write.uid.as_str(), "u-9");
+    }
+
+    fn bonds(active: &str) -> String {
+        format!(
+            r#"[{{"interface":"net3","mode":"active-backup","state":"up","activePort":"{active}","ports":[
+            {{"interface":"net1","state":"up"}},{{"interface":"net2","state":"up"}}],"findings":[]}}]"#
+        )
+    }
+
+    fn with_bonds(text: &str) -> Sandbox {
+        Sandbox { bonds: from_annotation(text), ..sandbox("c1", 10) }
+    }
+
+    #[test]
+    fn change_of_a_bond_is_told_and_written() {
+        let now = Instant::now();
+        let mut index = StatusIndex::default();
+        assert_eq!(index.tell(with_bonds(&bonds("net1")), None, now), []);
+        // Whoever read the records alone has not seen the bonds.
+        assert_eq!(index.tell(Sandbox { bonds: None, ..sandbox("c1", 10) }, None, now), []);
+        assert!(index.unseen().is_empty());
+        let told = index.tell(with_bonds(&bonds("net2")), None, now);
+        assert_eq!(told.iter().map(|change| change.reason).collect::<Vec<_>>(), ["BondFailover"]);
+        let write = index.due(&known(pod("u-1", None)), now).0.remove(0);
+        assert!(write.annotations.bonds.unwrap().contains(r#""activePort":"net2""#));
+    }
+
+    #[test]
+    fn change_while_no_agent_ran_is_told() {
+        let now = Instant::now();
+        let of_api = NodePod { bonds: Some(bonds("net1")), ..pod("u-1", None) };
+        let mut index = StatusIndex::default();
+        let unseen = Sandbox { bonds: None, ..sandbox("c1", 10) };
+        index.tell_all(vec![unseen], &known(of_api.clone()), now);
+        assert_eq!(index.unseen().len(), 1);
+        assert_eq!(index.due(&known(of_api.clone()), now), (vec![], None));
+        let told = index.tell(with_bonds(&bonds("net2")), Some(&of_api), now);
+        assert_eq!(told.len(), 1);
+        let other = NodePod { uid: "u-2".parse().unwrap(), ..of_api };
+        let mut index = StatusIndex::default();
+        assert_eq!(index.tell(with_bonds(&bonds("net2")), Some(&other), now), []);
     }
 }

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use podbond_agent::bonds::{self, Change, NextLook};
 use podbond_agent_socket::{Report, Reported, Written};
 use podbond_cluster::{About, Cluster, Event, EventType, Watched};
 use podbond_cni::ContainerId;
 use podbond_faults::point;
+use podbond_names::{ObjectKey, ObjectUid};
 use podbond_record::Records;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -36,6 +38,14 @@ const GATHER: Duration = Duration::from_millis(50);
 /// The longest time between two looks: nothing is to be done, as far as is known.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// What a look at a pod's bonds begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// The watch of its bonds, before it looks: what changes later is told.
+    Watch,
+    Nothing,
+}
+
 /// Writes the status of pods. A clone writes the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Statuses {
@@ -43,18 +53,78 @@ pub(crate) struct Statuses {
     watched: Watched,
     index: Arc<Mutex<StatusIndex>>,
     changed: Arc<Notify>,
+    bonds: bonds::Watch,
 }
 
 impl Statuses {
-    /// Returns what writes the status of the pods that are watched.
-    pub(crate) fn new(cluster: Arc<Cluster>, watched: Watched) -> Self {
-        Self { cluster, watched, index: Arc::default(), changed: Arc::default() }
+    /// Returns what writes the status of the pods that are watched; `bonds` says when a pod's bonds are to be looked
+    /// at.
+    pub(crate) fn new(cluster: Arc<Cluster>, watched: Watched, bonds: bonds::Watch) -> Self {
+        Self { cluster, watched, index: Arc::default(), changed: Arc::default(), bonds }
     }
 
-    /// Takes what the records of all pods say, read at a time.
-    pub(crate) fn tell_all(&self, sandboxes: Vec<Sandbox>, as_of: Instant) {
-        self.index().tell_all(sandboxes, as_of);
+    /// Takes what the records of all pods say, read at a time, and looks at the bonds that are new.
+    pub(crate) async fn tell_all(&self, sandboxes: Vec<Sandbox>, as_of: Instant) {
+        let unseen = {
+            let mut index = self.index();
+            index.tell_all(sandboxes, &self.watched.index(), as_of);
+            index.unseen()
+        };
+        for container_id in unseen {
+            self.look_later(container_id, Begin::Watch).await;
+        }
         self.changed.notify_one();
+    }
+
+    /// Looks, for as long as the agent runs, at the bonds of each pod when they may have changed.
+    pub(crate) async fn watch_bonds(&self, mut next: NextLook) {
+        loop {
+            let container_id = next.next().await;
+            self.look_later(container_id, Begin::Nothing).await;
+        }
+    }
+
+    async fn look_later(&self, container_id: ContainerId, begin: Begin) {
+        let looked = self.look(container_id.clone(), begin).await;
+        match looked {
+            Ok(Some(_)) => self.changed.notify_one(),
+            Ok(None) => self.bonds.remove(&container_id),
+            Err(error) => tracing::warn!(container = %container_id, error, "bonds are not seen"),
+        }
+    }
+
+    /// Reads a sandbox's records and looks at its bonds, tells what has changed of them by events, and returns its
+    /// pod; none where its attachments are not complete.
+    async fn look(
+        &self,
+        container_id: ContainerId,
+        begin: Begin,
+    ) -> Result<Option<ObjectKey>, String> {
+        let (as_of, watch) = (Instant::now(), self.bonds.clone());
+        let read = move || read(&container_id, begin, &watch);
+        let read = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
+        let Some(sandbox) = read? else { return Ok(None) };
+        let key = sandbox.pod.clone();
+        let (changes, uid) = {
+            let known = self.watched.index();
+            let pod = known.pod(&key);
+            let uid = pod.filter(|pod| pod.is_of(sandbox.uid.as_ref())).map(|pod| pod.uid.clone());
+            let uid = uid.or_else(|| sandbox.uid.clone());
+            (self.index().tell(sandbox, pod, as_of), uid)
+        };
+        if let Some(uid) = uid {
+            self.tell_of(&key, &uid, changes);
+        }
+        Ok(Some(key))
+    }
+
+    /// Writes what has changed of a pod's bonds as events, beside everything else.
+    fn tell_of(&self, key: &ObjectKey, uid: &ObjectUid, changes: Vec<Change>) {
+        for Change { kind, reason, note } in changes {
+            let about = About::Pod { key: key.clone(), uid: uid.clone() };
+            let (cluster, event) = (Arc::clone(&self.cluster), Event { about, kind, reason, note });
+            tokio::spawn(async move { cluster.send(&event).await });
+        }
     }
 
     /// Writes the status of a pod that was attached.
@@ -66,22 +136,13 @@ impl Statuses {
     }
 
     async fn write_reported(&self, report: &Report) -> Result<(), String> {
-        let as_of = Instant::now();
         let container_id = ContainerId::try_from(report.container_id.clone())?;
-        let read = move || match Records::default().of_container(&container_id) {
-            Ok((records, _)) => Ok(Sandbox::of(&records)),
-            Err(error) => Err(error.to_string()),
-        };
-        let read = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
-        let Some(sandbox) = read? else {
+        let Some(key) = self.look(container_id, Begin::Watch).await? else {
             return Err("no attachment of the container is recorded as complete".to_owned());
         };
-        let key = sandbox.pod.clone();
         let write = {
-            let mut index = self.index();
-            index.tell(sandbox, as_of);
             let known = self.watched.index();
-            index.write_of(&key, known.pod(&key), as_of)
+            self.index().write_of(&key, known.pod(&key), Instant::now())
         };
         let write = write.ok_or("the API has not told of the pod yet")?;
         self.write(&write, REPORT_TIMEOUT).await.map_err(|error| error.to_string())
@@ -133,4 +194,27 @@ impl Statuses {
     fn index(&self) -> MutexGuard<'_, StatusIndex> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns what the records of a container and the kernel say; none where its attachments are not complete.
+fn read(
+    container_id: &ContainerId,
+    begin: Begin,
+    watch: &bonds::Watch,
+) -> Result<Option<Sandbox>, String> {
+    let (records, _) =
+        Records::default().of_container(container_id).map_err(|error| error.to_string())?;
+    let Some(mut sandbox) = Sandbox::of(&records) else { return Ok(None) };
+    if begin == Begin::Watch
+        && let Err(error) = watch.add(container_id, &records)
+    {
+        tracing::warn!(pod = %sandbox.pod, %error, "bonds are looked at once a minute only");
+    }
+    match bonds::observe(&records) {
+        // Its namespace is over, or nobody can tell.
+        Ok(bonds) if bonds.is_empty() => {}
+        Ok(bonds) => sandbox.bonds = Some(bonds),
+        Err(error) => tracing::warn!(pod = %sandbox.pod, %error, "bonds are not seen"),
+    }
+    Ok(Some(sandbox))
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use podbond_agent::bonds::BondStatus;
 use podbond_attach::{NetworkStatus, statuses_of};
+use podbond_bond::recorded_bonds;
 use podbond_cni::ContainerId;
 use podbond_names::{ObjectKey, ObjectUid};
 use podbond_record::{Record, State};
@@ -17,14 +19,16 @@ pub(crate) struct Sandbox {
     /// `CNI_CONTAINERID`.
     pub(crate) container_id: ContainerId,
     /// When the first of its attachments began, in s since 1970.
-    begun: u64,
+    pub(crate) begun: u64,
     /// Its interfaces.
     pub(crate) statuses: Vec<NetworkStatus>,
+    /// Its bonds; none where nobody has looked at them yet.
+    pub(crate) bonds: Option<Vec<BondStatus>>,
 }
 
 impl Sandbox {
     /// Returns the sandbox of a container's records in the order of its chain; none before all its attachments
-    /// are complete.
+    /// are complete. Its bonds are to be looked at, if the records name any.
     pub(crate) fn of(records: &[Record]) -> Option<Self> {
         let of_chain: Vec<&Record> =
             records.iter().filter(|record| record.chain.is_some()).collect();
@@ -37,6 +41,7 @@ impl Sandbox {
             pod: pod.key(),
             uid: pod.uid,
             container_id: first.container_id.clone(),
+            bonds: recorded_bonds(records).next().is_none().then(Vec::new),
             begun: of_chain.iter().map(|record| record.begun).min().unwrap_or_default(),
             statuses: of_chain.into_iter().flat_map(statuses_of).collect(),
         })
