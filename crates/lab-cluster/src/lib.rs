@@ -24,4 +24,4 @@ mod state;
 pub use cluster::{Cluster, Description};
 pub use error::Error;
 pub use image::Image;
-pub use podbond::{Podbond, agent_image};
+pub use podbond::{Podbond, agent_image, image_name};

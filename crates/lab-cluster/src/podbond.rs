@@ -31,22 +31,23 @@ impl Podbond {
     /// Writes the agent's image under the name that the manifests have, and returns its file.
     pub(crate) fn write_image(&self, state: &State) -> Result<Option<PathBuf>, Error> {
         let Some(agent) = &self.agent else { return Ok(None) };
-        let name = self.image_name()?;
+        let name = image_name(&self.manifests)?;
         let path = state.path("podbond-agent.tar");
         let image = agent_image(&self.executable, agent)?;
         image.write(&[&name], &path).file("write", &path)?;
         Ok(Some(path))
     }
+}
 
-    fn image_name(&self) -> Result<String, Error> {
-        for manifest in &self.manifests {
-            let text = fs::read_to_string(manifest).file("read", manifest)?;
-            if let Some(name) = image_in(&text) {
-                return Ok(name.to_owned());
-            }
+/// Returns the name of the image that manifests want.
+pub fn image_name(manifests: &[PathBuf]) -> Result<String, Error> {
+    for manifest in manifests {
+        let text = fs::read_to_string(manifest).file("read", manifest)?;
+        if let Some(name) = image_in(&text) {
+            return Ok(name.to_owned());
         }
-        Err(Error::NoImage { manifests: self.manifests.clone() })
     }
+    Err(Error::NoImage { manifests: manifests.to_vec() })
 }
 
 /// Returns the image of two static executables, without a shell or anything else.

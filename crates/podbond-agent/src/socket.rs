@@ -75,7 +75,7 @@ pub(crate) async fn serve(listener: UnixListener, responder: Arc<impl Responder>
 }
 
 async fn exchange(mut stream: UnixStream, responder: &impl Responder) -> io::Result<()> {
-    let request = timeout(IO_TIMEOUT, read(&mut stream)).await??;
+    let Some(request) = timeout(IO_TIMEOUT, read(&mut stream)).await?? else { return Ok(()) };
     point(POINT, &"a request is read");
     let answer = match request {
         Ok(request) => responder.answer(request).await,
@@ -91,17 +91,21 @@ async fn exchange(mut stream: UnixStream, responder: &impl Responder) -> io::Res
     written
 }
 
-/// Returns the request of a connection, or why it is none.
-async fn read(stream: &mut UnixStream) -> io::Result<Result<Request, SocketError>> {
+/// Returns the request of a connection, or why it is none; nothing of one that is closed without a word, as the
+/// readiness probe does.
+async fn read(stream: &mut UnixStream) -> io::Result<Option<Result<Request, SocketError>>> {
     let mut header = [0; HEADER_BYTES];
-    stream.read_exact(&mut header).await?;
+    if stream.read(&mut header[..1]).await? == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(&mut header[1..]).await?;
     let length = match request_length(header) {
         Ok(length) => length,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Some(Err(error))),
     };
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    Ok(decode_request(&body))
+    Ok(Some(decode_request(&body)))
 }
 
 fn refused(error: &SocketError) -> Refusal {
