@@ -157,7 +157,7 @@ pub enum Written {
 pub struct Refusal {
     /// The kind of reason.
     pub reason: RefusalReason,
-    /// The object, what is wrong with it and what to do, on one line.
+    /// What is wrong and what to do, on one line, without the pod: who asked names it.
     pub message: String,
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn resolve(sources: Sources<'_>, asked: &Resolve) -> Result<Res
     resolved.unwrap_or_else(|_| {
         let seconds = TIMEOUT.as_secs();
         let late = format!("API server and kubelet have not answered within {seconds} s");
-        Err(not_ready(&key(&asked.pod), late))
+        Err(not_ready(late))
     })
 }
 
@@ -87,7 +87,7 @@ impl Sources<'_> {
             return Ok(Found { pod, by: Way::Watch });
         }
         let pod = self.cluster.pod(&key, GET_TIMEOUT).await;
-        let pod = pod.map_err(|error| not_ready(&key, error))?;
+        let pod = pod.map_err(not_ready)?;
         Ok(Found { pod: the_one(asked, pod)?, by: Way::Get })
     }
 
@@ -98,7 +98,7 @@ impl Sources<'_> {
             Way::Watch => self.watched.index().pod(key).cloned(),
             Way::Get => {
                 let pod = self.cluster.pod(key, GET_TIMEOUT).await;
-                pod.map_err(|error| not_ready(key, error))?
+                pod.map_err(not_ready)?
             }
         };
         let of_api = PodId { uid: Some(found.pod.uid.clone()), ..asked.pod.clone() };
@@ -117,7 +117,7 @@ impl Sources<'_> {
             return Ok(nad);
         }
         let nad = self.cluster.nad(wanted, GET_TIMEOUT).await;
-        let nad = nad.map_err(|error| not_ready(&pod.key, error))?;
+        let nad = nad.map_err(not_ready)?;
         let Some(nad) = nad else {
             let missing = format!(
                 "its annotation names NetworkAttachmentDefinition {wanted}, and the API has none: \
@@ -130,8 +130,7 @@ impl Sources<'_> {
                 note: missing.clone(),
             };
             self.cluster.send(&event).await;
-            let message = format!("pod {}: {missing}", pod.key);
-            return Err(Refusal { reason: RefusalReason::NoNad, message });
+            return Err(Refusal { reason: RefusalReason::NoNad, message: missing });
         };
         Ok(nad)
     }
@@ -144,11 +143,11 @@ impl Sources<'_> {
         resources: &[&str],
     ) -> Result<Vec<ResourceDevices>, Refusal> {
         let given = self.kubelet.devices(pod.namespace.as_str(), pod.name.as_str()).await;
-        let given = given.map_err(|error| not_ready(pod, error))?;
+        let given = given.map_err(not_ready)?;
         let is_short = resources.iter().any(|resource| !given.by_resource.contains_key(*resource));
         if let Some(claim) = given.claims.first().filter(|_| is_short) {
             let message = format!(
-                "pod {pod}: device {} of driver {} comes from resource claim {}/{}, which podbond does not \
+                "device {} of driver {} comes from resource claim {}/{}, which podbond does not \
                  attach: request the device as a resource of a container",
                 claim.device, claim.driver, claim.namespace, claim.claim
             );
@@ -168,18 +167,15 @@ fn the_one(asked: &PodId, pod: Option<NodePod>) -> Result<NodePod, Refusal> {
         Some(pod) => {
             let uid = asked.uid.as_ref().map_or("none", |uid| uid.as_str());
             let message = format!(
-                "pod {}: the runtime names UID {uid}, and the API has another pod of this name, UID {}: the \
-                 runtime's was deleted meanwhile",
-                pod.key, pod.uid
+                "the runtime names UID {uid}, and the API has another pod of this name, UID {}: the runtime's was \
+                 deleted meanwhile",
+                pod.uid
             );
             Err(Refusal { reason: RefusalReason::OtherPod, message })
         }
         None => {
-            let message = format!(
-                "pod {} is not in the API: it was deleted meanwhile, or the runtime is of another cluster",
-                key(asked)
-            );
-            Err(Refusal { reason: RefusalReason::NoPod, message })
+            let message = "it is not in the API: it was deleted meanwhile, or the runtime is of another cluster";
+            Err(Refusal { reason: RefusalReason::NoPod, message: message.to_owned() })
         }
     }
 }
@@ -193,7 +189,7 @@ fn wanted(pod: &NodePod, default_namespace: &Namespace) -> Result<Vec<ObjectKey>
     let mut wanted = Vec::new();
     for (annotation, text, implied) in networks {
         let selections = parse_networks(text.as_deref().unwrap_or_default()).map_err(|error| {
-            let message = format!("pod {}: annotation {annotation}: {error}", pod.key);
+            let message = format!("annotation {annotation}: {error}");
             Refusal { reason: RefusalReason::Annotation, message }
         })?;
         wanted.extend(selections.into_iter().map(|selection| ObjectKey {
@@ -208,6 +204,6 @@ fn key(pod: &PodId) -> ObjectKey {
     ObjectKey { namespace: pod.namespace.clone(), name: pod.name.clone() }
 }
 
-fn not_ready(pod: &ObjectKey, error: impl std::fmt::Display) -> Refusal {
-    Refusal { reason: RefusalReason::NotReady, message: format!("pod {pod}: {error}") }
+fn not_ready(error: impl std::fmt::Display) -> Refusal {
+    Refusal { reason: RefusalReason::NotReady, message: error.to_string() }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use podbond_agent::bonds;
-use podbond_agent_socket::{Answer, READY_SINCE_BOOT, Request, SOCKET};
+use podbond_agent_socket::{Answer, PodId, READY_SINCE_BOOT, Request, SOCKET};
 use podbond_cluster::{Cluster, Watched};
 use podbond_kubelet::{KUBELET_DIR, PodResources};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -128,7 +128,9 @@ impl socket::Responder for Agent {
                 match resolve(Sources { cluster, watched, kubelet }, &asked).await {
                     Ok(resolved) => Answer::Resolved(Box::new(resolved)),
                     Err(refusal) => {
-                        tracing::warn!(reason = ?refusal.reason, "{}", refusal.message);
+                        let PodId { namespace, name, .. } = &asked.pod;
+                        let pod = format_args!("{namespace}/{name}");
+                        tracing::warn!(%pod, reason = ?refusal.reason, "{}", refusal.message);
                         Answer::Refused(refusal)
                     }
                 }
