@@ -9,16 +9,28 @@ use crate::pod::ip;
 /// How long the kernel may take to tell, or to tear down a namespace.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A bond with two ports in a namespace that is removed at the end.
-struct BondedPod {
+/// A namespace with links that is removed at the end. Nothing of it is open.
+struct LinkedPod {
     netns: &'static str,
 }
 
-impl BondedPod {
+impl LinkedPod {
     fn new(netns: &'static str) -> Self {
         let _ = NamedNetns::find(netns).unwrap().map(NamedNetns::remove);
         NamedNetns::create(netns).unwrap();
-        let pod = Self { netns };
+        Self { netns }
+    }
+
+    fn with_pair(netns: &'static str) -> Self {
+        let pod = Self::new(netns);
+        pod.ip("link add net1 type veth peer name net2");
+        // The kernel tells little of a link that is down.
+        pod.ip("link set net1 up");
+        pod
+    }
+
+    fn with_bond(netns: &'static str) -> Self {
+        let pod = Self::new(netns);
         pod.ip("link add bond0 type bond mode active-backup miimon 50 fail_over_mac active");
         for port in ["net1", "net2"] {
             pod.ip(&format!("link add {port} type dummy"));
@@ -47,7 +59,7 @@ impl BondedPod {
     }
 }
 
-impl Drop for BondedPod {
+impl Drop for LinkedPod {
     fn drop(&mut self) {
         if let Ok(Some(netns)) = NamedNetns::find(self.netns) {
             netns.remove().unwrap();
@@ -75,7 +87,8 @@ fn drain(monitor: &mut LinkMonitor) -> Vec<LinkEvent> {
 
 #[test]
 fn fail_over_in_another_namespace_is_heard_and_its_neighbours_silence_too() {
-    let (pod, other) = (BondedPod::new("kernel-heard"), BondedPod::new("kernel-silent"));
+    let (pod, other) =
+        (LinkedPod::with_bond("kernel-heard"), LinkedPod::with_bond("kernel-silent"));
     let mut monitor = LinkMonitor::open().unwrap();
     let number = pod.number();
     assert_eq!(pod.number(), number, "a number stays");
@@ -105,7 +118,7 @@ fn fail_over_in_another_namespace_is_heard_and_its_neighbours_silence_too() {
 
 #[test]
 fn monitor_keeps_no_namespace_and_hears_of_its_end() {
-    let pod = BondedPod::new("kernel-ending");
+    let pod = LinkedPod::with_pair("kernel-ending");
     let mut monitor = LinkMonitor::open().unwrap();
     let identity = NetnsIdentity::of(&pod.path()).unwrap();
     let number = identity.number().unwrap().unwrap();
@@ -126,17 +139,17 @@ fn monitor_keeps_no_namespace_and_hears_of_its_end() {
 
 #[test]
 fn namespace_of_another_pod_at_the_path_has_no_number_of_the_first() {
-    let first = BondedPod::new("kernel-another");
+    let first = LinkedPod::with_pair("kernel-another");
     let identity = NetnsIdentity::of(&first.path()).unwrap();
     NamedNetns::find(first.netns).unwrap().unwrap().remove().unwrap();
-    let second = BondedPod::new("kernel-another");
+    let second = LinkedPod::with_pair("kernel-another");
     assert_eq!(identity.number().unwrap(), None);
     assert!(NetnsIdentity::of(&second.path()).unwrap().number().unwrap().is_some());
 }
 
 #[test]
 fn overrun_is_told() {
-    let pod = BondedPod::new("kernel-overrun");
+    let pod = LinkedPod::with_pair("kernel-overrun");
     let mut monitor = LinkMonitor::open().unwrap();
     pod.number();
     let batch: Vec<String> = (0..6000).map(|n| format!("link set net1 alias a{n}")).collect();
