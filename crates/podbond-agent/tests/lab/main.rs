@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const EXAMPLES: &str = "/root/examples";
 
 /// How long a VF may take to see what its PF does, under emulation.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs a command that must succeed.
 fn run(program: &str, arguments: &str) {
