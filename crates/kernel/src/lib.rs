@@ -26,6 +26,7 @@ mod netlink;
 mod netns;
 mod netns_handle;
 mod netns_identity;
+mod node_view;
 mod pci;
 mod route;
 mod speed;
@@ -54,7 +55,7 @@ pub use module::{Module, release};
 pub use netlink::fuzzing;
 #[cfg(feature = "measuring")]
 pub use netlink::measuring;
-pub use netns::{NamedNetns, enter};
+pub use netns::{NamedNetns, enter, enter_node_mounts};
 pub use netns_identity::{NetnsIdentity, NetnsState};
 pub use pci::{USERSPACE_DRIVERS, is_userspace_driver, makes_links};
 pub use route::{JoinedRoute, Route};

@@ -16,6 +16,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 
 use crate::error::with_remedy;
 use crate::netlink::{Socket, set_state};
+use crate::node_view::{NodeView, open_below};
 use crate::sysfs::read;
 use crate::{Error, LinkState, Result};
 
@@ -178,6 +179,16 @@ pub fn enter(path: &Path) -> Result<()> {
     show_own_sysfs().map_err(|error| wrong("its /sys cannot be mounted", &error.into()))
 }
 
+/// Moves the process into the mount namespace of the node's first process: it sees what the node sees from then on.
+/// The process may have one thread only (`setns(2)`).
+pub fn enter_node_mounts() -> Result<()> {
+    let path = Path::new("/proc/1/ns/mnt");
+    let wrong = |error: Errno| error_at(path, with_remedy(&error.into()));
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mounts = rustix::fs::open(path, flags, Mode::empty()).map_err(wrong)?;
+    move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount)).map_err(wrong)
+}
+
 /// sysfs shows the links of the namespace in which it was mounted.
 fn show_own_sysfs() -> rustix::io::Result<()> {
     new_mount_namespace()?;
@@ -205,12 +216,34 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Opens the namespace at a path; none where a file of another kind is there.
+// NONBLOCK: a path that is a pipe must not make us wait for its other end.
+const OPEN_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+/// Opens the namespace at a path; none where a file of another kind is there. A process that sees no namespace there
+/// and may see something else than the node opens what the node has.
 pub(crate) fn open_if_netns(path: &Path) -> rustix::io::Result<Option<OwnedFd>> {
-    // NONBLOCK: a path that is a pipe must not make us wait for its other end.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let netns = rustix::fs::open(path, flags, Mode::empty())?;
-    Ok((fstatfs(&netns)?.f_type == NSFS_MAGIC).then_some(netns))
+    match open_as_seen(path) {
+        Ok(Some(netns)) => Ok(Some(netns)),
+        own => match NodeView::of(path) {
+            NodeView::Root(root) => open_of_node(&root, path),
+            NodeView::Same | NodeView::Hidden => own,
+        },
+    }
+}
+
+/// Opens the namespace at a path as this process sees it; none where a file of another kind is there.
+pub(crate) fn open_as_seen(path: &Path) -> rustix::io::Result<Option<OwnedFd>> {
+    if_netns(rustix::fs::open(path, OPEN_FLAGS, Mode::empty())?)
+}
+
+/// Opens the namespace that the node has at a path, below the root of its first process; none where a file of another
+/// kind is there.
+pub(crate) fn open_of_node(root: &OwnedFd, path: &Path) -> rustix::io::Result<Option<OwnedFd>> {
+    if_netns(open_below(root, path, OPEN_FLAGS)?)
+}
+
+fn if_netns(file: OwnedFd) -> rustix::io::Result<Option<OwnedFd>> {
+    Ok((fstatfs(&file)?.f_type == NSFS_MAGIC).then_some(file))
 }
 
 /// Whether two namespaces are the same one: namespaces(7) tells them apart by device and inode.

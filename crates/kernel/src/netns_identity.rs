@@ -7,7 +7,6 @@
 use std::fs;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::fstat;
@@ -17,10 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::link_monitor::NetnsNumber;
 use crate::netlink::{self, Socket};
 use crate::netns::{self, boot_id};
+use crate::node_view::NodeView;
 use crate::{Error, Result};
-
-/// The inode of the initial PID namespace: the kernel's `PROC_PID_INIT_INO`.
-const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// A network namespace as a record remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,26 +65,33 @@ impl NetnsState {
             // Nobody wrote this as the path of a namespace.
             return Self::Gone;
         }
-        let state = match Seen::at(path) {
-            Seen::Namespace(namespace) => {
-                match netns::open_own()
-                    .and_then(|own| netns::is_same(own.as_fd(), namespace.as_fd()))
-                {
-                    Ok(true) => Self::Gone,
-                    Ok(false) => Self::Alive,
-                    Err(_) => Self::Unknown,
-                }
+        Self::seen_by_node(path, |namespace| {
+            match netns::open_own().and_then(|own| netns::is_same(own.as_fd(), namespace)) {
+                Ok(true) => Self::Gone,
+                Ok(false) => Self::Alive,
+                Err(_) => Self::Unknown,
             }
+        })
+    }
+
+    /// Returns the state of what the node has at a path; `of` returns that of a namespace. Where this process may see
+    /// something else than the node, only what it sees alive is so: for all else the node's view is looked at, and it
+    /// is unknown where that is hidden.
+    fn seen_by_node(path: &Path, of: impl Fn(BorrowedFd<'_>) -> Self) -> Self {
+        let state = |seen: Seen| match seen {
+            Seen::Namespace(namespace) => of(namespace.as_fd()),
             Seen::Nothing => Self::Gone,
             Seen::Unreadable => Self::Unknown,
         };
-        state.as_far_as_visible(path)
-    }
-
-    /// Returns the same, or unknown where the path may show this process something else than it shows
-    /// the node.
-    fn as_far_as_visible(self, path: &Path) -> Self {
-        if self.is_over() && !sees_node(path) { Self::Unknown } else { self }
+        let own = state(Seen::of(netns::open_as_seen(path)));
+        if !own.is_over() {
+            return own;
+        }
+        match NodeView::of(path) {
+            NodeView::Same => own,
+            NodeView::Root(root) => state(Seen::of(netns::open_of_node(&root, path))),
+            NodeView::Hidden => Self::Unknown,
+        }
     }
 }
 
@@ -136,18 +140,15 @@ impl NetnsIdentity {
             Ok(_) => return NetnsState::Gone,
             Err(_) => return NetnsState::Unknown,
         }
-        let state = match Seen::at(&self.path) {
-            Seen::Namespace(namespace) => self.compare(namespace.as_fd()),
-            Seen::Nothing => NetnsState::Gone,
-            Seen::Unreadable => NetnsState::Unknown,
-        };
-        state.as_far_as_visible(&self.path)
+        NetnsState::seen_by_node(&self.path, |namespace| self.compare(namespace))
     }
 
     /// Returns the number of the namespace in the calling thread's, which it is given where it has none; none where
     /// the namespace is not at its path any more, or nobody can tell. Nothing of it stays open.
     pub fn number(&self) -> Result<Option<NetnsNumber>> {
-        let Seen::Namespace(namespace) = Seen::at(&self.path) else { return Ok(None) };
+        let Seen::Namespace(namespace) = Seen::of(netns::open_if_netns(&self.path)) else {
+            return Ok(None);
+        };
         if !self.is_of_this_boot() || self.compare(namespace.as_fd()) != NetnsState::Alive {
             return Ok(None);
         }
@@ -198,8 +199,8 @@ enum Seen {
 }
 
 impl Seen {
-    fn at(path: &Path) -> Self {
-        match netns::open_if_netns(path) {
+    fn of(opened: rustix::io::Result<Option<OwnedFd>>) -> Self {
+        match opened {
             Ok(Some(namespace)) => Self::Namespace(namespace),
             // The last two: longer than a path can be, or with NUL in it.
             Ok(None) | Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL) => {
@@ -224,51 +225,6 @@ fn cannot_look(path: &Path, errno: Errno) -> Error {
 
 fn is_symlink(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-}
-
-/// Returns whether this process sees at a path what the node sees there: it is in PID 1's mount
-/// namespace and in the initial PID namespace, or the mount of the path's folder receives what is
-/// mounted on the node (`master:` in `/proc/self/mountinfo`). That the mount is shared itself, as every
-/// mount of a container may be, proves nothing.
-fn sees_node(path: &Path) -> bool {
-    let inode = |path: &str| fs::metadata(path).ok().map(|metadata| metadata.ino());
-    if inode("/proc/self/ns/pid") == Some(INITIAL_PID_NAMESPACE) {
-        if path.starts_with("/proc") {
-            return true;
-        }
-        let (own, first) = (inode("/proc/self/ns/mnt"), inode("/proc/1/ns/mnt"));
-        if own.is_some() && own == first {
-            return true;
-        }
-    }
-    let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
-    let mounts = fs::read_to_string("/proc/self/mountinfo");
-    match (folder, mounts) {
-        (Some(folder), Ok(mounts)) => receives_propagation(&mounts, &folder),
-        _ => false,
-    }
-}
-
-/// Returns whether the mount that holds a folder is a slave of another (`master:`), in a text like
-/// `/proc/self/mountinfo`: `128 28 0:25 / /run/netns rw shared:5 master:3 - tmpfs tmpfs rw`.
-fn receives_propagation(mounts: &str, folder: &Path) -> bool {
-    let mut covering: Option<(usize, bool)> = None;
-    for line in mounts.lines() {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let Some(mount_point) = fields.get(4) else { continue };
-        let mount_point = Path::new(mount_point);
-        if !folder.starts_with(mount_point) {
-            continue;
-        }
-        let options = fields.iter().skip(6).take_while(|field| **field != "-");
-        let is_slave = options.into_iter().any(|field| field.starts_with("master:"));
-        let depth = mount_point.components().count();
-        // The last of those at one point lies on top.
-        if covering.is_none_or(|(deepest, _)| depth >= deepest) {
-            covering = Some((depth, is_slave));
-        }
-    }
-    covering.is_some_and(|(_, is_slave)| is_slave)
 }
 
 #[cfg(test)]
@@ -329,7 +285,10 @@ mod tests {
     fn missing_path_or_plain_file_is_gone_only_where_the_node_is_seen() {
         let (dir, path) = linked();
         let identity = NetnsIdentity::of(&path).unwrap();
-        let expected = if sees_node(&path) { NetnsState::Gone } else { NetnsState::Unknown };
+        let expected = match NodeView::of(&path) {
+            NodeView::Same | NodeView::Root(_) => NetnsState::Gone,
+            NodeView::Hidden => NetnsState::Unknown,
+        };
         fs::remove_file(&path).unwrap();
         assert_eq!(identity.state(), expected);
         fs::write(&path, "").unwrap();
@@ -354,19 +313,5 @@ mod tests {
         for text in ["", "\0\0", "proc/self/ns/net"] {
             assert_eq!(NetnsState::of_path(Path::new(text)), NetnsState::Gone, "{text:?}");
         }
-    }
-
-    #[test]
-    fn only_a_slave_mount_receives_propagation() {
-        let mounts = "22 28 0:21 / /proc rw shared:5 - proc proc rw\n\
-                      28 1 0:25 / / rw,relatime shared:1 master:9 - overlay overlay rw\n\
-                      30 28 0:26 / /run rw shared:7 - tmpfs tmpfs rw\n\
-                      31 30 0:26 /netns /run/netns rw shared:8 master:3 - tmpfs tmpfs rw\n";
-        assert!(receives_propagation(mounts, Path::new("/run/netns")));
-        assert!(!receives_propagation(mounts, Path::new("/run/other")), "shared alone");
-        assert!(!receives_propagation(mounts, Path::new("/run/netnsx")), "no prefix of a name");
-        assert!(receives_propagation(mounts, Path::new("/var/run")), "the root's own");
-        let over = format!("{mounts}40 31 0:27 / /run/netns rw - tmpfs tmpfs rw\n");
-        assert!(!receives_propagation(&over, Path::new("/run/netns")), "the mount on top counts");
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Error {
     InUse { pods: String },
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
+    #[error("run {program:?} on the node: {source}")]
+    OnNode { program: std::ffi::OsString, source: io::Error },
     #[error("no agent answers at {}: {source}", socket.display())]
     NotReady { socket: PathBuf, source: io::Error },
     #[error(transparent)]

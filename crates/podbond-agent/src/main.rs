@@ -13,7 +13,9 @@ mod unattached;
 mod uninstall;
 mod upkeep;
 
+use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,6 +41,13 @@ enum Command {
     Run(RunArgs),
     /// Exit with 0 if the agent of this node answers plugins
     Ready,
+    /// Run a program of the node as if from the node itself
+    #[command(hide = true)]
+    OnNode {
+        program: OsString,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Remove the plugins and the runtime's configuration from the node, and put back what was there
     Uninstall {
         #[command(flatten)]
@@ -57,6 +66,9 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .init();
     let command = Command::parse();
+    if let Command::OnNode { program, arguments } = &command {
+        return failed(&on_node(program, arguments));
+    }
     // One thread: what an agent does is to wait.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
@@ -65,16 +77,29 @@ fn main() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "podbond-agent ends");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &Error) -> ExitCode {
+    tracing::error!(%error, "podbond-agent ends");
+    ExitCode::FAILURE
+}
+
+/// Becomes a program of the node, among its mounts. Returns why it could not.
+fn on_node(program: &OsString, arguments: &[OsString]) -> Error {
+    if let Err(error) = podbond_kernel::enter_node_mounts() {
+        return error.into();
+    }
+    let source = std::process::Command::new(program).args(arguments).exec();
+    Error::OnNode { program: program.clone(), source }
 }
 
 async fn execute(command: Command) -> Result<(), Error> {
     match command {
         Command::Run(arguments) => run::run(arguments).await,
+        // It is done before there are threads.
+        Command::OnNode { program, arguments } => Err(on_node(&program, &arguments)),
         Command::Ready => {
             let failed = |source| Error::NotReady { socket: SOCKET.into(), source };
             UnixStream::connect(Path::new(SOCKET)).map(drop).map_err(failed)

@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Error> {
         cluster: Arc::clone(&cluster),
         watched: watched.clone(),
         statuses: statuses.clone(),
-        podbond: node.podbond,
+        podbond: node.cni_bin_dir.join("podbond"),
     };
     let agent = Arc::new(Agent {
         cluster: Arc::clone(&cluster),

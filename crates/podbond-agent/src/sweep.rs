@@ -1,5 +1,6 @@
-//! Has what belongs to no pod any more removed, by `podbond gc` as a process of its own: no runtime asks plugins
-//! for GC of its own accord.
+//! Has what belongs to no pod any more removed: no runtime asks plugins for GC of its own accord. That is
+//! `podbond gc` as a process among the node's own mounts, since it calls the plugins of other networks, which need the
+//! node's programs and sockets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -57,10 +58,10 @@ struct Row {
     error: Option<String>,
 }
 
-/// Runs `podbond gc`, and logs what it has done.
+/// Runs the node's `podbond gc`, and logs what it has done.
 pub(crate) async fn sweep(podbond: &Path) {
-    let mut command = Command::new(podbond);
-    command.args(["gc", "--output", "json"]).kill_on_drop(true);
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("on-node").arg(podbond).args(["gc", "--output", "json"]).kill_on_drop(true);
     let output = match timeout(TIMEOUT, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return tracing::warn!(%error, "podbond gc cannot be run"),

@@ -25,7 +25,7 @@ pub(crate) struct Upkeep {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) watched: Watched,
     pub(crate) statuses: Statuses,
-    /// The executable.
+    /// The executable on the node.
     pub(crate) podbond: PathBuf,
 }
 

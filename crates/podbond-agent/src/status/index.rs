@@ -157,21 +157,22 @@ impl StatusIndex {
 }
 
 impl Entry {
-    /// Returns what the API is to have; none where the pod's UID there is not known, or its bonds are not.
+    /// Returns what the API is to have; none where the pod's UID there is not known. What it has of bonds that nobody
+    /// could look at stays.
     fn write(&self, known: Option<&NodePod>) -> Option<Write> {
         let sandbox = &self.sandbox;
-        let bonds = sandbox.bonds.as_ref()?;
+        let known = known.filter(|pod| pod.is_of(sandbox.uid.as_ref()));
+        let bonds = match &sandbox.bonds {
+            None => known.and_then(|pod| pod.bonds.clone()),
+            Some(bonds) if bonds.is_empty() => None,
+            Some(bonds) => Some(bonds::annotation(bonds)),
+        };
         // The API knows a static pod by another UID than the runtime.
-        let known = known.filter(|pod| pod.is_of(sandbox.uid.as_ref())).map(|pod| pod.uid.clone());
+        let uid = known.map(|pod| pod.uid.clone());
         Some(Write {
             pod: sandbox.pod.clone(),
-            uid: known.or_else(|| sandbox.uid.clone())?,
-            annotations: StatusAnnotations {
-                network_status: annotation(&sandbox.statuses),
-                bonds: Some(bonds)
-                    .filter(|bonds| !bonds.is_empty())
-                    .map(|it| bonds::annotation(it)),
-            },
+            uid: uid.or_else(|| sandbox.uid.clone())?,
+            annotations: StatusAnnotations { network_status: annotation(&sandbox.statuses), bonds },
             interfaces: sandbox.interfaces(),
             container_id: sandbox.container_id.clone(),
         })
@@ -356,7 +357,8 @@ mod tests {
         let unseen = Sandbox { bonds: None, ..sandbox("c1", 10) };
         index.tell_all(vec![unseen], &known(of_api.clone()), now);
         assert_eq!(index.unseen().len(), 1);
-        assert_eq!(index.due(&known(of_api.clone()), now), (vec![], None));
+        let write = index.due(&known(of_api.clone()), now).0.remove(0);
+        assert_eq!(write.annotations.bonds, of_api.bonds, "what nobody could look at stays");
         let told = index.tell(with_bonds(&bonds("net2")), Some(&of_api), now);
         assert_eq!(told.len(), 1);
         let other = NodePod { uid: "u-2".parse().unwrap(), ..of_api };
