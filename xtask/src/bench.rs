@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: times and memory of podbond's operations beside the kernel's own cost and
-//! other plugins, growth, and instruction counts.
+//! other plugins, growth, and instruction counts; and what it costs in a cluster.
 
+mod cluster;
 mod instructions;
 mod report;
 
@@ -36,7 +37,11 @@ Examples:
   cargo xtask bench --only instructions --write
         keep the counts as they are now
   cargo xtask bench --peer bond=bin/bond --peer sriov=bin/sriov
-        beside other programs that do the same";
+        beside other programs that do the same
+  cargo xtask bench --cluster --peer bond=bin/bond --peer sriov=bin/sriov --peer multus=bin/multus
+        pods of a cluster beside a thin Multus; and what the agent costs
+  cargo xtask bench --only agent
+        what the agent costs: memory, requests, time, without a virtual machine";
 
 /// The program that measures, and where it is in the lab.
 const PROGRAM: (&str, &str) = ("podbond-bench", "/usr/local/bin/podbond-bench");
@@ -66,20 +71,27 @@ pub(crate) struct Arguments {
     /// Only the operations, with fewer runs
     #[arg(long, conflicts_with_all = ["only", "write"])]
     quick: bool,
-    /// Only this part instead of rows and growth
+    /// In a Kubernetes cluster: the parts agent and pods
+    #[arg(long, conflicts_with = "quick")]
+    cluster: bool,
+    /// Only this part
     #[arg(long, value_name = "PART", value_enum)]
     only: Option<Part>,
     /// Write the tables into PERFORMANCE.md, and the instruction counts into the file that is
     /// compared with
     #[arg(long)]
     write: bool,
-    /// How often each operation is done: 21, or 5 with --quick
+    /// How often each operation is done: 21, or 5 with --quick and of the pods of a cluster
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
     /// A static executable to measure beside podbond: bond, sriov, host-local or multus; may be
-    /// repeated. Debian's host-local is measured unless another is named
+    /// repeated. Debian's host-local is measured unless another is named. In a cluster a thin Multus is
+    /// multus with bond and sriov, a thick one multus-daemon and multus-shim with these
     #[arg(long, value_name = "PLUGIN=PATH")]
     peer: Vec<Peer>,
+    /// For how long an idle agent is watched, once in a small and once in a large cluster
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(10..))]
+    idle: u64,
     /// How to print the results
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -109,6 +121,10 @@ enum Part {
     Growth,
     /// Instruction counts of parsing, planning and decoding, beside those that the repository keeps
     Instructions,
+    /// What the agent costs against an API server without nodes
+    Agent,
+    /// Pods of a cluster, beside Multus
+    Pods,
 }
 
 /// The executables that are measured, and the one that measures.
@@ -119,6 +135,9 @@ struct Programs {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    if arguments.cluster || matches!(arguments.only, Some(Part::Agent | Part::Pods)) {
+        return cluster::run(arguments);
+    }
     if arguments.only == Some(Part::Instructions) {
         let table = instructions::run(arguments.write)?;
         if arguments.write {
@@ -155,6 +174,7 @@ impl Arguments {
     fn wants(&self, part: Part) -> bool {
         match self.only {
             Some(only) => only == part,
+            None if matches!(part, Part::Agent | Part::Pods) => self.cluster,
             None => part == Part::Rows || !self.quick,
         }
     }

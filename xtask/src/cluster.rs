@@ -14,7 +14,7 @@ use std::{
 
 use clap::{Args, Subcommand, value_parser};
 use podbond_lab::{Accel, Kernel, Progress, VFS};
-use podbond_lab_cluster::{Description, Podbond, namespaces};
+use podbond_lab_cluster::{Applied, Description, NodeFile, Podbond, namespaces};
 
 use crate::{
     build,
@@ -124,6 +124,13 @@ struct Options {
     /// Install nothing of podbond
     #[arg(long)]
     bare: bool,
+    /// Have podbond's image on the nodes, and leave it to the command to apply deploy/
+    #[arg(long, conflicts_with = "bare")]
+    unapplied: bool,
+    /// A file of this machine that each node gets at an absolute path: in /opt/cni/bin a plugin, in
+    /// /images an image that is imported; may be repeated
+    #[arg(long, value_name = "FILE=PATH", value_parser = node_file)]
+    file: Vec<NodeFile>,
     /// A folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and kubelet,
     /// instead of those that are built
     #[arg(long, value_name = "DIR")]
@@ -150,6 +157,7 @@ impl Options {
             accel: self.accel,
             device_plugin: built(DEVICE_PLUGIN, || build::for_lab("podbond-lab-device-plugin"))?,
             podbond,
+            files: self.file.clone(),
             kubernetes: self.kubernetes.clone(),
             state: self.state.clone().unwrap_or_else(|| target().join("cluster")),
         })
@@ -165,7 +173,18 @@ impl Options {
         let agent = if is_there { Some(agent()?) } else { None };
         let manifests = MANIFESTS.map(|name| root().join("deploy").join(name));
         let manifests = manifests.into_iter().filter(|path| path.is_file()).collect();
-        Ok(Podbond { executable, agent, manifests })
+        let applied = if self.unapplied { Applied::ByCommand } else { Applied::AtStart };
+        Ok(Podbond { executable, agent, manifests, applied })
+    }
+}
+
+/// Reads `FILE=PATH`.
+fn node_file(text: &str) -> Result<NodeFile, String> {
+    match text.split_once('=') {
+        Some((host, node)) if !host.is_empty() && node.starts_with('/') => {
+            Ok(NodeFile { host: host.into(), node: node.into() })
+        }
+        _ => Err("give a file of this machine, `=`, and an absolute path on the node".into()),
     }
 }
 

@@ -7,8 +7,9 @@ use clap::Args;
 use crate::{error::Error, metadata, source, workspace::root};
 
 /// The packages that are no part of what is given to others.
-const TOOLS: [&str; 9] = [
+const TOOLS: [&str; 10] = [
     "podbond-bench",
+    "podbond-cluster-bench",
     "podbond-cluster-demo",
     "podbond-compare",
     "podbond-demo",

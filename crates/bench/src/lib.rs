@@ -2,6 +2,7 @@
 //! xtask compare` needs as well: peers, the plugins' processes, VFs of the lab.
 
 mod error;
+mod figures;
 pub mod inputs;
 mod peer;
 pub mod process;
@@ -10,6 +11,7 @@ mod results;
 mod vfs;
 
 pub use error::Error;
+pub use figures::Figure;
 pub use peer::Peer;
 pub use process::{Ended, Process};
 pub use programs::{ARGS, PODBOND, Plugin, ip, ip_batch, netns_path};

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The plugins that can be measured beside podbond's.
-const PLUGINS: [&str; 4] = ["bond", "sriov", "host-local", "multus"];
+/// The programs that can be measured beside podbond; the last two are a thick Multus, in a cluster alone.
+const PLUGINS: [&str; 6] =
+    ["bond", "sriov", "host-local", "multus", "multus-daemon", "multus-shim"];
 
 /// A program of others that does what a plugin of podbond's does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// `bond`, `sriov`, `host-local` or `multus`.
+    /// `bond`, `sriov`, `host-local`, `multus`, `multus-daemon` or `multus-shim`.
     pub plugin: String,
     /// Its executable. Plugins that delegate to it find it by its file name.
     pub path: PathBuf,

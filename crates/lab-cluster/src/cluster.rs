@@ -16,7 +16,7 @@ use podbond_lab::{Accel, Cache, Kernel, Lab, Progress, Userland, apt};
 use serde_json::Value;
 
 use crate::{
-    certificates::kubeconfig,
+    certificates::{Authority, kubeconfig},
     control_plane,
     disk::Disks,
     error::{Error, FileContext},
@@ -25,7 +25,7 @@ use crate::{
     kubernetes::Kubernetes,
     network,
     node::{Node, RESOURCES},
-    podbond::{Podbond, ready_pods},
+    podbond::{Applied, Podbond, ready_pods},
     process::{self, Component, tail},
     state::State,
 };
@@ -39,8 +39,20 @@ const PACE: Duration = Duration::from_millis(500);
 /// Where a node's init looks for images to import.
 const AGENT_IMAGE: &str = "/lab/files/images/podbond-agent.tar";
 
+/// What is below it in the machine's initramfs is copied into the node's root.
+const NODE_FILES: &str = "/lab/files";
+
 /// The variable that tells a command where the cluster's folder is.
 const FOLDER: &str = "PODBOND_CLUSTER";
+
+/// A file of this machine that a node gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFile {
+    /// The file, with its mode.
+    pub host: PathBuf,
+    /// Its absolute path on the node. Images in `/images` are imported before the kubelet starts.
+    pub node: PathBuf,
+}
 
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
@@ -57,6 +69,8 @@ pub struct Description {
     pub device_plugin: PathBuf,
     /// podbond, if the cluster is to have it.
     pub podbond: Option<Podbond>,
+    /// Files of this machine that each node gets, and where: what a node has before podbond comes.
+    pub files: Vec<NodeFile>,
     /// A folder with Kubernetes' executables.
     pub kubernetes: Option<PathBuf>,
     /// The folder for all that the cluster writes.
@@ -81,16 +95,9 @@ impl Description {
     pub fn start(&self, progress: &Progress) -> Result<Cluster, Error> {
         let began = Instant::now();
         let state = State::take(&self.state)?;
-        let Parts { kubernetes, disks, userland } = Parts::prepare(self, progress)?;
-        let kubectl = state.path("bin/kubectl");
-        symlink(kubernetes.executable("kubectl"), &kubectl).file("make", &kubectl)?;
-        let mut ip = apt::unpacked(&userland.root(), "usr/bin/ip");
-        let commands = network::commands(self.nodes);
-        process::feed(ip.args(["-batch", "-"]), "making the cluster's network", &commands)?;
-
-        progress.begin("starting the control plane");
-        let authority = control_plane::prepare(&state)?;
-        let mut components = control_plane::start_server(&kubernetes, &state)?;
+        let parts = Parts::prepare(self, progress)?;
+        let (authority, mut components) = parts.start_server(self.nodes, &state, progress)?;
+        let Parts { kubernetes, disks, .. } = parts;
         let image = match &self.podbond {
             Some(podbond) => podbond.write_image(&state)?,
             None => None,
@@ -107,6 +114,9 @@ impl Description {
             if let Some(image) = &image {
                 builder = builder.add(image, AGENT_IMAGE);
             }
+            for NodeFile { host, node } in &self.files {
+                builder = builder.add(host, format!("{NODE_FILES}{}", node.display()));
+            }
             let lab = builder.prepare(progress)?;
             progress.begin(format_args!("booting {} under {}", node.name(), lab.accel()));
             components.push(node.start(&lab, &disks, &state)?);
@@ -114,7 +124,7 @@ impl Description {
         }
         let mut cluster = Cluster { state, components };
         cluster.wait_until_ready(&kubernetes, &nodes, began, progress)?;
-        if let Some(podbond) = &self.podbond {
+        if let Some(podbond) = self.podbond.as_ref().filter(|it| it.applied == Applied::AtStart) {
             cluster.install(podbond, &nodes, began, progress)?;
         }
         progress.begin(format_args!(
@@ -123,6 +133,19 @@ impl Description {
             began.elapsed().as_secs(),
             cluster.state.dir().display()
         ));
+        Ok(cluster)
+    }
+
+    /// Starts etcd and the API server alone, and waits until it answers: for what asks it and needs neither
+    /// nodes nor controllers, so that objects of any number stay as they were made. As for
+    /// [`Description::start`], this process must be the first of its namespaces.
+    pub fn start_api(&self, progress: &Progress) -> Result<Cluster, Error> {
+        let began = Instant::now();
+        let state = State::take(&self.state)?;
+        let parts = Parts::prepare(self, progress)?;
+        let (_, components) = parts.start_server(0, &state, progress)?;
+        let mut cluster = Cluster { state, components };
+        cluster.wait_for_server(began, progress)?;
         Ok(cluster)
     }
 
@@ -146,6 +169,24 @@ impl Parts {
         let kubernetes = Kubernetes::prepare(description.kubernetes.as_deref(), &cache, progress)?;
         let disks = Disks::prepare(&kubernetes.executable("kubelet"), &cache, progress)?;
         Ok(Self { kubernetes, disks, userland: Userland::prepare(&cache, progress)? })
+    }
+
+    /// Makes the network of a cluster of so many nodes, and starts etcd and the API server in it.
+    fn start_server(
+        &self,
+        nodes: u8,
+        state: &State,
+        progress: &Progress,
+    ) -> Result<(Authority, Vec<Component>), Error> {
+        let kubectl = state.path("bin/kubectl");
+        symlink(self.kubernetes.executable("kubectl"), &kubectl).file("make", &kubectl)?;
+        let mut ip = apt::unpacked(&self.userland.root(), "usr/bin/ip");
+        let commands = network::commands(nodes);
+        process::feed(ip.args(["-batch", "-"]), "making the cluster's network", &commands)?;
+        progress.begin("starting the control plane");
+        let authority = control_plane::prepare(state)?;
+        let components = control_plane::start_server(&self.kubernetes, state)?;
+        Ok((authority, components))
     }
 }
 
@@ -216,6 +257,14 @@ impl Cluster {
         self.components.iter_mut().try_for_each(Component::check)
     }
 
+    fn wait_for_server(&mut self, began: Instant, progress: &Progress) -> Result<(), Error> {
+        let log = self.state.log("kube-apiserver");
+        self.wait("the API server", began, progress, &[log], |cluster| {
+            let mut ask = cluster.kubectl();
+            process::output(ask.args(["get", "--raw", "/readyz"]), "asking").is_ok()
+        })
+    }
+
     fn wait_until_ready(
         &mut self,
         kubernetes: &Kubernetes,
@@ -223,11 +272,7 @@ impl Cluster {
         began: Instant,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let log = self.state.log("kube-apiserver");
-        self.wait("the API server", began, progress, &[log], |cluster| {
-            let mut ask = cluster.kubectl();
-            process::output(ask.args(["get", "--raw", "/readyz"]), "asking").is_ok()
-        })?;
+        self.wait_for_server(began, progress)?;
         self.components.extend(control_plane::start_clients(kubernetes, &self.state)?);
         let mut apply = self.kubectl();
         apply.args(["apply", "--filename", "-"]);
@@ -378,6 +423,7 @@ mod tests {
             accel: None,
             device_plugin: PathBuf::new(),
             podbond: None,
+            files: Vec::new(),
             kubernetes: None,
             state: PathBuf::new(),
         };

@@ -21,7 +21,7 @@ mod podbond;
 mod process;
 mod state;
 
-pub use cluster::{Cluster, Description};
+pub use cluster::{Cluster, Description, NodeFile};
 pub use error::Error;
 pub use image::Image;
-pub use podbond::{Podbond, agent_image, image_name};
+pub use podbond::{Applied, Podbond, agent_image, image_name};

@@ -36,6 +36,9 @@ const DEVICE_PLUGIN: &str = "/lab/files/usr/local/sbin/podbond-lab-device-plugin
 pub(crate) const RESOURCES: [&str; PFS as usize] =
     ["openshift.io/sriovnic1", "openshift.io/sriovnic2"];
 
+/// Where containerd of each node tells of itself, in the form of Prometheus: how long its plugins took, for one.
+pub(crate) const METRICS_PORT: u16 = 1338;
+
 /// Programs of a node whose output goes to a log of ours each.
 const LOGS: [&str; 3] = ["containerd", "kubelet", "device-plugin"];
 
@@ -239,7 +242,9 @@ fn containerd_configuration() -> String {
          sandbox = '{SANDBOX_IMAGE}'\n\
          [plugins.'io.containerd.cri.v1.runtime'.cni]\n\
          bin_dirs = ['/opt/cni/bin']\n\
-         conf_dir = '/etc/cni/net.d'\n"
+         conf_dir = '/etc/cni/net.d'\n\
+         [metrics]\n\
+         address = '0.0.0.0:{METRICS_PORT}'\n"
     )
 }
 

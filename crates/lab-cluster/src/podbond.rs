@@ -22,6 +22,17 @@ pub struct Podbond {
     pub agent: Option<PathBuf>,
     /// What a user applies to have it, in this order.
     pub manifests: Vec<PathBuf>,
+    /// Who applies them.
+    pub applied: Applied,
+}
+
+/// When podbond's manifests are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// As the cluster starts: it is up when the agent runs on each node.
+    AtStart,
+    /// By the command in the cluster, which has something to do before. The image is on the nodes.
+    ByCommand,
 }
 
 /// The agent's manifest begins the name of its image so.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use podbond_bench::{Document, Point, Row};
+use podbond_bench::{Document, Figure, PODBOND, Point, Row};
 
 use crate::{
     error::{Error, FileContext},
@@ -23,6 +23,33 @@ const RATIO_LIMITS: [(&str, f64); 4] = [
 /// The most that an ADD of podbond may cost over what it costs at the smallest size.
 const GROWTH_LIMITS: [(&str, f64); 2] =
     [("bond ADD among links", 1.1), ("sriov ADD among links", 1.1)];
+
+/// What podbond's figures in a cluster may be, by the beginning of what was measured.
+const FIGURE_LIMITS: [(&str, Limit); 15] = [
+    ("size of podbond-agent", Limit::AtMost(14.0)),
+    ("size of podbond", Limit::AtMost(8.0)),
+    ("agent's resident memory: 10 NADs", Limit::AtMost(12.0)),
+    ("agent's resident memory: 5,000 NADs", Limit::AtMost(30.0)),
+    ("start to ready", Limit::AtMost(2.0)),
+    ("CPU when idle", Limit::AtMost(1.0)),
+    ("requests but watches, idle", Limit::AtMost(0.0)),
+    ("what it adds over a bare client's PATCH", Limit::AtMost(2.0)),
+    ("GETs and LISTs for each ADD", Limit::AtMost(0.0)),
+    ("PATCHes of a pod's status for each ADD", Limit::AtMost(1.0)),
+    ("events for each ADD", Limit::AtMost(1.0)),
+    ("other requests for each ADD", Limit::AtMost(0.0)),
+    ("ADD of a pod without networks", Limit::AtMost(60.0)),
+    ("ADD of a pod with a bond: Multus thin", Limit::TimesOfPodbond(5.0)),
+    ("ADD of a pod with a bond: Multus thick", Limit::TimesOfPodbond(3.0)),
+];
+
+/// What a figure may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Limit {
+    AtMost(f64),
+    /// Of a peer: at least so many times podbond's.
+    TimesOfPodbond(f64),
+}
 
 /// The largest resident set that a process of podbond may have, in kB.
 const PEAK_KB_LIMIT: u64 = 4096;
@@ -99,6 +126,41 @@ fn growth_cells(point: &Point, all: &[Point]) -> Vec<String> {
     ]
 }
 
+/// Returns a table of figures in a cluster. A peer's is also told as a multiple of podbond's.
+pub(super) fn figures_table(figures: &[Figure]) -> String {
+    let head = ["measured", "subject", "value", "unit", "of podbond's", "limit"];
+    table(&head, 2, figures.iter().map(|figure| figure_cells(figure, figures)))
+}
+
+fn figure_cells(figure: &Figure, all: &[Figure]) -> Vec<String> {
+    let ours = all.iter().find(|one| one.what == figure.what && one.subject == PODBOND);
+    let ours = ours.and_then(|one| one.value).filter(|_| figure.subject != PODBOND);
+    let ratio = figure.value.zip(ours).map(|(value, ours)| value / ours);
+    let limit = figure_limit(figure).map(|limit| match limit {
+        Limit::AtMost(most) => format!("at most {most}"),
+        Limit::TimesOfPodbond(times) => format!("at least {times} times"),
+    });
+    vec![
+        figure.what.clone(),
+        figure.subject.clone(),
+        figure.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}")),
+        figure.unit.clone(),
+        decimal(ratio),
+        limit.unwrap_or_default(),
+    ]
+}
+
+fn figure_limit(figure: &Figure) -> Option<Limit> {
+    let Figure { what, subject, .. } = figure;
+    let name = if subject == PODBOND {
+        what.clone()
+    } else {
+        format!("{}: {subject}", what.split(',').next().unwrap_or_default())
+    };
+    let (_, limit) = FIGURE_LIMITS.iter().find(|(begin, _)| name.starts_with(begin))?;
+    Some(*limit)
+}
+
 /// Returns podbond's limit for an operation; nobody else has one.
 fn limit(limits: &[(&str, f64)], operation: &str, subject: &str) -> Option<f64> {
     let (_, most) = limits.iter().find(|(name, _)| *name == operation)?;
@@ -172,7 +234,7 @@ mod tests {
     #[test]
     fn page_has_all_marks() {
         let text = fs::read_to_string(root().join(PAGE)).unwrap();
-        for name in ["rows", "instructions", "growth"] {
+        for name in ["rows", "instructions", "growth", "cluster"] {
             assert!(between(&text, name, "").is_ok(), "{name}");
         }
     }
@@ -186,6 +248,28 @@ mod tests {
         assert_eq!(last[2..7], ["podbond", "99", "3.00", "1.50", "1.10"]);
         let lengths: Vec<usize> = text.lines().map(str::len).collect();
         assert_eq!(lengths, [lengths[0]; 5]);
+    }
+
+    #[test]
+    fn figures_have_their_limits_and_peers_their_ratios() {
+        let what = "ADD of a pod with a bond, less the primary network";
+        let figures = [
+            Figure::of_podbond(what, 100.0, "ms"),
+            Figure::of("Multus thin", what, Some(600.0), "ms"),
+            Figure::of("Multus thick", what, None, "ms"),
+            Figure::of_podbond("size of podbond", 5.0, "MB"),
+            Figure::of("a bare client's PATCH", "what the API adds to an ADD", Some(4.0), "ms"),
+        ];
+        let text = figures_table(&figures);
+        let cells = |line: usize| -> Vec<String> {
+            let line = text.lines().nth(line + 2).unwrap();
+            line.split('|').map(|cell| cell.trim().to_owned()).collect()
+        };
+        assert_eq!(cells(0)[3..7], ["100.00", "ms", "", ""]);
+        assert_eq!(cells(1)[3..7], ["600.00", "ms", "6.00", "at least 5 times"]);
+        assert_eq!(cells(2)[3..7], ["not measured", "ms", "", "at least 3 times"]);
+        assert_eq!(cells(3)[3..7], ["5.00", "MB", "", "at most 8"]);
+        assert_eq!(cells(4)[3..7], ["4.00", "ms", "", ""]);
     }
 
     #[test]
