@@ -23,6 +23,8 @@ pub(crate) enum Error {
     InUse { pods: String },
     #[error(transparent)]
     Record(#[from] podbond_record::Error),
+    #[error("{} is no JSON object: it is to hold keys of a meta-plugin's configuration", file.display())]
+    Rules { file: PathBuf },
     #[error("run {program:?} on the node: {source}")]
     OnNode { program: std::ffi::OsString, source: io::Error },
     #[error("no agent answers at {}: {source}", socket.display())]

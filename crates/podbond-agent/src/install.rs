@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::primary::{FILE, conflist, file_before, primary};
+use crate::primary::{FILE, conflist, file_before, primary, rules};
 
 /// Between two looks at the runtime's configuration directory.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -39,10 +39,14 @@ async fn run(podbond: &Path, command: &'static str, bin_dir: &Path) -> Result<()
 /// Keeps podbond's file in the runtime's configuration directory as it should be, for as long as the agent runs:
 /// it is written once the primary network's is there, and only where it differs. It stays when the agent ends.
 /// What keeps the runtime from asking podbond is told by an event about the node.
-pub(crate) async fn keep_configuration(conf_dir: &Path, cluster: &Cluster) {
+pub(crate) async fn keep_configuration(
+    conf_dir: &Path,
+    named_rules: Option<&Path>,
+    cluster: &Cluster,
+) {
     let (mut last, mut was_there) = (None, false);
     loop {
-        let outcome = match write_configuration(conf_dir, was_there) {
+        let outcome = match write_configuration(conf_dir, named_rules, was_there) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(error.to_string()),
         };
@@ -97,13 +101,17 @@ impl Outcome {
     }
 }
 
-fn write_configuration(conf_dir: &Path, was_there: bool) -> Result<Outcome, Error> {
+fn write_configuration(
+    conf_dir: &Path,
+    named_rules: Option<&Path>,
+    was_there: bool,
+) -> Result<Outcome, Error> {
     let path = conf_dir.join(FILE);
     let present = podbond_state::read(&path)?;
     let Some(primary) = primary(conf_dir)? else {
         return Ok(if present.is_some() { Outcome::PrimaryGone } else { Outcome::Waiting });
     };
-    let text = conflist(&primary);
+    let text = conflist(&primary, &rules(conf_dir, named_rules)?);
     let is_same = present.as_ref().is_some_and(|bytes| *bytes == text.as_bytes());
     if !is_same {
         podbond_state::write_synced(&path, text.as_bytes())?;
@@ -132,17 +140,17 @@ mod tests {
     fn configuration_is_written_when_the_primarys_is_there_and_only_where_it_differs() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        assert_eq!(write_configuration(dir, false).unwrap(), Outcome::Waiting);
+        assert_eq!(write_configuration(dir, None, false).unwrap(), Outcome::Waiting);
         assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
         write(dir, "10-net.conf");
         let refers = |name: &str| Outcome::Refers { primary: dir.join(name) };
-        assert_eq!(write_configuration(dir, false).unwrap(), refers("10-net.conf"));
+        assert_eq!(write_configuration(dir, None, false).unwrap(), refers("10-net.conf"));
         let inode = || fs::metadata(dir.join(FILE)).unwrap().ino();
         let first = inode();
-        assert_eq!(write_configuration(dir, true).unwrap(), refers("10-net.conf"));
+        assert_eq!(write_configuration(dir, None, true).unwrap(), refers("10-net.conf"));
         assert_eq!(inode(), first);
         fs::rename(dir.join("10-net.conf"), dir.join("11-net.conf")).unwrap();
-        assert_eq!(write_configuration(dir, true).unwrap(), refers("11-net.conf"));
+        assert_eq!(write_configuration(dir, None, true).unwrap(), refers("11-net.conf"));
         assert_eq!(fs::read_dir(dir).unwrap().count(), 2);
     }
 
@@ -151,14 +159,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         write(dir, "10-net.conf");
-        write_configuration(dir, false).unwrap();
+        write_configuration(dir, None, false).unwrap();
         fs::rename(dir.join(FILE), dir.join("00-00-podbond.conflist.bak")).unwrap();
-        assert_eq!(write_configuration(dir, true).unwrap(), Outcome::Taken);
+        assert_eq!(write_configuration(dir, None, true).unwrap(), Outcome::Taken);
         assert!(dir.join(FILE).exists());
         fs::rename(dir.join("10-net.conf"), dir.join("10-net.conf.bak")).unwrap();
-        assert_eq!(write_configuration(dir, true).unwrap(), Outcome::PrimaryGone);
+        assert_eq!(write_configuration(dir, None, true).unwrap(), Outcome::PrimaryGone);
         write(dir, "00-00-a.conf");
         let after = Outcome::After { file: dir.join("00-00-a.conf") };
-        assert_eq!(write_configuration(dir, true).unwrap(), after);
+        assert_eq!(write_configuration(dir, None, true).unwrap(), after);
     }
 }

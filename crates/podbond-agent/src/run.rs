@@ -46,6 +46,10 @@ pub(crate) struct RunArgs {
     kubelet_dir: PathBuf,
     #[command(flatten)]
     node: NodeArgs,
+    /// A file with keys of Multus' configuration that hold for pods' networks: namespaceIsolation, globalNamespaces,
+    /// defaultNetworks and others, as a thick Multus' daemon-config.json. Those of a thin Multus' own file hold anyway
+    #[arg(long, value_name = "FILE")]
+    multus_config: Option<PathBuf>,
     /// Remove the taints of this key from the node once pods can be attached
     #[arg(long, value_name = "KEY")]
     startup_taint: Option<String>,
@@ -53,7 +57,8 @@ pub(crate) struct RunArgs {
 
 /// Runs until it is told to end. The plugins and the configuration that calls them stay.
 pub(crate) async fn run(arguments: RunArgs) -> Result<(), Error> {
-    let RunArgs { node_name, kubelet_dir, node, startup_taint } = arguments;
+    let RunArgs { node_name, kubelet_dir, node, multus_config, startup_taint } = arguments;
+    let rules = multus_config.as_deref();
     let mut end = terminated()?;
     install::plugins(&node.podbond, &node.cni_bin_dir).await?;
     let cluster = Arc::new(Cluster::connect(&node_name).await?);
@@ -88,7 +93,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Result<(), Error> {
         () = statuses.watch_bonds(next_look) => {}
         () = statuses.clone().keep() => {}
         () = upkeep.keep() => {}
-        () = install::keep_configuration(&node.cni_conf_dir, &cluster) => {}
+        () = install::keep_configuration(&node.cni_conf_dir, rules, &cluster) => {}
         () = remove_taint(&cluster, startup_taint) => {}
         _ = end.recv() => {}
     }

@@ -6,11 +6,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use podbond_agent_socket::{READY_SINCE_BOOT, SOCKET};
+use podbond_names::OneLine;
 use podbond_record::Records;
 
 use crate::error::Error;
 use crate::install::remove_plugins;
-use crate::primary::FILE;
+use crate::primary::{FILE, files_that_name_podbond};
 use crate::run::NodeArgs;
 
 /// Pods that an error names; the others are counted.
@@ -38,6 +39,12 @@ pub(crate) async fn uninstall(node: &NodeArgs) -> Result<(), Error> {
     }
     for dir in ["/run/podbond", podbond_state::DIR] {
         remove_empty(Path::new(dir))?;
+    }
+    for file in files_that_name_podbond(&node.cni_conf_dir)? {
+        tracing::warn!(
+            file = %OneLine(file.display()),
+            "a meta-plugin took podbond for the primary network, and calls it in vain: start that anew"
+        );
     }
     tracing::info!("podbond is removed from the node");
     Ok(())

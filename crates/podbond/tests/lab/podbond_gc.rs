@@ -262,3 +262,30 @@ fn gc_that_does_not_see_the_nodes_mounts_removes_nothing() {
     drop((first, living));
     assert_eq!(Snapshot::take(), before);
 }
+
+/// As in a container where another folder of the node is mounted in the place of the pods' namespaces: that it
+/// receives what the node mounts there proves nothing.
+///
+/// Promise: namespace-unknown
+#[test]
+fn gc_that_sees_another_folder_of_the_node_removes_nothing() {
+    let before = Snapshot::take();
+    let living = Netns::with_links("elsewhere");
+    let path = living.path();
+    let call =
+        |command| Call { plugin: "bond", command, container: "c1", netns: &path, ifname: "bond0" };
+    let config = bond_config(&json!({"ipam": {"type": "host-local", "subnet": "10.77.0.0/24"}}));
+    call("ADD").run(&config).unwrap();
+    let added = Snapshot::take();
+    let script = "mkdir -p /run/other && mount --bind /run/other /run/netns && podbond gc -o json";
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "slave", "sh", "-c", script])
+        .output()
+        .unwrap();
+    assert_eq!(succeeded(&output).trim(), "[]");
+    assert_eq!(Snapshot::take(), added);
+    call("DEL").run(&config).unwrap();
+    drop(living);
+    fs::remove_dir("/run/other").unwrap();
+    assert_eq!(Snapshot::take(), before);
+}
