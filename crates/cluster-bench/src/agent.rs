@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, native::Place};
+use crate::error::Error;
 
 /// The agent makes it when it is ready.
 const WAS_READY: &str = "/run/podbond/agent-was-ready";
@@ -18,6 +18,18 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Ticks of the clock by which the kernel counts a process' time, in a second: the same on all machines.
 const TICKS: f64 = 100.0;
+
+/// Where what the agent needs is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) conf_dir: PathBuf,
+    pub(crate) bin_dir: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) podbond: PathBuf,
+    pub(crate) audit: PathBuf,
+    pub(crate) user: String,
+}
 
 /// An agent that runs.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     Native,
-    agent::Agent,
+    agent::{Agent, Place},
     audit::{self, Requests},
     error::Error,
     objects::{self, NAMESPACE},
@@ -61,18 +61,6 @@ const LARGE: Size = Size {
     pods: 250,
     elsewhere: 9750,
 };
-
-/// Where what the agent needs is.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) dir: PathBuf,
-    pub(crate) conf_dir: PathBuf,
-    pub(crate) bin_dir: PathBuf,
-    pub(crate) kubeconfig: PathBuf,
-    pub(crate) podbond: PathBuf,
-    audit: PathBuf,
-    user: String,
-}
 
 /// Measures all of it.
 pub(crate) fn measure(arguments: &Native) -> Result<Vec<Figure>, Error> {

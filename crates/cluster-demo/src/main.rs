@@ -166,8 +166,8 @@ fn fail_over(node: &NodeShell, node_name: &str) -> Result<(), Error> {
     claim(true, &format!("{after} has become the active port"), "")?;
     show_exec(&["ping", "-c", "2", "-I", BOND, SWITCH])?;
     claim(true, "the switch answers over it", "")?;
-    let note = kubectl::wait_for("the event about it", CARRIER_LIMIT, event_of_fail_over)?;
-    claim(note.contains(before), &format!("an event tells it: {note}"), &note)?;
+    let event = kubectl::wait_for("the event about it", CARRIER_LIMIT, event_of_fail_over)?;
+    claim(event.contains(before), &format!("an event tells it: {event}"), &event)?;
     node.run(&["ip", "link", "set", pf, "up"])?;
     wait_for_carrier()?;
     claim(true, &format!("{pf} is back: both ports have carrier again"), "")
